@@ -1,0 +1,34 @@
+//! The model of Tidegate and its meaning: plain immutable values, no I/O.
+//! The controller builds a [`Snapshot`], [`Publisher`] swaps it in, the proxy and the DNS server answer from it.
+
+mod backend;
+mod certificate;
+mod host;
+mod names;
+mod object_ref;
+mod path;
+mod publish;
+mod routing;
+mod settings;
+mod snapshot;
+
+pub use backend::{
+    Backend, BackendKey, BackendPort, BackendProtocol, BackendTable, Balancing, Endpoint, EndpointAddress,
+    EndpointState, Trust, UpstreamTls,
+};
+pub use certificate::{Certificate, CertificateTable, KeyKind, PrivateKey};
+pub use host::{Host, HostError, HostPattern};
+pub use names::{
+    AddressOwner, DomainName, DomainNameError, EndpointName, NameChange, NameTable, PortName, ServiceNames, Transport,
+};
+pub use object_ref::{Kind, ObjectRef};
+pub use path::{CanonicalPath, EncodedSlashes, PathError, PathSettings, canonical_rule_path};
+pub use publish::{Publisher, Reader, Subscriber, publisher};
+pub use routing::{
+    Action, Explanation, Found, HostRules, HostTable, HttpsRedirect, Listener, ListenerName, Loss, Miss, Outcome,
+    PathMatch, PlainHttp, Protocol, Respond, RoutingTable, Rule, RuleOrigin, Split, Target, is_acme_challenge,
+};
+pub use settings::{
+    AccessLogFormat, DrainSettings, IngressSettings, ListenSettings, LogFormat, ObjectName, ServicePort, Settings,
+};
+pub use snapshot::Snapshot;

@@ -1,0 +1,128 @@
+use super::*;
+use proptest::prelude::*;
+
+fn names(addresses: &[&str], endpoints: &[(&str, &str)]) -> Arc<ServiceNames> {
+    let endpoint = |(name, address): &(&str, &str)| EndpointName {
+        address: address.parse().unwrap(),
+        name: Arc::from(*name),
+        ports: [].into(),
+    };
+    Arc::new(ServiceNames::cluster_ip(
+        addresses.iter().map(|address| address.parse().unwrap()).collect(),
+        vec![PortName { name: Some("http".into()), transport: Transport::Tcp, number: 80 }],
+        endpoints.iter().map(endpoint).collect(),
+    ))
+}
+
+fn service(namespace: &str, service: &str, names: Option<Arc<ServiceNames>>) -> NameChange {
+    NameChange::Service { namespace: namespace.into(), service: service.into(), names }
+}
+
+fn owners(table: &NameTable, address: &str) -> Vec<String> {
+    let name = |owner: &AddressOwner| {
+        let endpoint = owner.endpoint.as_ref().map(|name| format!("{name}.")).unwrap_or_default();
+        format!("{endpoint}{}.{}", owner.service, owner.namespace)
+    };
+    table.owners(address.parse().unwrap()).iter().map(name).collect()
+}
+
+#[test]
+fn a_patch_shares_what_it_does_not_touch() {
+    let before = NameTable::default().patched(
+        [
+            service("shop", "web", Some(names(&["10.0.0.1"], &[("a", "172.0.0.1")]))),
+            service("shop", "api", Some(names(&["10.0.0.2"], &[]))),
+            service("blog", "web", Some(names(&["10.0.0.3"], &[]))),
+        ],
+        7,
+    );
+    let after = before.patched([service("shop", "web", Some(names(&["10.0.0.1"], &[("b", "172.0.0.2")])))], 8);
+    assert!(Arc::ptr_eq(before.find("shop", "api").unwrap(), after.find("shop", "api").unwrap()));
+    assert!(Arc::ptr_eq(&before.namespaces["blog"], &after.namespaces["blog"]));
+    assert_ne!(before, after);
+    assert_eq!((before.serial(), after.serial()), (7, 8));
+    assert_eq!(owners(&before, "172.0.0.1"), ["a.web.shop"]);
+    assert_eq!(owners(&after, "172.0.0.1"), [""; 0]);
+    assert_eq!(owners(&after, "172.0.0.2"), ["b.web.shop"]);
+    assert_eq!(owners(&after, "10.0.0.1"), ["web.shop"]);
+}
+
+#[test]
+fn services_own_an_address_before_endpoints() {
+    let table = NameTable::default().patched(
+        [
+            service("b", "one", Some(names(&["10.0.0.1"], &[("host", "10.0.0.9"), ("host", "10.0.0.9")]))),
+            service("a", "two", Some(names(&["10.0.0.9"], &[]))),
+            service("a", "one", Some(names(&[], &[("host", "10.0.0.9")]))),
+        ],
+        1,
+    );
+    assert_eq!(owners(&table, "10.0.0.9"), ["two.a", "host.one.a", "host.one.b"]);
+}
+
+#[test]
+fn a_namespace_exists_by_its_object_or_by_a_service() {
+    let declared = NameTable::default().patched([NameChange::Namespace { name: "empty".into(), exists: true }], 1);
+    assert!(declared.has_namespace("empty"));
+    let implied = declared.patched([service("shop", "web", Some(names(&["10.0.0.1"], &[])))], 2);
+    assert!(implied.has_namespace("shop"));
+    let gone = implied
+        .patched([service("shop", "web", None), NameChange::Namespace { name: "empty".into(), exists: false }], 3);
+    assert!(!gone.has_namespace("shop") && !gone.has_namespace("empty"));
+    assert_eq!(gone, NameTable::default());
+}
+
+#[test]
+fn endpoints_without_a_host_name_are_called_by_their_address() {
+    for (address, label) in
+        [("172.0.0.2", "172-0-0-2"), ("5678:abcd::1", "5678-abcd--1"), ("fe80::", "fe80--0"), ("::", "--0")]
+    {
+        assert_eq!(EndpointName::dashed(address.parse().unwrap()), label);
+    }
+}
+
+#[test]
+fn domain_names_have_one_form() {
+    let parse = |text: &str| text.parse::<DomainName>();
+    assert_eq!(parse("Ext.Interwebs.Test.").unwrap().as_str(), "ext.interwebs.test");
+    assert_eq!(parse("_dmarc.x-1").unwrap().labels().collect::<Vec<_>>(), ["_dmarc", "x-1"]);
+    assert_eq!(parse("."), Err(DomainNameError::Empty));
+    assert_eq!(parse("10.0.0.1"), Err(DomainNameError::Address));
+    assert_eq!(parse("10::1"), Err(DomainNameError::Address));
+    assert_eq!(parse("a..b"), Err(DomainNameError::BadLabel));
+    assert_eq!(parse("a b"), Err(DomainNameError::BadLabel));
+    assert_eq!(parse(&"a".repeat(64)), Err(DomainNameError::BadLabel));
+    assert_eq!(parse(&format!("{}a", "a.".repeat(126))).unwrap().as_str().len(), 253);
+    assert_eq!(parse(&format!("{}a", "a.".repeat(127))), Err(DomainNameError::TooLong));
+}
+
+fn change() -> impl Strategy<Value = NameChange> {
+    let word = || prop::sample::select(vec!["a", "b", "c"]);
+    let address = || prop::sample::select(vec!["10.0.0.1", "10.0.0.2", "10::3", "172.0.0.4"]);
+    let records = (prop::collection::vec(address(), 0..2), prop::collection::vec((word(), address()), 0..3))
+        .prop_map(|(addresses, endpoints)| names(&addresses, &endpoints));
+    prop_oneof![
+        4 => (word(), word(), prop::option::weighted(0.7, records)).prop_map(|(n, s, names)| service(n, s, names)),
+        1 => (word(), any::<bool>()).prop_map(|(n, exists)| NameChange::Namespace { name: n.into(), exists }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn patching_equals_building_from_nothing(changes in prop::collection::vec(change(), 0..40)) {
+        let patched = changes.iter().fold(NameTable::default(), |table, change| table.patched([change.clone()], 9));
+        let mut last = BTreeMap::new();
+        for change in &changes {
+            let key = match change {
+                NameChange::Service { namespace, service, .. } => (namespace.clone(), Some(service.clone())),
+                NameChange::Namespace { name, .. } => (name.clone(), None),
+            };
+            last.insert(key, change.clone());
+        }
+        let built = NameTable::default().patched(last.into_values(), 9);
+        prop_assert_eq!(&patched, &built);
+        for address in ["10.0.0.1", "10.0.0.2", "10::3", "172.0.0.4"] {
+            prop_assert_eq!(owners(&patched, address), owners(&built, address));
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! One row of the routing table: its condition and its outcome.
+
+use crate::{BackendKey, ObjectRef};
+use serde::Serialize;
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+/// The condition on a request's path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub enum PathMatch {
+    /// The whole path, byte for byte.
+    Exact(Arc<str>),
+    /// Leading path elements; held without a trailing slash, the empty string matching every path.
+    Prefix(Arc<str>),
+}
+
+impl PathMatch {
+    /// A prefix by elements: `/foo` and `/foo/` are the same.
+    #[must_use]
+    pub fn prefix(path: &str) -> Self {
+        Self::Prefix(path.strip_suffix('/').unwrap_or(path).into())
+    }
+
+    /// Whether a path in canonical form meets the condition.
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
+        match self {
+            Self::Exact(exact) => **exact == *path,
+            Self::Prefix(prefix) => {
+                path.strip_prefix(&**prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
+        }
+    }
+
+    /// The longer path first, `Exact` before `Prefix` at the same length, then by text.
+    #[must_use]
+    pub fn cmp_precedence(&self, other: &Self) -> Ordering {
+        let key = |path: &Self| match path {
+            Self::Exact(path) => (path.len(), 1),
+            Self::Prefix(path) => (path.len(), 0),
+        };
+        key(other).cmp(&key(self)).then_with(|| self.text().cmp(other.text()))
+    }
+
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Exact(path) | Self::Prefix(path) => path,
+        }
+    }
+}
+
+/// `Exact /foo`, `Prefix /`.
+impl std::fmt::Display for PathMatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exact(path) => write!(f, "Exact {path}"),
+            Self::Prefix(path) if path.is_empty() => f.write_str("Prefix /"),
+            Self::Prefix(path) => write!(f, "Prefix {path}"),
+        }
+    }
+}
+
+/// Where a rule came from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct RuleOrigin {
+    /// The route.
+    pub object: Arc<ObjectRef>,
+    /// The field within it, such as `spec.rules[0].http.paths[1]` or `spec.defaultBackend`.
+    pub field: Arc<str>,
+}
+
+/// What is done with a request on a plain port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum PlainHttp {
+    /// It is served.
+    Serve,
+    /// It is sent to HTTPS with 308, ACME challenges aside.
+    RedirectToHttps,
+}
+
+/// Weighted targets of a forward; never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Split {
+    /// One target in an Ingress rule; several in a canary.
+    pub targets: Vec<Target>,
+}
+
+/// One side of a split.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Target {
+    /// Its share of the sum of weights.
+    pub weight: u32,
+    /// The Service port; 503 where the backend table lacks it.
+    pub backend: BackendKey,
+}
+
+/// An answer made here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Respond {
+    /// Status code.
+    pub status: u16,
+    /// Reason word of the access log.
+    pub reason: &'static str,
+}
+
+/// What a rule does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum Action {
+    /// Forwards to a backend.
+    Forward(Split),
+    /// Answers here.
+    Respond(Respond),
+}
+
+/// One row of the routing table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rule {
+    /// Where it came from.
+    pub origin: RuleOrigin,
+    /// Its condition.
+    pub path: PathMatch,
+    /// What plain ports do.
+    pub plain_http: PlainHttp,
+    /// What it does.
+    pub action: Action,
+}
+
+/// A redirect to the same URL over TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpsRedirect;
+
+/// What becomes of a request that met a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome<'r> {
+    /// Sent to HTTPS.
+    Redirect(HttpsRedirect),
+    /// The rule's action.
+    Action(&'r Action),
+}
+
+impl Rule {
+    /// What becomes of a request that met this rule, by the protocol of the port it came in on.
+    #[must_use]
+    pub fn outcome(&self, protocol: super::Protocol, path: &str) -> Outcome<'_> {
+        match (protocol, self.plain_http) {
+            (super::Protocol::Http, PlainHttp::RedirectToHttps) if !is_acme_challenge(path) => {
+                Outcome::Redirect(HttpsRedirect)
+            }
+            _ => Outcome::Action(&self.action),
+        }
+    }
+}
+
+/// Whether a path belongs to an ACME HTTP-01 exchange (RFC 8555 §8.3), which plain HTTP must reach.
+#[must_use]
+pub fn is_acme_challenge(path: &str) -> bool {
+    path.starts_with("/.well-known/acme-challenge/")
+}
