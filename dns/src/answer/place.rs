@@ -1,0 +1,115 @@
+//! The grammar of the zone: what a name stands for, without a look at what exists.
+
+use config::DomainName;
+use hickory_proto::rr::Name;
+
+/// Where a name is in the zone.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Place<'a> {
+    Apex,
+    /// `dns-version`
+    Version,
+    /// `ns.dns`
+    NameServer,
+    /// `svc`, `pod` and `dns`: nothing but the parents of others.
+    Empty,
+    /// `NAMESPACE.svc` and `NAMESPACE.pod`
+    Namespace(&'a str),
+    /// `LABEL.NAMESPACE.pod`
+    Pod {
+        namespace: &'a str,
+        label: &'a str,
+    },
+    /// `SERVICE.NAMESPACE.svc`
+    Service {
+        namespace: &'a str,
+        service: &'a str,
+    },
+    /// `LABEL.SERVICE.NAMESPACE.svc`: an endpoint, or the parent of ports.
+    Endpoint {
+        namespace: &'a str,
+        service: &'a str,
+        label: &'a str,
+    },
+    /// `_PORT._TRANSPORT.SERVICE.NAMESPACE.svc`, each underscore being optional.
+    Port {
+        namespace: &'a str,
+        service: &'a str,
+        transport: &'a str,
+        port: &'a str,
+    },
+    /// Outside the grammar.
+    Nowhere,
+}
+
+impl<'a> Place<'a> {
+    /// Reads a name that is in `zone` and in lower case.
+    pub(super) fn read(name: &'a Name, zone: &DomainName) -> Self {
+        let depth = usize::from(name.num_labels()).saturating_sub(zone.labels().count());
+        // No Kubernetes name holds a byte outside ASCII.
+        let labels: Option<Vec<&str>> = name.iter().take(depth).map(|label| str::from_utf8(label).ok()).collect();
+        let Some(labels) = labels else { return Self::Nowhere };
+        match *labels.as_slice() {
+            [] => Self::Apex,
+            ["dns-version"] => Self::Version,
+            ["ns", "dns"] => Self::NameServer,
+            ["svc" | "pod" | "dns"] => Self::Empty,
+            [namespace, "svc" | "pod"] => Self::Namespace(namespace),
+            [label, namespace, "pod"] => Self::Pod { namespace, label },
+            [service, namespace, "svc"] => Self::Service { namespace, service },
+            [label, service, namespace, "svc"] => Self::Endpoint { namespace, service, label },
+            [port, transport, service, namespace, "svc"] => {
+                Self::Port { namespace, service, transport: bare(transport), port: bare(port) }
+            }
+            _ => Self::Nowhere,
+        }
+    }
+
+    /// Namespace and name of the Service that this is, or is below of.
+    pub(super) fn service(&self) -> Option<(&'a str, &'a str)> {
+        match self {
+            Self::Service { namespace, service }
+            | Self::Endpoint { namespace, service, .. }
+            | Self::Port { namespace, service, .. } => Some((namespace, service)),
+            _ => None,
+        }
+    }
+}
+
+/// The label without its underscore.
+pub(super) fn bare(label: &str) -> &str {
+    label.strip_prefix('_').unwrap_or(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_read_right_to_left() {
+        let (namespace, service) = ("ns", "webs");
+        for (name, place) in [
+            ("zone.", Place::Apex),
+            ("svc.zone.", Place::Empty),
+            ("pod.zone.", Place::Empty),
+            ("dns.zone.", Place::Empty),
+            ("ns.dns.zone.", Place::NameServer),
+            ("dns-version.zone.", Place::Version),
+            ("ns.svc.zone.", Place::Namespace("ns")),
+            ("ns.pod.zone.", Place::Namespace("ns")),
+            ("webs.ns.svc.zone.", Place::Service { namespace, service }),
+            ("1-2-3-4.webs.ns.svc.zone.", Place::Endpoint { namespace, service, label: "1-2-3-4" }),
+            ("_http._tcp.webs.ns.svc.zone.", Place::Port { namespace, service, transport: "tcp", port: "http" }),
+            ("http.tcp.webs.ns.svc.zone.", Place::Port { namespace, service, transport: "tcp", port: "http" }),
+            ("1-2-3-4.ns.pod.zone.", Place::Pod { namespace, label: "1-2-3-4" }),
+            ("x.1-2-3-4.ns.pod.zone.", Place::Nowhere),
+            ("webs.ns.pood.zone.", Place::Nowhere),
+            ("x._http._tcp.webs.ns.svc.zone.", Place::Nowhere),
+        ] {
+            let name = Name::from_ascii(name).unwrap();
+            assert_eq!(Place::read(&name, &"zone".parse().unwrap()), place, "{name}");
+        }
+        let odd = Name::from_labels([b"caf\xe9".as_slice(), b"ns", b"svc", b"zone"]).unwrap();
+        assert_eq!(Place::read(&odd, &"zone".parse().unwrap()), Place::Nowhere);
+    }
+}

@@ -1,0 +1,45 @@
+//! Names of Pods, made from their addresses: `10-240-0-1.NAMESPACE.pod`.
+
+use std::net::IpAddr;
+
+/// Which Pods have names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PodNames {
+    /// None.
+    Disabled,
+    /// Every address has one in every namespace, whether such a Pod exists or not (kubeadm's `pods insecure`).
+    Insecure,
+}
+
+/// The address that a label spells.
+pub(super) fn address(names: PodNames, label: &str) -> Option<IpAddr> {
+    match names {
+        PodNames::Disabled => None,
+        PodNames::Insecure => {
+            let is_v4 = label.matches('-').count() == 3 && !label.contains("--");
+            label.replace('-', if is_v4 { "." } else { ":" }).parse().ok()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_spells_one_address() {
+        for (label, expected) in [
+            ("10-240-0-1", Some("10.240.0.1")),
+            ("1234-abcd--1", Some("1234:abcd::1")),
+            ("--1", Some("::1")),
+            ("1-2-3--", Some("1:2:3::")),
+            ("blah", None),
+            ("10-240-0", None),
+            ("10-240-0-256", None),
+            ("10.240.0.1", Some("10.240.0.1")),
+        ] {
+            assert_eq!(address(PodNames::Insecure, label), expected.map(|text| text.parse().unwrap()), "{label}");
+            assert_eq!(address(PodNames::Disabled, label), None);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Names that are not ours are asked upstream: bounded, the same question never twice at once, nothing kept.
+//! An answer is believed only from the address, with the id and about the question that were asked.
+
+mod exchange;
+mod relay;
+mod upstreams;
+
+use crate::answer::Sections;
+use crate::message::Transport;
+use crate::metrics::ForwardMetrics;
+use crate::question::{Query, Question};
+use crate::wire::flag;
+use hickory_proto::op::ResponseCode;
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tracing::{debug, warn};
+
+pub use upstreams::{parse_resolv_conf, system_upstreams};
+
+/// Why a question got no answer from upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("no upstream is set")]
+    NoUpstream,
+    #[error("too many questions are waiting for upstreams")]
+    Busy,
+    #[error("the question came back from the upstream that it was sent to")]
+    Loop,
+    #[error("no upstream answered")]
+    Unanswered,
+    #[error("the upstream's answer is malformed")]
+    Malformed,
+}
+
+impl Failure {
+    pub(crate) fn code(self) -> ResponseCode {
+        match self {
+            // Not our names, and nobody to ask: the client should try its next server.
+            Self::NoUpstream => ResponseCode::Refused,
+            Self::Busy | Self::Loop | Self::Unanswered | Self::Malformed => ResponseCode::ServFail,
+        }
+    }
+
+    /// The word in the metrics.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::NoUpstream => "no_upstream",
+            Self::Busy => "busy",
+            Self::Loop => "loop",
+            Self::Unanswered => "unanswered",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+/// A question as it goes upstream; equal ones share one exchange.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Ask {
+    /// In wire form and lower case.
+    question: Vec<u8>,
+    /// RD, AD and CD as the client set them.
+    flags: u16,
+    /// The DO bit; `None`: without EDNS, as the client asked.
+    dnssec_ok: Option<bool>,
+}
+
+impl Ask {
+    /// The client's question, or another one in its place.
+    fn new(query: &Query, question: &Question) -> Self {
+        let question = Question { name: question.name.to_lowercase(), record_type: question.record_type };
+        Self {
+            question: question.to_wire(),
+            flags: query.head.flags & !flag::OPCODE,
+            dnssec_ok: query.head.edns.map(|edns| edns.is_dnssec_ok),
+        }
+    }
+}
+
+type Outcome = Result<Arc<[u8]>, Failure>;
+
+/// A query that waits for an upstream.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    query: Query,
+    /// The zone's CNAMEs that led to the question, if any did.
+    sections: Option<Sections>,
+    ask: Ask,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Asks upstreams.
+#[derive(Debug)]
+pub(crate) struct Forwarder {
+    upstreams: Vec<SocketAddr>,
+    /// Time for one try at one upstream.
+    timeout: Duration,
+    /// Index of the upstream that answered last.
+    preferred: AtomicUsize,
+    room: Arc<Semaphore>,
+    running: Mutex<HashMap<Ask, Arc<OnceCell<Outcome>>>>,
+    /// Local addresses of the sockets that wait for an upstream.
+    own: Mutex<HashSet<SocketAddr>>,
+    has_warned: AtomicBool,
+    metrics: ForwardMetrics,
+}
+
+impl Forwarder {
+    pub(crate) fn new(upstreams: Vec<SocketAddr>, timeout: Duration, room: usize, metrics: ForwardMetrics) -> Self {
+        Self {
+            upstreams,
+            timeout,
+            preferred: AtomicUsize::new(0),
+            room: Arc::new(Semaphore::new(room)),
+            running: Mutex::default(),
+            own: Mutex::default(),
+            has_warned: AtomicBool::new(false),
+            metrics,
+        }
+    }
+
+    pub(crate) fn has_upstreams(&self) -> bool {
+        !self.upstreams.is_empty()
+    }
+
+    /// Makes room for a query from `peer` about a name that is not ours: its own, or the one that `alias` led to.
+    pub(crate) fn admit(
+        &self,
+        query: Query,
+        alias: Option<(Sections, Question)>,
+        peer: SocketAddr,
+    ) -> Result<Waiting, (Query, Failure)> {
+        if !self.has_upstreams() {
+            return Err((query, Failure::NoUpstream));
+        }
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        if lock(&self.own).contains(&peer) {
+            if !self.has_warned.swap(true, Ordering::Relaxed) {
+                warn!(upstreams = ?self.upstreams, "an upstream is this server itself; its questions are refused");
+            }
+            return Err((query, self.count(Failure::Loop)));
+        }
+        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
+            return Err((query, self.count(Failure::Busy)));
+        };
+        let (sections, ask) = match alias {
+            Some((sections, question)) => (Some(sections), Ask::new(&query, &question)),
+            None => (None, Ask::new(&query, &query.question)),
+        };
+        Ok(Waiting { query, sections, ask, _permit: permit })
+    }
+
+    /// The message for the client with its code.
+    pub(crate) async fn finish(
+        &self,
+        waiting: Waiting,
+        transport: Transport,
+    ) -> (Query, Result<(Vec<u8>, ResponseCode), Failure>) {
+        let Waiting { query, sections, ask, _permit } = waiting;
+        let reply = match self.ask(ask).await {
+            Ok(message) => match sections {
+                Some(sections) => relay::complete(&message, &query, sections, transport),
+                None => relay::relay(&message, &query, transport),
+            }
+            .ok_or_else(|| self.count(Failure::Malformed)),
+            Err(failure) => Err(failure),
+        };
+        (query, reply)
+    }
+
+    /// Joins the running exchange about this question, or starts one.
+    async fn ask(&self, ask: Ask) -> Outcome {
+        let cell = Arc::clone(lock(&self.running).entry(ask.clone()).or_default());
+        let joined = Joined { forwarder: self, ask, cell };
+        // Whoever starts the exchange may go away in the middle; then the next one starts it anew.
+        joined.cell.get_or_init(|| self.exchange(&joined.ask)).await.clone()
+    }
+
+    async fn exchange(&self, ask: &Ask) -> Outcome {
+        let count = self.upstreams.len();
+        let first = self.preferred.load(Ordering::Relaxed);
+        let mut unhelpful = None;
+        // Two tries where there is one upstream, and no more than fit into the 5 s that clients wait.
+        for turn in 0..count.clamp(2, 3) {
+            let index = (first + turn) % count;
+            let Some(&upstream) = self.upstreams.get(index) else { continue };
+            match self.try_upstream(upstream, ask).await {
+                Ok(message) if exchange::is_unhelpful(&message) && turn + 1 < count => {
+                    unhelpful.get_or_insert(message);
+                }
+                Ok(message) => {
+                    self.preferred.store(index, Ordering::Relaxed);
+                    return Ok(message);
+                }
+                Err(error) => {
+                    self.metrics.upstream_failures.inc();
+                    debug!(%upstream, %error, "upstream did not answer");
+                }
+            }
+        }
+        unhelpful.ok_or_else(|| self.count(Failure::Unanswered))
+    }
+
+    fn count(&self, failure: Failure) -> Failure {
+        self.metrics.failures.with_label_values(&[failure.reason()]).inc();
+        failure
+    }
+}
+
+/// One of those who wait for an exchange; the last to leave forgets it.
+struct Joined<'f> {
+    forwarder: &'f Forwarder,
+    ask: Ask,
+    cell: Arc<OnceCell<Outcome>>,
+}
+
+impl Drop for Joined<'_> {
+    fn drop(&mut self) {
+        let mut running = lock(&self.forwarder.running);
+        let is_listed = running.get(&self.ask).is_some_and(|cell| Arc::ptr_eq(cell, &self.cell));
+        // Once there is an outcome, who asks next shall not get it: nothing is kept. The table holds one, we the other.
+        if is_listed && (self.cell.initialized() || Arc::strong_count(&self.cell) == 2) {
+            running.remove(&self.ask);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

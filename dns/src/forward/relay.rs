@@ -1,0 +1,93 @@
+//! An upstream's message on its way to the client: bytes as they came, but for what belongs to one hop.
+
+use crate::answer::Sections;
+use crate::message::{Says, Transport, write};
+use crate::question::Query;
+use crate::wire::{Cursor, HEADER, Header, OPT, flag};
+use hickory_proto::op::{Message, ResponseCode};
+
+/// Whether this is the answer to a question, in wire form, that was sent with `id` (RFC 5452 §9.1).
+pub(super) fn is_answer(message: &[u8], id: u16, question: &[u8]) -> bool {
+    let is_header = Cursor::new(message).header().is_some_and(|header| {
+        header.id == id && header.flags & (flag::RESPONSE | flag::OPCODE) == flag::RESPONSE && header.questions == 1
+    });
+    let theirs = message.get(HEADER..HEADER + question.len()).and_then(<[u8]>::split_last_chunk::<4>);
+    let is_question = theirs.zip(question.split_last_chunk()).is_some_and(|((name, kind), (our_name, our_kind))| {
+        // A length byte is never a letter.
+        kind == our_kind && name.eq_ignore_ascii_case(our_name)
+    });
+    is_header && is_question
+}
+
+/// The upstream's answer as the client gets it: its id, its spelling of the question, our OPT record instead of the
+/// upstream's, no more than it takes. `None`: the message is malformed.
+pub(super) fn relay(message: &[u8], query: &Query, transport: Transport) -> Option<(Vec<u8>, ResponseCode)> {
+    let mut cursor = Cursor::new(message);
+    let theirs = cursor.header()?;
+    cursor.question()?;
+    let (start, room) = (cursor.position(), query.head.room(transport));
+    let (mut end, mut is_cut, mut extended_code) = (start, theirs.flags & flag::TRUNCATED != 0, 0);
+    let mut is_open = true;
+    let mut keep = |promised: u16, is_needed: bool| -> Option<u16> {
+        let mut kept = 0;
+        for _ in 0..promised {
+            let record = cursor.record()?;
+            if record.record_type == OPT {
+                // What follows it, TSIG at most, is for this hop too.
+                [extended_code, ..] = record.ttl.to_be_bytes();
+                is_open = false;
+            } else if is_open && cursor.position() <= room {
+                (kept, end) = (kept + 1, cursor.position());
+            } else {
+                is_cut |= is_needed && is_open;
+                is_open = false;
+            }
+        }
+        Some(kept)
+    };
+    let answers = keep(theirs.answers, true)?;
+    let authorities = keep(theirs.authorities, theirs.answers == 0)?;
+    let additionals = keep(theirs.additionals, false)?;
+    // A code that needs EDNS is about the hop between the upstream and us.
+    let code = if extended_code == 0 {
+        ResponseCode::from(0, (theirs.flags & flag::CODE) as u8)
+    } else {
+        ResponseCode::ServFail
+    };
+    let asked = flag::OPCODE | flag::RECURSION_DESIRED | flag::CHECKING_DISABLED;
+    let mut flags = flag::RESPONSE | flag::RECURSION_AVAILABLE | (query.head.flags & asked);
+    flags |= theirs.flags & flag::AUTHORITATIVE;
+    if query.head.flags & flag::AUTHENTIC != 0 || query.head.edns.is_some_and(|edns| edns.is_dnssec_ok) {
+        // Only those who ask about it are told (RFC 6840 §5.8).
+        flags |= theirs.flags & flag::AUTHENTIC;
+    }
+    if is_cut {
+        flags |= flag::TRUNCATED;
+    }
+    let mut reply = vec![0; HEADER];
+    reply.extend(query.question.to_wire());
+    reply.extend(message.get(start..end)?);
+    let header = Header { id: query.head.id, flags, questions: 1, answers, authorities, additionals };
+    query.head.finish(&mut reply, header, code);
+    Some((reply, code))
+}
+
+/// The zone's CNAMEs with the upstream's answer about their target (RFC 1034 §4.3.2, code by RFC 6604 §3).
+/// `None`: the message is malformed.
+pub(super) fn complete(
+    message: &[u8],
+    query: &Query,
+    mut sections: Sections,
+    transport: Transport,
+) -> Option<(Vec<u8>, ResponseCode)> {
+    let theirs = Message::from_vec(message).ok()?;
+    let code = theirs.metadata.response_code;
+    sections.code = if u16::from(code) > flag::CODE { ResponseCode::ServFail } else { code };
+    sections.answers.extend(theirs.answers);
+    sections.authorities.extend(theirs.authorities);
+    let says = Says { is_authoritative: true, is_truncated: theirs.metadata.truncation, offers_recursion: true };
+    Some((write(query, &sections, says, transport), sections.code))
+}
+
+#[cfg(test)]
+mod tests;

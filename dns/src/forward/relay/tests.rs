@@ -1,0 +1,127 @@
+use super::*;
+use crate::question::{ClientEdns, Head, Question};
+use hickory_proto::op::{Edns, MessageType, OpCode};
+use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
+use proptest::prelude::*;
+
+fn name(text: &str) -> Name {
+    Name::from_ascii(text).unwrap()
+}
+
+fn record(owner: &str, length: usize) -> Record {
+    Record::from_rdata(name(owner), 60, RData::TXT(rdata::TXT::new(vec!["x".repeat(length)])))
+}
+
+/// An upstream's answer with this many records in each section.
+fn message([answers, authorities, additionals]: [usize; 3], edns: Option<u16>) -> Message {
+    let mut message = Message::new(9, MessageType::Response, OpCode::Query);
+    message.add_query(hickory_proto::op::Query::query(name("example.org."), RecordType::TXT));
+    message.answers = vec![record("example.org.", 50); answers];
+    message.authorities = vec![record("org.", 50); authorities];
+    message.additionals = vec![record("a.example.org.", 50); additionals];
+    message.edns = edns.map(|payload| {
+        let mut edns = Edns::new();
+        edns.set_max_payload(payload);
+        edns
+    });
+    message
+}
+
+fn query(edns: Option<u16>) -> Query {
+    let edns = edns.map(|payload| ClientEdns { payload, is_dnssec_ok: false });
+    let question = Question { name: name("EXAMPLE.org."), record_type: RecordType::TXT };
+    Query { head: Head { id: 1, flags: flag::RECURSION_DESIRED, edns }, question }
+}
+
+fn counts(message: &Message) -> [usize; 3] {
+    [&message.answers, &message.authorities, &message.additionals].map(Vec::len)
+}
+
+/// The relayed message as another implementation reads it.
+fn relayed(message: &Message, query: &Query, transport: Transport) -> Message {
+    let (bytes, _) = relay(&message.to_vec().unwrap(), query, transport).unwrap();
+    assert!(bytes.len() <= query.head.limit(transport));
+    Message::from_vec(&bytes).unwrap()
+}
+
+#[test]
+fn what_fits_passes_whole() {
+    for edns in [None, Some(1232)] {
+        let reply = relayed(&message([1, 2, 1], Some(4096)), &query(edns), Transport::Udp);
+        assert_eq!((counts(&reply), reply.metadata.truncation), ([1, 2, 1], false));
+        assert_eq!(reply.edns.map(|edns| edns.max_payload()), edns);
+    }
+}
+
+#[test]
+fn sections_are_cut_from_the_end() {
+    // A record takes 63 bytes, with a label of its own 65; the question 29 with the header.
+    let cases = [
+        ([6, 0, 6], [6, 0, 1], false),
+        ([6, 6, 0], [6, 1, 0], false),
+        ([0, 9, 0], [0, 7, 0], true),
+        ([9, 1, 1], [7, 0, 0], true),
+    ];
+    for (theirs, ours, is_cut) in cases {
+        let reply = relayed(&message(theirs, None), &query(None), Transport::Udp);
+        assert_eq!((counts(&reply), reply.metadata.truncation), (ours, is_cut), "{theirs:?}");
+        let whole = relayed(&message(theirs, None), &query(None), Transport::Tcp);
+        assert_eq!((counts(&whole), whole.metadata.truncation), (theirs, false));
+    }
+}
+
+#[test]
+fn a_code_about_the_upstreams_edns_is_servfail() {
+    let mut message = message([0, 0, 0], Some(512));
+    message.metadata.response_code = ResponseCode::BADVERS;
+    let reply = relayed(&message, &query(None), Transport::Udp);
+    assert_eq!(reply.metadata.response_code, ResponseCode::ServFail);
+}
+
+#[test]
+fn what_follows_the_opt_stays_here() {
+    let mut bytes = message([1, 0, 0], Some(512)).to_vec().unwrap();
+    // A record after it, as TSIG would be.
+    bytes[11] += 1;
+    bytes.extend([1, b'k', 0, 0, 250, 0, 255, 0, 0, 0, 0, 0, 0]);
+    let (reply, _) = relay(&bytes, &query(None), Transport::Udp).unwrap();
+    assert_eq!(counts(&Message::from_vec(&reply).unwrap()), [1, 0, 0]);
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_message_passes_whole_or_not_at_all(
+        counts in prop::array::uniform3(0..4usize),
+        theirs in any::<Option<u16>>(),
+        ours in prop::option::of(512..1232u16),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = message(counts, theirs).to_vec().unwrap();
+        for (place, byte) in damage {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        for bytes in [&bytes[..], &bytes[..cut.index(bytes.len())]] {
+            for transport in [Transport::Udp, Transport::Tcp] {
+                let query = query(ours);
+                if let Some((reply, _)) = relay(bytes, &query, transport) {
+                    prop_assert!(reply.len() <= query.head.limit(transport));
+                    let mut cursor = Cursor::new(&reply);
+                    let header = cursor.header().unwrap();
+                    prop_assert_eq!((header.id, header.questions), (1, 1));
+                    prop_assert!(cursor.question().is_some());
+                    for _ in 0..header.answers + header.authorities + header.additionals {
+                        prop_assert!(cursor.record().is_some());
+                    }
+                    prop_assert_eq!(cursor.position(), reply.len());
+                }
+                if let Some((reply, _)) = complete(bytes, &query, Sections::default(), transport) {
+                    prop_assert!(reply.len() <= query.head.limit(transport));
+                    prop_assert!(Message::from_vec(&reply).is_ok());
+                }
+                prop_assert!(!is_answer(bytes, 8, &query.question.to_wire()) || bytes[1] == 8);
+            }
+        }
+    }
+}

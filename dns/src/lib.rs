@@ -1,0 +1,17 @@
+//! The DNS server: names of the cluster's zone from the snapshot, all others from upstream.
+//! [`answer`] is the meaning, pure; [`Server`] carries packets.
+
+mod answer;
+mod forward;
+mod message;
+mod metrics;
+mod question;
+mod server;
+mod wire;
+
+pub use answer::{Answer, PodNames, Sections, ZoneSettings, answer};
+pub use forward::{parse_resolv_conf, system_upstreams};
+pub use hickory_proto::op::ResponseCode;
+pub use hickory_proto::rr::{Name, Record, RecordType};
+pub use question::Question;
+pub use server::{Server, Settings, Sockets, bind};

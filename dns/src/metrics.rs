@@ -1,0 +1,159 @@
+//! What the server counts; labels are bounded sets, and the counters of the usual path are found by index.
+
+use crate::message::Transport;
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
+};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+const TYPES: [(RecordType, &str); 14] = [
+    (RecordType::A, "A"),
+    (RecordType::AAAA, "AAAA"),
+    (RecordType::SRV, "SRV"),
+    (RecordType::PTR, "PTR"),
+    (RecordType::CNAME, "CNAME"),
+    (RecordType::TXT, "TXT"),
+    (RecordType::MX, "MX"),
+    (RecordType::NS, "NS"),
+    (RecordType::SOA, "SOA"),
+    (RecordType::HTTPS, "HTTPS"),
+    (RecordType::SVCB, "SVCB"),
+    (RecordType::DS, "DS"),
+    (RecordType::ANY, "ANY"),
+    (RecordType::ZERO, OTHER),
+];
+
+const CODES: [(ResponseCode, &str); 8] = [
+    (ResponseCode::NoError, "NOERROR"),
+    (ResponseCode::NXDomain, "NXDOMAIN"),
+    (ResponseCode::ServFail, "SERVFAIL"),
+    (ResponseCode::Refused, "REFUSED"),
+    (ResponseCode::FormErr, "FORMERR"),
+    (ResponseCode::NotImp, "NOTIMP"),
+    (ResponseCode::BADVERS, "BADVERS"),
+    (ResponseCode::Unknown(u16::MAX), OTHER),
+];
+
+const OTHER: &str = "other";
+
+/// Where an answer came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    Zone,
+    Upstream,
+}
+
+/// Counters and histograms of one server.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    requests: IntCounterVec,
+    /// By transport, type and code; made when first needed, so that only what happened is shown.
+    request_cells: [[[OnceLock<IntCounter>; CODES.len()]; TYPES.len()]; 2],
+    /// By transport and source.
+    durations: [[Histogram; 2]; 2],
+    pub(crate) dropped: IntCounterVec,
+    pub(crate) connections: IntGauge,
+    pub(crate) forward: ForwardMetrics,
+}
+
+/// Counters of the forwarder.
+#[derive(Debug, Clone)]
+pub(crate) struct ForwardMetrics {
+    /// Questions without an answer from upstream, by reason.
+    pub(crate) failures: IntCounterVec,
+    /// Tries that an upstream did not answer in time or at all.
+    pub(crate) upstream_failures: IntCounter,
+    /// Packets that were not the answer waited for.
+    pub(crate) mismatches: IntCounter,
+}
+
+impl Metrics {
+    /// Registers all.
+    pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let counters = |name: &str, what: &str, labels: &[&str]| {
+            registered(registry, IntCounterVec::new(Opts::new(name, what), labels)?)
+        };
+        let counter = |name: &str, what: &str| registered(registry, IntCounter::new(name, what)?);
+        let durations =
+            HistogramOpts::new("tidegate_dns_request_duration_seconds", "Time from a question to its answer.").buckets(
+                vec![
+                    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+                    1.0, 2.5, 5.0,
+                ],
+            );
+        let durations = registered(registry, HistogramVec::new(durations, &["proto", "source"])?)?;
+        let of = |proto: &str| ["zone", "upstream"].map(|source| durations.with_label_values(&[proto, source]));
+        let durations = [of("udp"), of("tcp")];
+        Ok(Self {
+            requests: counters(
+                "tidegate_dns_requests_total",
+                "Questions answered, by transport, type and code.",
+                &["proto", "type", "rcode"],
+            )?,
+            request_cells: Default::default(),
+            durations,
+            dropped: counters("tidegate_dns_dropped_total", "Packets left without an answer, by reason.", &["reason"])?,
+            connections: registered(
+                registry,
+                IntGauge::new("tidegate_dns_tcp_connections", "Open connections of DNS over TCP.")?,
+            )?,
+            forward: ForwardMetrics {
+                failures: counters(
+                    "tidegate_dns_forward_failures_total",
+                    "Questions that no upstream answered, by reason.",
+                    &["reason"],
+                )?,
+                upstream_failures: counter(
+                    "tidegate_dns_upstream_failures_total",
+                    "Tries that an upstream did not answer in time or at all.",
+                )?,
+                mismatches: counter(
+                    "tidegate_dns_upstream_mismatches_total",
+                    "Packets from upstreams that answer another question than the one sent.",
+                )?,
+            },
+        })
+    }
+
+    /// Counts an answer; `None`: no question could be read.
+    pub(crate) fn answered(
+        &self,
+        transport: Transport,
+        source: Source,
+        (record_type, code): (Option<RecordType>, ResponseCode),
+        took: Duration,
+    ) {
+        let (proto, row) = match transport {
+            Transport::Udp => (0, "udp"),
+            Transport::Tcp => (1, "tcp"),
+        };
+        let (type_index, type_name) = find(&TYPES, |known| Some(*known) == record_type);
+        let (code_index, code_name) = find(&CODES, |known| *known == code);
+        let cells = self.request_cells.get(proto).and_then(|types| types.get(type_index));
+        if let Some(cell) = cells.and_then(|codes| codes.get(code_index)) {
+            cell.get_or_init(|| self.requests.with_label_values(&[row, type_name, code_name])).inc();
+        }
+        let source = match source {
+            Source::Zone => 0,
+            Source::Upstream => 1,
+        };
+        if let Some(duration) = self.durations.get(proto).and_then(|sources| sources.get(source)) {
+            duration.observe(took.as_secs_f64());
+        }
+    }
+}
+
+/// The place of what was looked for, or of the last one.
+fn find<K>(known: &[(K, &'static str)], is_it: impl Fn(&K) -> bool) -> (usize, &'static str) {
+    let last = known.len().saturating_sub(1);
+    let index = known.iter().position(|(key, _)| is_it(key)).unwrap_or(last);
+    (index, known.get(index).map_or(OTHER, |(_, name)| name))
+}
+
+fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}

@@ -1,0 +1,145 @@
+//! What a client asks: the gate that every packet passes first, on every transport.
+//! Counts in the header are believed only after the records that they promise were seen.
+
+use crate::wire::{Cursor, Header, OPT, flag};
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
+
+/// The largest UDP answer that is sent, whatever a client offers to take (DNS flag day 2020); bytes.
+pub(crate) const MAX_UDP: u16 = 1232;
+
+/// A name and a type, in class IN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// The name in the client's case.
+    pub name: Name,
+    /// The type asked for.
+    pub record_type: RecordType,
+}
+
+impl Question {
+    /// The question as it is in a message.
+    pub(crate) fn to_wire(&self) -> Vec<u8> {
+        let mut wire = Vec::with_capacity(self.name.len() + 5);
+        for label in self.name.iter() {
+            // hickory holds labels to 63 bytes.
+            wire.push(label.len() as u8);
+            wire.extend(label);
+        }
+        wire.push(0);
+        wire.extend(u16::from(self.record_type).to_be_bytes());
+        wire.extend(CLASS_IN.to_be_bytes());
+        wire
+    }
+}
+
+/// What of a client's OPT record matters (RFC 6891 §6.1.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ClientEdns {
+    /// Bytes that the client takes over UDP, between 512 and [`MAX_UDP`].
+    pub(crate) payload: u16,
+    /// The DO bit (RFC 3225).
+    pub(crate) is_dnssec_ok: bool,
+}
+
+/// What an answer repeats of its query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) id: u16,
+    /// Opcode, RD, AD and CD in place.
+    pub(crate) flags: u16,
+    pub(crate) edns: Option<ClientEdns>,
+}
+
+/// A query that is to be answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Query {
+    pub(crate) head: Head,
+    pub(crate) question: Question,
+}
+
+/// A packet that is no such query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Gets no answer, for this reason.
+    Silence(&'static str),
+    /// Gets this code alone, with the question if one could be read.
+    Code(Head, Option<Question>, ResponseCode),
+}
+
+const KEPT_FLAGS: u16 = flag::OPCODE | flag::RECURSION_DESIRED | flag::AUTHENTIC | flag::CHECKING_DISABLED;
+const CLASS_IN: u16 = 1;
+const TKEY: u16 = 249;
+
+impl Query {
+    /// Reads a packet. Bytes past the last promised record are tolerated.
+    pub(crate) fn parse(packet: &[u8]) -> Result<Self, Refusal> {
+        let mut cursor = Cursor::new(packet);
+        let Some(header) = cursor.header() else { return Err(Refusal::Silence("short")) };
+        if header.flags & flag::RESPONSE != 0 {
+            // Answering an answer is how two servers keep each other busy for ever.
+            return Err(Refusal::Silence("response"));
+        }
+        let mut head = Head { id: header.id, flags: header.flags & KEPT_FLAGS, edns: None };
+        if header.flags & flag::OPCODE != 0 {
+            return Err(Refusal::Code(head, None, ResponseCode::NotImp));
+        }
+        let malformed = Refusal::Code(head, None, ResponseCode::FormErr);
+        let Some((question, class)) = read_question(&mut cursor, &header) else { return Err(malformed) };
+        let version = match read_edns(cursor, &header) {
+            Err(Malformed) => return Err(Refusal::Code(head, Some(question), ResponseCode::FormErr)),
+            Ok(None) => 0,
+            Ok(Some((edns, version))) => {
+                head.edns = Some(edns);
+                version
+            }
+        };
+        let code = match question.record_type {
+            _ if version > 0 => ResponseCode::BADVERS,
+            _ if class != CLASS_IN => ResponseCode::Refused,
+            RecordType::AXFR | RecordType::IXFR => ResponseCode::Refused,
+            RecordType::OPT => ResponseCode::FormErr,
+            // The rest of RFC 6895's meta types: TKEY, TSIG, MAILB, MAILA.
+            RecordType::TSIG | RecordType::Unknown(TKEY | 253 | 254) => ResponseCode::NotImp,
+            _ => return Ok(Self { head, question }),
+        };
+        Err(Refusal::Code(head, Some(question), code))
+    }
+}
+
+fn read_question(cursor: &mut Cursor<'_>, header: &Header) -> Option<(Question, u16)> {
+    if header.questions != 1 || header.answers != 0 || header.additionals > 2 {
+        return None;
+    }
+    let (name, record_type, class) = cursor.question()?;
+    let name = Name::read(&mut BinDecoder::new(name)).ok()?;
+    let record_type = RecordType::from(record_type);
+    // A client that asks for an incremental transfer shows the SOA it has (RFC 1995 §3).
+    let may_show = u16::from(record_type == RecordType::IXFR);
+    (header.authorities <= may_show).then_some(())?;
+    Some((Question { name, record_type }, class))
+}
+
+struct Malformed;
+
+/// The client's OPT record and its EDNS version.
+fn read_edns(mut cursor: Cursor<'_>, header: &Header) -> Result<Option<(ClientEdns, u8)>, Malformed> {
+    let mut found = None;
+    for place in 0..header.authorities + header.additionals {
+        let record = cursor.record().ok_or(Malformed)?;
+        if record.record_type != OPT || place < header.authorities {
+            continue;
+        }
+        if !record.is_root || found.is_some() || !Cursor::new(record.content).are_options() {
+            return Err(Malformed);
+        }
+        let [_, version, flags, _] = record.ttl.to_be_bytes();
+        let edns = ClientEdns { payload: record.class.clamp(512, MAX_UDP), is_dnssec_ok: flags & 0x80 != 0 };
+        found = Some((edns, version));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! Reading a DNS message (RFC 1035 §4.1) without allocating and never past its end.
+
+/// Length of the header in bytes.
+pub(crate) const HEADER: usize = 12;
+
+/// Bits of the second header word.
+pub(crate) mod flag {
+    pub(crate) const RESPONSE: u16 = 0x8000;
+    pub(crate) const OPCODE: u16 = 0x7800;
+    pub(crate) const AUTHORITATIVE: u16 = 0x0400;
+    pub(crate) const TRUNCATED: u16 = 0x0200;
+    pub(crate) const RECURSION_DESIRED: u16 = 0x0100;
+    pub(crate) const RECURSION_AVAILABLE: u16 = 0x0080;
+    pub(crate) const AUTHENTIC: u16 = 0x0020;
+    pub(crate) const CHECKING_DISABLED: u16 = 0x0010;
+    pub(crate) const CODE: u16 = 0x000F;
+}
+
+/// Type of the EDNS pseudo-record (RFC 6891 §6.1).
+pub(crate) const OPT: u16 = 41;
+
+/// The header, as six words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) id: u16,
+    pub(crate) flags: u16,
+    pub(crate) questions: u16,
+    pub(crate) answers: u16,
+    pub(crate) authorities: u16,
+    pub(crate) additionals: u16,
+}
+
+impl Header {
+    pub(crate) fn to_bytes(self) -> [u8; HEADER] {
+        let words = [self.id, self.flags, self.questions, self.answers, self.authorities, self.additionals];
+        let mut bytes = [0; HEADER];
+        for (place, word) in bytes.chunks_exact_mut(2).zip(words) {
+            place.copy_from_slice(&word.to_be_bytes());
+        }
+        bytes
+    }
+}
+
+/// A record of any type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RawRecord<'a> {
+    /// Whether the owner is the root.
+    pub(crate) is_root: bool,
+    pub(crate) record_type: u16,
+    pub(crate) class: u16,
+    pub(crate) ttl: u32,
+    pub(crate) content: &'a [u8],
+}
+
+/// A place in a message; each step is `None` where the message ends too early or is malformed.
+#[derive(Debug, Clone)]
+pub(crate) struct Cursor<'a> {
+    message: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(crate) fn new(message: &'a [u8]) -> Self {
+        Self { message, at: 0 }
+    }
+
+    /// Bytes read so far.
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let bytes = self.message.get(self.at..self.at.checked_add(len)?)?;
+        self.at += len;
+        Some(bytes)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.take(1)?.first().copied()
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        self.take(2)?.try_into().ok().map(u16::from_be_bytes)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.take(4)?.try_into().ok().map(u32::from_be_bytes)
+    }
+
+    pub(crate) fn header(&mut self) -> Option<Header> {
+        Some(Header {
+            id: self.u16()?,
+            flags: self.u16()?,
+            questions: self.u16()?,
+            answers: self.u16()?,
+            authorities: self.u16()?,
+            additionals: self.u16()?,
+        })
+    }
+
+    /// The bytes of a name without compression, at most 255 of them.
+    fn plain_name(&mut self) -> Option<&'a [u8]> {
+        let start = self.at;
+        loop {
+            match self.u8()? {
+                0 => break,
+                len @ 1..=63 => drop(self.take(usize::from(len))?),
+                64.. => return None,
+            }
+        }
+        self.message.get(start..self.at).filter(|name| name.len() <= 255)
+    }
+
+    /// Name, type and class of the question that starts here.
+    pub(crate) fn question(&mut self) -> Option<(&'a [u8], u16, u16)> {
+        Some((self.plain_name()?, self.u16()?, self.u16()?))
+    }
+
+    fn skip_name(&mut self) -> Option<()> {
+        loop {
+            match self.u8()? {
+                0 => return Some(()),
+                len @ 1..=63 => drop(self.take(usize::from(len))?),
+                192.. => return self.u8().map(drop),
+                64..192 => return None,
+            }
+        }
+    }
+
+    /// The record that starts here; names inside it are not followed.
+    pub(crate) fn record(&mut self) -> Option<RawRecord<'a>> {
+        let is_root = self.message.get(self.at) == Some(&0);
+        self.skip_name()?;
+        let (record_type, class, ttl, len) = (self.u16()?, self.u16()?, self.u32()?, self.u16()?);
+        Some(RawRecord { is_root, record_type, class, ttl, content: self.take(usize::from(len))? })
+    }
+
+    /// Whether what follows is a list of EDNS options, each whole (RFC 6891 §6.1.2).
+    pub(crate) fn are_options(mut self) -> bool {
+        while self.at < self.message.len() {
+            let option = self.u16().and_then(|_code| self.u16()).and_then(|len| self.take(usize::from(len)));
+            if option.is_none() {
+                return false;
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,227 @@
+//! Names of others: asked upstream, believed with care.
+
+use crate::harness::*;
+use hickory_proto::op::{Edns, Message, ResponseCode};
+use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
+use tokio::io::AsyncWriteExt;
+
+#[tokio::test]
+async fn the_client_gets_its_own_id_case_and_flags() {
+    let upstream = Upstream::new().await;
+    let server = start(upstreams(&[upstream.address()]));
+    let mut query = question(4711, "WWW.Example.org.", RecordType::A);
+    query.metadata.checking_disabled = true;
+    let client = send(&server, &query).await;
+    let (asked, peer) = upstream.asked().await;
+    assert!(asked.metadata.recursion_desired && asked.metadata.checking_disabled);
+    assert_eq!(asked.edns, None, "the client asked without EDNS");
+    let mut reply = one_address(&asked);
+    reply.metadata.authentic_data = true;
+    upstream.reply(&reply, peer).await;
+    let answer = answer(&client).await;
+    assert_eq!((answer.metadata.id, answered(&answer)), (4711, vec!["192.0.2.1".to_owned()]));
+    assert!(answer.queries[0].name().eq_case(query.queries[0].name()));
+    assert!(answer.answers[0].name.eq_case(query.queries[0].name()), "the answer points at the question");
+    assert!(answer.metadata.recursion_available && !answer.metadata.authoritative);
+    assert!(!answer.metadata.authentic_data, "the client did not ask whether it is");
+    assert_eq!(server.metric("tidegate_dns_request_duration_seconds_count", &["source=\"upstream\""]), 1.0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn edns_is_each_hops_own() {
+    let upstream = Upstream::new().await;
+    let server = start(upstreams(&[upstream.address()]));
+    let mut query = with_edns(question(1, "example.org.", RecordType::A), 4096);
+    query.edns.as_mut().unwrap().set_dnssec_ok(true);
+    let client = send(&server, &query).await;
+    let (asked, peer) = upstream.asked().await;
+    let edns = asked.edns.clone().unwrap();
+    assert_eq!((edns.max_payload(), edns.flags().dnssec_ok), (1232, true));
+    let mut reply = one_address(&asked);
+    reply.metadata.authentic_data = true;
+    let mut theirs = Edns::new();
+    theirs.set_max_payload(4000);
+    theirs.options_mut().insert(rdata::opt::EdnsOption::Unknown(65_001, vec![1, 2]));
+    reply.edns = Some(theirs);
+    upstream.reply(&reply, peer).await;
+    let answer = answer(&client).await;
+    let edns = answer.edns.unwrap();
+    assert_eq!((edns.max_payload(), edns.flags().dnssec_ok, edns.options().options.is_empty()), (1232, true, true));
+    assert!(answer.metadata.authentic_data, "DO asks whether it is");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_same_question_is_asked_once() {
+    let upstream = Upstream::new().await;
+    let server = start(upstreams(&[upstream.address()]));
+    let first = send(&server, &question(1, "example.org.", RecordType::A)).await;
+    let (asked, peer) = upstream.asked().await;
+    let second = send(&server, &question(2, "EXAMPLE.org.", RecordType::A)).await;
+    // The third differs in its type: once it comes out, the second has been dealt with.
+    let third = send(&server, &question(3, "example.org.", RecordType::AAAA)).await;
+    let (other, other_peer) = upstream.asked().await;
+    assert_eq!(other.queries[0].query_type(), RecordType::AAAA);
+    upstream.reply(&one_address(&asked), peer).await;
+    upstream.reply(&addresses(&other, &[]), other_peer).await;
+    for (client, id, count) in [(first, 1, 1), (second, 2, 1), (third, 3, 0)] {
+        let answer = answer(&client).await;
+        assert_eq!((answer.metadata.id, answer.answers.len()), (id, count));
+    }
+    // Nothing was kept.
+    let again = send(&server, &question(4, "example.org.", RecordType::A)).await;
+    let (asked, peer) = upstream.asked().await;
+    upstream.reply(&code(&asked, ResponseCode::NXDomain), peer).await;
+    assert_eq!(answer(&again).await.metadata.response_code, ResponseCode::NXDomain);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_cut_answer_is_fetched_over_tcp() {
+    let upstream = Upstream::new().await;
+    let server = start(upstreams(&[upstream.address()]));
+    for over_tcp in [false, true] {
+        let query = question(1, "example.org.", RecordType::A).to_vec().unwrap();
+        let client = server.client().await;
+        let mut stream = server.connect().await;
+        match over_tcp {
+            true => stream.write_all(&frame(&query)).await.unwrap(),
+            false => drop(client.send(&query).await.unwrap()),
+        }
+        let (asked, peer) = upstream.asked().await;
+        let mut cut = addresses(&asked, &[]);
+        cut.metadata.truncation = true;
+        upstream.reply(&cut, peer).await;
+        let (mut fetching, _) = upstream.tcp.accept().await.unwrap();
+        let asked = Message::from_vec(&read_frame(&mut fetching).await.unwrap()).unwrap();
+        let all: Vec<_> = (1..=100).map(|host| [192, 0, 2, host].into()).collect();
+        fetching.write_all(&frame(&addresses(&asked, &all).to_vec().unwrap())).await.unwrap();
+        let packet = if over_tcp { read_frame(&mut stream).await.unwrap() } else { receive(&client).await };
+        let answer = Message::from_vec(&packet).unwrap();
+        if over_tcp {
+            assert_eq!((answer.answers.len(), answer.metadata.truncation), (100, false));
+        } else {
+            assert!(answer.metadata.truncation && packet.len() <= 512 && packet.len() > 496, "{}", packet.len());
+            assert_eq!(answered(&answer)[0], "192.0.2.1");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_cut_answer_is_better_than_none() {
+    let upstream = Upstream::new().await;
+    let server = start(upstreams(&[upstream.address()]));
+    let client = send(&server, &question(1, "example.org.", RecordType::A)).await;
+    let (asked, peer) = upstream.asked().await;
+    let mut cut = one_address(&asked);
+    cut.metadata.truncation = true;
+    upstream.reply(&cut, peer).await;
+    drop(upstream.tcp.accept().await.unwrap());
+    let answer = answer(&client).await;
+    assert!(answer.metadata.truncation);
+    assert_eq!(answered(&answer), ["192.0.2.1"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_negative_answer_passes_with_its_soa() {
+    let upstream = Upstream::new().await;
+    let server = start(upstreams(&[upstream.address()]));
+    upstream.answering(|question| {
+        let mut answer = code(question, ResponseCode::NXDomain);
+        let name = || Name::from_ascii("org.").unwrap();
+        let soa = rdata::SOA::new(name(), name(), 1, 2, 3, 4, 5);
+        answer.authorities.push(Record::from_rdata(name(), 60, RData::SOA(soa)));
+        answer
+    });
+    let answer = server.ask(&question(1, "example.org.", RecordType::A)).await;
+    assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain);
+    assert_eq!(answer.authorities[0].record_type(), RecordType::SOA);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn records_of_any_type_pass_as_they_are() {
+    let upstream = Upstream::new().await;
+    let server = start(upstreams(&[upstream.address()]));
+    let client = send(&server, &question(1, "example.org.", RecordType::Unknown(65_280))).await;
+    let (asked, peer) = upstream.asked().await;
+    let mut reply = addresses(&asked, &[]).to_vec().unwrap();
+    reply[7] = 1;
+    reply.extend([0xC0, 12, 0xFF, 0, 0, 1, 0, 0, 0, 60, 0, 3, 0xC0, 0xFF, 0xEE]);
+    upstream.udp.send_to(&reply, peer).await.unwrap();
+    let packet = receive(&client).await;
+    assert_eq!(packet[packet.len() - 15..], reply[reply.len() - 15..]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn names_of_the_zone_never_leave() {
+    let upstream = Upstream::new().await;
+    let server = start(upstreams(&[upstream.address()]));
+    let mut asked = upstream.answering(one_address);
+    for name in ["gone.shop.svc.cluster.local.", "x.CLUSTER.local.", "cluster.local.", "a.b.c.d.e.f.cluster.local."] {
+        for record_type in [RecordType::A, RecordType::ANY, RecordType::AXFR, RecordType::Unknown(65_280)] {
+            server.ask(&question(1, name, record_type)).await;
+        }
+    }
+    server.ask(&question(2, "10.0.0.1.in-addr.arpa.", RecordType::PTR)).await;
+    server.ask(&question(3, "1.0.0.10.in-addr.arpa.", RecordType::PTR)).await;
+    server.ask(&question(4, "last.example.", RecordType::A)).await;
+    assert_eq!(asked.recv().await.unwrap(), "10.0.0.1.in-addr.arpa.");
+    assert_eq!(asked.recv().await.unwrap(), "last.example.");
+    assert!(asked.is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn without_upstreams_other_names_are_refused() {
+    let server = start(settings());
+    let answer = server.ask(&question(1, "example.org.", RecordType::A)).await;
+    assert_eq!(answer.metadata.response_code, ResponseCode::Refused);
+    assert!(!answer.metadata.recursion_available);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_alias_is_completed_by_the_upstream() {
+    let upstream = Upstream::new().await;
+    let server = start(upstreams(&[upstream.address()]));
+    let query = question(1, "OUT.shop.svc.cluster.local.", RecordType::A);
+    let client = send(&server, &query).await;
+    let (asked, peer) = upstream.asked().await;
+    assert_eq!(asked.queries[0].name().to_string(), "ext.interwebs.test.");
+    upstream.reply(&one_address(&asked), peer).await;
+    let answer = answer(&client).await;
+    assert!(answer.metadata.authoritative && answer.metadata.recursion_available && !answer.metadata.truncation);
+    let records: Vec<_> = answer.answers.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        records,
+        ["OUT.shop.svc.cluster.local. 5 IN CNAME ext.interwebs.test.", "ext.interwebs.test. 60 IN A 192.0.2.1"]
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_alias_takes_its_targets_code_and_cut() {
+    let upstream = Upstream::new().await;
+    let server = start(upstreams(&[upstream.address()]));
+    for (expected, is_cut) in
+        [(ResponseCode::NXDomain, false), (ResponseCode::ServFail, false), (ResponseCode::NoError, true)]
+    {
+        let client = send(&server, &question(1, "out.shop.svc.cluster.local.", RecordType::A)).await;
+        let (asked, peer) = upstream.asked().await;
+        let mut reply = code(&asked, expected);
+        reply.metadata.truncation = is_cut;
+        upstream.reply(&reply, peer).await;
+        if is_cut {
+            drop(upstream.tcp.accept().await.unwrap());
+        }
+        let answer = answer(&client).await;
+        assert_eq!((answer.metadata.response_code, answer.metadata.truncation), (expected, is_cut));
+        assert_eq!(answered(&answer), ["ext.interwebs.test."]);
+    }
+    server.stop().await;
+}

@@ -1,0 +1,11 @@
+//! The DNS server from outside: what the zone says, and how it is carried.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod distrust;
+mod forward;
+mod harness;
+mod hostile;
+mod tcp;
+mod udp;
+mod zone;

@@ -1,0 +1,208 @@
+//! What the zone says, as tables: `tests/zone/*.txt` hold Services, questions and the records of the answers.
+
+use config::{EndpointName, NameChange, NameTable, PortName, ServiceNames, Transport};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use tidegate_dns::{Answer, Name, PodNames, Question, Record, ZoneSettings, answer};
+
+/// A file:
+/// ```text
+/// service NAME.NAMESPACE ADDRESS... [PORT-NAME/]TRANSPORT/NUMBER...
+/// headless NAME.NAMESPACE
+/// external NAME.NAMESPACE TARGET
+/// endpoint NAME.NAMESPACE HOST-NAME|- ADDRESS PORT...
+/// namespace NAME
+/// ? NAME TYPE [CODE]
+/// records of the answer section, in order, as zone-file text below $ORIGIN cluster.local.
+/// ;; AUTHORITY and ;; ADDITIONAL start the other sections, ;; UPSTREAM NAME says who completes the answer
+/// ```
+#[derive(Default)]
+struct File {
+    services: BTreeMap<(String, String), Service>,
+    namespaces: Vec<String>,
+    settings: ZoneSettings,
+    cases: Vec<Case>,
+}
+
+#[derive(Default)]
+struct Service {
+    is_headless: bool,
+    target: Option<String>,
+    addresses: Vec<IpAddr>,
+    ports: Vec<PortName>,
+    endpoints: Vec<EndpointName>,
+}
+
+struct Case {
+    line: usize,
+    question: Question,
+    expected: Vec<String>,
+}
+
+fn port(text: &str) -> PortName {
+    let words: Vec<_> = text.split('/').collect();
+    let (name, transport, number) = match words[..] {
+        [name, transport, number] => (Some(Arc::from(name)), transport, number),
+        [transport, number] => (None, transport, number),
+        _ => panic!("not a port: {text}"),
+    };
+    let transport = [Transport::Tcp, Transport::Udp, Transport::Sctp]
+        .into_iter()
+        .find(|known| known.as_str() == transport)
+        .unwrap_or_else(|| panic!("not a transport: {text}"));
+    PortName { name, transport, number: number.parse().unwrap() }
+}
+
+impl File {
+    fn read(text: &str) -> Self {
+        let mut file =
+            Self { settings: ZoneSettings { pods: PodNames::Disabled, ..ZoneSettings::default() }, ..Self::default() };
+        for (index, line) in text.lines().enumerate() {
+            let words: Vec<_> = line.split_whitespace().collect();
+            match words[..] {
+                [] => {}
+                [comment, ..] if comment.starts_with('#') => {}
+                ["?", name, kind, ref code @ ..] => {
+                    let question =
+                        Question { name: Name::from_ascii(name).unwrap(), record_type: kind.parse().unwrap() };
+                    let code = code.first().copied().unwrap_or("NOERROR").to_owned();
+                    file.cases.push(Case { line: index + 1, question, expected: vec![code] });
+                }
+                _ if !file.cases.is_empty() => {
+                    let line = line.replace('"', "").split_whitespace().collect::<Vec<_>>().join(" ");
+                    file.cases.last_mut().unwrap().expected.push(line);
+                }
+                _ => file.read_object(&words),
+            }
+        }
+        file
+    }
+
+    fn read_object(&mut self, words: &[&str]) {
+        match *words {
+            ["namespace", name] => self.namespaces.push(name.to_owned()),
+            ["own", ref addresses @ ..] => {
+                self.settings.own_addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+            }
+            ["pods", "insecure"] => self.settings.pods = PodNames::Insecure,
+            ["ttl", ttl] => self.settings.ttl = ttl.parse().unwrap(),
+            [kind, name, ref rest @ ..] => {
+                let (name, namespace) = name.split_once('.').unwrap();
+                let service = self.services.entry((namespace.to_owned(), name.to_owned())).or_default();
+                match (kind, rest) {
+                    ("service", rest) => {
+                        let is_address = |word: &&&str| word.parse::<IpAddr>().is_ok();
+                        service
+                            .addresses
+                            .extend(rest.iter().filter(is_address).map(|word| word.parse::<IpAddr>().unwrap()));
+                        service.ports.extend(rest.iter().filter(|word| !is_address(word)).map(|word| port(word)));
+                    }
+                    ("headless", []) => service.is_headless = true,
+                    ("external", [target]) => service.target = Some((*target).to_owned()),
+                    ("endpoint", [host, address, ports @ ..]) => {
+                        let address: IpAddr = address.parse().unwrap();
+                        let name = if *host == "-" { EndpointName::dashed(address) } else { (*host).to_owned() };
+                        let ports = ports.iter().map(|word| port(word)).collect();
+                        service.endpoints.push(EndpointName { address, name: name.into(), ports });
+                    }
+                    _ => panic!("not an object: {words:?}"),
+                }
+            }
+            _ => panic!("not an object: {words:?}"),
+        }
+    }
+
+    fn table(&self) -> NameTable {
+        let namespaces =
+            self.namespaces.iter().map(|name| NameChange::Namespace { name: name.as_str().into(), exists: true });
+        let services = self.services.iter().map(|((namespace, name), service)| {
+            let names = match &service.target {
+                Some(target) => ServiceNames::External { target: target.parse().unwrap() },
+                None if service.is_headless => ServiceNames::headless(service.endpoints.clone()),
+                None => ServiceNames::cluster_ip(
+                    service.addresses.clone(),
+                    service.ports.clone(),
+                    service.endpoints.clone(),
+                ),
+            };
+            NameChange::Service {
+                namespace: namespace.as_str().into(),
+                service: name.as_str().into(),
+                names: Some(Arc::new(names)),
+            }
+        });
+        NameTable::default().patched(namespaces.chain(services).collect::<Vec<_>>(), 7)
+    }
+}
+
+/// Zone-file text below `$ORIGIN cluster.local.`
+fn record(record: &Record) -> String {
+    let relative = |word: &str| match word.strip_suffix("cluster.local.") {
+        Some("") => "@".to_owned(),
+        Some(name) if name.ends_with('.') => name.trim_end_matches('.').to_owned(),
+        _ => word.to_owned(),
+    };
+    record.to_string().split_whitespace().map(relative).collect::<Vec<_>>().join(" ")
+}
+
+fn render(answer: &Answer) -> Vec<String> {
+    let (sections, upstream) = match answer {
+        Answer::Zone(sections) => (sections, None),
+        Answer::Alias { sections, target } => (sections, Some(target)),
+        Answer::Outside => return vec!["NOERROR".to_owned(), ";; UPSTREAM".to_owned()],
+    };
+    let code = match sections.code.low() {
+        0 => "NOERROR".to_owned(),
+        3 => "NXDOMAIN".to_owned(),
+        code => format!("code {code}"),
+    };
+    let mut lines = vec![code];
+    lines.extend(sections.answers.iter().map(record));
+    for (title, records) in [(";; AUTHORITY", &sections.authorities), (";; ADDITIONAL", &sections.additionals)] {
+        if !records.is_empty() {
+            lines.push(title.to_owned());
+            lines.extend(records.iter().map(record));
+        }
+    }
+    lines.extend(upstream.map(|target| format!(";; UPSTREAM {target}")));
+    lines
+}
+
+fn holds(text: &str, least: usize) {
+    let file = File::read(text);
+    assert!(file.cases.len() >= least, "{} cases were read", file.cases.len());
+    let table = file.table();
+    for Case { line, question, expected } in &file.cases {
+        let answer = answer(&table, question, &file.settings);
+        assert_eq!(
+            render(&answer).join("\n"),
+            expected.join("\n"),
+            "line {line}: {} {}",
+            question.name,
+            question.record_type
+        );
+    }
+}
+
+macro_rules! tables {
+    ($($name:ident $least:literal)*) => {
+        $(
+            #[test]
+            fn $name() {
+                holds(include_str!(concat!("../zone/", stringify!($name), ".txt")), $least);
+            }
+        )*
+    };
+}
+
+tables! {
+    services 50
+    aliases 12
+    case_of_the_question 6
+    apex 8
+    name_servers_that_services_select 2
+    pods_insecure 10
+    pods_disabled 4
+    reverse 14
+}
