@@ -1,0 +1,156 @@
+//! One Kubernetes object of a kind that Tidegate reads, as its source delivers it.
+//! What nothing here reads, and is often most of an object, is dropped by [`Object::trim`].
+
+use config::{Kind, ObjectRef};
+use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Secret, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Deserializer};
+
+/// The annotation in which `kubectl apply` keeps a second copy of the object.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// The namespace of a namespaced object that names none.
+const DEFAULT_NAMESPACE: &str = "default";
+
+macro_rules! kinds {
+    ($($kind:ident: $api_version:literal),* $(,)?) => {
+        /// An object of one of the kinds that Tidegate reads.
+        #[derive(Debug, Clone, PartialEq)]
+        #[expect(missing_docs, reason = "each variant is the Kubernetes kind of the same name")]
+        pub enum Object {
+            $($kind(Box<$kind>)),*
+        }
+
+        impl Object {
+            /// Reads an object of that `apiVersion` and `kind`; `None` where Tidegate does not read the kind.
+            ///
+            /// # Errors
+            /// What the deserializer says, where the object does not have the shape of its kind.
+            pub fn read<'de, D: Deserializer<'de>>(
+                api_version: &str,
+                kind: &str,
+                deserializer: D,
+            ) -> Option<Result<Self, D::Error>> {
+                match (api_version, kind) {
+                    $(($api_version, stringify!($kind)) => {
+                        Some(Box::<$kind>::deserialize(deserializer).map(Self::$kind))
+                    })*
+                    _ => None,
+                }
+            }
+
+            /// Its kind.
+            #[must_use]
+            pub fn kind(&self) -> Kind {
+                match self {
+                    $(Self::$kind(_) => Kind::$kind),*
+                }
+            }
+
+            /// Its metadata.
+            #[must_use]
+            pub fn metadata(&self) -> &ObjectMeta {
+                match self {
+                    $(Self::$kind(object) => &object.metadata),*
+                }
+            }
+
+            /// Its metadata, to be changed by its source.
+            pub fn metadata_mut(&mut self) -> &mut ObjectMeta {
+                match self {
+                    $(Self::$kind(object) => &mut object.metadata),*
+                }
+            }
+        }
+
+        $(impl From<$kind> for Object {
+            fn from(object: $kind) -> Self {
+                Self::$kind(Box::new(object))
+            }
+        })*
+    };
+}
+
+kinds! {
+    Ingress: "networking.k8s.io/v1",
+    IngressClass: "networking.k8s.io/v1",
+    Service: "v1",
+    EndpointSlice: "discovery.k8s.io/v1",
+    Endpoints: "v1",
+    Namespace: "v1",
+    Secret: "v1",
+    ConfigMap: "v1",
+}
+
+impl Object {
+    /// Its name; a namespaced object without a namespace is in `default`, as with `kubectl apply`.
+    #[must_use]
+    pub fn object_ref(&self) -> ObjectRef {
+        object_ref(self.kind(), self.metadata())
+    }
+
+    /// Drops what nothing here reads: `managedFields` and the copy that `kubectl apply` leaves.
+    pub fn trim(&mut self) {
+        let metadata = self.metadata_mut();
+        metadata.managed_fields = None;
+        if let Some(annotations) = &mut metadata.annotations {
+            annotations.remove(LAST_APPLIED);
+        }
+    }
+}
+
+/// The name of an object of that kind.
+pub(crate) fn object_ref(kind: Kind, metadata: &ObjectMeta) -> ObjectRef {
+    let namespace = if kind.is_namespaced() { namespace(metadata) } else { "" };
+    ObjectRef::new(kind, namespace, metadata.name.as_deref().unwrap_or_default())
+}
+
+fn namespace(metadata: &ObjectMeta) -> &str {
+    metadata.namespace.as_deref().filter(|namespace| !namespace.is_empty()).unwrap_or(DEFAULT_NAMESPACE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(value: serde_json::Value) -> Object {
+        let text = |field: &str| value.get(field).and_then(|field| field.as_str()).expect("given").to_owned();
+        Object::read(&text("apiVersion"), &text("kind"), value).expect("a known kind").expect("valid")
+    }
+
+    #[test]
+    fn an_object_knows_its_name() {
+        for (kind, api_version, metadata, expected) in [
+            ("Service", "v1", json!({"name": "web", "namespace": "shop"}), "Service shop/web"),
+            ("Secret", "v1", json!({"name": "web"}), "Secret default/web"),
+            ("Namespace", "v1", json!({"name": "shop", "namespace": "odd"}), "Namespace shop"),
+            ("IngressClass", "networking.k8s.io/v1", json!({"name": "tidegate"}), "IngressClass tidegate"),
+        ] {
+            let object = read(json!({"apiVersion": api_version, "kind": kind, "metadata": metadata}));
+            assert_eq!(object.object_ref().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn other_kinds_and_versions_are_not_read() {
+        for (api_version, kind) in [("v1", "Pod"), ("networking.k8s.io/v1beta1", "Ingress"), ("v1", "Ingress")] {
+            assert!(Object::read(api_version, kind, json!({})).is_none(), "{api_version} {kind}");
+        }
+    }
+
+    #[test]
+    fn trimming_keeps_what_is_read() {
+        let mut object = read(json!({"apiVersion": "v1", "kind": "Service", "metadata": {
+            "name": "web",
+            "annotations": {LAST_APPLIED: "{}", "tidegate.dev/load-balance": "round_robin"},
+            "managedFields": [{"manager": "kubectl"}],
+        }}));
+        object.trim();
+        assert_eq!(object.metadata().managed_fields, None);
+        let annotations = object.metadata().annotations.as_ref().expect("kept");
+        assert_eq!(annotations.keys().collect::<Vec<_>>(), ["tidegate.dev/load-balance"]);
+    }
+}

@@ -1,0 +1,308 @@
+//! The objects as they are kept between changes: read once into the model's types, indexed, with what has changed.
+//! Sources write here, translation reads; a Secret's last good certificate is all that it remembers of the past.
+
+pub(crate) mod annotations;
+mod changes;
+mod class;
+mod ingress;
+mod interner;
+mod kept;
+mod secrets;
+mod service;
+mod slice;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use changes::Changes;
+pub use class::IngressClass;
+pub use ingress::{Ingress, IngressBackend, IngressPath, IngressRule, IngressTls};
+pub(crate) use kept::{Kept, Replaced};
+pub use secrets::{KeptSecret, Validity};
+pub use service::{ExternalTarget, Service, ServiceKind, ServicePort};
+pub use slice::{Readiness, Slice, SliceEndpoint, SlicePort};
+
+use crate::Object;
+use crate::status::Problem;
+use config::{Kind, ObjectName, ObjectRef};
+use interner::Interner;
+use jiff::Timestamp;
+use rustc_hash::{FxHashMap, FxHashSet};
+use secrets::Secrets;
+use std::sync::Arc;
+
+/// All objects, as of now.
+#[derive(Debug)]
+pub struct Objects {
+    names: Interner,
+    ingresses: Kept<Ingress>,
+    classes: Kept<IngressClass>,
+    services: Kept<Service>,
+    slices: Kept<Slice>,
+    /// By Service, sorted by name.
+    slices_by_service: FxHashMap<ObjectName, Vec<Arc<Slice>>>,
+    endpoints: FxHashMap<ObjectName, Vec<Arc<Slice>>>,
+    namespaces: FxHashSet<Arc<str>>,
+    secrets: Secrets,
+    changes: Changes,
+    version: u64,
+}
+
+impl Objects {
+    /// No objects yet. The last good certificate of `default_tls_secret` is kept even if no Ingress names it; `now`
+    /// is what validities are compared with until [`Objects::advance`].
+    #[must_use]
+    pub fn new(default_tls_secret: Option<&ObjectName>, now: Timestamp) -> Self {
+        let mut secrets = Secrets::new(now);
+        if let Some(name) = default_tls_secret {
+            secrets.refer(name);
+        }
+        Self {
+            names: Interner::default(),
+            ingresses: Kept::default(),
+            classes: Kept::default(),
+            services: Kept::default(),
+            slices: Kept::default(),
+            slices_by_service: FxHashMap::default(),
+            endpoints: FxHashMap::default(),
+            namespaces: FxHashSet::default(),
+            secrets,
+            changes: Changes::default(),
+            version: 0,
+        }
+    }
+
+    /// Takes an object as it is now, new or changed; whether that changes anything that is kept. ConfigMaps are not
+    /// kept: nothing refers to one.
+    pub fn apply(&mut self, object: Object) -> bool {
+        let name = self.shared_name(&object.object_ref());
+        self.apply_as(name, object)
+    }
+
+    /// The same for an object whose name is shared already.
+    pub(crate) fn apply_as(&mut self, name: Arc<ObjectRef>, object: Object) -> bool {
+        let version = object.metadata().resource_version.as_deref().and_then(|version| version.parse().ok());
+        let changed = match object {
+            Object::Ingress(ingress) => {
+                let ingress = Ingress::read(*ingress, &name, &mut self.names);
+                self.put_ingress(&name, Some(ingress))
+            }
+            Object::IngressClass(class) => self.classes.put(&name, Some(IngressClass::read(*class, &name))).is_some(),
+            Object::Service(service) => {
+                let service = Service::read(*service, &name, &mut self.names);
+                self.services.put(&name, Some(service)).is_some()
+            }
+            Object::EndpointSlice(slice) => {
+                let slice = Slice::read(*slice, &name, &mut self.names);
+                self.put_slice(&name, Some(slice))
+            }
+            Object::Endpoints(endpoints) => {
+                let slices = Slice::read_endpoints(*endpoints, &name, &mut self.names);
+                self.put_endpoints(&name, Some(slices))
+            }
+            Object::Namespace(_) => self.namespaces.insert(Arc::clone(&name.name)),
+            Object::Secret(secret) => self.secrets.apply(&ObjectName::from(&*name), &secret),
+            Object::ConfigMap(_) => false,
+        };
+        self.note(name, changed, version)
+    }
+
+    /// Takes the end of an object; whether that changes anything that is kept.
+    pub fn delete(&mut self, object: &ObjectRef) -> bool {
+        let changed = match object.kind {
+            Kind::Ingress => self.put_ingress(object, None),
+            Kind::IngressClass => self.classes.put(object, None).is_some(),
+            Kind::Service => self.services.put(object, None).is_some(),
+            Kind::EndpointSlice => self.put_slice(object, None),
+            Kind::Endpoints => self.put_endpoints(object, None),
+            Kind::Namespace => self.namespaces.remove(&object.name),
+            Kind::Secret => self.secrets.delete(&ObjectName::from(object)),
+            Kind::ConfigMap => false,
+        };
+        self.note(Arc::new(object.clone()), changed, None)
+    }
+
+    /// The same name with texts that are shared where others are likely to repeat them.
+    pub(crate) fn shared_name(&mut self, object: &ObjectRef) -> Arc<ObjectRef> {
+        let namespace = self.names.intern(&object.namespace);
+        let name = match object.kind {
+            Kind::Service | Kind::Endpoints | Kind::Secret => self.names.intern(&object.name),
+            _ => Arc::clone(&object.name),
+        };
+        Arc::new(ObjectRef::new(object.kind, namespace, name))
+    }
+
+    /// Sets the time that the validity of certificates is compared with; whether one has begun or ended.
+    pub fn advance(&mut self, now: Timestamp) -> bool {
+        let secrets = self.secrets.advance(now);
+        let changed = !secrets.is_empty();
+        self.changes.objects.extend(secrets.iter().map(|name| Arc::new(secret_ref(name))));
+        changed
+    }
+
+    /// Whether anything has changed since the last translation.
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    fn note(&mut self, object: Arc<ObjectRef>, changed: bool, version: Option<u64>) -> bool {
+        if changed {
+            if object.kind == Kind::Service {
+                self.changes.services.insert(ObjectName::from(&*object));
+            }
+            self.changes.objects.insert(object);
+        }
+        // The cluster's revision is the same for every object; without one the changes are counted.
+        let counted = self.version + u64::from(changed);
+        self.version = version.map_or(counted, |version| self.version.max(version));
+        changed
+    }
+
+    fn put_ingress(&mut self, name: &ObjectRef, ingress: Option<Ingress>) -> bool {
+        let Some(Replaced { before, after }) = self.ingresses.put(name, ingress) else { return false };
+        // What it still names is not let go in between.
+        after.iter().flat_map(|ingress| ingress.secrets()).for_each(|secret| self.secrets.refer(secret));
+        for secret in before.iter().flat_map(|ingress| ingress.secrets()) {
+            if self.secrets.release(secret) {
+                self.changes.objects.insert(Arc::new(secret_ref(secret)));
+            }
+        }
+        true
+    }
+
+    fn put_slice(&mut self, name: &ObjectRef, slice: Option<Slice>) -> bool {
+        let Some(Replaced { before, after }) = self.slices.put(name, slice) else { return false };
+        let service = |slice: &Slice| {
+            let service = slice.service.as_ref()?;
+            Some(ObjectName { namespace: Arc::clone(&slice.object.namespace), name: Arc::clone(service) })
+        };
+        if let Some(before) = before
+            && let Some(service) = service(&before)
+            && let Some(slices) = self.slices_by_service.get_mut(&service)
+        {
+            slices.retain(|slice| slice.object != before.object);
+            if slices.is_empty() {
+                self.slices_by_service.remove(&service);
+            }
+            self.changes.services.insert(service);
+        }
+        if let Some(after) = after
+            && let Some(service) = service(&after)
+        {
+            let slices = self.slices_by_service.entry(service.clone()).or_default();
+            let place = slices.partition_point(|slice| slice.object < after.object);
+            if slices.is_empty() {
+                slices.reserve_exact(1);
+            }
+            slices.insert(place, after);
+            self.changes.services.insert(service);
+        }
+        true
+    }
+
+    fn put_endpoints(&mut self, name: &ObjectRef, slices: Option<Vec<Arc<Slice>>>) -> bool {
+        let name = ObjectName::from(name);
+        let changed = self.endpoints.get(&name) != slices.as_ref();
+        if changed {
+            match slices {
+                Some(slices) => drop(self.endpoints.insert(name.clone(), slices)),
+                None => drop(self.endpoints.remove(&name)),
+            }
+            self.changes.services.insert(name);
+        }
+        changed
+    }
+}
+
+impl Objects {
+    /// An Ingress.
+    #[must_use]
+    pub fn ingress(&self, name: &ObjectName) -> Option<&Arc<Ingress>> {
+        self.ingresses.find(name)
+    }
+
+    /// All Ingresses, in no order.
+    pub fn ingresses(&self) -> impl Iterator<Item = &Arc<Ingress>> {
+        self.ingresses.iter()
+    }
+
+    /// An IngressClass.
+    #[must_use]
+    pub fn class(&self, name: &Arc<str>) -> Option<&Arc<IngressClass>> {
+        self.classes.find(&ObjectName { namespace: Arc::from(""), name: Arc::clone(name) })
+    }
+
+    /// A Service.
+    #[must_use]
+    pub fn service(&self, name: &ObjectName) -> Option<&Arc<Service>> {
+        self.services.find(name)
+    }
+
+    /// The addresses behind a Service: its EndpointSlices, sorted by name, or what its Endpoints object says where no
+    /// slice is for it.
+    #[must_use]
+    pub fn slices(&self, service: &ObjectName) -> &[Arc<Slice>] {
+        self.slices_by_service.get(service).or_else(|| self.endpoints.get(service)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether there is a Namespace object of that name.
+    #[must_use]
+    pub fn has_namespace(&self, name: &str) -> bool {
+        self.namespaces.contains(name)
+    }
+
+    /// What is known of a Secret; `None` where it does not exist and left no certificate.
+    #[must_use]
+    pub fn secret(&self, name: &ObjectName) -> Option<&KeptSecret> {
+        self.secrets.find(name)
+    }
+
+    /// The newest `resourceVersion` seen, or how many changes there were where objects have none.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// What is wrong with an object in itself; `None` where it does not exist.
+    pub(crate) fn problems(&self, object: &ObjectRef) -> Option<Vec<Problem>> {
+        let name = ObjectName::from(object);
+        match object.kind {
+            Kind::Ingress => self.ingresses.find(&name).map(|ingress| ingress.problems.to_vec()),
+            Kind::IngressClass => self.classes.find(&name).map(|class| class.problems.to_vec()),
+            Kind::Service => self.services.find(&name).map(|service| service.problems.to_vec()),
+            Kind::EndpointSlice => self.slices.find(&name).map(|slice| slice.problems.to_vec()),
+            Kind::Endpoints => {
+                let problems =
+                    |slices: &Vec<Arc<Slice>>| slices.iter().flat_map(|slice| slice.problems.to_vec()).collect();
+                self.endpoints.get(&name).map(problems)
+            }
+            Kind::Secret | Kind::Namespace | Kind::ConfigMap => None,
+        }
+    }
+
+    /// Takes what has changed since the last call.
+    pub(crate) fn take_changes(&mut self) -> Changes {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Every object, as if it had just come.
+    pub(crate) fn everything(&self) -> Changes {
+        let mut changes = Changes::default();
+        let Changes { objects, services } = &mut changes;
+        objects.extend(self.ingresses.iter().map(|ingress| Arc::clone(&ingress.object)));
+        objects.extend(self.classes.iter().map(|class| Arc::clone(&class.object)));
+        objects.extend(self.services.iter().map(|service| Arc::clone(&service.object)));
+        let slices = self.slices.iter().chain(self.endpoints.values().flatten());
+        objects.extend(slices.map(|slice| Arc::clone(&slice.object)));
+        objects.extend(self.secrets.names().map(|name| Arc::new(secret_ref(name))));
+        let namespace = |name| ObjectRef::new(Kind::Namespace, "", Arc::clone(name));
+        objects.extend(self.namespaces.iter().map(|name| Arc::new(namespace(name))));
+        services.extend(self.services.iter().map(|service| ObjectName::from(&*service.object)));
+        services.extend(self.slices_by_service.keys().chain(self.endpoints.keys()).cloned());
+        changes
+    }
+}
+
+pub(crate) fn secret_ref(name: &ObjectName) -> ObjectRef {
+    ObjectRef::new(Kind::Secret, Arc::clone(&name.namespace), Arc::clone(&name.name))
+}

@@ -1,0 +1,203 @@
+//! Addresses behind a Service, as an EndpointSlice or a subset of an Endpoints object lists them.
+
+use super::interner::Interner;
+use super::kept::Named;
+use super::service::{port_number, transport};
+use crate::status::{Problem, Reason};
+use config::{Kind, ObjectRef, Transport};
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::discovery::v1 as k8s;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The label of an EndpointSlice that names its Service.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// Addresses that share their ports.
+#[derive(Debug, PartialEq)]
+pub struct Slice {
+    /// The EndpointSlice or Endpoints object.
+    pub object: Arc<ObjectRef>,
+    /// The Service that it is for; `None`: it is for none.
+    pub service: Option<Arc<str>>,
+    /// The addresses.
+    pub endpoints: Box<[SliceEndpoint]>,
+    /// The ports of every address; empty: none is defined.
+    pub ports: Box<[SlicePort]>,
+    /// What is wrong with it.
+    pub problems: Box<[Problem]>,
+}
+
+/// One address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SliceEndpoint {
+    /// Where it is.
+    pub address: IpAddr,
+    /// Whether it takes requests.
+    pub readiness: Readiness,
+    /// Its label below the Service's name.
+    pub hostname: Option<Box<str>>,
+}
+
+/// Whether an address takes requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// `ready` is true or absent.
+    Ready,
+    /// Not ready, but `serving`: it is terminating (KEP-1672).
+    Draining,
+    /// Neither.
+    NotReady,
+}
+
+/// A port of every address of a slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlicePort {
+    /// The name of the Service port that it is for; `None` where it has no name.
+    pub name: Option<Arc<str>>,
+    /// Its transport.
+    pub transport: Transport,
+    /// Its number; `None`: that of the Service port.
+    pub number: Option<u16>,
+}
+
+impl Named for Slice {
+    const KIND: Kind = Kind::EndpointSlice;
+
+    fn object(&self) -> &Arc<ObjectRef> {
+        &self.object
+    }
+}
+
+impl Slice {
+    pub(crate) fn read(slice: k8s::EndpointSlice, object: &Arc<ObjectRef>, names: &mut Interner) -> Self {
+        let k8s::EndpointSlice { address_type: _, endpoints, metadata, ports } = slice;
+        let mut problems = Vec::new();
+        let service = metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
+        let mut addresses = Vec::new();
+        for (place, endpoint) in endpoints.unwrap_or_default().into_iter().enumerate() {
+            read_endpoint(endpoint, place, &mut addresses, &mut problems);
+        }
+        let ports = ports.unwrap_or_default().into_iter().enumerate().filter_map(|(place, port)| {
+            let k8s::EndpointPort { app_protocol: _, name, port, protocol } = port;
+            let field = format!("ports[{place}]");
+            read_port(field, (name, port, protocol), names, &mut problems)
+        });
+        let ports = ports.collect();
+        Self {
+            service: service.filter(|service| !service.is_empty()).map(|service| names.intern(service)),
+            object: Arc::clone(object),
+            endpoints: addresses.into(),
+            ports,
+            problems: problems.into(),
+        }
+    }
+
+    /// The subsets of an Endpoints object, each as a slice of the Service of the same name.
+    pub(crate) fn read_endpoints(
+        endpoints: core::Endpoints,
+        object: &Arc<ObjectRef>,
+        names: &mut Interner,
+    ) -> Vec<Arc<Self>> {
+        let core::Endpoints { metadata: _, subsets } = endpoints;
+        let subsets = subsets.unwrap_or_default().into_iter().enumerate();
+        let slices = subsets.map(|(place, subset)| Arc::new(Self::read_subset(subset, place, object, names)));
+        slices.collect()
+    }
+
+    fn read_subset(subset: core::EndpointSubset, place: usize, object: &Arc<ObjectRef>, names: &mut Interner) -> Self {
+        let core::EndpointSubset { addresses, not_ready_addresses, ports } = subset;
+        let mut problems = Vec::new();
+        let mut endpoints = Vec::new();
+        for (readiness, list) in [(Readiness::Ready, addresses), (Readiness::NotReady, not_ready_addresses)] {
+            for core::EndpointAddress { hostname, ip, node_name: _, target_ref: _ } in list.unwrap_or_default() {
+                match read_address(&ip) {
+                    Ok(address) => endpoints.push(SliceEndpoint { address, readiness, hostname: label(hostname) }),
+                    Err(message) => {
+                        problems.push(Problem::at(format!("subsets[{place}]"), Reason::BadAddress, message));
+                    }
+                }
+            }
+        }
+        let ports = ports.unwrap_or_default().into_iter().enumerate().filter_map(|(port_place, port)| {
+            let core::EndpointPort { app_protocol: _, name, port, protocol } = port;
+            let field = format!("subsets[{place}].ports[{port_place}]");
+            read_port(field, (name, Some(port), protocol), names, &mut problems)
+        });
+        let ports = ports.collect();
+        Self {
+            object: Arc::clone(object),
+            service: Some(Arc::clone(&object.name)),
+            endpoints: endpoints.into(),
+            ports,
+            problems: problems.into(),
+        }
+    }
+}
+
+fn read_endpoint(
+    endpoint: k8s::Endpoint,
+    place: usize,
+    endpoints: &mut Vec<SliceEndpoint>,
+    problems: &mut Vec<Problem>,
+) {
+    let k8s::Endpoint {
+        addresses,
+        conditions,
+        hostname,
+        deprecated_topology: _,
+        hints: _,
+        node_name: _,
+        target_ref: _,
+        zone: _,
+    } = endpoint;
+    let k8s::EndpointConditions { ready, serving, terminating: _ } = conditions.unwrap_or_default();
+    let readiness = match (ready.unwrap_or(true), serving.unwrap_or(false)) {
+        (true, _) => Readiness::Ready,
+        (false, true) => Readiness::Draining,
+        (false, false) => Readiness::NotReady,
+    };
+    let hostname = label(hostname);
+    for text in addresses {
+        match read_address(&text) {
+            Ok(address) => endpoints.push(SliceEndpoint { address, readiness, hostname: hostname.clone() }),
+            Err(message) => {
+                problems.push(Problem::at(format!("endpoints[{place}].addresses"), Reason::BadAddress, message));
+            }
+        }
+    }
+}
+
+fn read_address(text: &str) -> Result<IpAddr, String> {
+    let address: Result<IpAddr, _> = text.parse();
+    address.map(|address| address.to_canonical()).map_err(|_| format!("{text:?} is no address: it is left out"))
+}
+
+fn label(hostname: Option<String>) -> Option<Box<str>> {
+    hostname.filter(|hostname| !hostname.is_empty()).map(Into::into)
+}
+
+fn read_port(
+    field: String,
+    (name, number, protocol): (Option<String>, Option<i32>, Option<String>),
+    names: &mut Interner,
+    problems: &mut Vec<Problem>,
+) -> Option<SlicePort> {
+    let Some(transport) = transport(protocol.as_deref()) else {
+        let message = format!("{:?} is none of TCP, UDP, SCTP", protocol.unwrap_or_default());
+        problems.push(Problem::at(field, Reason::BadPort, message));
+        return None;
+    };
+    let number = match number {
+        None => None,
+        Some(number) => match port_number(number) {
+            Some(number) => Some(number),
+            None => {
+                problems.push(Problem::at(field, Reason::BadPort, format!("{number} is not from 1 to 65535")));
+                return None;
+            }
+        },
+    };
+    let name = name.filter(|name| !name.is_empty()).map(|name| names.intern(&name));
+    Some(SlicePort { name, transport, number })
+}
