@@ -1,0 +1,362 @@
+use super::*;
+use crate::metrics::label_words;
+use crate::record::{Ending, Phase, Reason, Version};
+use config::{BackendKey, BackendPort, EndpointAddress, Kind, ListenerName, ObjectRef};
+use serde_json::Value;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::Sender;
+use std::time::{Instant, UNIX_EPOCH};
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// What is known of a request that never had a readable head.
+fn bare() -> Record {
+    Record {
+        time: UNIX_EPOCH + Duration::from_millis(1_767_225_599_007),
+        client: "[::ffff:192.0.2.1]:5000".parse().expect("address"),
+        listener: ListenerName::Http,
+        tls: None,
+        version: Version::Http11,
+        method: String::new(),
+        host: String::new(),
+        path: String::new(),
+        request_id: String::new(),
+        status: 400,
+        reason: Some(Reason::BadRequest),
+        phase: Phase::Head,
+        ending: Ending::Complete,
+        route: None,
+        backend: None,
+        endpoint: None,
+        attempts: 0,
+        reused: false,
+        bytes_in: 0,
+        bytes_out: 12,
+        connect: None,
+        first_byte: None,
+        total: Duration::from_micros(56),
+    }
+}
+
+fn full() -> Record {
+    Record {
+        listener: ListenerName::Https,
+        tls: Some("TLSv1.3"),
+        version: Version::Http2,
+        method: "POST".to_owned(),
+        host: "shop.test".to_owned(),
+        path: "/cart?item=7".to_owned(),
+        request_id: "0f".repeat(16),
+        status: 200,
+        reason: None,
+        phase: Phase::Stream,
+        route: Some(Arc::new(ObjectRef::new(Kind::Ingress, "shop", "web"))),
+        backend: Some(BackendKey {
+            namespace: "shop".into(),
+            service: "cart".into(),
+            port: BackendPort::Name("http".into()),
+        }),
+        endpoint: Some(EndpointAddress::Socket("10.0.0.7:8080".parse().expect("address"))),
+        attempts: 2,
+        bytes_in: 1_000_000_000_000,
+        bytes_out: 345,
+        connect: Some(Duration::ZERO),
+        first_byte: Some(Duration::from_nanos(1_234_999)),
+        total: Duration::from_millis(65_432),
+        ..bare()
+    }
+}
+
+fn line(format: AccessLogFormat, record: &Record) -> String {
+    let mut lines = Lines::new(format).expect("a format");
+    lines.push(record);
+    String::from_utf8(lines.text).expect("UTF-8")
+}
+
+#[test]
+fn json_has_every_field_in_its_place() {
+    assert_eq!(
+        line(AccessLogFormat::Json, &full()),
+        concat!(
+            r#"{"time":"2025-12-31T23:59:59.007Z","client":"192.0.2.1:5000","method":"POST","host":"shop.test","#,
+            r#""path":"/cart?item=7","status":200,"reason":null,"route":"Ingress shop/web","backend":"shop/cart:http","#,
+            r#""endpoint":"10.0.0.7:8080","attempts":2,"bytes_in":1000000000000,"bytes_out":345,"connect_ms":0.000,"#,
+            r#""first_byte_ms":1.234,"total_ms":65432.000,"tls":"TLSv1.3","version":"HTTP/2","listener":"https","#,
+            r#""phase":"stream","ending":"complete","request_id":"0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f"}"#,
+            "\n"
+        )
+    );
+    assert_eq!(
+        line(AccessLogFormat::Json, &bare()),
+        concat!(
+            r#"{"time":"2025-12-31T23:59:59.007Z","client":"192.0.2.1:5000","method":null,"host":null,"path":null,"#,
+            r#""status":400,"reason":"bad_request","route":null,"backend":null,"endpoint":null,"attempts":0,"#,
+            r#""bytes_in":0,"bytes_out":12,"connect_ms":null,"first_byte_ms":null,"total_ms":0.056,"tls":null,"#,
+            r#""version":"HTTP/1.1","listener":"http","phase":"head","ending":"complete","request_id":null}"#,
+            "\n"
+        )
+    );
+}
+
+#[test]
+fn text_is_one_readable_line() {
+    assert_eq!(
+        line(AccessLogFormat::Text, &full()),
+        concat!(
+            r#"2025-12-31T23:59:59.007Z 192.0.2.1:5000 "POST shop.test/cart?item=7 HTTP/2" 200 - "#,
+            r#"route="Ingress shop/web" backend=shop/cart:http endpoint=10.0.0.7:8080 attempts=2 "#,
+            r#"bytes_in=1000000000000 bytes_out=345 connect_ms=0.000 first_byte_ms=1.234 total_ms=65432.000 "#,
+            r#"tls=TLSv1.3 listener=https phase=stream ending=complete request_id="0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f""#,
+            "\n"
+        )
+    );
+    assert_eq!(
+        line(AccessLogFormat::Text, &bare()),
+        concat!(
+            r#"2025-12-31T23:59:59.007Z 192.0.2.1:5000 "- - HTTP/1.1" 400 bad_request route=- backend=- endpoint=- "#,
+            r#"attempts=0 bytes_in=0 bytes_out=12 connect_ms=- first_byte_ms=- total_ms=0.056 tls=- listener=http "#,
+            r#"phase=head ending=complete request_id="-""#,
+            "\n"
+        )
+    );
+}
+
+#[test]
+fn nothing_that_was_sent_breaks_a_line() {
+    let hostile = "/\"\\\n\r\t\u{0}\u{1b}[2J\u{7f}\u{85}\u{9b}31m caf\u{e9} \u{1f30a}";
+    let record = Record {
+        path: hostile.to_owned(),
+        request_id: hostile.to_owned(),
+        route: Some(Arc::new(ObjectRef::new(Kind::Ingress, hostile, "web"))),
+        endpoint: Some(EndpointAddress::Name(hostile.into(), 80)),
+        ..full()
+    };
+    let json = line(AccessLogFormat::Json, &record);
+    let value: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(value["path"], hostile);
+    assert_eq!(value["request_id"], hostile);
+    assert_eq!(value["route"], format!("Ingress {hostile}/web"));
+    assert_eq!(value["endpoint"], format!("{hostile}:80"));
+    for text in [json, line(AccessLogFormat::Text, &record)] {
+        let line = text.strip_suffix('\n').expect("a whole line");
+        assert!(!line.contains(char::is_control), "{line}");
+        assert!(line.contains("caf\u{e9} \u{1f30a}"), "{line}");
+    }
+}
+
+/// Hands on what is written.
+struct Sink(Sender<Vec<u8>>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send(bytes.to_vec()).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn started(out: impl Write + Send + 'static) -> (AccessLog, AccessLogThread, Arc<AccessLogCounts>) {
+    let counts = Arc::<AccessLogCounts>::default();
+    let (log, thread) = AccessLog::start(AccessLogFormat::Json, out, Arc::clone(&counts)).expect("started");
+    (log, thread, counts)
+}
+
+fn numbered(number: usize) -> Box<Record> {
+    Box::new(Record { path: format!("/{number}"), ..full() })
+}
+
+fn paths(text: &[u8]) -> Vec<String> {
+    let lines = text.split_inclusive(|&byte| byte == b'\n').map(|line| serde_json::from_slice(line).expect("JSON"));
+    lines.map(|line: Value| line["path"].as_str().expect("a path").to_owned()).collect()
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LONG;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_line_does_not_wait_for_the_next_one() {
+    let (sender, written) = std::sync::mpsc::channel();
+    let (log, _thread, counts) = started(Sink(sender));
+    for number in 0..3 {
+        let bell = Arc::clone(&log.0.as_ref().expect("on").bell);
+        wait_until("asleep", || bell.is_asleep.load(Relaxed));
+        log.log(numbered(number));
+        assert_eq!(paths(&written.recv_timeout(LONG).expect("a line")), [format!("/{number}")]);
+    }
+    assert_eq!(counts.queue_full.load(Relaxed), 0);
+}
+
+#[test]
+fn lines_of_all_workers_arrive_once_and_each_in_order() {
+    const EACH: usize = 5_000;
+    let (sender, written) = std::sync::mpsc::channel();
+    let (log, thread, counts) = started(Sink(sender));
+    thread::scope(|scope| {
+        for worker in 0..3 {
+            let log = log.clone();
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    log.log(numbered(worker * EACH + number));
+                    if number % 997 == 0 {
+                        thread::yield_now();
+                    }
+                }
+            });
+        }
+    });
+    assert!(thread.finish());
+    let numbers: Vec<usize> =
+        written.iter().flat_map(|batch| paths(&batch)).map(|path| path[1..].parse().expect("a number")).collect();
+    assert_eq!(numbers.len() as u64, counts.written.load(Relaxed));
+    assert_eq!(counts.written.load(Relaxed) + counts.queue_full.load(Relaxed), 3 * EACH as u64);
+    for worker in 0..3 {
+        let own: Vec<_> = numbers.iter().filter(|&&number| number / EACH == worker).collect();
+        assert!(own.is_sorted_by(|a, b| a < b), "worker {worker}");
+    }
+    log.log(numbered(0));
+    assert_eq!(counts.written.load(Relaxed), numbers.len() as u64, "handed over after the end");
+}
+
+/// Waits, at its first write, until it may go on.
+struct Stuck(Receiver<()>, Sink);
+
+impl Write for Stuck {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Disconnected: the way is free.
+        let _ = self.0.recv();
+        self.1.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stuck_output_costs_lines_but_no_waiting() {
+    let (free, blocked) = std::sync::mpsc::channel();
+    let (sender, written) = std::sync::mpsc::channel();
+    let (log, mut thread, counts) = started(Stuck(blocked, Sink(sender)));
+    let sent = 2 * QUEUE;
+    for number in 0..sent {
+        log.log(numbered(number));
+    }
+    let dropped = counts.queue_full.load(Relaxed);
+    assert!(dropped > 0 && dropped < sent as u64, "{dropped} dropped");
+    let running = thread.running.take().expect("running");
+    let (is_ended, handle) = running_out(running);
+    assert!(!is_ended, "the output takes nothing");
+    drop(free);
+    handle.join().expect("no panic");
+    assert_eq!(written.iter().map(|batch| paths(&batch).len() as u64).sum::<u64>(), sent as u64 - dropped);
+}
+
+/// Ends the thread without patience, but keeps what may be waited for.
+fn running_out(running: Running) -> (bool, JoinHandle<()>) {
+    let Running { thread, bell, ended } = running;
+    bell.is_closing.store(true, Ordering::SeqCst);
+    thread.thread().unpark();
+    (ended.recv_timeout(Duration::ZERO) == Err(RecvTimeoutError::Disconnected), thread)
+}
+
+/// Does what it is told, then takes everything.
+struct Scripted {
+    script: Vec<io::Result<usize>>,
+    taken: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Write for Scripted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = if self.script.is_empty() { bytes.len() } else { self.script.remove(0)?.min(bytes.len()) };
+        self.taken.lock().expect("not poisoned").extend_from_slice(&bytes[..len]);
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write_in_turns(script: Vec<io::Result<usize>>, turns: &[&str]) -> (String, u64, u64) {
+    let (counts, taken) = (Arc::<AccessLogCounts>::default(), Arc::<Mutex<Vec<u8>>>::default());
+    let mut output = Output::new(Scripted { script, taken: Arc::clone(&taken) }, Arc::clone(&counts));
+    for lines in turns {
+        output.write(lines.as_bytes());
+    }
+    let taken = String::from_utf8(taken.lock().expect("not poisoned").clone()).expect("UTF-8");
+    (taken, counts.written.load(Relaxed), counts.write_failed.load(Relaxed))
+}
+
+#[test]
+fn failures_cost_the_lines_that_were_not_written_and_no_other() {
+    let error = |kind: io::ErrorKind| Err(io::Error::from(kind));
+    let full = || error(io::ErrorKind::StorageFull);
+    let turns = ["one\ntwo\n", "three\n"];
+    for (script, expected, written, failed, case) in [
+        (vec![], "one\ntwo\nthree\n", 3, 0, "all well"),
+        (vec![Ok(2), Ok(1)], "one\ntwo\nthree\n", 3, 0, "in pieces"),
+        (vec![error(io::ErrorKind::Interrupted)], "one\ntwo\nthree\n", 3, 0, "interrupted"),
+        (vec![Ok(2), error(io::ErrorKind::WouldBlock)], "one\ntwo\nthree\n", 3, 0, "full for a while"),
+        (vec![full()], "three\n", 1, 2, "nothing written"),
+        (vec![Ok(4), full()], "one\nthree\n", 2, 1, "at the end of a line"),
+        (vec![Ok(6), full()], "one\ntw\nthree\n", 2, 1, "within a line"),
+        (vec![Ok(6), full(), full()], "one\ntw", 1, 2, "within a line, twice"),
+        (vec![Ok(0)], "three\n", 1, 2, "taken nothing"),
+    ] {
+        assert_eq!(write_in_turns(script, &turns), (expected.to_owned(), written, failed), "{case}");
+    }
+}
+
+#[test]
+fn a_reader_that_is_gone_stops_nothing() {
+    let (sender, written) = std::sync::mpsc::channel();
+    drop(written);
+    let (log, thread, counts) = started(Sink(sender));
+    for number in 0..100 {
+        log.log(numbered(number));
+    }
+    assert!(thread.finish());
+    assert_eq!((counts.written.load(Relaxed), counts.write_failed.load(Relaxed)), (0, 100));
+    assert_eq!(counts.queue_full.load(Relaxed), 0);
+}
+
+#[test]
+fn off_is_off() {
+    let counts = Arc::<AccessLogCounts>::default();
+    let (log, thread) = AccessLog::start(AccessLogFormat::Off, io::sink(), Arc::clone(&counts)).expect("started");
+    assert!(!log.is_on());
+    log.log(Box::new(full()));
+    assert!(thread.finish());
+    assert_eq!((counts.written.load(Relaxed), counts.queue_full.load(Relaxed)), (0, 0));
+}
+
+/// The first cells of the table under a heading, without their back-quotes.
+fn first_column<'d>(document: &'d str, heading: &str) -> Vec<&'d str> {
+    let (_, section) = document.split_once(heading).expect("the heading");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    rows.collect()
+}
+
+#[test]
+fn fields_and_words_are_documented() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/access-log.md");
+    let document = std::fs::read_to_string(path).expect("docs/access-log.md");
+    let value: Value = serde_json::from_str(&line(AccessLogFormat::Json, &full())).expect("JSON");
+    let fields: Vec<_> = value.as_object().expect("an object").keys().collect();
+    assert_eq!(first_column(&document, "\n## Fields\n"), fields);
+    assert_eq!(first_column(&document, "\n## Reasons\n"), label_words::<Reason>());
+    assert_eq!(first_column(&document, "\n## Phases\n"), ["head", "connect", "wait", "stream", "tunnel"]);
+    let example = document.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let example: Value = serde_json::from_str(example).expect("JSON");
+    assert_eq!(example.as_object().expect("an object").keys().collect::<Vec<_>>(), fields);
+}

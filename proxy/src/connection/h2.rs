@@ -1,0 +1,123 @@
+//! The streams of an HTTP/2 connection, each an exchange of its own task; this one drives all their I/O.
+
+mod driver;
+
+use crate::answer::LocalAnswer;
+use crate::clock::Clock;
+use crate::down::{Down, DownH2};
+use crate::downstream::Downstream;
+use crate::exchange::{Exchange, Finish, record_refusal};
+use crate::h2_io::H2Io;
+use crate::limits::Limits;
+use crate::metrics::Held;
+use crate::request::{Refusal, Request};
+use crate::wire::Wire;
+use crate::worker::Worker;
+use bytes::Bytes;
+use driver::{Driver, Streams};
+use h2::RecvStream;
+use h2::server::{Builder, SendResponse};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// What small DATA frames of a connection may cost until they are read; h2's own budget takes a busy gRPC client for an
+/// attack.
+const FRAME_BUDGET: usize = 4 * 1024 * 1024;
+/// Streams that were reset here, and for how long they are remembered: what their client had sent before it knew is
+/// passed over, and only what comes for a forgotten one counts as malformed.
+const REMEMBERED: usize = 128;
+const REMEMBERED_FOR: Duration = Duration::from_secs(10);
+
+/// Serves a connection to its end.
+pub(super) async fn serve(worker: Rc<Worker>, downstream: Downstream, wire: Wire) {
+    let limits = &worker.settings.limits;
+    let io = H2Io::of_client(wire);
+    let moves = io.moves();
+    let Ok(Ok(connection)) = timeout(limits.hello, builder(limits).handshake(io)).await else { return };
+    let mut driver = Driver::new(Rc::clone(&worker), downstream, connection, moves);
+    poll_fn(|cx| driver.poll(cx)).await;
+}
+
+fn builder(limits: &Limits) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(limits.h2_streams)
+        .initial_window_size(limits.h2_window)
+        .initial_connection_window_size(limits.h2_connection_window)
+        .max_send_buffer_size(limits.output)
+        .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX))
+        // One less: it is the first beyond the number that ends the connection.
+        .max_local_error_reset_streams(Some(limits.h2_malformed.saturating_sub(1) as usize))
+        .max_concurrent_reset_streams(REMEMBERED)
+        .reset_stream_duration(REMEMBERED_FOR)
+        .data_frame_budget(FRAME_BUDGET)
+        .enable_connect_protocol();
+    builder
+}
+
+/// Counts a stream as open.
+struct StreamGuard {
+    streams: Rc<Streams>,
+    _level: Held,
+}
+
+impl StreamGuard {
+    fn new(streams: &Rc<Streams>, level: Held) -> Self {
+        streams.began();
+        Self { streams: Rc::clone(streams), _level: level }
+    }
+}
+
+impl Drop for StreamGuard {
+    fn drop(&mut self) {
+        self.streams.ended();
+    }
+}
+
+async fn serve_stream(
+    worker: Rc<Worker>,
+    downstream: Rc<Downstream>,
+    request: http::Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+    guard: StreamGuard,
+) {
+    let (parts, recv) = request.into_parts();
+    let settings = &worker.settings;
+    let has_body = !recv.is_end_stream();
+    let port = downstream.default_port();
+    let read = Request::from_h2(&parts, has_body, settings.paths, &settings.limits, port);
+    let mut down = DownH2::new(recv, respond);
+    let mut clock = Clock::default();
+    let finish = match read {
+        Ok(request) => {
+            down.begin(&request);
+            let exchange = Exchange::new(&worker, &downstream, &mut clock, Down::H2(&mut down), &request);
+            exchange.run(true).await
+        }
+        Err(refusal) => refuse(&worker, &downstream, &mut down, refusal).await,
+    };
+    if down.was_reset() {
+        guard.streams.was_reset();
+    }
+    match finish {
+        // h2 ends with NO_ERROR what was answered before all of it came, and cancels what was not answered in full.
+        Finish::Keep | Finish::Linger | Finish::Close => {}
+        Finish::Cut => guard.streams.cut(down),
+    }
+}
+
+async fn refuse(worker: &Rc<Worker>, downstream: &Downstream, down: &mut DownH2, refusal: Refusal) -> Finish {
+    record_refusal(worker, downstream, refusal);
+    let answer = LocalAnswer::new(refusal.status, refusal.reason, None, &worker.date());
+    let mut down = Down::H2(down);
+    if down.local(&answer, true).is_err() {
+        return Finish::Close;
+    }
+    let flush = timeout(worker.settings.limits.write, poll_fn(|cx| down.poll_drain(cx, &mut false)));
+    match flush.await {
+        Ok(Ok(())) => Finish::Keep,
+        Ok(Err(_)) | Err(_) => Finish::Close,
+    }
+}

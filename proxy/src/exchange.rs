@@ -1,0 +1,290 @@
+//! One request and its answer: routed once, tried at endpoints, streamed both ways, recorded once.
+//! One task owns it and polls both halves; nothing is spawned and nothing is sent through channels.
+
+mod attempt;
+mod caught;
+mod draft;
+mod failure;
+mod farewell;
+mod interrupt;
+mod trailers;
+mod transfer;
+mod upload;
+
+use crate::answer::LocalAnswer;
+use crate::clock::Clock;
+use crate::down::{Down, DownError};
+use crate::downstream::Downstream;
+use crate::drain::{DrainPhase, Reached};
+use crate::fields::FieldName;
+use crate::forward::Provenance;
+use crate::live::HeldView;
+use crate::record::{Ending, Phase, Reason, Record};
+use crate::request::{Method, Refusal, Request, Target};
+use crate::worker::Worker;
+use caught::caught;
+use config::{Action, Found, ObjectRef, Outcome, Protocol, Respond, Split};
+use draft::Draft;
+use interrupt::Interrupt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::SystemTime;
+use tokio::time::Instant;
+use upload::Upload;
+
+/// What the client's connection is to do after an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finish {
+    /// Serve another request, after what is left of the upload was thrown away.
+    Keep,
+    /// End it politely: the client may still be sending.
+    Linger,
+    /// Close it so that what was sent does not look whole.
+    Cut,
+    /// Nobody is there, or all has been said.
+    Close,
+}
+
+/// One exchange.
+pub(crate) struct Exchange<'e> {
+    worker: &'e Rc<Worker>,
+    downstream: &'e Downstream,
+    clock: &'e mut Clock,
+    down: Down<'e>,
+    request: &'e Request,
+    provenance: Provenance,
+    view: Rc<HeldView>,
+    draft: Draft,
+    upload: Upload,
+    /// Whether the connection may serve another request.
+    may_keep: bool,
+    /// When the rule's time for the whole is over.
+    deadline: Option<Instant>,
+    /// When the drain's is.
+    over: Reached,
+}
+
+impl<'e> Exchange<'e> {
+    /// Begins one. `may_keep` is false where the client or the drain wants the connection to end.
+    pub(crate) fn new(
+        worker: &'e Rc<Worker>,
+        downstream: &'e Downstream,
+        clock: &'e mut Clock,
+        down: Down<'e>,
+        request: &'e Request,
+    ) -> Self {
+        let provenance = Provenance::of(request, downstream, &worker.settings.trusted_proxies, worker.request_id());
+        let mut record = record_of(downstream, Some(request).filter(|_| worker.is_logged()));
+        record.version = request.version;
+        record.client.set_ip(provenance.client);
+        if worker.is_logged() {
+            record.request_id.clone_from(&provenance.request_id);
+        }
+        let draft = Draft::new(worker, record);
+        let view = worker.views.current();
+        Self {
+            worker,
+            downstream,
+            clock,
+            down,
+            request,
+            provenance,
+            view,
+            draft,
+            upload: Upload::default(),
+            may_keep: true,
+            deadline: worker.settings.limits.request.map(|time| Instant::now() + time),
+            over: worker.drain.reached(DrainPhase::Deadline),
+        }
+    }
+
+    /// Serves the request. `may_keep` is false where the client or the drain wants the connection to end. A panic ends
+    /// the exchange, but neither the connection's other streams nor the worker.
+    pub(crate) async fn run(mut self, may_keep: bool) -> Finish {
+        self.may_keep = may_keep;
+        let serving = async move {
+            let finish = self.route().await;
+            self.draft.conclude();
+            finish
+        };
+        caught(serving).await.unwrap_or(Finish::Cut)
+    }
+
+    async fn route(&mut self) -> Finish {
+        if self.request.method == Method::Options && self.ends_here() {
+            let answer = LocalAnswer::options(self.request, &self.worker.date());
+            return self.local(&answer, None).await;
+        }
+        let view = Rc::clone(&self.view);
+        let routing = &view.snapshot.routing;
+        let path = self.request.target.path();
+        let rule = match routing.find(self.downstream.listener, self.request.host_name(), path) {
+            Found::Rule(rule) => rule,
+            Found::Miss(_) => return self.refuse(404, Reason::NoRoute).await,
+        };
+        self.draft.set(|record| record.route = Some(Arc::clone(&rule.origin.object)));
+        let protocol = if self.provenance.proto == "https" { Protocol::Https } else { Protocol::Http };
+        match rule.outcome(protocol, path) {
+            Outcome::Redirect(_) => self.redirect().await,
+            Outcome::Action(Action::Respond(Respond { status, .. })) => {
+                self.refuse(*status, Reason::ResourceBackend).await
+            }
+            Outcome::Action(Action::Forward(split)) => self.forward(&rule.origin.object, split).await,
+        }
+    }
+
+    /// `OPTIONS *` asks about this server, and Max-Forwards 0 forbids to ask any other (RFC 9110 §7.6.2, §9.3.7).
+    fn ends_here(&self) -> bool {
+        self.request.target == Target::Asterisk || self.request.fields.first(FieldName::MaxForwards) == Some(b"0")
+    }
+
+    async fn forward(&mut self, route: &Arc<ObjectRef>, split: &Split) -> Finish {
+        let key = match split.targets.as_slice() {
+            [only] => &only.backend,
+            targets => match self.worker.weighted(targets) {
+                Some(target) => &target.backend,
+                None => return self.refuse(503, Reason::NoBackend).await,
+            },
+        };
+        self.draft.set(|record| record.backend = Some(key.clone()));
+        let _running = self.worker.metrics.begin(route, Some(key));
+        let view = Rc::clone(&self.view);
+        match view.backend(key) {
+            Some(backend) => self.try_endpoints(backend).await,
+            None => self.refuse(503, Reason::NoBackend).await,
+        }
+    }
+
+    async fn redirect(&mut self) -> Finish {
+        let Some(host) = &self.request.host else { return self.refuse(400, Reason::BadHost).await };
+        let port = match self.worker.settings.advertised_https_port {
+            443 => String::new(),
+            port => format!(":{port}"),
+        };
+        let location = format!("https://{}{port}{}", host.name, self.request.target.text());
+        let answer = LocalAnswer::redirect(&location, self.request, &self.worker.date());
+        self.local(&answer, Some(Reason::RedirectHttps)).await
+    }
+
+    async fn refuse(&mut self, status: u16, reason: Reason) -> Finish {
+        let answer = LocalAnswer::new(status, reason, Some(self.request), &self.worker.date());
+        self.local(&answer, Some(reason)).await
+    }
+
+    /// Whether the client waits to be told to go on, and may thus never send its body (RFC 9110 §10.1.1).
+    fn awaits_continue(&self) -> bool {
+        self.request.expects_continue && !self.upload.was_continued && self.upload.bytes == 0
+    }
+
+    /// Whether what is left of the upload can be read over, so that the connection can serve another request.
+    fn upload_rest_fits(&self) -> bool {
+        let limit = self.worker.settings.limits.drained_upload;
+        self.upload.is_ended() || (!self.awaits_continue() && self.down.upload_ends_within(limit))
+    }
+
+    /// On TLS the end of a client's half is how clients leave; a clear one may still read (RFC 9112 §9.6).
+    fn leaves_by_half_closing(&self) -> bool {
+        self.downstream.tls.is_some()
+    }
+
+    /// Answers here.
+    async fn local(&mut self, answer: &LocalAnswer, reason: Option<Reason>) -> Finish {
+        let keep = self.may_keep && !self.worker.drain.is_closing() && self.upload_rest_fits();
+        self.draft.set(|record| {
+            record.status = answer.status();
+            record.reason = reason;
+            record.bytes_out += answer.body().len() as u64;
+        });
+        if self.down.local(answer, keep).is_err() {
+            self.draft.cut(Reason::ClientGone);
+            return Finish::Close;
+        }
+        match self.flush().await {
+            Ok(()) if keep => Finish::Keep,
+            Ok(()) => Finish::Linger,
+            Err(finish) => finish,
+        }
+    }
+
+    /// Sends what is buffered.
+    async fn flush(&mut self) -> Result<(), Finish> {
+        let Self { down, clock, worker, draft, over, .. } = self;
+        let limits = &worker.settings.limits;
+        let mut moved_at = Instant::now();
+        let flushed: Result<(), Reason> = poll_fn(|cx| {
+            let mut progress = false;
+            match down.poll_drain(cx, &mut progress) {
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Reason::ClientGone)),
+                Poll::Pending => {}
+            }
+            if let Poll::Ready(Err(_)) = down.poll_watch(cx, limits.read_ahead) {
+                return Poll::Ready(Err(Reason::ClientGone));
+            }
+            if progress {
+                moved_at = Instant::now();
+            }
+            if Pin::new(&mut *over).poll(cx).is_ready() {
+                return Poll::Ready(Err(Reason::Draining));
+            }
+            clock.poll(cx, moved_at + limits.write).map(|()| Err(Reason::WriteTimeout))
+        })
+        .await;
+        flushed.map_err(|reason| {
+            draft.cut(reason);
+            Finish::Cut
+        })
+    }
+
+    /// The client left, or cannot be understood, before the answer was complete.
+    fn client_failed(&mut self, error: DownError) -> Reason {
+        match error {
+            DownError::Gone => Reason::ClientGone,
+            DownError::Cut => Reason::ClientReset,
+            DownError::Malformed => Reason::BadRequest,
+        }
+    }
+}
+
+/// The record of a request, or of what could not be read as one.
+fn record_of(downstream: &Downstream, request: Option<&Request>) -> Record {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Record {
+        time: SystemTime::now(),
+        client: downstream.peer,
+        listener: downstream.listener,
+        tls: downstream.tls,
+        version: request.map_or(crate::record::Version::Http11, |request| request.version),
+        method: request.map(|request| text(&request.method_name)).unwrap_or_default(),
+        host: request.map(|request| request.host_name().to_owned()).unwrap_or_default(),
+        path: request.map(|request| request.target.text().to_owned()).unwrap_or_default(),
+        request_id: String::new(),
+        status: 0,
+        reason: None,
+        phase: Phase::Head,
+        ending: Ending::Complete,
+        route: None,
+        backend: None,
+        endpoint: None,
+        attempts: 0,
+        reused: false,
+        bytes_in: 0,
+        bytes_out: 0,
+        connect: None,
+        first_byte: None,
+        total: std::time::Duration::ZERO,
+    }
+}
+
+/// Records a request that was refused before it was one.
+pub(crate) fn record_refusal(worker: &Rc<Worker>, downstream: &Downstream, refusal: Refusal) {
+    let mut draft = Draft::new(worker, record_of(downstream, None));
+    draft.set(|record| {
+        record.status = refusal.status;
+        record.reason = Some(refusal.reason);
+    });
+    draft.conclude();
+}

@@ -1,0 +1,281 @@
+//! Attempts at endpoints, one after the other, until one answers or none is left to try.
+
+use super::failure::{Failure, Retry};
+use super::transfer::{End, Transfer};
+use super::{Exchange, Finish, Interrupt};
+use crate::balance::pick;
+use crate::forward::{UploadFraming, h2_request, write_h1};
+use crate::h1::Encoder;
+use crate::health::FailureKind;
+use crate::live::{LiveBackend, Picked, Upstream};
+use crate::pool::{Acquired, ConnectError, Kept, Lease, Need, PoolKey};
+use crate::record::{Phase, Reason, Version};
+use crate::request::BodyLength;
+use crate::up::{Up, UpError, UpH1, UpH2};
+use crate::websocket;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::time::{Instant, sleep};
+
+/// Endpoints that may refuse the connection before the client hears of it: nothing was sent to any of them.
+const CONNECT_ATTEMPTS: u32 = 4;
+
+/// What the attempts of one exchange have come to.
+#[derive(Debug, Default)]
+struct Tally {
+    tried: Vec<u32>,
+    /// Attempts that reached an endpoint.
+    sent: u32,
+    connects_failed: u32,
+    /// The last attempt got no connection.
+    is_unsent: bool,
+    /// A kept connection turned out dead: from then on they must be fresh.
+    needs_fresh: bool,
+    /// The last attempt failed by its endpoint's fault.
+    is_hurt: bool,
+}
+
+impl Tally {
+    /// Whether another attempt can only go where one has just failed.
+    fn must_pause(&self, backend: &LiveBackend) -> bool {
+        let is_new = |upstream: &Arc<Upstream>| upstream.is_current() && !self.tried.contains(&upstream.id());
+        self.is_hurt && !backend.candidates().iter().any(is_new)
+    }
+}
+
+/// An attempt that ended without an answer.
+enum Attempted {
+    Answered(Finish),
+    Failed(Failure, Stale),
+    ClientGone(Reason),
+    Interrupted(Interrupt),
+}
+
+/// Whether a failure may be that of a connection kept too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stale {
+    Perhaps,
+    No,
+}
+
+impl Exchange<'_> {
+    /// Tries endpoints of a backend.
+    pub(super) async fn try_endpoints(&mut self, backend: &Arc<LiveBackend>) -> Finish {
+        if matches!(self.request.body, BodyLength::Known(length) if length > self.worker.settings.limits.upload) {
+            return self.refuse(413, Reason::UploadTooLarge).await;
+        }
+        let mut tally = Tally::default();
+        self.worker.budgets.requested(&backend.backend.key);
+        loop {
+            if tally.must_pause(backend)
+                && let Err(interrupt) = self.pause().await
+            {
+                return self.interrupted(interrupt).await;
+            }
+            let Some(mut picked) = pick(backend, &tally.tried, Instant::now(), &self.worker.random) else {
+                return self.refuse(503, Reason::NoEndpoint).await;
+            };
+            let (failure, stale) = match self.attempt(backend, &mut picked, &mut tally).await {
+                Attempted::Answered(finish) => return finish,
+                Attempted::ClientGone(reason) => {
+                    self.draft.cut(reason);
+                    return Finish::Close;
+                }
+                Attempted::Interrupted(interrupt) => return self.interrupted(interrupt).await,
+                Attempted::Failed(failure, stale) => (failure, stale),
+            };
+            let blame = failure.blame.filter(|_| stale == Stale::No);
+            if let Some(kind) = blame {
+                self.blame(&mut picked, kind);
+            }
+            tally.tried.push(picked.upstream().id());
+            drop(picked);
+            tally.is_hurt = blame.is_some();
+            tally.needs_fresh |= stale == Stale::Perhaps;
+            if let Err(reason) = self.may_retry(backend, failure, stale, &tally) {
+                return self.refuse(failure.status, reason).await;
+            }
+        }
+    }
+
+    pub(super) fn blame(&self, picked: &mut Picked, kind: FailureKind) {
+        if picked.failed(kind) {
+            self.worker.metrics.endpoint_ejected();
+        }
+    }
+
+    fn may_retry(&self, backend: &LiveBackend, failure: Failure, stale: Stale, tally: &Tally) -> Result<(), Reason> {
+        let is_safe = match failure.retry {
+            Retry::Always => true,
+            Retry::IfIdempotent => self.request.method.is_idempotent() && !self.request.is_websocket,
+            Retry::Never => false,
+        };
+        if !is_safe || !self.upload.can_replay() {
+            return Err(failure.reason);
+        }
+        let has_others = tally.tried.len() < backend.candidates().len();
+        let may_go_on = if tally.is_unsent {
+            has_others && tally.connects_failed < CONNECT_ATTEMPTS
+        } else {
+            tally.sent < self.worker.settings.limits.attempts
+        };
+        if !may_go_on {
+            return Err(failure.reason);
+        }
+        // Refused connections cost the endpoints nothing that a budget could save.
+        if !tally.is_unsent && stale == Stale::No && !self.worker.budgets.may_retry(&backend.backend.key) {
+            return Err(Reason::RetryDenied);
+        }
+        Ok(())
+    }
+
+    async fn attempt(&mut self, backend: &Arc<LiveBackend>, picked: &mut Picked, tally: &mut Tally) -> Attempted {
+        let need = if self.request.is_websocket { Need::Http1 } else { Need::Any };
+        let Some(key) = self.worker.pool.key(picked.upstream(), &backend.backend, need) else {
+            return Attempted::Failed(Failure::of_upstream(UpError::Protocol), Stale::No);
+        };
+        self.draft.set(|record| {
+            record.attempts += 1;
+            record.phase = Phase::Connect;
+            record.endpoint = Some(picked.upstream().address().clone());
+            record.reused = false;
+        });
+        let kept = if tally.needs_fresh { None } else { self.worker.pool.kept(key) };
+        let acquired = match kept {
+            Some(acquired) => acquired,
+            None => {
+                let (upstream, backend) = (Arc::clone(picked.upstream()), Arc::clone(&backend.backend));
+                let make = Rc::clone(&self.worker.pool).make(key, upstream, backend);
+                match self.connect(make).await {
+                    Ok(Ok(acquired)) => acquired,
+                    Ok(Err(error)) => {
+                        (tally.connects_failed, tally.is_unsent) = (tally.connects_failed + 1, true);
+                        self.worker.connect_failed(picked.upstream(), &error);
+                        return Attempted::Failed(Failure::of_connect(error.failure), Stale::No);
+                    }
+                    Err(interrupt) => return Attempted::Interrupted(interrupt),
+                }
+            }
+        };
+        (tally.sent, tally.is_unsent) = (tally.sent + 1, false);
+        self.exchange_with(acquired, key, picked).await
+    }
+
+    /// Waits for a connection.
+    async fn connect(
+        &mut self,
+        make: impl Future<Output = Result<Acquired, ConnectError>>,
+    ) -> Result<Result<Acquired, ConnectError>, Interrupt> {
+        let begun = Instant::now();
+        let made = self.waiting(Box::pin(make)).await;
+        let elapsed = begun.elapsed();
+        self.draft.set(|record| record.connect = Some(elapsed));
+        made
+    }
+
+    /// Gives an endpoint that has failed a moment, of random length so that not all come back at once.
+    async fn pause(&mut self) -> Result<(), Interrupt> {
+        let longest = self.worker.settings.limits.retry_pause;
+        let shortest = longest / 10;
+        let pause = shortest + self.worker.random.time_below(longest - shortest);
+        self.waiting(Box::pin(sleep(pause))).await
+    }
+
+    async fn interrupted(&mut self, interrupt: Interrupt) -> Finish {
+        let (status, reason) = interrupt.answer();
+        if interrupt == Interrupt::ClientGone {
+            self.draft.cut(reason);
+            return Finish::Close;
+        }
+        self.refuse(status, reason).await
+    }
+
+    /// Sends the request and streams the answer.
+    async fn exchange_with(&mut self, acquired: Acquired, key: PoolKey, picked: &mut Picked) -> Attempted {
+        let (up, is_reused, lease) = match self.begin(acquired) {
+            Ok(begun) => begun,
+            Err(error) => return Attempted::Failed(Failure::of_upstream(error), Stale::No),
+        };
+        self.draft.set(|record| {
+            record.phase = Phase::Wait;
+            record.reused = is_reused;
+        });
+        let mut transfer = Transfer::new(up);
+        let end = self.transfer(&mut transfer, picked).await;
+        let Transfer { up, .. } = transfer;
+        let reusable = match end {
+            End::Complete(finish) => {
+                if let (Up::H1(up), Some(lease)) = (up, lease)
+                    && let Some((wire, keep_for)) = up.into_idle()
+                {
+                    let kept = Kept { wire, lease, is_reused };
+                    self.worker.pool.give(key, picked.upstream(), kept, keep_for);
+                }
+                return Attempted::Answered(finish);
+            }
+            End::Failed(error) => {
+                if error == UpError::NeedsHttp1 {
+                    self.worker.pool.speak_h1(key);
+                }
+                let is_stale = is_reused && matches!(error, UpError::Silent);
+                Attempted::Failed(Failure::of_upstream(error), if is_stale { Stale::Perhaps } else { Stale::No })
+            }
+            End::HeadTimeout => Attempted::Failed(Failure::HEAD_TIMEOUT, Stale::No),
+            End::Cut(finish) => Attempted::Answered(finish),
+            End::TunnelOver => {
+                let mut up = up;
+                let finish = self.farewell(&mut up).await;
+                release(up);
+                return Attempted::Answered(finish);
+            }
+            End::ClientGone(reason) => Attempted::ClientGone(reason),
+            End::Refused(status, reason) => {
+                release(up);
+                self.may_keep = false;
+                return Attempted::Answered(self.refuse(status, reason).await);
+            }
+        };
+        release(up);
+        reusable
+    }
+
+    /// Writes the head.
+    fn begin(&mut self, acquired: Acquired) -> Result<(Up, bool, Option<Lease>), UpError> {
+        let framing = UploadFraming::of(self.request);
+        let limits = &self.worker.settings.limits;
+        match acquired {
+            Acquired::H1(kept) => {
+                let encoder = match framing {
+                    UploadFraming::None => Encoder::Nothing,
+                    UploadFraming::Length(_) => Encoder::Length,
+                    UploadFraming::Chunked => Encoder::Chunked,
+                };
+                let mut up = UpH1::new(kept.wire, limits, encoder, self.request.is_websocket);
+                let key = (self.request.is_websocket && self.request.version == Version::Http2)
+                    .then(|| websocket::key(&self.worker.random));
+                write_h1(up.head_output(), self.request, &self.provenance, framing, key.as_deref());
+                up.expect_accept(key.as_deref().map(websocket::accept_of));
+                Ok((Up::H1(up), kept.is_reused, Some(kept.lease)))
+            }
+            Acquired::H2 { mut sender, permit, is_reused } => {
+                let scheme = permit.scheme();
+                let head =
+                    h2_request(self.request, &self.provenance, framing, scheme).map_err(|_| UpError::Protocol)?;
+                let is_bodiless = matches!(framing, UploadFraming::None | UploadFraming::Length(0));
+                let (response, send) = sender.send_request(head, is_bodiless).map_err(|_| {
+                    permit.retire();
+                    UpError::Refused
+                })?;
+                Ok((Up::H2(Box::new(UpH2::new(response, send, is_bodiless, permit))), is_reused, None))
+            }
+        }
+    }
+}
+
+/// Ends an attempt that does not leave its connection usable.
+fn release(up: Up) {
+    match up {
+        Up::H1(up) => up.reset(),
+        Up::H2(mut up) => up.cancel(),
+    }
+}

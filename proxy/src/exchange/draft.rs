@@ -1,0 +1,65 @@
+//! The record of a running exchange: written exactly once, whatever ends it.
+
+use crate::record::{Ending, Reason, Record};
+use crate::worker::Worker;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A record in the making.
+#[derive(Debug)]
+pub(super) struct Draft {
+    worker: Rc<Worker>,
+    begun: Instant,
+    record: Option<Box<Record>>,
+}
+
+impl Draft {
+    pub(super) fn new(worker: &Rc<Worker>, record: Record) -> Self {
+        Self { worker: Rc::clone(worker), begun: Instant::now(), record: Some(Box::new(record)) }
+    }
+
+    /// Changes the record.
+    pub(super) fn set(&mut self, change: impl FnOnce(&mut Record)) {
+        if let Some(record) = &mut self.record {
+            change(record);
+        }
+    }
+
+    /// Time since the head was read.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// The exchange was cut short. The status stays what was sent; 499 where none was.
+    pub(super) fn cut(&mut self, reason: Reason) {
+        self.cut_with(499, reason);
+    }
+
+    fn cut_with(&mut self, status: u16, reason: Reason) {
+        self.set(|record| {
+            record.ending = Ending::Cut;
+            record.reason = Some(reason);
+            if record.status == 0 {
+                record.status = status;
+            }
+        });
+    }
+
+    /// Writes the record.
+    pub(super) fn conclude(&mut self) {
+        if let Some(mut record) = self.record.take() {
+            record.total = self.begun.elapsed();
+            self.worker.observe(record);
+        }
+    }
+}
+
+impl Drop for Draft {
+    /// What nobody concluded was ended by a panic, or with the worker when its time was over.
+    fn drop(&mut self) {
+        let (status, reason) = if std::thread::panicking() { (500, Reason::Internal) } else { (503, Reason::Draining) };
+        self.cut_with(status, reason);
+        self.conclude();
+    }
+}

@@ -1,0 +1,56 @@
+//! What an attempt's failure means: the status, the reason word, and whether another attempt may follow.
+
+use crate::health::FailureKind;
+use crate::pool::ConnectFailure;
+use crate::record::Reason;
+use crate::up::UpError;
+
+/// Which requests may be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retry {
+    /// All: the upstream did not act on this one.
+    Always,
+    /// Those that may be done twice: it may have acted.
+    IfIdempotent,
+    Never,
+}
+
+/// A failed attempt, before any byte of an answer went to the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) status: u16,
+    pub(super) reason: Reason,
+    pub(super) retry: Retry,
+    /// What the endpoint is blamed for.
+    pub(super) blame: Option<FailureKind>,
+}
+
+impl Failure {
+    pub(super) fn of_connect(failure: ConnectFailure) -> Self {
+        use ConnectFailure as C;
+        let (status, reason, retry, blame) = match failure {
+            C::Connect => (502, Reason::ConnectFailed, Retry::Always, Some(FailureKind::Connect)),
+            C::Timeout => (504, Reason::ConnectTimeout, Retry::Always, Some(FailureKind::Connect)),
+            C::Tls => (502, Reason::TlsFailed, Retry::Always, Some(FailureKind::Connect)),
+            C::Protocol => (502, Reason::UpstreamProtocol, Retry::Always, Some(FailureKind::Connect)),
+            C::LocalPorts => (503, Reason::LocalPorts, Retry::Never, None),
+            C::Overflow => (503, Reason::Overflow, Retry::Always, None),
+        };
+        Self { status, reason, retry, blame }
+    }
+
+    pub(super) fn of_upstream(error: UpError) -> Self {
+        let (status, reason, retry, blame) = match error {
+            UpError::Silent | UpError::Reset => {
+                (502, Reason::UpstreamReset, Retry::IfIdempotent, Some(FailureKind::Reset))
+            }
+            UpError::Refused | UpError::NeedsHttp1 => (502, Reason::UpstreamReset, Retry::Always, None),
+            UpError::Cut => (502, Reason::UpstreamReset, Retry::Never, Some(FailureKind::Reset)),
+            UpError::Protocol => (502, Reason::UpstreamProtocol, Retry::Never, Some(FailureKind::Reset)),
+        };
+        Self { status, reason, retry, blame }
+    }
+
+    pub(super) const HEAD_TIMEOUT: Self =
+        Self { status: 504, reason: Reason::UpstreamTimeout, retry: Retry::Never, blame: Some(FailureKind::Timeout) };
+}

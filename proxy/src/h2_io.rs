@@ -1,0 +1,210 @@
+//! The socket under an HTTP/2 connection of either side: first what was read from it before, and a note of each move.
+//! The h2 crate tells none of it, and the connection's clocks need it.
+
+use crate::wire::{Io, Wire};
+use bytes::BytesMut;
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// Bytes that a connection reads before its streams get their turn: h2 itself reads on for as long as something comes,
+/// and holds all of it.
+const TURN: usize = 64 * 1024;
+
+/// What a socket did lately.
+#[derive(Debug)]
+pub(crate) struct Moves {
+    read_in_turn: Cell<usize>,
+    last_read: Cell<Instant>,
+    blocked_since: Cell<Option<Instant>>,
+    acknowledged: Cell<bool>,
+}
+
+impl Moves {
+    /// To be called before the connection is polled.
+    pub(crate) fn begin_turn(&self) {
+        self.read_in_turn.set(0);
+    }
+
+    /// When something was read last.
+    pub(crate) fn last_read(&self) -> Instant {
+        self.last_read.get()
+    }
+
+    /// Since when the peer takes nothing; `None`: all that could be sent has left.
+    pub(crate) fn blocked_since(&self) -> Option<Instant> {
+        self.blocked_since.get()
+    }
+
+    /// Whether the client has acknowledged our SETTINGS (RFC 9113 §6.5.3).
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.acknowledged.get()
+    }
+
+    fn wrote<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match &polled {
+            Poll::Ready(_) => self.blocked_since.set(None),
+            Poll::Pending if self.blocked_since.get().is_none() => self.blocked_since.set(Some(Instant::now())),
+            Poll::Pending => {}
+        }
+        polled
+    }
+}
+
+/// A socket that notes its moves.
+#[derive(Debug)]
+pub(crate) struct H2Io {
+    io: Io,
+    prefix: BytesMut,
+    moves: Rc<Moves>,
+    /// Set while the acknowledgement is looked for.
+    frames: Option<FrameHeads>,
+}
+
+impl H2Io {
+    /// The socket of a client that is to begin, or has begun, with the preface.
+    pub(crate) fn of_client(wire: Wire) -> Self {
+        let (prefix, io) = wire.into_parts();
+        Self::new(io, prefix, Some(FrameHeads::after(PREFACE.len())))
+    }
+
+    pub(crate) fn of_upstream(io: Io) -> Self {
+        Self::new(io, BytesMut::new(), None)
+    }
+
+    fn new(io: Io, prefix: BytesMut, frames: Option<FrameHeads>) -> Self {
+        let (last_read, acknowledged) = (Cell::new(Instant::now()), Cell::new(frames.is_none()));
+        let (read_in_turn, blocked_since) = (Cell::new(0), Cell::new(None));
+        let moves = Rc::new(Moves { read_in_turn, last_read, blocked_since, acknowledged });
+        Self { io, prefix, moves, frames }
+    }
+
+    pub(crate) fn moves(&self) -> Rc<Moves> {
+        Rc::clone(&self.moves)
+    }
+}
+
+impl AsyncRead for H2Io {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.moves.read_in_turn.get() >= TURN {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        let polled = if self.prefix.is_empty() {
+            Pin::new(&mut self.io).poll_read(cx, buf)
+        } else {
+            let len = self.prefix.len().min(buf.remaining());
+            buf.put_slice(&self.prefix.split_to(len));
+            Poll::Ready(Ok(()))
+        };
+        let read = buf.filled().get(before..).unwrap_or_default();
+        if !read.is_empty() {
+            self.moves.last_read.set(Instant::now());
+            self.moves.read_in_turn.set(self.moves.read_in_turn.get() + read.len());
+            if self.frames.as_mut().is_some_and(|frames| frames.find_acknowledgement(read)) {
+                self.moves.acknowledged.set(true);
+                self.frames = None;
+            }
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for H2Io {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.moves.wrote(polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.moves.wrote(polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.io).poll_flush(cx);
+        self.moves.wrote(polled)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// What an HTTP/2 client begins with (RFC 9113 §3.4).
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+const HEAD: usize = 9;
+const SETTINGS: u8 = 4;
+const ACK: u8 = 1;
+
+/// Follows the heads of frames (RFC 9113 §4.1) through a stream of bytes.
+#[derive(Debug)]
+struct FrameHeads {
+    /// Bytes before the next head.
+    skipped: usize,
+    head: Vec<u8>,
+}
+
+impl FrameHeads {
+    fn after(skipped: usize) -> Self {
+        Self { skipped, head: Vec::with_capacity(HEAD) }
+    }
+
+    /// Reads on; `true` once SETTINGS were acknowledged.
+    fn find_acknowledgement(&mut self, mut bytes: &[u8]) -> bool {
+        loop {
+            let payload = self.skipped.min(bytes.len());
+            self.skipped -= payload;
+            let head = (bytes.len() - payload).min(HEAD - self.head.len());
+            self.head.extend_from_slice(bytes.get(payload..payload + head).unwrap_or_default());
+            bytes = bytes.get(payload + head..).unwrap_or_default();
+            let [high, middle, low, kind, flags, ..] = self.head[..] else { return false };
+            if self.head.len() < HEAD {
+                return false;
+            }
+            if kind == SETTINGS && flags & ACK != 0 {
+                return true;
+            }
+            self.skipped = u32::from_be_bytes([0, high, middle, low]) as usize;
+            self.head.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let [_, high, middle, low] = (payload.len() as u32).to_be_bytes();
+        [&[high, middle, low, kind, flags, 0, 0, 0, 1], payload].concat()
+    }
+
+    #[test]
+    fn the_acknowledgement_is_found_however_it_is_cut() {
+        // A payload that looks like one is none.
+        let decoy = frame(0, 0, &frame(SETTINGS, ACK, b""));
+        let before = [PREFACE, &frame(SETTINGS, 0, &[0; 12]), &decoy, &frame(8, 1, &[0; 300])].concat();
+        let bytes = [before.clone(), frame(SETTINGS, ACK, b"")].concat();
+        for piece in 1..=bytes.len() {
+            let mut heads = FrameHeads::after(PREFACE.len());
+            assert!(!before.chunks(piece).any(|piece| heads.find_acknowledgement(piece)), "{piece}");
+            let mut heads = FrameHeads::after(PREFACE.len());
+            assert!(bytes.chunks(piece).any(|piece| heads.find_acknowledgement(piece)), "{piece}");
+        }
+    }
+}

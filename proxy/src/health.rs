@@ -1,0 +1,212 @@
+//! Passive ejection of an endpoint, fed by its own exchanges and shared by all routes.
+//! Healthy → ejected (1 s, doubling to 60 s) → half-open: one exchange at a time probes it → healthy or ejected again.
+
+#[cfg(test)]
+mod tests;
+
+use crate::balance::mix;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Period of the first ejection in a row; each further one doubles it.
+const FIRST_PERIOD: Duration = Duration::from_secs(1);
+/// Longest period, before jitter of up to a quarter is added.
+const LONGEST_PERIOD: Duration = Duration::from_secs(60);
+/// How long a probe keeps others away; as long as a connection may take to be made.
+const PROBE_WINDOW: Duration = Duration::from_secs(5);
+
+/// What counts against an endpoint. Client aborts, 501, 505, denied retries, exhausted local ports and deadlines of our
+/// own that are shorter than the upstream's do not, and are never reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// No connection or no TLS session: nobody serves there, so few are enough.
+    Connect,
+    /// The connection ended before an answer's head.
+    Reset,
+    /// No answer's head in time.
+    Timeout,
+}
+
+impl FailureKind {
+    /// Failures in a row, of any kind, the last of this kind, that eject.
+    #[must_use]
+    pub fn threshold(self) -> u8 {
+        match self {
+            Self::Connect => 3,
+            Self::Reset | Self::Timeout => 5,
+        }
+    }
+}
+
+/// Microseconds since the [`Origin`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// As a number that an atomic holds.
+    #[must_use]
+    pub fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    fn after(self, period: Duration) -> Self {
+        Self(self.0.saturating_add(micros(period)))
+    }
+
+    fn before(self, period: Duration) -> Self {
+        Self(self.0.saturating_sub(micros(period)))
+    }
+}
+
+/// The start of the time that atomics count in: one a process.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin(Instant);
+
+impl Origin {
+    /// Starts now.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(Instant::now())
+    }
+
+    /// `instant` as seen from here; 0 if it is earlier.
+    #[must_use]
+    pub fn at(self, instant: Instant) -> Moment {
+        Moment(micros(instant.saturating_duration_since(self.0)))
+    }
+}
+
+/// With what right an endpoint was chosen: whose word about it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It was not ejected.
+    Healthy,
+    /// It was half-open: this exchange alone decides until that moment.
+    Probe(Moment),
+    /// It was ejected until that moment and chosen all the same.
+    Forced(Moment),
+}
+
+/// The health of one endpoint; every call is lock-free.
+#[derive(Debug, Default)]
+pub struct Health(AtomicU64);
+
+impl Health {
+    /// Whether it may be chosen: neither ejected nor being probed.
+    #[must_use]
+    pub fn admits(&self, now: Moment) -> bool {
+        let bits = self.0.load(Relaxed);
+        bits == 0 || State::unpack(bits).admits(now)
+    }
+
+    /// Takes the right to use it, if it has any to give; of several callers one gets a half-open one.
+    pub fn claim(&self, now: Moment) -> Option<Standing> {
+        let bits = self.0.load(Relaxed);
+        let state = State::unpack(bits);
+        if state.level == 0 {
+            return Some(Standing::Healthy);
+        }
+        if state.until > now {
+            return None;
+        }
+        let until = now.after(PROBE_WINDOW);
+        let claimed = State { until, failures: 0, ..state }.pack();
+        self.0.compare_exchange(bits, claimed, Relaxed, Relaxed).ok().map(|_| Standing::Probe(until))
+    }
+
+    /// The right to use it though it is ejected.
+    #[must_use]
+    pub fn force(&self, now: Moment) -> Standing {
+        let state = State::unpack(self.0.load(Relaxed));
+        if state.admits(now) { Standing::Healthy } else { Standing::Forced(state.until) }
+    }
+
+    /// An exchange got its answer's head; `true` if that ended an ejection.
+    pub fn succeeded(&self, standing: Standing, now: impl FnOnce() -> Moment) -> bool {
+        if self.0.load(Relaxed) == 0 {
+            return false;
+        }
+        let now = now();
+        let before = self.0.try_update(Relaxed, Relaxed, |bits| State::unpack(bits).heeds(standing, now).then_some(0));
+        before.is_ok_and(|bits| State::unpack(bits).level > 0)
+    }
+
+    /// An attempt failed; the period if that ejected the endpoint.
+    pub fn failed(&self, kind: FailureKind, standing: Standing, now: Moment) -> Option<Duration> {
+        let mut ejected = None;
+        let updated = self.0.try_update(Relaxed, Relaxed, |bits| {
+            let state = State::unpack(bits);
+            if !state.heeds(standing, now) {
+                return None;
+            }
+            let failures = state.failures + 1;
+            if state.level == 0 && failures < kind.threshold() {
+                ejected = None;
+                return Some(State { failures, ..state }.pack());
+            }
+            let level = (state.level + 1).min(State::HIGHEST_LEVEL);
+            let period = period(level, now);
+            ejected = Some(period);
+            Some(State { until: now.after(period), level, failures: 0 }.pack())
+        });
+        updated.ok().and(ejected)
+    }
+
+    /// An exchange ended without a word about the endpoint: the right to probe it is free again.
+    pub fn released(&self, standing: Standing) {
+        if let Standing::Probe(until) = standing {
+            let _ = self.0.try_update(Relaxed, Relaxed, |bits| {
+                let state = State::unpack(bits);
+                (state.level > 0 && state.until == until)
+                    .then(|| State { until: until.before(PROBE_WINDOW), ..state }.pack())
+            });
+        }
+    }
+}
+
+/// What the 64 bits hold: `until` in the upper 56, `level` in 4, `failures` in 4; all zero: nothing against it.
+#[derive(Debug, Clone, Copy)]
+struct State {
+    /// End of the ejection or of the probe; no meaning at level 0.
+    until: Moment,
+    /// Ejections in a row.
+    level: u8,
+    /// Failures in a row since the last success or ejection; below every threshold.
+    failures: u8,
+}
+
+impl State {
+    /// Enough for the longest period.
+    const HIGHEST_LEVEL: u8 = 7;
+
+    fn pack(self) -> u64 {
+        (self.until.0 << 8) | (u64::from(self.level) << 4) | u64::from(self.failures)
+    }
+
+    fn unpack(bits: u64) -> Self {
+        Self { until: Moment(bits >> 8), level: ((bits >> 4) & 0xf) as u8, failures: (bits & 0xf) as u8 }
+    }
+
+    fn admits(self, now: Moment) -> bool {
+        self.level == 0 || self.until <= now
+    }
+
+    /// Whether a verdict counts: while the endpoint is ejected, only of those who were chosen knowing that; an exchange
+    /// from before tells nothing new.
+    fn heeds(self, standing: Standing, now: Moment) -> bool {
+        self.admits(now) || matches!(standing, Standing::Probe(until) | Standing::Forced(until) if until == self.until)
+    }
+}
+
+/// Jitter keeps endpoints that failed together from being probed together.
+fn period(level: u8, now: Moment) -> Duration {
+    let doubled = FIRST_PERIOD * (1 << u32::from(level.saturating_sub(1)));
+    let period = doubled.min(LONGEST_PERIOD);
+    let jitter = mix(now.0 ^ u64::from(level)) % (micros(period) / 4);
+    period + Duration::from_micros(jitter)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

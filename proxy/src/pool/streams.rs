@@ -1,0 +1,297 @@
+//! HTTP/2 connections to upstreams, each shared by the requests of one worker.
+
+use super::connect::Connected;
+use super::{ConnectError, ConnectFailure, PoolKey};
+use crate::clock::Clock;
+use crate::h2_io::{H2Io, Moves};
+use crate::h2_pulse::Pulse;
+use crate::limits::Limits;
+use crate::live::Upstream;
+use crate::metrics::{Held, Level, UpstreamState};
+use crate::wire::Io;
+use bytes::Bytes;
+use h2::client::{Builder, Connection, SendRequest};
+use rustc_hash::FxHashMap;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+/// Connections at once to one endpoint.
+const MOST_CONNECTIONS: usize = 8;
+/// What small DATA frames of a connection may cost until they are read; h2's own budget takes a busy gRPC server for an
+/// attack.
+const FRAME_BUDGET: usize = 4 * 1024 * 1024;
+/// The number of streams that h2 is to believe in until the upstream has said its own: one that nobody says.
+const UNSAID: usize = usize::MAX - 1;
+
+#[derive(Debug)]
+struct StreamConnection {
+    sender: SendRequest<Bytes>,
+    is_tls: bool,
+    active: Cell<usize>,
+    /// Streams that the upstream takes at once; one until its SETTINGS are here.
+    most: Cell<usize>,
+    used: Cell<Instant>,
+    level: RefCell<Held>,
+}
+
+impl StreamConnection {
+    fn change(&self, streams: isize) {
+        self.active.set(self.active.get().saturating_add_signed(streams));
+        let state = if self.active.get() > 0 { UpstreamState::Busy } else { UpstreamState::Idle };
+        self.level.borrow_mut().switch(Level::Upstream(state));
+    }
+}
+
+#[derive(Debug)]
+struct Endpoint {
+    upstream: Arc<Upstream>,
+    connections: RefCell<Vec<Rc<StreamConnection>>>,
+    is_opening: Cell<bool>,
+    /// It chose HTTP/1.1: there is nothing to share, and nobody waits for another's connection.
+    speaks_h1: Cell<bool>,
+    changed: Notify,
+}
+
+impl Endpoint {
+    fn forget(&self, connection: &Rc<StreamConnection>) {
+        self.connections.borrow_mut().retain(|known| !Rc::ptr_eq(known, connection));
+        self.changed.notify_waiters();
+    }
+}
+
+/// The HTTP/2 connections of one worker.
+#[derive(Debug)]
+pub(super) struct StreamConnections {
+    by_key: RefCell<FxHashMap<PoolKey, Rc<Endpoint>>>,
+    streams: usize,
+    idle: Duration,
+}
+
+/// One stream's place on a connection; dropped, it is free again.
+#[derive(Debug)]
+pub(crate) struct StreamPermit {
+    connection: Rc<StreamConnection>,
+    endpoint: Rc<Endpoint>,
+}
+
+impl StreamPermit {
+    fn new(connection: &Rc<StreamConnection>, endpoint: &Rc<Endpoint>) -> Self {
+        connection.change(1);
+        Self { connection: Rc::clone(connection), endpoint: Rc::clone(endpoint) }
+    }
+
+    /// The `:scheme` of requests on the connection.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.connection.is_tls { "https" } else { "http" }
+    }
+
+    /// Takes the connection out of use; its running streams go on.
+    pub(crate) fn retire(&self) {
+        self.endpoint.forget(&self.connection);
+    }
+}
+
+impl Drop for StreamPermit {
+    fn drop(&mut self) {
+        self.connection.change(-1);
+        self.connection.used.set(Instant::now());
+        self.endpoint.changed.notify_one();
+    }
+}
+
+/// The right to open a connection; where it may be shared, others wait for it meanwhile.
+#[derive(Debug)]
+pub(super) struct Opening {
+    endpoint: Rc<Endpoint>,
+    is_awaited: bool,
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if self.is_awaited {
+            self.endpoint.is_opening.set(false);
+            self.endpoint.changed.notify_waiters();
+        }
+    }
+}
+
+impl StreamConnections {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self { by_key: RefCell::default(), streams: limits.upstream_streams, idle: limits.h2_idle }
+    }
+
+    fn endpoint(&self, key: PoolKey) -> Option<Rc<Endpoint>> {
+        self.by_key.borrow().get(&key).map(Rc::clone)
+    }
+
+    /// A free stream of a connection that is there.
+    pub(super) fn take(&self, key: PoolKey) -> Option<(SendRequest<Bytes>, StreamPermit)> {
+        let endpoint = self.endpoint(key)?;
+        loop {
+            let is_free =
+                |connection: &&Rc<StreamConnection>| connection.active.get() < connection.most.get().min(self.streams);
+            let free = endpoint.connections.borrow().iter().find(is_free).map(Rc::clone)?;
+            let mut sender = free.sender.clone();
+            if let Poll::Ready(Ok(())) = sender.poll_ready(&mut Context::from_waker(Waker::noop())) {
+                return Some((sender, StreamPermit::new(&free, &endpoint)));
+            }
+            // GOAWAY came, or its stream numbers are used up.
+            endpoint.forget(&free);
+        }
+    }
+
+    /// The right to open another connection, where nobody else is at it and there may be more.
+    pub(super) fn open(&self, key: PoolKey, upstream: &Arc<Upstream>) -> Option<Opening> {
+        let mut by_key = self.by_key.borrow_mut();
+        let endpoint = by_key.entry(key).or_insert_with(|| {
+            Rc::new(Endpoint {
+                upstream: Arc::clone(upstream),
+                connections: RefCell::default(),
+                is_opening: Cell::new(false),
+                speaks_h1: Cell::new(false),
+                changed: Notify::new(),
+            })
+        });
+        let is_awaited = !endpoint.speaks_h1.get();
+        if is_awaited && (endpoint.is_opening.get() || endpoint.connections.borrow().len() >= MOST_CONNECTIONS) {
+            return None;
+        }
+        if is_awaited {
+            endpoint.is_opening.set(true);
+        }
+        Some(Opening { endpoint: Rc::clone(endpoint), is_awaited })
+    }
+
+    /// Waits until a stream may be free or a connection may be opened.
+    pub(super) async fn changed(&self, key: PoolKey) {
+        if let Some(endpoint) = self.endpoint(key) {
+            endpoint.changed.notified().await;
+        }
+    }
+
+    pub(super) fn sweep(&self) {
+        let now = Instant::now();
+        self.by_key.borrow_mut().retain(|_, endpoint| {
+            let is_current = endpoint.upstream.is_current();
+            endpoint.connections.borrow_mut().retain(|connection| {
+                connection.active.get() > 0 || (is_current && now - connection.used.get() < self.idle)
+            });
+            let is_known = is_current && endpoint.speaks_h1.get();
+            is_known || !endpoint.connections.borrow().is_empty() || Rc::strong_count(endpoint) > 1
+        });
+    }
+}
+
+impl Opening {
+    /// The connection speaks HTTP/1.1.
+    pub(super) fn found_h1(&self) {
+        self.endpoint.speaks_h1.set(true);
+    }
+
+    /// Speaks HTTP/2 on a new connection and gives its first stream.
+    pub(super) async fn handshake(
+        self,
+        connected: Connected,
+        limits: &Limits,
+        level: Held,
+    ) -> Result<(SendRequest<Bytes>, StreamPermit), ConnectError> {
+        self.endpoint.speaks_h1.set(false);
+        let is_tls = matches!(connected.io, Io::Tls(_));
+        let io = H2Io::of_upstream(connected.io);
+        let moves = io.moves();
+        let mut builder = Builder::new();
+        builder
+            .enable_push(false)
+            .initial_max_send_streams(UNSAID)
+            .initial_window_size(limits.h2_window)
+            .initial_connection_window_size(limits.h2_connection_window)
+            .max_send_buffer_size(limits.output)
+            .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX))
+            .data_frame_budget(FRAME_BUDGET);
+        let handshake = timeout(limits.connect, builder.handshake::<_, Bytes>(io)).await;
+        let (sender, mut connection) =
+            handshake.map_err(|_| ConnectFailure::Timeout)?.map_err(|_| ConnectFailure::Protocol)?;
+        let shared = Rc::new(StreamConnection {
+            sender: sender.clone(),
+            is_tls,
+            active: Cell::new(0),
+            most: Cell::new(1),
+            used: Cell::new(Instant::now()),
+            level: RefCell::new(level),
+        });
+        self.endpoint.connections.borrow_mut().push(Rc::clone(&shared));
+        let permit = StreamPermit::new(&shared, &self.endpoint);
+        let keeper = Keeper {
+            shared: Rc::downgrade(&shared),
+            endpoint: Rc::clone(&self.endpoint),
+            opening: Some(self),
+            pulse: Pulse::new(connection.ping_pong(), limits.upstream_ping_idle, limits.upstream_ping_timeout),
+            moves,
+            stalled: limits.write,
+            clock: Clock::default(),
+        };
+        tokio::task::spawn_local(keeper.drive(connection));
+        Ok((sender, permit))
+    }
+}
+
+/// Drives a connection, and asks it for a sign of life while streams wait on it.
+/// It does not keep the connection: once the sweeper let go of it and its streams ended, it ends.
+struct Keeper {
+    shared: Weak<StreamConnection>,
+    endpoint: Rc<Endpoint>,
+    /// Until the upstream has said how many streams it takes: else a burst would open a connection for each.
+    opening: Option<Opening>,
+    pulse: Pulse,
+    moves: Rc<Moves>,
+    /// How long the upstream may take nothing.
+    stalled: Duration,
+    clock: Clock,
+}
+
+impl Keeper {
+    async fn drive(mut self, mut connection: Connection<H2Io, Bytes>) {
+        poll_fn(|cx| self.poll(cx, &mut connection)).await;
+        if let Some(shared) = self.shared.upgrade() {
+            self.endpoint.forget(&shared);
+        }
+    }
+
+    /// Ready when the connection is over, or the upstream dead.
+    fn poll(&mut self, cx: &mut Context<'_>, connection: &mut Connection<H2Io, Bytes>) -> Poll<()> {
+        self.moves.begin_turn();
+        if Pin::new(&mut *connection).poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let shared = self.shared.upgrade();
+        if let Some(shared) = &shared {
+            self.learn(shared, connection.max_concurrent_send_streams());
+        }
+        let is_waited_for = shared.is_some_and(|shared| shared.active.get() > 0);
+        loop {
+            let Ok(look) = self.pulse.poll(cx, self.moves.last_read(), is_waited_for) else { return Poll::Ready(()) };
+            let stalls = self.moves.blocked_since().map(|since| since + self.stalled);
+            if self.clock.poll(cx, stalls.map_or(look, |stalls| stalls.min(look))).is_pending() {
+                return Poll::Pending;
+            }
+            if stalls.is_some_and(|stalls| stalls <= Instant::now()) {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    fn learn(&mut self, shared: &StreamConnection, most: usize) {
+        if most != UNSAID && (self.opening.is_some() || shared.most.get() != most) {
+            shared.most.set(most);
+            self.opening = None;
+            self.endpoint.changed.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! A stream to an HTTP/2 upstream, on the h2 crate's own halves.
+
+use super::{Download, UpError};
+use crate::fields::Fields;
+use crate::h2_read;
+use crate::h2_send::SendQueue;
+use crate::pool::StreamPermit;
+use crate::record::Version;
+use crate::request::{ConnectionOptions, Framing};
+use crate::response::UpstreamHead;
+use bytes::Bytes;
+use h2::client::ResponseFuture;
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderMap, Response};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+/// One stream of an upstream's connection.
+#[derive(Debug)]
+pub(crate) struct UpH2 {
+    response: ResponseFuture,
+    recv: Option<RecvStream>,
+    send: SendQueue,
+    is_done: bool,
+    has_answered: bool,
+    permit: StreamPermit,
+}
+
+impl UpH2 {
+    /// `is_bodiless` where the head ended the stream.
+    pub(crate) fn new(
+        response: ResponseFuture,
+        send: SendStream<Bytes>,
+        is_bodiless: bool,
+        permit: StreamPermit,
+    ) -> Self {
+        let mut send = SendQueue::new(send);
+        if is_bodiless {
+            send.give_up();
+        }
+        Self { response, recv: None, send, is_done: false, has_answered: false, permit }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.is_done
+    }
+
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Download, UpError>> {
+        let Some(recv) = &mut self.recv else { return self.poll_head(cx) };
+        let event = match ready!(h2_read::poll_data(recv, cx)) {
+            Some(Ok(data)) => {
+                // The exchange reads only what the client's side has room for. A stream that is gone says so at the next
+                // read.
+                let _ = recv.flow_control().release_capacity(data.len());
+                self.is_done = recv.is_end_stream();
+                Ok(Download::Data(data))
+            }
+            None => ready!(recv.poll_trailers(cx)).map(Download::End),
+            Some(Err(error)) => Err(error),
+        };
+        self.is_done |= matches!(event, Ok(Download::End(_)));
+        Poll::Ready(event.map_err(|error| self.failed(&error)))
+    }
+
+    /// Interim heads are asked for first: the final head's future throws them away.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Download, UpError>> {
+        if let Poll::Ready(Some(interim)) = self.response.poll_informational(cx) {
+            let head = match interim {
+                Ok(response) => head_of(&response),
+                Err(error) => return Poll::Ready(Err(self.failed(&error))),
+            };
+            self.has_answered = true;
+            return Poll::Ready(match head {
+                Some(head) if head.status != 101 => Ok(Download::Interim(head)),
+                _ => Err(UpError::Protocol),
+            });
+        }
+        let response = match ready!(Pin::new(&mut self.response).poll(cx)) {
+            Ok(response) => response,
+            Err(error) => return Poll::Ready(Err(self.failed(&error))),
+        };
+        self.has_answered = true;
+        let (parts, recv) = response.into_parts();
+        let ends_here = recv.is_end_stream();
+        let Some(head) = head_of(&Response::from_parts(parts, ())).filter(|head| head.status != 101) else {
+            return Poll::Ready(Err(UpError::Protocol));
+        };
+        self.is_done = ends_here;
+        self.recv = Some(recv);
+        Poll::Ready(Ok(Download::Final(UpstreamHead { ends_here, ..head })))
+    }
+
+    fn failed(&self, error: &h2::Error) -> UpError {
+        match error.reason() {
+            // A GOAWAY reaches only streams that the peer did not and will not act on.
+            _ if error.is_go_away() && error.is_remote() => {
+                self.permit.retire();
+                UpError::Refused
+            }
+            Some(Reason::REFUSED_STREAM) if error.is_reset() => UpError::Refused,
+            Some(Reason::HTTP_1_1_REQUIRED) => UpError::NeedsHttp1,
+            reason => {
+                if error.is_io() || error.is_go_away() || reason == Some(Reason::ENHANCE_YOUR_CALM) {
+                    self.permit.retire();
+                }
+                match self.has_answered {
+                    true => UpError::Cut,
+                    false if error.is_library() => UpError::Protocol,
+                    false if error.is_reset() => UpError::Reset,
+                    false => UpError::Silent,
+                }
+            }
+        }
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.send.has_room()
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.send.is_drained()
+    }
+
+    pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>, progress: &mut bool) -> Poll<Result<(), UpError>> {
+        match ready!(self.send.poll_drain(cx, progress)) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(error) => {
+                self.send.give_up();
+                Poll::Ready(Err(self.failed(&error)))
+            }
+        }
+    }
+
+    pub(super) fn data(&mut self, data: Bytes) {
+        self.send.push(data);
+    }
+
+    pub(super) fn end(&mut self, trailers: Option<HeaderMap>) {
+        self.send.finish(trailers);
+    }
+
+    /// Cancels what is still under way on the stream.
+    pub(crate) fn cancel(&mut self) {
+        if !self.is_done || !self.send.is_drained() {
+            self.send.reset(Reason::CANCEL);
+        }
+    }
+}
+
+fn head_of(response: &Response<()>) -> Option<UpstreamHead> {
+    let fields = Fields::from_map(response.headers()).ok()?;
+    let framing = Framing::parse(&fields, Version::Http2).ok()?;
+    let status = response.status().as_u16();
+    let phrase = Bytes::from_static(response.status().canonical_reason().unwrap_or("").as_bytes());
+    (100..=599).contains(&status).then_some(UpstreamHead {
+        version: Version::Http2,
+        status,
+        phrase,
+        fields,
+        options: ConnectionOptions::default(),
+        framing,
+        ends_here: false,
+    })
+}

@@ -1,0 +1,32 @@
+//! The exchange, over real sockets on port 0: a raw client, the proxy, a scripted upstream.
+//! The numbers in test names are those of the specification's case table.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod harness;
+
+mod bytewise;
+mod client_leaves;
+mod connections;
+mod corpus;
+mod cut_answers;
+mod drain;
+mod early_answers;
+mod expect;
+mod h2_bodies;
+mod h2_floods;
+mod h2_grpc;
+mod h2_heads;
+mod h2_limits;
+mod h2_upstream;
+mod h2_websocket;
+mod interim;
+mod pool;
+mod request_bodies;
+mod request_heads;
+mod responses;
+mod retries;
+mod streaming;
+mod tls;
+mod tls_clients;
+mod websocket;
