@@ -1,0 +1,141 @@
+//! The admin endpoint: health, metrics, and what the process serves right now. It reads and never changes anything.
+
+mod connections;
+#[cfg(test)]
+mod tests;
+
+use crate::cli::Output;
+use crate::figures::ControlMetrics;
+use crate::{routes, text};
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use config::{Snapshot, Subscriber};
+use connections::Connections;
+use controller::Statuses;
+use prometheus::{Registry, TextEncoder};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// Whether requests may be sent here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readiness {
+    /// There is no snapshot to serve from yet.
+    Starting,
+    /// Requests are served.
+    Ready,
+    /// The process is about to end.
+    Draining,
+}
+
+/// What the endpoint shows.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    pub(crate) readiness: watch::Receiver<Readiness>,
+    pub(crate) snapshots: Subscriber,
+    pub(crate) statuses: watch::Receiver<Arc<Statuses>>,
+    pub(crate) registry: Registry,
+    pub(crate) control: Arc<ControlMetrics>,
+}
+
+/// Serves until `shutdown`, then until the requests that run are answered.
+///
+/// # Errors
+/// The socket cannot be used by the runtime.
+pub(crate) async fn serve(
+    socket: std::net::TcpListener,
+    shown: Shown,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let connections = Connections::new(TcpListener::from_std(socket)?);
+    axum::serve(connections, router(shown)).with_graceful_shutdown(shutdown).await
+}
+
+const PATHS: &str = "/livez /readyz /metrics /snapshot /routes /statuses";
+
+fn router(shown: Shown) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/snapshot", get(snapshot))
+        .route("/routes", get(routes))
+        .route("/statuses", get(statuses))
+        .fallback(|| async { (StatusCode::NOT_FOUND, format!("not found; there are {PATHS}\n")) })
+        .layer(middleware::from_fn(only_reads))
+        .with_state(shown)
+}
+
+async fn only_reads(request: Request, next: Next) -> Response {
+    if *request.method() == Method::GET || *request.method() == Method::HEAD {
+        return next.run(request).await;
+    }
+    let allow = [(header::ALLOW, "GET, HEAD")];
+    (StatusCode::METHOD_NOT_ALLOWED, allow, "only GET and HEAD\n").into_response()
+}
+
+async fn readyz(State(shown): State<Shown>) -> (StatusCode, &'static str) {
+    match *shown.readiness.borrow() {
+        Readiness::Ready => (StatusCode::OK, "ready\n"),
+        Readiness::Starting => (StatusCode::SERVICE_UNAVAILABLE, "no snapshot is served yet\n"),
+        Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+    }
+}
+
+async fn metrics(State(shown): State<Shown>) -> Response {
+    shown.control.refresh();
+    match TextEncoder::new().encode_to_string(&shown.registry.gather()) {
+        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn snapshot(State(shown): State<Shown>) -> Response {
+    from_snapshot(&shown, "application/json", |snapshot| Ok(text::json(snapshot)?)).await
+}
+
+async fn routes(State(shown): State<Shown>, uri: Uri) -> Response {
+    let (output, content_type) = match uri.query() {
+        None | Some("" | "output=text") => (Output::Text, "text/plain; charset=utf-8"),
+        Some("output=json") => (Output::Json, "application/json"),
+        Some(_) => return (StatusCode::BAD_REQUEST, "the query may be output=text or output=json\n").into_response(),
+    };
+    from_snapshot(&shown, content_type, move |snapshot| routes::render(snapshot, output)).await
+}
+
+async fn statuses(State(shown): State<Shown>) -> Response {
+    let statuses = Arc::clone(&shown.statuses.borrow());
+    rendered("application/json", move || Ok(text::json(&*statuses)?)).await
+}
+
+async fn from_snapshot(
+    shown: &Shown,
+    content_type: &'static str,
+    render: impl FnOnce(&Snapshot) -> anyhow::Result<String> + Send + 'static,
+) -> Response {
+    match shown.snapshots.current() {
+        Some(snapshot) => rendered(content_type, move || render(&snapshot)).await,
+        None => (StatusCode::SERVICE_UNAVAILABLE, "there is no snapshot yet\n").into_response(),
+    }
+}
+
+/// Large tables take a while to write, in which the runtime has other things to do.
+async fn rendered(
+    content_type: &'static str,
+    render: impl FnOnce() -> anyhow::Result<String> + Send + 'static,
+) -> Response {
+    match tokio::task::spawn_blocking(render).await {
+        Ok(Ok(text)) => ([(header::CONTENT_TYPE, content_type)], text).into_response(),
+        Ok(Err(error)) => failed(&*error),
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &(dyn std::error::Error + 'static)) -> Response {
+    tracing::error!(error, "an admin page cannot be made");
+    (StatusCode::INTERNAL_SERVER_ERROR, "the page cannot be made; the log says why\n").into_response()
+}

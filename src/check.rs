@@ -1,0 +1,177 @@
+//! `tidegate check`: what becomes of every object, for people and for pipelines.
+
+use crate::cli::{CheckFlags, Output};
+use crate::offline::World;
+use crate::settings::translate_settings;
+use crate::text::{Table, json};
+use config::ObjectRef;
+use controller::source::{Finding, Severity};
+use controller::{Problem, Status, Verdict};
+use serde::Serialize;
+use std::fmt::Write;
+use std::process::ExitCode;
+
+/// Reads, translates, and prints the verdicts; fails where an object is refused or a document cannot be read.
+pub(crate) fn check(flags: CheckFlags) -> anyhow::Result<(String, ExitCode)> {
+    let output = flags.output;
+    let world = World::read(flags.paths, translate_settings(flags.objects))?;
+    let report = Report::new(&world);
+    let text = match output {
+        Output::Text => report.text(),
+        Output::Json => json(&report)?,
+    };
+    let is_good = report.summary.refused == 0 && report.summary.unread == 0;
+    Ok((text, if is_good { ExitCode::SUCCESS } else { ExitCode::from(1) }))
+}
+
+#[derive(Debug, Serialize)]
+struct Report<'w> {
+    entries: Vec<Entry<'w>>,
+    summary: Summary,
+}
+
+/// An object, or what is wrong with a line.
+#[derive(Debug, Serialize)]
+struct Entry<'w> {
+    file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<&'w ObjectRef>,
+    verdict: Word,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'w str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    problems: &'w [Problem],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Word {
+    Accepted,
+    AcceptedWithProblems,
+    NotOurs,
+    Refused,
+    Unread,
+    Warning,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Summary {
+    /// Objects that are taken, those with problems among them.
+    accepted: usize,
+    with_problems: usize,
+    not_ours: usize,
+    refused: usize,
+    /// Files, documents and objects that cannot be read or described once already.
+    unread: usize,
+    warnings: usize,
+}
+
+impl Word {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::AcceptedWithProblems => "accepted, with problems",
+            Self::NotOurs => "not ours",
+            Self::Refused => "refused",
+            Self::Unread => "cannot be read",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+impl<'w> Report<'w> {
+    fn new(world: &'w World) -> Self {
+        let objects = world.names.iter().filter_map(|name| {
+            let (place, status) = (world.place(name)?, world.statuses.find(name));
+            Some(Entry {
+                file: place.file.display().to_string(),
+                line: Some(place.line),
+                object: Some(name),
+                verdict: word(status),
+                message: None,
+                problems: &status.problems,
+            })
+        });
+        let mut entries: Vec<_> = objects.chain(world.findings.iter().map(entry)).collect();
+        entries.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+        let summary = summary(&entries);
+        Self { entries, summary }
+    }
+
+    fn text(&self) -> String {
+        let mut table = Table::default();
+        for entry in &self.entries {
+            let place = match entry.line {
+                Some(line) => format!("{}:{line}", entry.file),
+                None => entry.file.clone(),
+            };
+            let object = entry.object.map_or_else(|| "-".to_owned(), ToString::to_string);
+            table.row([place, object, entry.verdict.as_str().to_owned()]);
+            table.below(entry.message.into_iter().map(str::to_owned));
+            table.below(entry.problems.iter().map(ToString::to_string));
+        }
+        let mut text = table.to_string();
+        let Summary { accepted, with_problems, not_ours, refused, unread, warnings } = self.summary;
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n{accepted} accepted");
+        for (count, words) in [
+            (with_problems, "of them with problems"),
+            (not_ours, "not ours"),
+            (refused, "refused"),
+            (unread, "cannot be read"),
+            (warnings, "warnings"),
+        ] {
+            if count > 0 {
+                let _ = write!(text, ", {count} {words}");
+            }
+        }
+        text.push('\n');
+        text
+    }
+}
+
+fn word(status: &Status) -> Word {
+    match status.verdict {
+        Verdict::Accepted => Word::Accepted,
+        Verdict::AcceptedWithProblems => Word::AcceptedWithProblems,
+        Verdict::Refused => Word::Refused,
+        Verdict::NotOurs => Word::NotOurs,
+    }
+}
+
+fn entry(finding: &Finding) -> Entry<'_> {
+    let verdict = match (finding.severity, &finding.object) {
+        (Severity::Warning, _) => Word::Warning,
+        (Severity::Error, Some(_)) => Word::Refused,
+        (Severity::Error, None) => Word::Unread,
+    };
+    Entry {
+        file: finding.file.display().to_string(),
+        line: finding.line,
+        object: finding.object.as_ref(),
+        verdict,
+        message: Some(&finding.message),
+        problems: &[],
+    }
+}
+
+fn summary(entries: &[Entry<'_>]) -> Summary {
+    let mut summary = Summary::default();
+    for entry in entries {
+        let Summary { accepted, with_problems, not_ours, refused, unread, warnings } = &mut summary;
+        match entry.verdict {
+            Word::Accepted => *accepted += 1,
+            Word::AcceptedWithProblems => {
+                *accepted += 1;
+                *with_problems += 1;
+            }
+            Word::NotOurs => *not_ours += 1,
+            Word::Refused => *refused += 1,
+            Word::Unread => *unread += 1,
+            Word::Warning => *warnings += 1,
+        }
+    }
+    summary
+}

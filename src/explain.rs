@@ -1,0 +1,280 @@
+//! `tidegate explain`: what becomes of one request, and why of nothing else.
+
+mod request;
+
+use crate::cli::{ExplainFlags, Output};
+use crate::offline::{Place, World};
+use crate::routes::{RouteBackend, RouteTarget, secrets, target};
+use crate::settings::{path_settings, translate_settings};
+use crate::text::{Table, json};
+use anyhow::Context as _;
+use config::{EndpointState, HostPattern, HostRules, ListenerName, ObjectRef, Outcome, PathMatch, Protocol, Rule};
+use controller::Verdict;
+use request::{Refusal, Request};
+use serde::Serialize;
+use std::fmt;
+
+/// Reads, translates, and explains the request.
+pub(crate) fn explain(flags: ExplainFlags) -> anyhow::Result<String> {
+    let ExplainFlags { url, method, headers, source, output, objects, paths } = flags;
+    let request = Request::new(&url, method, &headers, path_settings(paths))?;
+    let world = World::read(source.manifests, translate_settings(objects))?;
+    let report = Report::new(&request, &world).context("the snapshot lacks a listener")?;
+    Ok(match output {
+        Output::Text => report.to_string(),
+        Output::Json => json(&report)?,
+    })
+}
+
+#[derive(Debug, Serialize)]
+struct Report<'w> {
+    method: &'w str,
+    listener: ListenerName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'w str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'w str>,
+    /// For TLS: where the certificates for the server name come from; empty: self-made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificates: Option<Vec<&'w ObjectRef>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<Owner<'w>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<ReportedRule>,
+    outcome: ReportedOutcome<'w>,
+    near_misses: Vec<NearMiss>,
+    /// Rules of the host that no reader would expect to match.
+    unrelated: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Owner<'w> {
+    host: &'w HostPattern,
+    rules: usize,
+    /// Less specific hosts that match too.
+    beaten: Vec<&'w HostPattern>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportedRule {
+    rule: String,
+    object: String,
+    field: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<String>,
+}
+
+impl ReportedRule {
+    fn new(path: &PathMatch, object: &ObjectRef, field: &str, world: &World) -> Self {
+        let place = world.place(object).map(Place::to_string);
+        Self { rule: path.to_string(), object: object.to_string(), field: field.to_owned(), place }
+    }
+
+    fn of(rule: &Rule, world: &World) -> Self {
+        Self::new(&rule.path, &rule.origin.object, &rule.origin.field, world)
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum ReportedOutcome<'w> {
+    /// The request cannot be read in one way only.
+    Refused(&'w Refusal),
+    NoRoute {
+        status: u16,
+        reason: &'static str,
+        why: String,
+    },
+    Redirect {
+        status: u16,
+        location: String,
+    },
+    #[serde(untagged)]
+    Target(RouteTarget<'w>),
+}
+
+#[derive(Debug, Serialize)]
+struct NearMiss {
+    #[serde(flatten)]
+    rule: ReportedRule,
+    why: String,
+}
+
+impl<'w> Report<'w> {
+    /// `None` where the snapshot has no such listener.
+    fn new(request: &'w Request, world: &'w World) -> Option<Self> {
+        let mut report = Self {
+            method: &request.method,
+            listener: request.listener,
+            host: None,
+            path: None,
+            certificates: None,
+            owner: None,
+            rule: None,
+            outcome: ReportedOutcome::NoRoute { status: 404, reason: "no_route", why: String::new() },
+            near_misses: Vec::new(),
+            unrelated: 0,
+        };
+        let routing = &world.snapshot.routing;
+        let listener = routing.listener(request.listener)?;
+        if listener.protocol == Protocol::Https {
+            let server_name = HostPattern::parse(Some(&request.server_name)).unwrap_or(HostPattern::Any);
+            report.certificates = Some(secrets(&listener.certificates, &server_name));
+        }
+        let (host, path) = match (&request.host, &request.path) {
+            (Err(refusal), _) | (_, Err(refusal)) => {
+                report.outcome = ReportedOutcome::Refused(refusal);
+                return Some(report);
+            }
+            (Ok(host), Ok(path)) => (host, path),
+        };
+        (report.host, report.path) = (Some(host.name.as_str()), Some(path.path()));
+        let explanation = routing.explain(request.listener, &host.name, path.path())?;
+        report.owner = explanation.owner.map(|owner| Owner {
+            host: &owner.host,
+            rules: owner.rules().len(),
+            beaten: explanation.beaten.iter().map(|rules| &rules.host).collect(),
+        });
+        let (near, far): (Vec<_>, Vec<_>) = explanation.others.into_iter().partition(|(_, loss)| loss.is_near());
+        report.unrelated = far.len();
+        let miss = |rule: &Rule, why: String| NearMiss { rule: ReportedRule::of(rule, world), why };
+        report.near_misses.extend(near.into_iter().map(|(rule, loss)| miss(rule, loss.to_string())));
+        let met = explanation.met;
+        let owner_host = explanation.owner.map(|owner| owner.host.to_string()).unwrap_or_default();
+        for beaten in explanation.beaten {
+            let lost = beaten.rules().iter().find(|rule| rule.path.matches(path.path()));
+            let why = format!("is for the host {}, which is less specific than {owner_host}", beaten.host);
+            report.near_misses.extend(lost.map(|rule| miss(rule, why)));
+        }
+        if let (Some(owner), Some(met)) = (explanation.owner, met) {
+            report.near_misses.extend(conflicts(owner, met, world));
+        }
+        report.rule = met.map(|rule| ReportedRule::of(rule, world));
+        report.outcome = match (met.map(|rule| rule.outcome(listener.protocol, path.path())), explanation.owner) {
+            (Some(Outcome::Redirect(_)), _) => {
+                let location = format!("https://{}{}", host.name, path.path_and_query());
+                ReportedOutcome::Redirect { status: 308, location }
+            }
+            (Some(Outcome::Action(action)), _) => ReportedOutcome::Target(target(&world.snapshot, action)),
+            (None, Some(owner)) => no_route(format!("no rule of the host {} is for this path", owner.host)),
+            (None, None) => no_route("no rule is for this host".to_owned()),
+        };
+        Some(report)
+    }
+}
+
+fn no_route(why: String) -> ReportedOutcome<'static> {
+    ReportedOutcome::NoRoute { status: 404, reason: "no_route", why }
+}
+
+/// What asked for the same host and path, and came later.
+fn conflicts(owner: &HostRules, met: &Rule, world: &World) -> Vec<NearMiss> {
+    let mut ingresses: Vec<_> = world.objects.ingresses().collect();
+    ingresses.sort_by(|a, b| a.object.cmp(&b.object));
+    let is_ours = |object: &ObjectRef| world.statuses.find(object).verdict != Verdict::NotOurs;
+    let mut misses = Vec::new();
+    for ingress in ingresses.into_iter().filter(|ingress| is_ours(&ingress.object)) {
+        let rules = ingress.rules.iter().filter(|rule| rule.host == owner.host);
+        for path in rules.flat_map(|rule| &rule.paths).filter(|path| path.path == met.path) {
+            if (&ingress.object, &path.field) == (&met.origin.object, &met.origin.field) {
+                continue;
+            }
+            let why = if ingress.object == met.origin.object {
+                format!("asks for the same host and path, and {} of the same object counts", met.origin.field)
+            } else {
+                format!("asks for the same host and path, and {} comes first by age and name", met.origin.object)
+            };
+            misses.push(NearMiss { rule: ReportedRule::new(&path.path, &ingress.object, &path.field, world), why });
+        }
+    }
+    misses
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::default();
+        let mut say = |name: &str, value: String| table.row([name.to_owned(), value]);
+        say("method", self.method.to_owned());
+        say("listener", if self.listener == ListenerName::Https { "https".to_owned() } else { "http".to_owned() });
+        if let Some(secrets) = &self.certificates {
+            let names: Vec<_> = secrets.iter().map(ToString::to_string).collect();
+            say("certificate", if names.is_empty() { "self-made".to_owned() } else { names.join(", ") });
+        }
+        self.host.into_iter().for_each(|host| say("host", host.to_owned()));
+        self.path.into_iter().for_each(|path| say("path", path.to_owned()));
+        if let Some(owner) = &self.owner {
+            let beaten: Vec<_> = owner.beaten.iter().map(ToString::to_string).collect();
+            let beaten = if beaten.is_empty() { String::new() } else { format!(", before {}", beaten.join(" and ")) };
+            say("owner", format!("the host {} with {} rules{beaten}", owner.host, owner.rules));
+        }
+        if let Some(ReportedRule { rule, object, field, place }) = &self.rule {
+            say("rule", rule.clone());
+            say("from", format!("{object} {field}"));
+            place.iter().for_each(|place| say("described in", place.clone()));
+        }
+        for (name, value) in self.outcome.rows() {
+            say(name, value);
+        }
+        write!(f, "{table}")?;
+        self.write_near_misses(f)
+    }
+}
+
+impl Report<'_> {
+    fn write_near_misses(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.near_misses.is_empty() {
+            writeln!(f, "\nnear misses")?;
+        }
+        let mut table = Table::default();
+        for NearMiss { rule: ReportedRule { rule, object, field, place }, why } in &self.near_misses {
+            let place = place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+            table.row([format!("  {rule}"), format!("{object} {field}{place}")]);
+            table.below([why.clone()]);
+        }
+        write!(f, "{table}")?;
+        if self.unrelated > 0 {
+            writeln!(f, "\n{} other rules of the host are for other paths", self.unrelated)?;
+        }
+        Ok(())
+    }
+}
+
+impl ReportedOutcome<'_> {
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Refused(Refusal { status, reason, why }) => {
+                vec![("action", format!("answers {status} ({reason}): {why}"))]
+            }
+            Self::NoRoute { status, reason, why } => vec![("action", format!("answers {status} ({reason}): {why}"))],
+            Self::Redirect { status, location } => vec![("action", format!("redirects with {status} to {location}"))],
+            Self::Target(RouteTarget::Respond { status, reason }) => {
+                vec![("action", format!("answers {status} ({reason})"))]
+            }
+            Self::Target(RouteTarget::Backends(backends)) => backends.iter().flat_map(forward_rows).collect(),
+        }
+    }
+}
+
+fn forward_rows(backend: &RouteBackend<'_>) -> Vec<(&'static str, String)> {
+    let mut rows = vec![("action", format!("forwards to {}", backend.backend))];
+    match &backend.endpoints {
+        None => rows
+            .push(("endpoints", "none: there is no such Service port, so the answer is 503 (no_backend)".to_owned())),
+        Some(endpoints) if endpoints.is_empty() => {
+            rows.push(("endpoints", "none is ready, so the answer is 503 (no_endpoint)".to_owned()));
+        }
+        Some(endpoints) => {
+            let has_serving = endpoints.iter().any(|endpoint| endpoint.state == EndpointState::Serving);
+            let state = |state| match (state, has_serving) {
+                (EndpointState::Serving, _) => "serving",
+                (EndpointState::Draining, true) => "draining, not used while others serve",
+                (EndpointState::Draining, false) => "draining, used since none other serves",
+            };
+            rows.extend(endpoints.iter().map(|of| ("endpoint", format!("{} {}", of.address, state(of.state)))));
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests;

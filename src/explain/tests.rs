@@ -1,0 +1,125 @@
+use super::*;
+use crate::cli::{Cli, Command};
+use clap::Parser;
+use std::fs;
+
+const MANIFESTS: &str = r#"
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: old, namespace: shop, creationTimestamp: "2024-01-01T00:00:00Z"}
+spec:
+  ingressClassName: tidegate
+  tls: [{hosts: [secure.test]}]
+  rules:
+  - host: shop.test
+    http:
+      paths:
+      - {path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}
+      - {path: /cart, pathType: Prefix, backend: {service: {name: cart, port: {number: 80}}}}
+      - {path: /cart/pay, pathType: Exact, backend: {service: {name: pay, port: {number: 80}}}}
+  - host: secure.test
+    http:
+      paths:
+      - {path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}
+  - host: "*.test"
+    http:
+      paths:
+      - {path: /cart, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: new, namespace: shop, creationTimestamp: "2024-02-01T00:00:00Z"}
+spec:
+  ingressClassName: tidegate
+  rules:
+  - host: shop.test
+    http:
+      paths:
+      - {path: /cart, pathType: Prefix, backend: {service: {name: other, port: {number: 80}}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: cart, namespace: shop, annotations: {tidegate.dev/endpoints: "127.0.0.1:3000"}}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {ports: [{port: 80}]}
+"#;
+
+/// What `tidegate explain` says, with one space where it has several.
+fn said(arguments: &[&str]) -> String {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("shop.yaml"), MANIFESTS).expect("written");
+    let manifests = dir.path().to_str().expect("UTF-8");
+    let fixed = ["tidegate", "explain", "--manifests", manifests];
+    let cli = Cli::try_parse_from(fixed.iter().chain(arguments)).expect("valid arguments");
+    let Command::Explain(flags) = cli.command else { panic!("explain") };
+    let text = explain(*flags).expect("explained").replace(&format!("{manifests}/"), "");
+    text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n").collect()
+}
+
+#[test]
+fn a_forwarded_request_is_explained_to_its_endpoint() {
+    assert_eq!(
+        said(&["http://SHOP.test:8080/cart/%37"]),
+        "method GET
+listener http
+host shop.test
+path /cart/7
+owner the host shop.test with 3 rules, before *.test
+rule Prefix /cart
+from Ingress shop/old spec.rules[0].http.paths[1]
+described in shop.yaml:2
+action forwards to shop/cart:80
+endpoint 127.0.0.1:3000 serving
+
+near misses
+Prefix / Ingress shop/old spec.rules[0].http.paths[0] (shop.yaml:2)
+matches, but a longer path comes first
+Prefix /cart Ingress shop/old spec.rules[2].http.paths[0] (shop.yaml:2)
+is for the host *.test, which is less specific than shop.test
+Prefix /cart Ingress shop/new spec.rules[0].http.paths[0] (shop.yaml:24)
+asks for the same host and path, and Ingress shop/old comes first by age and name
+
+1 other rules of the host are for other paths
+"
+    );
+}
+
+#[test]
+fn every_outcome_has_its_words() {
+    for (arguments, expected) in [
+        (vec!["http://shop.test/"], "endpoints none is ready, so the answer is 503 (no_endpoint)"),
+        (
+            vec!["http://shop.test/cart/pay"],
+            "endpoints none: there is no such Service port, so the answer is 503 (no_backend)",
+        ),
+        (vec!["http://secure.test/a?b"], "action redirects with 308 to https://secure.test/a?b"),
+        (vec!["https://secure.test/"], "certificate self-made"),
+        (vec!["http://x.test/"], "action answers 404 (no_route): no rule of the host *.test is for this path"),
+        (vec!["http://else.where/"], "action answers 404 (no_route): no rule is for this host"),
+        (vec!["http://shop.test/a/../../b"], "action answers 400 (bad_path): path leaves the root"),
+        (vec!["http://127.0.0.1/cart", "-H", "Host: shop.test"], "action forwards to shop/cart:80"),
+        (
+            vec!["http://shop.test/a%2Fb", "--encoded-slashes", "reject"],
+            "action answers 400 (bad_path): path holds an encoded slash",
+        ),
+        (vec!["http://shop.test/", "-X", "POST"], "method POST"),
+        (vec!["http://x.test/cartoons"], "a prefix matches whole path elements, and this one ends within one"),
+    ] {
+        let said = said(&arguments);
+        assert!(said.lines().any(|line| line == expected), "{arguments:?}: {expected:?} is not in\n{said}");
+    }
+}
+
+#[test]
+fn json_says_the_same() {
+    let report: serde_json::Value =
+        serde_json::from_str(&said(&["http://shop.test/cart", "--output", "json"])).expect("JSON");
+    assert_eq!(report["rule"]["rule"], "Prefix /cart");
+    assert_eq!(report["rule"]["place"], "shop.yaml:2");
+    assert_eq!(report["outcome"]["backends"][0]["endpoints"][0]["address"], "127.0.0.1:3000");
+    assert_eq!(report["near_misses"].as_array().map(Vec::len), Some(4));
+}

@@ -1,0 +1,91 @@
+//! What is counted of the control side: snapshots, and what they take to make.
+
+use controller::run::Figures;
+use prometheus::core::Collector;
+use prometheus::{Gauge, Histogram, HistogramOpts, IntGauge, IntGaugeVec, Opts, Registry};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+/// Gauges and histograms of one process.
+#[derive(Debug)]
+pub(crate) struct ControlMetrics {
+    generation: IntGauge,
+    age: Gauge,
+    objects: IntGaugeVec,
+    translate: Histogram,
+    publish: Histogram,
+    published: Mutex<Option<Instant>>,
+}
+
+impl ControlMetrics {
+    /// Registers all families.
+    ///
+    /// # Errors
+    /// One of the names is registered already.
+    pub(crate) fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let histogram = |name: &str, help: &str, buckets: &[f64]| {
+            Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
+        };
+        Ok(Self {
+            generation: registered(
+                registry,
+                IntGauge::new("tidegate_snapshot_generation", "Generation of the snapshot that is served."),
+            )?,
+            age: registered(
+                registry,
+                Gauge::new("tidegate_snapshot_age_seconds", "Time since what is served last changed."),
+            )?,
+            objects: registered(
+                registry,
+                IntGaugeVec::new(Opts::new("tidegate_objects", "Objects that the source has, by kind."), &["kind"]),
+            )?,
+            translate: registered(
+                registry,
+                histogram(
+                    "tidegate_translate_duration_seconds",
+                    "Time from changed objects to the parts of a snapshot.",
+                    &[0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0],
+                ),
+            )?,
+            publish: registered(
+                registry,
+                histogram(
+                    "tidegate_publish_duration_seconds",
+                    "Time to swap a snapshot.",
+                    &[0.000_001, 0.000_01, 0.0001, 0.001, 0.01],
+                ),
+            )?,
+            published: Mutex::default(),
+        })
+    }
+
+    /// Takes the figures of one translation.
+    pub(crate) fn observe(&self, figures: &Figures) {
+        let Figures { generation, objects, translate, publish } = figures;
+        self.generation.set(i64::try_from(*generation).unwrap_or(i64::MAX));
+        for (kind, count) in objects {
+            self.objects.with_label_values(&[kind.as_str()]).set(i64::try_from(*count).unwrap_or(i64::MAX));
+        }
+        self.translate.observe(translate.as_secs_f64());
+        if let Some(publish) = publish {
+            self.publish.observe(publish.as_secs_f64());
+            *self.published.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+    }
+
+    /// Brings up to date what time changes; to be called before a scrape.
+    pub(crate) fn refresh(&self) {
+        if let Some(published) = *self.published.lock().unwrap_or_else(PoisonError::into_inner) {
+            self.age.set(published.elapsed().as_secs_f64());
+        }
+    }
+}
+
+fn registered<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: prometheus::Result<C>,
+) -> prometheus::Result<C> {
+    let metric = metric?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}

@@ -1,0 +1,17 @@
+//! The program's own log, on standard error; the access log has standard output for itself.
+
+use config::LogFormat;
+use tracing_subscriber::EnvFilter;
+
+/// Begins logging. `level` is known to be valid.
+pub(crate) fn begin(format: LogFormat, level: &str) {
+    let filter = EnvFilter::builder().parse_lossy(level);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => {
+            use std::io::IsTerminal;
+            log.with_ansi(std::io::stderr().is_terminal()).init();
+        }
+        LogFormat::Json => log.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
+    }
+}

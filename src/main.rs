@@ -1,0 +1,73 @@
+//! The program: reads the command line, runs one command, and turns what went wrong into one line and an exit code.
+
+mod admin;
+mod allocator;
+mod check;
+mod cli;
+mod cpus;
+mod demo;
+mod durations;
+mod explain;
+mod figures;
+mod logging;
+mod offline;
+mod routes;
+mod run;
+mod serve;
+mod settings;
+mod text;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use cli::{Cli, Command};
+use std::io::Write;
+use std::process::ExitCode;
+
+/// What was asked for cannot be begun.
+const UNUSABLE: u8 = 2;
+
+fn main() -> ExitCode {
+    allocator::prepare();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            return fail(&cli::one_line(&error));
+        }
+        Err(error) => error.exit(),
+    };
+    match command(cli.command) {
+        Ok(code) => code,
+        Err(error) => fail(&format!("{error:#}")),
+    }
+}
+
+fn command(command: Command) -> anyhow::Result<ExitCode> {
+    let text = match command {
+        Command::Check(flags) => {
+            let (text, code) = check::check(flags)?;
+            print(&text)?;
+            return Ok(code);
+        }
+        Command::Routes(flags) => routes::routes(flags)?,
+        Command::Explain(flags) => explain::explain(*flags)?,
+        Command::Version => format!("tidegate {}\n", env!("CARGO_PKG_VERSION")),
+        Command::Run(flags) => return run::run(*flags),
+        Command::Demo(flags) => return demo::demo(flags),
+    };
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints to standard output; a reader that has seen enough is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    // Where even that cannot be written, the exit code has to do.
+    let _ = writeln!(std::io::stderr().lock(), "tidegate: {}", text::printable(message));
+    ExitCode::from(UNUSABLE)
+}

@@ -1,0 +1,61 @@
+//! Manifests read once and translated, for the commands that serve nothing.
+
+use config::{ObjectRef, Snapshot};
+use controller::source::{Finding, Loaded, Located, SourceError, load};
+use controller::{Objects, Statuses, TranslateSettings, run};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where an object is described.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) file: Arc<Path>,
+    /// Counted from 1.
+    pub(crate) line: u32,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+/// What manifests hold and what that means.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) objects: Objects,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) statuses: Arc<Statuses>,
+    /// What is wrong with the files, in path order.
+    pub(crate) findings: Vec<Finding>,
+    /// Every object, in path order.
+    pub(crate) names: Vec<ObjectRef>,
+    places: HashMap<ObjectRef, Place>,
+}
+
+impl World {
+    /// Reads and translates.
+    ///
+    /// # Errors
+    /// Where a source cannot be read at all.
+    pub(crate) fn read(sources: Vec<PathBuf>, settings: TranslateSettings) -> Result<Self, SourceError> {
+        let Loaded { objects: located, findings } = load(sources)?;
+        let mut names = Vec::with_capacity(located.len());
+        let mut places = HashMap::with_capacity(located.len());
+        let objects = located.into_iter().map(|Located { object, file, line }| {
+            let name = object.object_ref();
+            names.push(name.clone());
+            places.insert(name, Place { file, line });
+            object
+        });
+        let (objects, translation) = run::once(objects, settings);
+        let snapshot = translation.snapshot(1);
+        Ok(Self { objects, snapshot, statuses: translation.statuses, findings, names, places })
+    }
+
+    /// Where an object is; `None` for one that only settings name.
+    pub(crate) fn place(&self, object: &ObjectRef) -> Option<&Place> {
+        self.places.get(object)
+    }
+}

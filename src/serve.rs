@@ -1,0 +1,159 @@
+//! The running program: sockets, runtime, source, proxy, DNS and admin, wired together here and nowhere else.
+//! The main thread and a small control runtime do all that is not traffic; workers have threads of their own.
+
+mod bound;
+mod control;
+mod signals;
+
+pub(crate) use bound::{Addresses, Bound, bind};
+
+use crate::admin::Readiness;
+use anyhow::Context as _;
+use config::{ListenerName, Protocol, Reader, Settings, Snapshot};
+use control::Control;
+use controller::source::{Follower, follow};
+use prometheus::Registry;
+use proxy::access_log::{AccessLog, AccessLogThread};
+use proxy::drain::{Drain, Drained};
+use proxy::listener::{ConnectionCeiling, connection_ceiling, raise_open_files};
+use proxy::metrics::{Metrics, ProcessCollector};
+use proxy::{Limits, Proxy, ProxySettings, Shared, Sockets};
+use signals::Signals;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::runtime::Builder;
+
+/// Threads of the control runtime: a long translation must not keep DNS and health checks waiting.
+pub(crate) const CONTROL_THREADS: usize = 2;
+/// Open files where the system does not say how many there may be.
+const FEW_FILES: u64 = 1024;
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// As it was asked to, with everything drained or the time for that over.
+    Drained,
+    /// At once, by a second signal of this number.
+    Killed(u8),
+}
+
+/// Serves until a signal. `ready` is called once everything is served.
+///
+/// # Errors
+/// Something cannot be started; the message names it.
+pub(crate) fn serve(
+    settings: Settings,
+    sources: Vec<PathBuf>,
+    bound: Bound,
+    ready: impl FnOnce(&Snapshot) -> anyhow::Result<()>,
+) -> anyhow::Result<Ended> {
+    let source = follow(sources)?;
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .context("no control runtime")?;
+    let ended = runtime.block_on(Program { settings, source, bound }.run(ready));
+    if let Ok(Ended::Killed(_)) = ended {
+        runtime.shutdown_background();
+    }
+    ended
+}
+
+/// All that a run begins with.
+struct Program {
+    settings: Settings,
+    source: Follower,
+    bound: Bound,
+}
+
+impl Program {
+    async fn run(self, ready: impl FnOnce(&Snapshot) -> anyhow::Result<()>) -> anyhow::Result<Ended> {
+        let Self { settings, source, bound } = self;
+        let mut signals = Signals::new().context("signals cannot be caught")?;
+        let registry = Registry::new();
+        let (shared, access_log) = shared(&settings, &registry)?;
+        let Bound { http, https, dns, admin, addresses } = bound;
+        let mut control = Control::new(registry)?;
+        control.follow(source, &settings);
+        control.serve_dns(dns, &settings)?;
+        control.serve_admin(admin);
+
+        let reader = tokio::select! {
+            reader = control.snapshots.clone().ready() => reader.context("the source ended before it had said anything")?,
+            _ = signals.next() => return Ok(Ended::Drained),
+        };
+        let proxy_settings = ProxySettings {
+            paths: settings.paths,
+            trusted_proxies: settings.trusted_proxies,
+            advertised_https_port: settings.listen.advertised_https_port.unwrap_or(addresses.https.port()),
+            limits: Limits::default(),
+        };
+        let listeners = vec![
+            Sockets { listener: ListenerName::Http, protocol: Protocol::Http, sockets: http },
+            Sockets { listener: ListenerName::Https, protocol: Protocol::Https, sockets: https },
+        ];
+        let proxy = Proxy::start(proxy_settings, Drain::new(settings.drain), &reader, listeners, &shared)?;
+        tokio::spawn(proxy.follow(reader.clone()));
+        tokio::spawn(forget_old_series(shared.metrics.clone(), reader.clone()));
+        control.readiness.send_replace(Readiness::Ready);
+        ready(&reader.current())?;
+
+        let signal = signals.next().await;
+        tracing::info!(signal = signal.name, "draining");
+        control.readiness.send_replace(Readiness::Draining);
+        shared.metrics.set_draining(true);
+        tokio::select! {
+            drained = proxy.drain() => match drained {
+                Drained::Empty => tracing::info!("drained"),
+                Drained::TimedOut => tracing::warn!("the time to drain is over: what still runs is cut"),
+            },
+            signal = signals.next() => {
+                tracing::warn!(signal = signal.name, "ended at once");
+                // Its end would wait for a reader of the log that may be slow.
+                std::mem::forget(access_log);
+                return Ok(Ended::Killed(128 + signal.number));
+            }
+        }
+        end(proxy, control, shared, access_log).await?;
+        Ok(Ended::Drained)
+    }
+}
+
+/// Ends what is left once there is no traffic, each after those who use it.
+async fn end(proxy: Proxy, control: Control, shared: Shared, access_log: AccessLogThread) -> anyhow::Result<()> {
+    // Workers are joined, which would keep a thread of the runtime waiting.
+    tokio::task::spawn_blocking(move || proxy.stop()).await.context("the proxy does not stop")?;
+    control.end().await;
+    drop(shared);
+    if !access_log.finish() {
+        tracing::warn!("the access log's reader takes nothing: its last lines are lost");
+    }
+    Ok(())
+}
+
+/// What the workers share.
+fn shared(settings: &Settings, registry: &Registry) -> anyhow::Result<(Shared, AccessLogThread)> {
+    let files = raise_open_files().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+        FEW_FILES
+    });
+    let metrics = Metrics::register(registry)?;
+    ProcessCollector::register(registry)?;
+    let (access_log, thread) = AccessLog::start(settings.access_log, std::io::stdout(), metrics.access_log())?;
+    let ceiling = ConnectionCeiling::new(connection_ceiling(files));
+    Ok((Shared { ceiling, metrics, access_log }, thread))
+}
+
+/// Series of routes that are gone end.
+async fn forget_old_series(metrics: Metrics, mut reader: Reader) {
+    let mut routing = Arc::clone(&reader.current().routing);
+    while reader.changed().await {
+        let current = Arc::clone(&reader.current().routing);
+        if !Arc::ptr_eq(&routing, &current) {
+            metrics.retain_routed(&current);
+            routing = current;
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Every socket of the program, bound before anything runs: a port in use is told at once, and costs nothing.
+
+use super::CONTROL_THREADS;
+use anyhow::Context as _;
+use config::{ListenSettings, Settings};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+/// Bound sockets.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(super) http: Vec<TcpListener>,
+    pub(super) https: Vec<TcpListener>,
+    pub(super) dns: dns::Sockets,
+    pub(super) admin: TcpListener,
+    pub(crate) addresses: Addresses,
+}
+
+/// Where they are bound, with the ports that were chosen.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
+    pub(crate) http: SocketAddr,
+    pub(crate) https: SocketAddr,
+    pub(crate) dns: SocketAddr,
+    pub(crate) admin: SocketAddr,
+}
+
+impl Addresses {
+    /// All of them, each changed.
+    pub(crate) fn map(self, change: impl Fn(SocketAddr) -> SocketAddr) -> Self {
+        let Self { http, https, dns, admin } = self;
+        Self { http: change(http), https: change(https), dns: change(dns), admin: change(admin) }
+    }
+}
+
+/// Binds what the settings say.
+///
+/// # Errors
+/// An address that cannot be had, with its flag.
+pub(crate) fn bind(settings: &Settings) -> anyhow::Result<Bound> {
+    let ListenSettings { http, https, dns, admin, advertised_https_port: _ } = settings.listen;
+    let http = proxy::listener::bind(http, settings.workers).context("--http-bind")?;
+    let https = proxy::listener::bind(https, settings.workers).context("--https-bind")?;
+    let dns = dns::bind(dns, CONTROL_THREADS).context("--dns-bind")?;
+    let admin = bind_admin(admin).context("--admin-bind")?;
+    let addresses = Addresses {
+        http: first_address(&http)?,
+        https: first_address(&https)?,
+        dns: dns.address,
+        admin: admin.local_addr()?,
+    };
+    let Addresses { http: http_address, https: https_address, dns: dns_address, admin: admin_address } = addresses;
+    for (listener, address) in
+        [("http", http_address), ("https", https_address), ("dns", dns_address), ("admin", admin_address)]
+    {
+        tracing::info!(listener, %address, "listening");
+    }
+    Ok(Bound { http, https, dns, admin, addresses })
+}
+
+fn bind_admin(address: SocketAddr) -> io::Result<TcpListener> {
+    let bound = TcpListener::bind(address).and_then(|socket| socket.set_nonblocking(true).map(|()| socket));
+    bound.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+}
+
+fn first_address(sockets: &[TcpListener]) -> io::Result<SocketAddr> {
+    sockets.first().ok_or(io::ErrorKind::NotFound)?.local_addr()
+}

@@ -1,0 +1,32 @@
+//! The signals that end the program.
+
+use std::io;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// A caught signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Caught {
+    pub(super) name: &'static str,
+    pub(super) number: u8,
+}
+
+/// SIGTERM and SIGINT.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Catches them from now on.
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) -> Caught {
+        tokio::select! {
+            _ = self.terminate.recv() => Caught { name: "SIGTERM", number: 15 },
+            _ = self.interrupt.recv() => Caught { name: "SIGINT", number: 2 },
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! From flags to settings: the flags' words are clap's, the settings are the model's.
+
+use crate::cli::{AccessLogForm, EncodedSlashes, LogForm, ObjectFlags, PathFlags, ServeFlags};
+use crate::cpus::default_workers;
+use config::{AccessLogFormat, DrainSettings, IngressSettings, ListenSettings, LogFormat, PathSettings, Settings};
+use controller::TranslateSettings;
+use std::time::Duration;
+
+/// What holds where a flag is not given.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Defaults {
+    pub(crate) access_log: AccessLogFormat,
+    pub(crate) drain_delay: Duration,
+    pub(crate) drain_timeout: Duration,
+}
+
+/// All settings of a run.
+pub(crate) fn settings(
+    listen: ListenSettings,
+    translation: TranslateSettings,
+    serve: ServeFlags,
+    defaults: Defaults,
+) -> Settings {
+    let TranslateSettings { ingress, cluster_domain } = translation;
+    let paths = path_settings(serve.paths);
+    let ServeFlags {
+        workers,
+        dns_upstream,
+        trusted_proxies,
+        advertised_https_port: _,
+        drain_delay,
+        drain_timeout,
+        log_format,
+        log_level: _,
+        access_log,
+        paths: _,
+    } = serve;
+    Settings {
+        listen,
+        workers: workers.map_or_else(default_workers, usize::from),
+        ingress,
+        cluster_domain,
+        dns_upstreams: dns_upstream,
+        trusted_proxies,
+        paths,
+        drain: DrainSettings {
+            delay: drain_delay.unwrap_or(defaults.drain_delay),
+            timeout: drain_timeout.unwrap_or(defaults.drain_timeout),
+        },
+        log_format: match log_format {
+            LogForm::Text => LogFormat::Text,
+            LogForm::Json => LogFormat::Json,
+        },
+        access_log: access_log.map_or(defaults.access_log, |form| match form {
+            AccessLogForm::Json => AccessLogFormat::Json,
+            AccessLogForm::Text => AccessLogFormat::Text,
+            AccessLogForm::Off => AccessLogFormat::Off,
+        }),
+    }
+}
+
+/// What translation depends on.
+pub(crate) fn translate_settings(flags: ObjectFlags) -> TranslateSettings {
+    let ObjectFlags {
+        ingress_class: classes,
+        watch_ingress_without_class: without_class,
+        default_backend,
+        default_tls_secret,
+        cluster_domain,
+        ssl_redirect,
+    } = flags;
+    let ingress = IngressSettings { classes, without_class, default_backend, default_tls_secret, ssl_redirect };
+    TranslateSettings { ingress, cluster_domain }
+}
+
+/// How request paths are read.
+pub(crate) fn path_settings(flags: PathFlags) -> PathSettings {
+    let encoded_slashes = match flags.encoded_slashes {
+        EncodedSlashes::Keep => config::EncodedSlashes::Keep,
+        EncodedSlashes::Reject => config::EncodedSlashes::Reject,
+    };
+    PathSettings { merge_slashes: flags.merge_slashes, encoded_slashes }
+}

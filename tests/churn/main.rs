@@ -1,0 +1,46 @@
+//! The whole program under load, as a process of its own: changes of its files, its end, overload, and a power cut.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod authority;
+mod backend;
+mod client;
+mod load;
+mod manifests;
+mod peer;
+mod program;
+mod websockets;
+
+mod changes;
+mod overload;
+mod restart;
+mod stop;
+
+use base64::Engine;
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::{interval, timeout};
+
+/// Longer than anything takes that does not hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Held by who makes a load, so that loads do not slow each other.
+static LOAD: Mutex<()> = Mutex::const_new(());
+
+/// Asks until it is so.
+async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let mut ticks = interval(Duration::from_millis(5));
+    let asked = async {
+        while !is_so().await {
+            ticks.tick().await;
+        }
+    };
+    assert!(timeout(PATIENCE, asked).await.is_ok(), "never: {what}");
+}
+
+/// The `Sec-WebSocket-Accept` that fits a key (RFC 6455 §4.2.2).
+fn accept_of(key: &str) -> String {
+    let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    base64::engine::general_purpose::STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()))
+}

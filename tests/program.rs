@@ -1,0 +1,25 @@
+//! The whole program, started as its users start it and driven from outside: one module a subject.
+//! Needs `curl`, `dig` and `kill` on the path; every port is chosen by the system, and nothing waits for a fixed time.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "what fails here fails the test")]
+
+#[path = "program/backend.rs"]
+mod backend;
+#[path = "program/client.rs"]
+mod client;
+#[path = "program/commands.rs"]
+mod commands;
+#[path = "program/demo.rs"]
+mod demo;
+#[path = "program/flags.rs"]
+mod flags;
+#[path = "program/manifests.rs"]
+mod manifests;
+#[path = "program/observing.rs"]
+mod observing;
+#[path = "program/serving.rs"]
+mod serving;
+#[path = "program/stopping.rs"]
+mod stopping;
+#[path = "program/tidegate.rs"]
+mod tidegate;

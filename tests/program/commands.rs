@@ -1,0 +1,132 @@
+//! The commands that serve nothing.
+
+use crate::manifests::{Manifests, ingress, service};
+use crate::tidegate::{output, text};
+
+fn shop() -> Manifests {
+    Manifests::new(&[
+        ("a.yaml", ingress("web", "shop.test", "/", "web") + &ingress("cart", "shop.test", "/cart", "cart")),
+        ("b.yaml", service("web", &["127.0.0.1:3000".parse().expect("an address")])),
+    ])
+}
+
+/// What a command prints about manifests, with file names as they are in their directory.
+fn said(manifests: &Manifests, arguments: &[&str], code: i32) -> String {
+    let dir = manifests.path().to_str().expect("UTF-8");
+    let arguments: Vec<_> = arguments.iter().map(|&argument| if argument == "DIR" { dir } else { argument }).collect();
+    let output = output(&arguments);
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    assert_eq!(text(&output.stderr), "");
+    text(&output.stdout).replace(&format!("{dir}/"), "")
+}
+
+fn squeezed(text: &str) -> Vec<String> {
+    text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[test]
+fn check_prints_every_verdict_with_its_place() {
+    let manifests = shop();
+    assert_eq!(
+        squeezed(&said(&manifests, &["check", "DIR"], 0)),
+        [
+            "a.yaml:2 Ingress shop/web accepted",
+            "a.yaml:21 Ingress shop/cart accepted, with problems",
+            "spec.rules[0].http.paths[0]: ServiceNotFound: Service shop/cart does not exist: requests get 503",
+            "b.yaml:2 Service shop/web accepted",
+            "",
+            "3 accepted, 1 of them with problems",
+        ]
+    );
+}
+
+#[test]
+fn check_fails_where_anything_is_refused_or_cannot_be_read() {
+    let manifests = shop();
+    manifests.write("c.yaml", &ingress("bad", "10.0.0.1", "/", "web"));
+    let text = said(&manifests, &["check", "DIR"], 1);
+    assert!(squeezed(&text).contains(&"c.yaml:2 Ingress shop/bad refused".to_owned()), "{text}");
+    assert!(text.contains("a host must be a name, not an address"), "{text}");
+
+    manifests.write("c.yaml", "kind: [\n");
+    let text = said(&manifests, &["check", "DIR"], 1);
+    assert!(squeezed(&text).contains(&"c.yaml:1 - cannot be read".to_owned()), "{text}");
+    assert!(text.ends_with(", 1 cannot be read\n"), "{text}");
+
+    manifests.write("c.yaml", &ingress("web", "other.test", "/", "web"));
+    let text = said(&manifests, &["check", "DIR"], 1);
+    assert!(text.contains("already described in a.yaml:2, which counts"), "{text}");
+
+    manifests.write("c.yaml", &ingress("typo", "typo.test", "/", "web").replace("pathType:", "pathTypo:"));
+    let text = said(&manifests, &["check", "DIR"], 0);
+    assert!(squeezed(&text).contains(&"c.yaml:14 Ingress shop/typo warning".to_owned()), "{text}");
+    assert!(text.contains("unknown field spec.rules[0].http.paths[0].pathTypo"), "{text}");
+}
+
+#[test]
+fn check_speaks_json() {
+    let manifests = shop();
+    manifests.write("c.yaml", "kind: [\n");
+    let report: serde_json::Value =
+        serde_json::from_str(&said(&manifests, &["check", "DIR", "--output", "json"], 1)).expect("JSON");
+    let entry = |number: usize| &report["entries"][number];
+    assert_eq!((&entry(0)["file"], &entry(0)["line"]), (&"a.yaml".into(), &2.into()));
+    assert_eq!((&entry(0)["object"], &entry(0)["verdict"]), (&"Ingress shop/web".into(), &"accepted".into()));
+    assert_eq!(entry(1)["problems"][0]["reason"], "ServiceNotFound");
+    assert_eq!(entry(3)["verdict"], "unread");
+    assert_eq!(report["summary"]["unread"], 1);
+}
+
+#[test]
+fn routes_are_a_table() {
+    let manifests = shop();
+    assert_eq!(
+        said(&manifests, &["routes", "--manifests", "DIR"], 0),
+        "HOST       PATH   TYPE    BACKEND       ENDPOINTS             TLS        OBJECT\n\
+         shop.test  /cart  Prefix  shop/cart:80  no such Service port  self-made  Ingress shop/cart\n\
+         shop.test  /      Prefix  shop/web:80   127.0.0.1:3000        self-made  Ingress shop/web\n"
+    );
+    let json = said(&manifests, &["routes", "--manifests", "DIR", "--output", "json"], 0);
+    let routes: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(routes[1]["path"], "/");
+    assert_eq!(routes[1]["backends"][0]["endpoints"][0]["address"], "127.0.0.1:3000");
+    assert_eq!(said(&Manifests::new(&[]), &["routes", "--manifests", "DIR"], 0), "no routes\n");
+}
+
+#[test]
+fn explain_names_rule_and_place() {
+    let manifests = shop();
+    let text = said(&manifests, &["explain", "http://shop.test/x", "--manifests", "DIR"], 0);
+    for line in
+        ["rule Prefix /", "described in a.yaml:2", "action forwards to shop/web:80", "endpoint 127.0.0.1:3000 serving"]
+    {
+        assert!(squeezed(&text).contains(&line.to_owned()), "{line} is not in\n{text}");
+    }
+    let text =
+        said(&manifests, &["explain", "http://1.1.1.1/", "-H", "Host: no.test", "-X", "POST", "--manifests", "DIR"], 0);
+    assert!(squeezed(&text).contains(&"action answers 404 (no_route): no rule is for this host".to_owned()), "{text}");
+}
+
+#[test]
+fn settings_count_for_the_offline_commands_too() {
+    let manifests = shop();
+    let text = said(&manifests, &["check", "DIR", "--ingress-class", "other"], 0);
+    assert!(squeezed(&text).contains(&"a.yaml:2 Ingress shop/web not ours".to_owned()), "{text}");
+    manifests.write("c.yaml", &ingress("none", "none.test", "/", "web").replace("  ingressClassName: tidegate\n", ""));
+    for (flags, verdict) in [(vec![], "not ours"), (vec!["--watch-ingress-without-class"], "accepted")] {
+        let text = said(&manifests, &[&["check", "DIR"], &flags[..]].concat(), 0);
+        assert!(squeezed(&text).contains(&format!("c.yaml:2 Ingress shop/none {verdict}")), "{text}");
+    }
+    let text = said(&manifests, &["routes", "--manifests", "DIR", "--default-backend", "shop/web:80"], 0);
+    assert!(squeezed(&text).iter().any(|line| line.starts_with("* / Prefix shop/web:80")), "{text}");
+}
+
+/// The examples are what newcomers begin with.
+#[test]
+fn examples_are_good() {
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    let output = output(&["check", examples]);
+    assert!(output.status.success(), "{output:?}");
+    let last = text(&output.stdout).lines().last().map(str::to_owned);
+    assert_eq!(last.as_deref(), Some("6 accepted"), "{output:?}");
+}

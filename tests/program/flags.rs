@@ -1,0 +1,142 @@
+//! What cannot be begun is said in one line that names it, and the exit code is 2.
+
+use crate::manifests::Manifests;
+use crate::tidegate::{command, output, text};
+use std::net::TcpListener;
+use std::process::Output;
+
+/// The one line on standard error.
+fn refusal(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert_eq!(text(&output.stdout), "");
+    let said = text(&output.stderr);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    said.trim_end().to_owned()
+}
+
+#[test]
+fn a_wrong_flag_is_named_in_one_line() {
+    let manifests = Manifests::new(&[]);
+    let dir = manifests.path().to_str().expect("UTF-8");
+    let run = |flags: &[&str]| output(&[&["run", "--manifests", dir], flags].concat());
+    for (flags, parts) in [
+        (vec!["--htp-bind", "127.0.0.1:0"], vec!["'--htp-bind'", "'--http-bind'"]),
+        (vec!["--http-bind", "nowhere"], vec!["'nowhere'", "--http-bind", "such as 0.0.0.0:8080"]),
+        (vec!["--http-bind"], vec!["--http-bind"]),
+        (vec!["--workers", "0"], vec!["'0'", "--workers"]),
+        (vec!["--drain-delay", "5"], vec!["'5'", "--drain-delay", "such as 5s, 2m or 100ms"]),
+        (vec!["--log-format", "xml"], vec!["'xml'", "--log-format", "text, json"]),
+        (vec!["--log-level", "loud"], vec!["'loud'", "--log-level"]),
+        (vec!["--access-log", "xml"], vec!["'xml'", "--access-log", "json, text, off"]),
+        (vec!["--default-backend", "web"], vec!["--default-backend", "NAMESPACE/SERVICE:PORT"]),
+        (vec!["--default-tls-secret", "tls"], vec!["--default-tls-secret", "NAMESPACE/NAME"]),
+        (vec!["--trusted-proxies", "10.0.0.0/8,300.0.0.0/8"], vec!["'300.0.0.0/8'", "--trusted-proxies"]),
+        (vec!["--dns-upstream", "one.one"], vec!["'one.one'", "--dns-upstream"]),
+        (vec!["--cluster-domain", "a..b"], vec!["'a..b'", "--cluster-domain"]),
+        (vec!["--ssl-redirect", "maybe"], vec!["'maybe'", "--ssl-redirect"]),
+        (vec!["--encoded-slashes", "eat"], vec!["'eat'", "--encoded-slashes", "keep, reject"]),
+        (vec!["--advertised-https-port", "0"], vec!["'0'", "--advertised-https-port"]),
+        (vec!["--ingress-class", ""], vec!["--ingress-class"]),
+    ] {
+        let said = refusal(&run(&flags));
+        for part in parts {
+            assert!(said.contains(part), "{flags:?}: {part} is not in: {said}");
+        }
+    }
+    assert!(refusal(&output(&["run"])).contains("--manifests"));
+    assert!(refusal(&output(&["serve"])).contains("'serve'"));
+}
+
+#[test]
+fn a_wrong_variable_is_named_by_its_flag() {
+    let manifests = Manifests::new(&[]);
+    let run = |name: &str, value: &str| {
+        command().arg("run").arg("--manifests").arg(manifests.path()).env(name, value).output().expect("it starts")
+    };
+    for (name, value, flag) in [
+        ("TIDEGATE_WORKERS", "many", "--workers"),
+        ("TIDEGATE_DRAIN_TIMEOUT", "soon", "--drain-timeout"),
+        ("TIDEGATE_SSL_REDIRECT", "2", "--ssl-redirect"),
+        ("TIDEGATE_WATCH_INGRESS_WITHOUT_CLASS", "maybe", "--watch-ingress-without-class"),
+    ] {
+        let said = refusal(&run(name, value));
+        assert!(said.contains(flag) && said.contains(value), "{name}: {said}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    for command in ["check", "routes", "explain", "run"] {
+        let arguments = match command {
+            "check" => vec!["check", "/nowhere/at/all"],
+            "explain" => vec!["explain", "http://a/", "--manifests", "/nowhere/at/all"],
+            "run" => [&["run", "--manifests", "/nowhere/at/all", "--log-level", "off"][..], &BINDS].concat(),
+            command => vec![command, "--manifests", "/nowhere/at/all"],
+        };
+        let said = refusal(&output(&arguments));
+        assert_eq!(
+            said, "tidegate: /nowhere/at/all: cannot be read: No such file or directory (os error 2)",
+            "{command}"
+        );
+    }
+}
+
+const BINDS: [&str; 8] = [
+    "--http-bind",
+    "127.0.0.1:0",
+    "--https-bind",
+    "127.0.0.1:0",
+    "--dns-bind",
+    "127.0.0.1:0",
+    "--admin-bind",
+    "127.0.0.1:0",
+];
+
+#[test]
+fn a_port_in_use_is_named_with_its_flag() {
+    let manifests = Manifests::new(&[]);
+    let dir = manifests.path().to_str().expect("UTF-8");
+    for listener in ["http", "https", "dns", "admin"] {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let address = taken.local_addr().expect("bound").to_string();
+        let flag = format!("--{listener}-bind");
+        let place = BINDS.iter().position(|bind| *bind == flag).expect("a flag");
+        let mut binds = BINDS;
+        binds[place + 1] = &address;
+        let said = refusal(&output(&[&["run", "--manifests", dir, "--log-level", "off"][..], &binds].concat()));
+        for part in [&flag, &address, "Address already in use"] {
+            assert!(said.contains(part), "{listener}: {part} is not in: {said}");
+        }
+    }
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    for (arguments, part) in [
+        (vec!["--help"], "explain"),
+        (vec!["run", "--help"], "TIDEGATE_DRAIN_TIMEOUT"),
+        (vec!["--version"], env!("CARGO_PKG_VERSION")),
+        (vec!["version"], env!("CARGO_PKG_VERSION")),
+    ] {
+        let output = output(&arguments);
+        assert!(output.status.success(), "{output:?}");
+        assert!(text(&output.stdout).contains(part), "{arguments:?}");
+        assert_eq!(text(&output.stderr), "");
+    }
+    let bare = output(&[]);
+    assert_eq!(bare.status.code(), Some(2));
+    assert!(text(&bare.stderr).contains("Usage: tidegate <COMMAND>"), "{bare:?}");
+}
+
+/// Each flag of `run` has its variable in the help.
+#[test]
+fn every_flag_has_its_variable() {
+    let help = text(&output(&["run", "--help"]).stdout);
+    let flags = help.split_whitespace().filter_map(|word| word.strip_prefix("--"));
+    let flags: Vec<_> = flags.map(|flag| flag.split('[').next().unwrap_or(flag).trim_end_matches(',')).collect();
+    assert!(flags.len() > 20, "{flags:?}");
+    for flag in flags.into_iter().filter(|flag| *flag != "help") {
+        let variable = format!("TIDEGATE_{}", flag.to_uppercase().replace('-', "_"));
+        assert!(help.contains(&format!("[env: {variable}=")), "{variable} is not in\n{help}");
+    }
+}
