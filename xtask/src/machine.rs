@@ -1,0 +1,146 @@
+//! What the tests need from the machine beyond cargo: checked first, installed where that is possible.
+
+use crate::places;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+/// Something that a step of the tests starts.
+struct Need {
+    name: &'static str,
+    purpose: &'static str,
+    /// The Debian packages that bring it; none: the Rust toolchain brings it.
+    packages: &'static [&'static str],
+    otherwise: &'static str,
+    is_there: fn() -> bool,
+}
+
+const BUILD: [Need; 3] = [
+    Need {
+        name: "a C compiler with its headers",
+        purpose: "builds ring and mimalloc",
+        packages: &["gcc", "libc6-dev"],
+        otherwise: "install gcc or clang and the C library's headers, or name one in CC",
+        is_there: compiles_c,
+    },
+    Need {
+        name: "rustfmt",
+        purpose: "checks the format",
+        packages: &[],
+        otherwise: "rustup component add rustfmt",
+        is_there: || answers(places::cargo().args(["fmt", "--version"])),
+    },
+    Need {
+        name: "clippy",
+        purpose: "checks the lints",
+        packages: &[],
+        otherwise: "rustup component add clippy",
+        is_there: || answers(places::cargo().args(["clippy", "--version"])),
+    },
+];
+
+const WHOLE_PROGRAM: [Need; 3] = [
+    Need {
+        name: "curl",
+        purpose: "is a client of the whole-program tests",
+        packages: &["curl"],
+        otherwise: "install curl",
+        is_there: || places::is_installed("curl"),
+    },
+    Need {
+        name: "dig",
+        purpose: "asks the DNS questions of the whole-program tests",
+        packages: &["bind9-dnsutils"],
+        otherwise: "install dig, which comes with BIND",
+        is_there: || places::is_installed("dig"),
+    },
+    Need {
+        name: "go",
+        purpose: "builds h2spec",
+        packages: &["golang-go", "ca-certificates"],
+        otherwise: "install Go 1.19 or newer",
+        is_there: || places::is_installed("go"),
+    },
+];
+
+/// Checks the machine and installs what is missing with `apt-get`, if root runs this where there is one.
+/// The lines say what is missing still.
+pub(crate) fn prepare(fast: bool) -> Vec<String> {
+    let needs = || BUILD.iter().chain(WHOLE_PROGRAM.iter().filter(|_| !fast));
+    let missing: Vec<&str> =
+        needs().filter(|need| !(need.is_there)()).flat_map(|need| need.packages).copied().collect();
+    if !missing.is_empty() && is_root() && places::is_installed("apt-get") {
+        println!("installing {} with apt-get", missing.join(" "));
+        if !apt_get_install(&missing) {
+            println!("apt-get could not install them");
+        }
+    }
+    needs().filter(|need| !(need.is_there)()).map(complaint).collect()
+}
+
+fn complaint(need: &Need) -> String {
+    let Need { name, purpose, packages, otherwise, .. } = need;
+    if packages.is_empty() {
+        format!("missing: {name} ({purpose}): {otherwise}")
+    } else {
+        format!("missing: {name} ({purpose}): apt-get install {}; elsewhere: {otherwise}", packages.join(" "))
+    }
+}
+
+fn apt_get_install(packages: &[&str]) -> bool {
+    let apt_get = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(["--quiet", "--yes"]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        command.stdin(Stdio::null()).status().is_ok_and(|status| status.success())
+    };
+    let install = [&["install", "--no-install-recommends"], packages].concat();
+    // The list of packages may be absent or old.
+    apt_get(&install) || (apt_get(&["update"]) && apt_get(&install))
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+fn answers(command: &mut Command) -> bool {
+    command.stdin(Stdio::null()).output().is_ok_and(|output| output.status.success())
+}
+
+/// A compiler without headers would fail only deep in a build script.
+fn compiles_c() -> bool {
+    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let child = Command::new(compiler)
+        .args(["-x", "c", "-fsyntax-only", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    child.is_ok_and(|mut child| {
+        let written = child.stdin.take().is_some_and(|mut source| {
+            source.write_all(b"#include <stdint.h>\n#include <stdlib.h>\n#include <string.h>\n").is_ok()
+        });
+        child.wait().is_ok_and(|status| written && status.success())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaint_names_the_thing_its_purpose_and_the_way_out() {
+        let go = WHOLE_PROGRAM.iter().find(|need| need.name == "go").map(complaint);
+        assert_eq!(
+            go.as_deref(),
+            Some(
+                "missing: go (builds h2spec): apt-get install golang-go ca-certificates; elsewhere: install Go 1.19 or newer"
+            )
+        );
+    }
+
+    #[test]
+    fn a_program_that_fails_is_not_there() {
+        assert!(answers(Command::new("true").arg("--version")));
+        assert!(!answers(&mut Command::new("false")));
+        assert!(!answers(&mut Command::new("no-such-program-anywhere")));
+    }
+}

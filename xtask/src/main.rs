@@ -1,0 +1,66 @@
+//! Every chore of the repository: `cargo xtask test`, `cargo xtask conform`, `cargo xtask compare`.
+
+#![expect(clippy::print_stdout, reason = "a chore speaks to the terminal")]
+
+mod backend;
+mod compare;
+mod conform;
+mod http;
+mod machine;
+mod manifests;
+mod places;
+mod running;
+mod suite;
+mod tally;
+mod tidegate;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "Every chore of the repository")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Check the machine, then run format, lints, docs, every test and the conformance suites
+    Test {
+        /// Leave out the whole-program tests and the conformance suites
+        #[arg(long)]
+        fast: bool,
+    },
+    /// Run one conformance suite against Tidegate
+    Conform { suite: Conformance },
+    /// Measure Tidegate beside nginx, HAProxy, Envoy and Traefik, those that are installed
+    Compare(compare::Options),
+    /// Serve the plain backend of the comparison
+    #[command(hide = true)]
+    Backend { bind: SocketAddr },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Conformance {
+    /// HTTP/2, over clear text and over TLS
+    H2spec,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().chore {
+        Chore::Test { fast } => suite::run(fast),
+        Chore::Conform { suite: Conformance::H2spec } => conform::run(),
+        Chore::Compare(options) => compare::run(&options),
+        Chore::Backend { bind } => backend::serve_forever(bind).map(|()| true),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
