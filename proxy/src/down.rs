@@ -93,6 +93,21 @@ impl Down<'_> {
         }
     }
 
+    /// Whether the client's leaving wakes nobody, since nothing of it is read; [`Down::poll_watch`] sees it all the same.
+    pub(crate) fn is_blind(&self, read_ahead: usize) -> bool {
+        match self {
+            Self::H1(down) => down.is_blind(read_ahead),
+            Self::H2(_) => false,
+        }
+    }
+
+    /// Gives back what reads would need: there is no room for what they bring.
+    pub(crate) fn release_input(&mut self) {
+        if let Self::H1(down) = self {
+            down.wire.release_input();
+        }
+    }
+
     pub(crate) fn has_room(&self) -> bool {
         on_both!(self, down => down.has_room())
     }

@@ -199,7 +199,8 @@ impl<'e> Exchange<'e> {
             record.bytes_out += answer.body().len() as u64;
         });
         if self.down.local(answer, keep).is_err() {
-            self.draft.cut(Reason::ClientGone);
+            // Only a stream can be over by then: its client left, or it was reset for what the answer was to say.
+            self.draft.cut(reason.unwrap_or(Reason::ClientGone));
             return Finish::Close;
         }
         match self.flush().await {

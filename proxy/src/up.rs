@@ -81,6 +81,13 @@ impl Up {
         on_both!(self, up => up.has_room())
     }
 
+    /// Gives back what reads would need: there is no room for what they bring.
+    pub(crate) fn release_input(&mut self) {
+        if let Self::H1(up) = self {
+            up.release_input();
+        }
+    }
+
     pub(crate) fn is_drained(&self) -> bool {
         on_both!(self, up => up.is_drained())
     }

@@ -144,16 +144,35 @@ impl Wire {
         }
         // A buffer is used up before the next is taken: small pieces would each hold one of their own.
         if self.input.capacity() - self.input.len() < (self.read_size / 4).max(1) {
+            if let Io::Plain(socket) = &self.io {
+                // No buffer before there is something for it.
+                ready!(socket.poll_read_ready(cx))?;
+            }
             self.input.reserve(self.read_size);
         }
         let room = (self.input.capacity() - self.input.len()).min(self.read_limit).min(limit);
-        let read = ready!(pin!(self.io.read_buf(&mut (&mut self.input).limit(room))).poll(cx))?;
+        let Poll::Ready(read) = pin!(self.io.read_buf(&mut (&mut self.input).limit(room))).poll(cx)? else {
+            self.release_input();
+            return Poll::Pending;
+        };
         self.is_eof = read == 0;
         self.received += read as u64;
         if read == room && room >= self.read_size {
             self.read_size = (2 * self.read_size).min(self.read_limit);
         }
         Poll::Ready(Ok(read))
+    }
+
+    /// Whether the peer has reset the connection; a system call.
+    pub(crate) fn has_failed(&self) -> bool {
+        !matches!(self.io.socket().take_error(), Ok(None))
+    }
+
+    /// Gives a large buffer back that nothing is in.
+    pub(crate) fn release_input(&mut self) {
+        if self.input.is_empty() && self.input.capacity() > FIRST_READ {
+            self.input = BytesMut::new();
+        }
     }
 
     /// Gives memory back while nothing is expected soon.
@@ -229,6 +248,9 @@ impl Wire {
         if self.sent_of_output >= self.output.len() {
             self.output.clear();
             self.sent_of_output = 0;
+            if self.output.capacity() > 2 * COPIED {
+                self.output = Vec::new();
+            }
         }
     }
 

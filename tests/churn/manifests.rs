@@ -59,14 +59,27 @@ impl Manifests {
 
 /// An Ingress with one host.
 pub(crate) fn ingress(name: &str, created: u32, host: &str, paths: &[(&str, &str)]) -> String {
+    ingress_of_hosts(name, created, std::iter::once(host.to_owned()), paths)
+}
+
+/// An Ingress with many hosts of the same paths, each a path and its Service.
+pub(crate) fn ingress_of_hosts(
+    name: &str,
+    created: u32,
+    hosts: impl Iterator<Item = String>,
+    paths: &[(&str, &str)],
+) -> String {
     let mut text = format!(
         "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\n\
          metadata: {{name: {name}, namespace: shop, creationTimestamp: \"{created}-01-01T00:00:00Z\"}}\n\
-         spec:\n  ingressClassName: tidegate\n  rules:\n    - host: {host}\n      http:\n        paths:\n"
+         spec:\n  ingressClassName: tidegate\n  rules:\n"
     );
-    for (path, service) in paths {
-        let backend = format!("{{service: {{name: {service}, port: {{number: 80}}}}}}");
-        writeln!(text, "          - {{path: {path}, pathType: Prefix, backend: {backend}}}").expect("text");
+    for host in hosts {
+        writeln!(text, "    - host: {host}\n      http:\n        paths:").expect("text");
+        for (path, service) in paths {
+            let backend = format!("{{service: {{name: {service}, port: {{number: 80}}}}}}");
+            writeln!(text, "          - {{path: {path}, pathType: Prefix, backend: {backend}}}").expect("text");
+        }
     }
     text
 }

@@ -4,10 +4,9 @@ use crate::authority::Authority;
 use crate::backend::{Backend, Speaks};
 use crate::client::{Door, Http1};
 use crate::eventually;
-use crate::manifests::{Condition, Manifests, annotated_service, ingress, service, slices};
+use crate::manifests::{Condition, Manifests, annotated_service, ingress, ingress_of_hosts, service, slices};
 use crate::program::Program;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -200,11 +199,8 @@ async fn ten_thousand_hosts_are_served() {
     let manifests = Manifests::new();
     manifests.replace("service.yaml", &annotated_service("web", std::iter::once(backend.address)));
     for file in 0..100 {
-        let mut text = String::new();
-        for number in (file * HOSTS / 100)..((file + 1) * HOSTS / 100) {
-            let ingress = ingress(&format!("web-{number}"), 2020, &format!("h{number}.shop.test"), &[("/", "web")]);
-            text.write_str(&ingress).expect("text");
-        }
+        let hosts = (file * HOSTS / 100..(file + 1) * HOSTS / 100).map(|number| format!("h{number}.shop.test"));
+        let text = ingress_of_hosts(&format!("web-{file}"), 2020, hosts, &[("/", "web")]);
         manifests.replace(&format!("hosts-{file}.yaml"), &text);
     }
     let program = Program::start(manifests.path(), &[]).await;

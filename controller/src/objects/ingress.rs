@@ -25,7 +25,7 @@ pub struct Ingress {
     /// `tidegate.dev/ssl-redirect`, else `nginx.ingress.kubernetes.io/ssl-redirect`.
     pub ssl_redirect: Option<bool>,
     /// `spec.defaultBackend`.
-    pub default_backend: Option<IngressBackend>,
+    pub default_backend: Option<Box<IngressBackend>>,
     /// `spec.rules`, without those whose host is refused.
     pub rules: Box<[IngressRule]>,
     /// Whether `spec.rules` has any entry, even a refused one.
@@ -112,7 +112,7 @@ impl Ingress {
             created: metadata.creation_timestamp.map(|time| time.0.as_second()),
             class,
             ssl_redirect,
-            default_backend,
+            default_backend: default_backend.map(Box::new),
             rules: rules.into(),
             has_rules,
             tls,
@@ -141,7 +141,7 @@ impl Ingress {
     /// Every Service port that it names.
     pub fn backends(&self) -> impl Iterator<Item = (&BackendKey, &str)> {
         let paths = self.rules.iter().flat_map(|rule| &rule.paths).map(|path| (&path.backend, &*path.field));
-        let default = self.default_backend.iter().map(|backend| (backend, "spec.defaultBackend"));
+        let default = self.default_backend.iter().map(|backend| (&**backend, "spec.defaultBackend"));
         default.chain(paths).filter_map(|(backend, field)| match backend {
             IngressBackend::Service(key) => Some((key, field)),
             IngressBackend::Resource => None,

@@ -68,6 +68,10 @@ impl Connection {
         loop {
             let (line, fields) = match self.next_head().await {
                 Next::Head(line, fields) => (line, fields),
+                Next::Refused(HeadError::NoVersion) if self.requests == 0 => {
+                    let refusal = Refusal { status: 0, reason: Reason::BadRequest };
+                    return record_refusal(&self.worker, &self.downstream, refusal);
+                }
                 Next::Refused(error) => return self.refuse(refusal_of(error)).await,
                 Next::Late => return self.refuse(Refusal { status: 408, reason: Reason::ClientTimeout }).await,
                 Next::HalfHead => {
@@ -79,12 +83,7 @@ impl Connection {
                 Next::Stopped => return self.refuse(Refusal { status: 503, reason: Reason::Draining }).await,
             };
             self.requests += 1;
-            let line = RequestLine::parse(&fields, &line);
-            if matches!(line, Err(HeadError::NoVersion)) && self.requests == 1 {
-                record_refusal(&self.worker, &self.downstream, Refusal { status: 0, reason: Reason::BadRequest });
-                return;
-            }
-            let read = line.map_err(refusal_of).and_then(|line| {
+            let read = RequestLine::parse(&fields, &line).map_err(refusal_of).and_then(|line| {
                 Request::from_h1(&line, fields, self.worker.settings.paths, self.downstream.default_port())
             });
             let request = match read {

@@ -90,10 +90,10 @@ impl DownH1 {
     }
 
     pub(super) fn poll_watch(&mut self, cx: &mut Context<'_>, read_ahead: usize) -> Poll<Result<Watched, DownError>> {
-        let room = read_ahead.saturating_sub(self.wire.input.len());
-        if room == 0 || self.half_closed_seen {
-            return Poll::Pending;
+        if self.is_blind(read_ahead) {
+            return if self.wire.has_failed() { Poll::Ready(Err(DownError::Gone)) } else { Poll::Pending };
         }
+        let room = read_ahead - self.wire.input.len();
         match ready!(self.wire.poll_fill_some(cx, room)) {
             Ok(0) => {
                 self.half_closed_seen = true;
@@ -102,6 +102,10 @@ impl DownH1 {
             Ok(_) => Poll::Ready(Ok(Watched::Bytes)),
             Err(_) => Poll::Ready(Err(DownError::Gone)),
         }
+    }
+
+    pub(super) fn is_blind(&self, read_ahead: usize) -> bool {
+        self.half_closed_seen || self.wire.input.len() >= read_ahead
     }
 
     pub(super) fn has_room(&self) -> bool {

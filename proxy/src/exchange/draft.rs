@@ -1,5 +1,8 @@
 //! The record of a running exchange: written exactly once, whatever ends it.
 
+#[cfg(test)]
+mod tests;
+
 use crate::record::{Ending, Reason, Record};
 use crate::worker::Worker;
 use std::rc::Rc;

@@ -115,6 +115,12 @@ impl Exchange<'_> {
             }
             moved_at_all.add(moved);
             if !moved.any() {
+                if !self.down.has_room() {
+                    transfer.up.release_input();
+                }
+                if !transfer.up.has_room() {
+                    self.down.release_input();
+                }
                 transfer.clocks.note(moved_at_all, Instant::now());
                 return self.poll_clocks(cx, transfer);
             }

@@ -106,9 +106,7 @@ impl HeadParser {
                     if end - start > self.limits.line {
                         return Err(HeadError::LineTooLong);
                     }
-                    if !self.names_http(input.get(start..end).unwrap_or_default()) {
-                        return Err(HeadError::Malformed);
-                    }
+                    self.check_protocol(input.get(start..end).unwrap_or_default())?;
                     self.first_line = Some(start..end);
                 }
                 Some(line) if start == end => {
@@ -128,10 +126,17 @@ impl HeadParser {
         self.first_line.is_some() || input.len() > self.line_start
     }
 
-    /// Whether a first line is one of HTTP at all: a peer that speaks something else may not send a second one.
-    fn names_http(&self, line: &[u8]) -> bool {
-        let version = if self.is_lenient { Some(line) } else { line.rsplit(|&byte| byte == b' ').next() };
-        version.is_some_and(|version| version.starts_with(b"HTTP/"))
+    /// Refuses a first line that is not one of HTTP at once: a peer that speaks something else may not send a second one.
+    fn check_protocol(&self, line: &[u8]) -> Result<(), HeadError> {
+        if self.is_lenient {
+            return if line.starts_with(b"HTTP/") { Ok(()) } else { Err(HeadError::Malformed) };
+        }
+        let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+        match version_of(version) {
+            // Its sender speaks HTTP, and is answered once the head is whole.
+            Ok(_) | Err(HeadError::Version) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn check_size(&self, seen: usize) -> Result<(), HeadError> {
@@ -217,7 +222,7 @@ fn version_of(text: &[u8]) -> Result<Version, HeadError> {
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
             Err(HeadError::Version)
         }
-        text if text.contains(&b'/') => Err(HeadError::Malformed),
+        text if text.is_empty() || text.contains(&b'/') => Err(HeadError::Malformed),
         _ => Err(HeadError::NoVersion),
     }
 }

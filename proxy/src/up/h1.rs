@@ -167,6 +167,10 @@ impl UpH1 {
         self.wire.has_room()
     }
 
+    pub(super) fn release_input(&mut self) {
+        self.wire.release_input();
+    }
+
     pub(super) fn is_drained(&self) -> bool {
         self.write_failed || (self.wire.is_drained() && (self.is_shut || !(self.is_tunnel && self.upload_ended)))
     }

@@ -62,6 +62,32 @@ async fn case_62_a_client_that_resets_amid_a_large_download_takes_the_upstream_w
 }
 
 #[tokio::test]
+async fn case_62_a_reset_is_seen_while_nothing_of_the_client_is_read() {
+    // The upstream does not read.
+    let post = "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1000000000000\r\n\r\n";
+    let (mut client, _up, _upstream, proxy) = begun(post).await;
+    let mut bulk = Bulk::new();
+    let blocked = tokio::time::timeout(Duration::from_millis(200), bulk.send_until_refused(&mut client.socket)).await;
+    assert!(blocked.is_err(), "all was taken: {blocked:?}");
+    client.reset();
+    assert_eq!(proxy.record().await, "POST / 499 client_gone cut");
+
+    // More is pipelined than is read ahead.
+    let (mut client, _up, _upstream, proxy) = begun(GET).await;
+    client.send(&GET.repeat(1000)).await;
+    client.reset();
+    assert_eq!(proxy.record().await, "GET / 499 client_gone cut");
+
+    // It had half closed before.
+    let (mut client, mut up, _upstream, proxy) = begun(GET).await;
+    client.finish().await;
+    up.send("HTTP/1.1 103 Early Hints\r\n\r\n").await;
+    client.head().await;
+    client.reset();
+    assert_eq!(proxy.record().await, "GET / 499 client_gone cut");
+}
+
+#[tokio::test]
 async fn case_63_a_client_that_half_closes_gets_its_answer() {
     for request in [GET, "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello"] {
         let (mut client, mut up, _upstream, proxy) = begun(request).await;

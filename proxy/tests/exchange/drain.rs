@@ -20,6 +20,8 @@ async fn draining(proxy: &mut Running) -> tokio::task::JoinHandle<Drained> {
         loop {
             match TcpStream::connect(proxy.http).await {
                 Ok(socket) => drop(socket),
+                // One that met the closing of the socket itself.
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
                 Err(error) => return error.kind(),
             }
         }

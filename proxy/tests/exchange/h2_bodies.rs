@@ -129,12 +129,17 @@ async fn case_65_a_reset_while_waiting_closes_the_upstream() {
 #[tokio::test]
 async fn case_66_a_body_of_another_length_than_told_is_cut() {
     for sent in [&b"hi"[..], b"hello!"] {
-        let (_upstream, _proxy, mut client, mut up) = uploading(&[("content-length", "5")]).await;
+        let (upstream, proxy, mut client, mut up) = uploading(&[("content-length", "5")]).await;
         client.send(kind::DATA, END_STREAM, 1, sent).await;
         let reset = client.find(|frame| frame.stream == 1 && frame.kind != kind::WINDOW_UPDATE).await;
         assert_eq!((reset.kind, reset.code()), (kind::RST_STREAM, Reason::PROTOCOL_ERROR.into()));
         assert!(up.rest_and_end().await.0.len() < 5);
         client.send_bytes(&frames::head(3, &frames::get("/"))).await;
+        let mut up = upstream.accept().await;
+        up.head().await;
+        up.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        client.is_served(3).await;
+        proxy.after(&["POST /up 400 bad_request cut", "GET / 200"]).await;
     }
 }
 
@@ -407,6 +412,8 @@ async fn case_93_a_slow_client_slows_a_fast_upstream() {
     up.head().await;
     up.send(&format!("HTTP/1.1 200 OK\r\nContent-Length: {LEN}\r\n\r\n")).await;
     let mut received = head(response).await.into_body();
+    // What the socket on this side would hold is not the proxy's.
+    socket2::SockRef::from(&up.socket).set_send_buffer_size(64 * 1024).expect("an option");
     let mut sent = Bulk::new();
     let stalled = sent.send_until_stalled(&mut up.socket, LEN).await;
     // 64 KiB in the client's window, 384 KiB in the proxy (1.10); the rest is what two sockets hold.

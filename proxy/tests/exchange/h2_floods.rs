@@ -70,7 +70,7 @@ async fn case_132_streams_taken_back_one_by_one_end_the_connection() {
     let mut client = proxy.frames(Over::Clear).await;
     client.send_bytes(&frames::head(1, &frames::get("/"))).await;
     let (seen, counting) = count(upstream.accept_h2().await);
-    assert_eq!(take_back_one_by_one(&mut client, &frames::head).await, CALM);
+    assert_eq!(take_back_one_by_one(&mut client, frames::head).await, CALM);
     let seen = seen.load(Relaxed);
     assert!((100..300).contains(&seen), "{seen} reached the upstream");
     counting.abort();

@@ -207,14 +207,16 @@ async fn goes_away(client: &mut Frames, last_stream: u32) {
 #[tokio::test]
 async fn case_139_a_wrong_preface_gets_nothing_but_the_end() {
     let (_upstream, proxy) = proxied(|_| {}).await;
-    let mut client = proxy.client().await;
-    client.send("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n").await;
-    assert_eq!(client.rest_and_end().await.0, "");
+    for wrong in ["PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", "INVALID CONNECTION PREFACE\r\n\r\n"] {
+        let mut client = proxy.client().await;
+        client.send(wrong).await;
+        assert_eq!(client.rest_and_end().await.0, "");
+    }
     // Over TLS the protocol was agreed on; it may be told what is wrong.
     let mut client = proxy.silent_frames(Over::Tls).await;
     client.send_bytes(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
     client.end().await;
-    proxy.after(&[]).await;
+    proxy.after(&["- - 0 bad_request"]).await;
 }
 
 #[tokio::test]

@@ -6,7 +6,9 @@
 mod harness;
 
 mod bytewise;
+mod churn;
 mod client_leaves;
+mod clocks;
 mod connections;
 mod corpus;
 mod cut_answers;
@@ -21,6 +23,8 @@ mod h2_limits;
 mod h2_upstream;
 mod h2_websocket;
 mod interim;
+mod local_answers;
+mod memory;
 mod pool;
 mod request_bodies;
 mod request_heads;

@@ -235,6 +235,14 @@ async fn case_103_tunnels_do_not_idle_for_ever() {
 }
 
 #[tokio::test]
+async fn case_103_a_tunnel_whose_upstream_does_not_read_is_closed() {
+    let (upstream, proxy) = proxied(|setup| setup.limits.write = Duration::from_millis(200)).await;
+    let (mut client, _up) = opened(&upstream, &proxy).await;
+    Bulk::new().send_until_refused(&mut client.socket).await;
+    proxy.after(&["GET /chat 101 upstream_timeout cut"]).await;
+}
+
+#[tokio::test]
 async fn case_104_a_reset_passes_through_a_tunnel() {
     let (upstream, proxy) = proxied(|_| {}).await;
     let (mut client, up) = opened(&upstream, &proxy).await;

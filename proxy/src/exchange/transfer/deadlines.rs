@@ -6,6 +6,11 @@ use crate::exchange::{Exchange, Finish, Interrupt};
 use crate::record::Reason;
 use crate::up::UpError;
 use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Between looks at a client that nothing is read of.
+const LOOK: Duration = Duration::from_millis(100);
 
 impl Exchange<'_> {
     /// Sleeps until the time for the whole is over, or the nearest deadline of a side that owes something has come.
@@ -14,16 +19,18 @@ impl Exchange<'_> {
             return Poll::Ready(self.end_by(transfer, interrupt));
         }
         let limits = &self.worker.settings.limits;
-        let (deadline, due) = if !self.down.is_drained() {
-            (transfer.clocks.to_client + limits.write, Due::ClientReads)
+        let client_blocked = transfer.clocks.client_blocked(!self.down.is_drained());
+        let upstream_blocked = transfer.clocks.upstream_blocked(!transfer.up.is_drained());
+        let (deadline, due) = if let Some(blocked) = client_blocked {
+            (blocked + limits.write, Due::ClientReads)
         } else if let Some(refused) = transfer.clocks.upload_refused.filter(|_| transfer.answer == Answer::Awaited) {
             (refused + limits.late_answer, Due::LateAnswer)
+        } else if let Some(blocked) = upstream_blocked {
+            (blocked + limits.write, Due::UpstreamReads)
         } else if transfer.is_tunnel {
             let is_half_closed = self.upload.is_ended() || transfer.answer == Answer::Ended;
             let patience = if is_half_closed { limits.half_closed } else { limits.tunnel };
             (transfer.clocks.last() + patience, Due::Tunnel)
-        } else if !transfer.up.is_drained() {
-            (transfer.clocks.to_upstream + limits.write, Due::UpstreamReads)
         } else if self.wants_upload(transfer) && !self.awaits_continue() {
             // Once the answer has begun, a client that only listens owes nothing while the upstream speaks.
             let since = if transfer.answer == Answer::Awaited {
@@ -38,7 +45,10 @@ impl Exchange<'_> {
         } else {
             (transfer.clocks.from_upstream.max(transfer.clocks.to_client) + limits.upstream_idle, Due::UpstreamAnswers)
         };
-        self.clock.poll(cx, deadline).map(|()| self.timed_out(transfer, due))
+        // Where nothing of the client is read, nothing tells that it has left but a look.
+        let next_look = self.down.is_blind(limits.read_ahead).then(|| Instant::now() + LOOK);
+        let wake = next_look.map_or(deadline, |look| look.min(deadline));
+        self.clock.poll(cx, wake).map(|()| self.timed_out(transfer, due))
     }
 
     pub(super) fn end_by(&mut self, transfer: &Transfer, interrupt: Interrupt) -> End {
