@@ -1,5 +1,5 @@
 //! The DNS server: names of the cluster's zone from the snapshot, all others from upstream.
-//! [`answer`] is the meaning, pure; [`Server`] carries packets.
+//! [`answer()`] is the meaning, pure; [`Server`] carries packets.
 
 mod answer;
 mod forward;
