@@ -135,6 +135,10 @@ impl HeadParser {
         match version_of(version) {
             // Its sender speaks HTTP, and is answered once the head is whole.
             Ok(_) | Err(HeadError::Version) => Ok(()),
+            // Only what has the three parts of a request line is taken for another protocol's.
+            Err(HeadError::NoVersion) if line.iter().filter(|&&byte| byte == b' ').count() < 2 => {
+                Err(HeadError::Malformed)
+            }
             Err(error) => Err(error),
         }
     }

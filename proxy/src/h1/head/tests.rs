@@ -71,6 +71,7 @@ fn ambiguous_requests_are_refused() {
         ("G@T / HTTP/1.1\r\n\r\n", HeadError::Malformed),
         (" GET / HTTP/1.1\r\n\r\n", HeadError::Malformed),
         ("GET / HTTP/2.0\r\n\r\n", HeadError::Version),
+        ("nonsense\r\n\r\n", HeadError::Malformed),
         ("INVALID CONNECTION PREFACE\r\n\r\n", HeadError::NoVersion),
         ("GET / HTTP/1.2\r\n\r\n", HeadError::Version),
         ("\r\n\r\n\r\n\r\n\r\n\r\n", HeadError::Malformed),
