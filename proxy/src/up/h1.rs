@@ -10,6 +10,7 @@ use crate::response::UpstreamHead;
 use crate::wire::Wire;
 use bytes::Bytes;
 use http::HeaderMap;
+use std::io;
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub(crate) struct UpH1 {
     keep: bool,
     keep_for: Option<Duration>,
     write_failed: bool,
+    /// A reset is told once: after a write that met it, a read finds what looks like an end.
+    write_met_reset: bool,
     /// The `Sec-WebSocket-Accept` that fits a key of ours.
     accept: Option<String>,
 }
@@ -53,6 +56,7 @@ impl UpH1 {
             keep: false,
             keep_for: None,
             write_failed: false,
+            write_met_reset: false,
             accept: None,
         }
     }
@@ -105,7 +109,7 @@ impl UpH1 {
 
     fn closed(&mut self) -> Result<Download, UpError> {
         match &mut self.decoder {
-            Some(decoder) if decoder.may_end_at_close() => {
+            Some(decoder) if decoder.may_end_at_close() && !self.write_met_reset => {
                 *decoder = Decoder::EMPTY;
                 Ok(Download::End(None))
             }
@@ -179,9 +183,8 @@ impl UpH1 {
         if self.write_failed {
             return Poll::Ready(Ok(()));
         }
-        if ready!(self.wire.poll_drain(cx, progress)).is_err() {
-            self.write_failed = true;
-            return Poll::Ready(Err(self.failed()));
+        if let Err(error) = ready!(self.wire.poll_drain(cx, progress)) {
+            return Poll::Ready(Err(self.write_failed(&error)));
         }
         if self.is_tunnel && self.upload_ended && !self.is_shut {
             // A tunnel's half-close that fails is a tunnel that is gone, which the next read tells.
@@ -194,10 +197,14 @@ impl UpH1 {
 
     pub(super) fn data(&mut self, cx: &mut Context<'_>, data: Bytes) -> Result<(), UpError> {
         self.encoder.begin(self.wire.output(), data.len());
-        self.wire.write(cx, data, self.encoder.end_data()).map_err(|_| {
-            self.write_failed = true;
-            self.failed()
-        })
+        self.wire.write(cx, data, self.encoder.end_data()).map_err(|error| self.write_failed(&error))
+    }
+
+    fn write_failed(&mut self, error: &io::Error) -> UpError {
+        self.write_failed = true;
+        // A peer that ended its side before the reset makes a broken pipe of it (Linux, tcp_reset): its answer may be whole.
+        self.write_met_reset |= error.kind() != io::ErrorKind::BrokenPipe;
+        self.failed()
     }
 
     /// HTTP/1 has no place for trailers that a backend must understand (RFC 9110 §6.5.1).

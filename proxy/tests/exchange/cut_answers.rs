@@ -1,7 +1,7 @@
 //! Answers that end before their framing said so: what of them the client sees, and that it can tell.
 
 use crate::harness::tls::{acceptor, any_certificate};
-use crate::harness::{Ended, field, proxied};
+use crate::harness::{Bulk, Ended, field, proxied};
 use config::BackendProtocol;
 use tokio::io::AsyncWriteExt;
 
@@ -152,4 +152,21 @@ async fn case_85_an_end_within_the_head_is_no_stale_connection() {
         assert!(upstream.is_left_alone().await);
         proxy.after(&["GET / 204", &format!("{method} / 502 upstream_reset")]).await;
     }
+}
+
+#[tokio::test]
+async fn a_reset_that_the_upload_met_first_is_no_clean_end_of_the_answer() {
+    let (upstream, proxy) = proxied(|_| {}).await;
+    let mut client = proxy.client().await;
+    client.send(&format!("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: {}\r\n\r\n", 64 * 1024 * 1024)).await;
+    let mut up = upstream.accept().await;
+    up.head().await;
+    // The proxy waits until the upload can go on, so that is where it hears of the reset; reads would tell it once only.
+    Bulk::new().send_until_stalled(&mut client.socket, 64 * 1024 * 1024).await;
+    up.send("HTTP/1.1 200 OK\r\n\r\nhello").await;
+    client.head().await;
+    assert_eq!(client.exactly(10).await, "5\r\nhello\r\n");
+    up.reset();
+    assert_eq!(client.rest_and_end().await.0, "");
+    proxy.after(&["POST / 200 upstream_reset cut"]).await;
 }

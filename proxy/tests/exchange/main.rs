@@ -15,6 +15,7 @@ mod cut_answers;
 mod drain;
 mod early_answers;
 mod expect;
+mod fuzz;
 mod h2_bodies;
 mod h2_floods;
 mod h2_grpc;
