@@ -3,14 +3,14 @@
 use crate::authority::Authority;
 use crate::backend::{Backend, Speaks};
 use crate::client::{Door, Http1};
-use crate::eventually;
 use crate::manifests::{Condition, Manifests, annotated_service, ingress, ingress_of_hosts, service, slices};
 use crate::program::Program;
+use crate::{PATIENCE, eventually};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 const HOST: &str = "web.shop.test";
 
@@ -117,7 +117,7 @@ async fn slow_clients_disturb_nobody() {
     for _ in 0..EACH {
         let mut slow = world.client().await;
         slow.peer.send(format!("GET / HTTP/1.1\r\nHost: {HOST}\r\nX-Slow: ")).await.expect("half a head");
-        heads.spawn(async move {
+        heads.spawn(timeout(PATIENCE, async move {
             let mut ticks = interval(Duration::from_millis(500));
             loop {
                 tokio::select! {
@@ -125,7 +125,7 @@ async fn slow_clients_disturb_nobody() {
                     _ = ticks.tick() => slow.peer.send("a").await.expect("it listens"),
                 }
             }
-        });
+        }));
     }
     let mut uploads = Vec::new();
     for _ in 0..EACH {
@@ -146,7 +146,7 @@ async fn slow_clients_disturb_nobody() {
     while !heads.is_empty() {
         world.serves(&mut good, 10).await;
         while let Some(ended) = heads.try_join_next() {
-            let answer = ended.expect("no panic");
+            let answer = ended.expect("no panic").expect("an end");
             assert_eq!((answer.status, answer.closes), (408, true));
         }
     }

@@ -56,11 +56,15 @@ impl Program {
 
     /// What the admin endpoint answers.
     pub(crate) async fn admin(&self, path: &str) -> (u16, String) {
-        let mut peer = Peer::new(TcpStream::connect(self.admin).await.expect("the admin endpoint"));
-        let request = format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
-        peer.send(request).await.expect("a request");
-        let head = timeout(PATIENCE, peer.head()).await.expect("no answer").expect("an answer").expect("a head");
-        let body = peer.body(&head).await.expect("a body");
+        let answered = async {
+            let mut peer = Peer::new(TcpStream::connect(self.admin).await.expect("the admin endpoint"));
+            let request = format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
+            peer.send(request).await.expect("a request");
+            let head = peer.head().await.expect("an answer").expect("a head");
+            (head.clone(), peer.body(&head).await.expect("a body"))
+        };
+        let answered = timeout(PATIENCE, answered).await;
+        let (head, body) = answered.unwrap_or_else(|_| panic!("{path} is not answered; log: {}", self.log.tail()));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         (status.expect("a status"), String::from_utf8(body).expect("text"))
     }
