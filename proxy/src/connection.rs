@@ -39,7 +39,8 @@ pub(crate) struct Port {
     pub(crate) tls: Option<TlsAcceptor>,
 }
 
-/// Serves a connection to its end.
+/// Serves a connection to its end. The protocols are boxed, so that a handshake that leads nowhere holds no room for them
+/// and the task is small to move.
 pub(crate) async fn serve(
     worker: Rc<Worker>,
     port: Rc<Port>,
@@ -77,7 +78,7 @@ pub(crate) async fn serve(
     let mut wire = Wire::new(io, limits);
     if is_h2.is_some() {
         level.switch(Level::Connection(ConnectionKind::Http2));
-        return h2::serve(worker, downstream, wire).await;
+        return Box::pin(h2::serve(worker, downstream, wire)).await;
     }
     let mut departure = Departure::new(&worker);
     // On TLS the protocol was agreed on; a preface there is no HTTP/1 request and is refused as such.
@@ -86,14 +87,14 @@ pub(crate) async fn serve(
         match timeout_at(deadline, sniff(&mut wire, &mut departure, &worker)).await {
             Ok(First::H2) => {
                 level.switch(Level::Connection(ConnectionKind::Http2));
-                return h2::serve(worker, downstream, wire).await;
+                return Box::pin(h2::serve(worker, downstream, wire)).await;
             }
             Ok(First::Tls | First::Nothing) | Err(_) => return,
             Ok(First::H1) => {}
         }
     }
     level.switch(Level::Connection(ConnectionKind::Http1));
-    h1::serve(worker, downstream, wire, departure).await;
+    Box::pin(h1::serve(worker, downstream, wire, departure)).await;
 }
 
 enum First {

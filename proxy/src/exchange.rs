@@ -27,7 +27,7 @@ use config::{Action, Found, ObjectRef, Outcome, Protocol, Respond, Split};
 use draft::Draft;
 use interrupt::Interrupt;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -103,14 +103,20 @@ impl<'e> Exchange<'e> {
 
     /// Serves the request. `may_keep` is false where the client or the drain wants the connection to end. A panic ends
     /// the exchange, but neither the connection's other streams nor the worker.
-    pub(crate) async fn run(mut self, may_keep: bool) -> Finish {
+    // Not an `async fn`, whose future has room for its arguments twice.
+    pub(crate) fn run(mut self, may_keep: bool) -> impl Future<Output = Finish> {
         self.may_keep = may_keep;
-        let serving = async move {
-            let finish = self.route().await;
-            self.draft.conclude();
-            finish
-        };
-        caught(serving).await.unwrap_or(Finish::Cut)
+        async move {
+            let finish = {
+                let routing = pin!(self.route());
+                caught(routing).await
+            };
+            match finish {
+                Some(_) => self.draft.conclude(),
+                None => self.draft.panicked(),
+            }
+            finish.unwrap_or(Finish::Cut)
+        }
     }
 
     async fn route(&mut self) -> Finish {

@@ -13,10 +13,8 @@ use crate::metrics::Held;
 use crate::request::{Refusal, Request};
 use crate::wire::Wire;
 use crate::worker::Worker;
-use bytes::Bytes;
 use driver::{Driver, Streams};
-use h2::RecvStream;
-use h2::server::{Builder, SendResponse};
+use h2::server::Builder;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Duration;
@@ -76,35 +74,33 @@ impl Drop for StreamGuard {
     }
 }
 
-async fn serve_stream(
+/// Serves a stream; what it needs of the head was read before.
+#[expect(clippy::manual_async_fn, reason = "the future of an async fn has room for its arguments twice")]
+fn serve_stream(
     worker: Rc<Worker>,
     downstream: Rc<Downstream>,
-    request: http::Request<RecvStream>,
-    respond: SendResponse<Bytes>,
+    request: Result<Request, Refusal>,
+    mut down: DownH2,
     guard: StreamGuard,
-) {
-    let (parts, recv) = request.into_parts();
-    let settings = &worker.settings;
-    let has_body = !recv.is_end_stream();
-    let port = downstream.default_port();
-    let read = Request::from_h2(&parts, has_body, settings.paths, &settings.limits, port);
-    let mut down = DownH2::new(recv, respond);
-    let mut clock = Clock::default();
-    let finish = match read {
-        Ok(request) => {
-            down.begin(&request);
-            let exchange = Exchange::new(&worker, &downstream, &mut clock, Down::H2(&mut down), &request);
-            exchange.run(true).await
+) -> impl Future<Output = ()> {
+    async move {
+        let mut clock = Clock::default();
+        let finish = match &request {
+            Ok(request) => {
+                down.begin(request);
+                let exchange = Exchange::new(&worker, &downstream, &mut clock, Down::H2(&mut down), request);
+                exchange.run(true).await
+            }
+            Err(refusal) => refuse(&worker, &downstream, &mut down, *refusal).await,
+        };
+        if down.was_reset() {
+            guard.streams.was_reset();
         }
-        Err(refusal) => refuse(&worker, &downstream, &mut down, refusal).await,
-    };
-    if down.was_reset() {
-        guard.streams.was_reset();
-    }
-    match finish {
-        // h2 ends with NO_ERROR what was answered before all of it came, and cancels what was not answered in full.
-        Finish::Keep | Finish::Linger | Finish::Close => {}
-        Finish::Cut => guard.streams.cut(down),
+        match finish {
+            // h2 ends with NO_ERROR what was answered before all of it came, and cancels what was not answered in full.
+            Finish::Keep | Finish::Linger | Finish::Close => {}
+            Finish::Cut => guard.streams.cut(down),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::record::{Phase, Reason, Version};
 use crate::request::BodyLength;
 use crate::up::{Up, UpError, UpH1, UpH2};
 use crate::websocket;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep};
@@ -146,7 +147,7 @@ impl Exchange<'_> {
             None => {
                 let (upstream, backend) = (Arc::clone(picked.upstream()), Arc::clone(&backend.backend));
                 let make = Rc::clone(&self.worker.pool).make(key, upstream, backend);
-                match self.connect(make).await {
+                match self.connect(Box::pin(make)).await {
                     Ok(Ok(acquired)) => acquired,
                     Ok(Err(error)) => {
                         (tally.connects_failed, tally.is_unsent) = (tally.connects_failed + 1, true);
@@ -161,13 +162,13 @@ impl Exchange<'_> {
         self.exchange_with(acquired, key, picked).await
     }
 
-    /// Waits for a connection.
+    /// Waits for a connection; making one is boxed, since most exchanges find one that is kept.
     async fn connect(
         &mut self,
-        make: impl Future<Output = Result<Acquired, ConnectError>>,
+        make: Pin<Box<impl Future<Output = Result<Acquired, ConnectError>>>>,
     ) -> Result<Result<Acquired, ConnectError>, Interrupt> {
         let begun = Instant::now();
-        let made = self.waiting(Box::pin(make)).await;
+        let made = self.waiting(make).await;
         let elapsed = begun.elapsed();
         self.draft.set(|record| record.connect = Some(elapsed));
         made

@@ -2,13 +2,12 @@
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 
 /// What the future gives; `None` where it panics. The panic's hook has told of it by then, and all that the future held
-/// was dropped.
-pub(super) async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
+/// was dropped. It is pinned by the caller: a future that takes another one is twice its size.
+pub(super) async fn caught<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     // Of what the future only borrows, the client's side is cut and all else is kept whole by guards.
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(polled) => polled.map(Some),
@@ -21,6 +20,7 @@ pub(super) async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
 mod tests {
     use super::*;
     use std::cell::Cell;
+    use std::pin::pin;
     use std::rc::Rc;
     use std::thread::panicking;
     use tokio::task::yield_now;
@@ -44,9 +44,9 @@ mod tests {
             yield_now().await;
             assert!(!is_fine.get(), "as it was meant to");
         };
-        assert_eq!(caught(future).await, None);
+        assert_eq!(caught(pin!(future)).await, None);
         assert_eq!(dropped.get(), Some(true));
         // The task goes on.
-        assert_eq!(caught(async { 5 }).await, Some(5));
+        assert_eq!(caught(pin!(async { 5 })).await, Some(5));
     }
 }

@@ -49,6 +49,12 @@ impl Draft {
         });
     }
 
+    /// Writes the record of an exchange that ended in a panic.
+    pub(super) fn panicked(&mut self) {
+        self.cut_with(500, Reason::Internal);
+        self.conclude();
+    }
+
     /// Writes the record.
     pub(super) fn conclude(&mut self) {
         if let Some(mut record) = self.record.take() {
@@ -61,8 +67,10 @@ impl Draft {
 impl Drop for Draft {
     /// What nobody concluded was ended by a panic, or with the worker when its time was over.
     fn drop(&mut self) {
-        let (status, reason) = if std::thread::panicking() { (500, Reason::Internal) } else { (503, Reason::Draining) };
-        self.cut_with(status, reason);
+        if std::thread::panicking() {
+            return self.panicked();
+        }
+        self.cut_with(503, Reason::Draining);
         self.conclude();
     }
 }

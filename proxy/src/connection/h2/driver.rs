@@ -10,7 +10,7 @@ use crate::h2_io::{H2Io, Moves};
 use crate::h2_pulse::Pulse;
 use crate::metrics::Level;
 use crate::record;
-use crate::request::Refusal;
+use crate::request::{Refusal, Request};
 use crate::worker::Worker;
 use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
@@ -256,7 +256,13 @@ impl Driver {
         } else {
             let guard = StreamGuard::new(&self.streams, self.worker.metrics.hold(Level::Http2Stream));
             let (worker, downstream) = (Rc::clone(&self.worker), Rc::clone(&self.downstream));
-            tokio::task::spawn_local(serve_stream(worker, downstream, request, respond, guard));
+            let (parts, recv) = request.into_parts();
+            let settings = &worker.settings;
+            let (has_body, port) = (!recv.is_end_stream(), downstream.default_port());
+            let request = Request::from_h2(&parts, has_body, settings.paths, &settings.limits, port);
+            let down = DownH2::new(recv, respond);
+            // Boxed, since a task moves its future several times.
+            tokio::task::spawn_local(Box::pin(serve_stream(worker, downstream, request, down, guard)));
         }
         if self.is_flooded() {
             self.end(Reason::ENHANCE_YOUR_CALM);

@@ -14,6 +14,7 @@ use crate::worker::Observed;
 use config::{AccessLogFormat, DrainSettings, Kind, ListenerName, ObjectRef, PathSettings};
 use prometheus::Registry;
 use std::io::{self, Write};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 use tokio::task::yield_now;
@@ -118,7 +119,7 @@ async fn case_150_a_panic_is_recorded_and_leaves_nothing_behind() {
             assert!(!is_fine.get(), "as it was meant to");
             draft.conclude();
         };
-        assert_eq!(caught(exchange).await, None);
+        assert_eq!(caught(pin!(exchange)).await, None);
         assert_eq!(metrics.open(ConnectionKind::Tunnel), 0);
     }
     assert_eq!(observing.lines(), ["500 internal cut", "200 internal cut"]);
