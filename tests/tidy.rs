@@ -23,7 +23,7 @@ const BOUNDARIES: [(&str, &[&str]); 6] = [
 ];
 
 /// What does input or output, or brings a runtime that does.
-const IO_CRATES: [&str; 8] = ["axum", "hyper", "libc", "mio", "notify", "rustls", "socket2", "tokio-util"];
+const IO_CRATES: [&str; 8] = ["axum", "hyper", "inotify", "libc", "mio", "rustls", "socket2", "tokio-util"];
 const IO_PATHS: [&str; 6] = ["std::fs", "std::env", "std::process", "std::thread", "TcpStream", "UdpSocket"];
 
 /// A second TLS stack or provider, and YAML crates that are deprecated or unsound.

@@ -1,19 +1,25 @@
 //! Following manifests as they change: one thread that takes inotify's events, waits for a quiet moment, and reads
 //! what changed.
 
+#[cfg(test)]
+mod tests;
+
 use super::manifests::Manifests;
 use super::node::STACK;
 use super::watches::{Concern, Watches};
 use super::{Batch, SourceError, check_sources};
-use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
-use notify::{Config, Event, EventKind, RecommendedWatcher, Watcher};
+use inotify::{EventMask, Inotify};
 use rustc_hash::{FxHashMap, FxHashSet};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use std::io::{self, PipeReader, PipeWriter};
+use std::iter::once;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::mpsc;
 
 /// Events are gathered until none came for this long,
 const QUIET: Duration = Duration::from_millis(1);
@@ -27,17 +33,11 @@ const POLL: Duration = Duration::from_secs(1);
 /// Follows manifests; dropping it ends that.
 #[derive(Debug)]
 pub struct Follower {
-    batches: tokio::sync::mpsc::Receiver<Batch>,
-    signals: mpsc::Sender<Signal>,
+    batches: mpsc::Receiver<Batch>,
     stop: Arc<AtomicBool>,
+    /// Closing it wakes the thread, for the last time.
+    presence: Option<PipeWriter>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// What wakes the thread.
-#[derive(Debug)]
-pub(super) enum Signal {
-    Event(notify::Result<Event>),
-    Stop,
 }
 
 /// Follows the manifests below `sources`, each a file or a directory. The first batch has all there is.
@@ -46,21 +46,16 @@ pub(super) enum Signal {
 /// Where a source cannot be read now, or there is no thread to be had. Later on that is a notice.
 pub fn follow(sources: Vec<PathBuf>) -> Result<Follower, SourceError> {
     check_sources(&sources)?;
-    let (signals, events) = mpsc::channel();
-    let (sender, batches) = tokio::sync::mpsc::channel(1);
-    let notifier = {
-        let signals = signals.clone();
-        let send = move |event| drop(signals.send(Signal::Event(event)));
-        RecommendedWatcher::new(send, Config::default())
-    };
+    let (sender, batches) = mpsc::channel(1);
+    let (absence, presence) = io::pipe().map_err(SourceError::Thread)?;
     // Revisions rise over restarts as well, since the serial of the DNS zone follows them.
     let revision = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
-    let manifests = Manifests::new(sources, Watches::new(notifier), revision);
+    let manifests = Manifests::new(sources, Watches::new(Inotify::init()), revision);
     let stop = manifests.stop();
     let work = Work { manifests, pending: Pending::default() };
     let thread = std::thread::Builder::new().name("manifests".to_owned()).stack_size(STACK);
-    let thread = thread.spawn(move || work.run(&events, &sender)).map_err(SourceError::Thread)?;
-    Ok(Follower { batches, signals, stop, thread: Some(thread) })
+    let thread = thread.spawn(move || work.run(&absence, &sender)).map_err(SourceError::Thread)?;
+    Ok(Follower { batches, stop, presence: Some(presence), thread: Some(thread) })
 }
 
 impl Follower {
@@ -70,8 +65,8 @@ impl Follower {
     }
 
     #[cfg(test)]
-    pub(super) fn signals(&self) -> mpsc::Sender<Signal> {
-        self.signals.clone()
+    pub(super) fn stop(&self) -> std::sync::Weak<AtomicBool> {
+        Arc::downgrade(&self.stop)
     }
 }
 
@@ -79,7 +74,7 @@ impl Drop for Follower {
     fn drop(&mut self) {
         self.batches.close();
         self.stop.store(true, Ordering::Relaxed);
-        let _ = self.signals.send(Signal::Stop);
+        self.presence = None;
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -107,13 +102,24 @@ enum Urgency {
     Later,
 }
 
+/// Why the thread woke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wake {
+    Events,
+    /// It is time.
+    Timeout,
+    /// The follower is gone.
+    Stop,
+}
+
 struct Work {
     manifests: Manifests,
     pending: Pending,
 }
 
 impl Work {
-    fn run(mut self, events: &mpsc::Receiver<Signal>, batches: &tokio::sync::mpsc::Sender<Batch>) {
+    /// Works until `absence`, the other end of [`Follower::presence`], is closed.
+    fn run(mut self, absence: &PipeReader, batches: &mpsc::Sender<Batch>) {
         let mut batch = self.manifests.rescan(|_| false, Instant::now());
         let mut is_first = true;
         loop {
@@ -121,65 +127,66 @@ impl Work {
                 return;
             }
             is_first = false;
-            if !self.gather(events) {
-                return;
+            match self.gather(absence) {
+                Ok(Wake::Stop) => return,
+                Ok(_) => batch = self.read(Instant::now()),
+                Err(error) => return tracing::error!(%error, "manifests are no longer followed: poll"),
             }
-            batch = self.read(Instant::now());
         }
     }
 
-    /// Waits until there is something to read; `false` where the follower is gone.
-    fn gather(&mut self, events: &mpsc::Receiver<Signal>) -> bool {
-        let now = Instant::now();
-        let wait = self.next_moment(now).map_or(Duration::MAX, |moment| moment.saturating_duration_since(now));
-        let mut signal = match events.recv_timeout(wait) {
-            Err(RecvTimeoutError::Timeout) => return true,
-            signal => signal,
-        };
-        let end = Instant::now() + GATHER;
+    /// Waits until there is something to read. Events of no concern do not end that.
+    fn gather(&mut self, absence: &PipeReader) -> io::Result<Wake> {
+        let start = Instant::now();
+        let mut end: Option<Instant> = None;
         loop {
-            match signal {
-                Ok(Signal::Event(event)) => self.take(event),
-                Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
-                Err(RecvTimeoutError::Timeout) => return true,
+            let now = Instant::now();
+            let moment = match end {
+                Some(end) if end <= now => return Ok(Wake::Events),
+                Some(end) => Some(end.min(now + QUIET)),
+                None => self.next_moment(start),
+            };
+            match self.wait(absence, moment.map(|moment| moment.saturating_duration_since(now)))? {
+                Wake::Events if self.take() => {
+                    end.get_or_insert_with(|| Instant::now() + GATHER);
+                }
+                Wake::Events => {}
+                wake => return Ok(wake),
             }
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return true;
-            }
-            signal = events.recv_timeout(QUIET.min(left));
         }
     }
 
-    fn next_moment(&self, now: Instant) -> Option<Instant> {
-        let poll = self.manifests.watches.failure().map(|_| now + POLL);
+    /// When something is to be read though nothing happens, with changes looked for last at `start`.
+    fn next_moment(&self, start: Instant) -> Option<Instant> {
+        let poll = self.manifests.watches.failure().map(|_| start + POLL);
         let writing = self.pending.writing.values().copied().chain(self.pending.tree_writing);
         writing.chain(self.manifests.next_expiry()).chain(poll).min()
     }
 
-    fn take(&mut self, event: notify::Result<Event>) {
-        let event = match event {
-            Ok(event) if event.need_rescan() => {
-                tracing::debug!("inotify lost events: everything is looked at again");
-                self.pending.tree = true;
-                return;
-            }
-            Ok(event) => event,
-            Err(error) => {
-                tracing::warn!(%error, "inotify");
-                self.pending.tree = true;
-                return;
-            }
-        };
-        let is_end = matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)));
-        let Some(urgency) = urgency(event.kind) else { return };
-        for path in &event.paths {
-            let concern = self.manifests.watches.concern(path);
-            if is_end {
-                self.manifests.watches.forget(path);
-            }
-            self.pending.add(concern, urgency, Instant::now());
+    /// Waits; without a timeout, for as long as it takes.
+    fn wait(&self, absence: &PipeReader, timeout: Option<Duration>) -> io::Result<Wake> {
+        // A pipe that is closed says so unasked.
+        let absence = PollFd::new(absence, PollFlags::empty());
+        let events = self.manifests.watches.descriptor().map(|events| PollFd::from_borrowed_fd(events, PollFlags::IN));
+        let mut descriptors: Vec<_> = once(absence).chain(events).collect();
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        match poll(&mut descriptors, timeout.as_ref()) {
+            Ok(0) => Ok(Wake::Timeout),
+            Ok(_) if descriptors.first().is_some_and(|absence| !absence.revents().is_empty()) => Ok(Wake::Stop),
+            Ok(_) | Err(Errno::INTR) => Ok(Wake::Events),
+            Err(error) => Err(error.into()),
         }
+    }
+
+    /// Takes the events there are; whether any is of concern.
+    fn take(&mut self) -> bool {
+        let now = Instant::now();
+        let mut is_concerned = false;
+        self.manifests.watches.read(|concern, kind| {
+            is_concerned = true;
+            self.pending.add(concern, urgency(kind), now);
+        });
+        is_concerned
     }
 
     fn read(&mut self, now: Instant) -> Batch {
@@ -202,7 +209,6 @@ impl Work {
 impl Pending {
     fn add(&mut self, concern: Concern, urgency: Urgency, now: Instant) {
         match (concern, urgency) {
-            (Concern::Nothing, _) => {}
             (Concern::Files(files), Urgency::Now) => {
                 self.writing.retain(|file, _| !files.contains(file));
                 self.files.extend(files);
@@ -225,58 +231,7 @@ impl Pending {
 }
 
 /// A file is read when its writer is done: half a file would end the objects of the other half.
-fn urgency(kind: EventKind) -> Option<Urgency> {
-    match kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Urgency::Now),
-        EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => None,
-        EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Data(_)) => Some(Urgency::Later),
-        _ => Some(Urgency::Now),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use notify::event::Flag;
-
-    #[test]
-    fn lost_events_cost_a_walk_and_no_change() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let manifests = Manifests::new(vec![dir.path().to_owned()], Watches::default(), 0);
-        let mut work = Work { manifests, pending: Pending::default() };
-        assert!(work.manifests.rescan(|_| false, Instant::now()).is_empty());
-        let text = "{apiVersion: v1, kind: Namespace, metadata: {name: a}}";
-        std::fs::write(dir.path().join("a.yaml"), text).expect("written");
-        assert!(work.read(Instant::now()).is_empty(), "nobody said anything");
-        work.take(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
-        assert_eq!(work.read(Instant::now()).changes.len(), 1);
-        std::fs::write(dir.path().join("a.yaml"), text.replace("name: a", "name: b")).expect("written");
-        work.take(Err(notify::Error::generic("broken")));
-        assert_eq!(work.read(Instant::now()).changes.len(), 2);
-    }
-
-    #[test]
-    fn nothing_is_read_for_nobody() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let text = "{apiVersion: v1, kind: Namespace, metadata: {name: a}}";
-        std::fs::write(dir.path().join("a.yaml"), text).expect("written");
-        let mut manifests = Manifests::new(vec![dir.path().to_owned()], Watches::default(), 0);
-        manifests.stop().store(true, Ordering::Relaxed);
-        assert!(manifests.rescan(|_| false, Instant::now()).is_empty());
-    }
-
-    #[test]
-    fn without_inotify_changes_are_looked_for() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let watches = Watches::new(Err(notify::Error::generic("too many open files")));
-        let mut work =
-            Work { manifests: Manifests::new(vec![dir.path().to_owned()], watches, 0), pending: Pending::default() };
-        let first = work.manifests.rescan(|_| false, Instant::now());
-        assert!(matches!(&first.notices[..], [notice] if format!("{notice:?}").contains("too many open files")));
-        let now = Instant::now();
-        assert_eq!(work.next_moment(now), Some(now + POLL));
-        std::fs::write(dir.path().join("a.yaml"), "{apiVersion: v1, kind: Namespace, metadata: {name: a}}")
-            .expect("written");
-        assert_eq!(work.read(now).changes.len(), 1);
-    }
+fn urgency(kind: EventMask) -> Urgency {
+    let is_new_file = kind.contains(EventMask::CREATE) && !kind.contains(EventMask::ISDIR);
+    if is_new_file || kind.contains(EventMask::MODIFY) { Urgency::Later } else { Urgency::Now }
 }
