@@ -20,7 +20,7 @@ use crate::fields::FieldName;
 use crate::forward::Provenance;
 use crate::live::HeldView;
 use crate::record::{Ending, Phase, Reason, Record};
-use crate::request::{Method, Refusal, Request, Target};
+use crate::request::{Asked, Method, Refusal, Request, Target};
 use crate::worker::Worker;
 use caught::caught;
 use config::{Action, Found, ObjectRef, Outcome, Protocol, Respond, Split};
@@ -77,8 +77,8 @@ impl<'e> Exchange<'e> {
         request: &'e Request,
     ) -> Self {
         let provenance = Provenance::of(request, downstream, &worker.settings.trusted_proxies, worker.request_id());
-        let mut record = record_of(downstream, Some(request).filter(|_| worker.is_logged()));
-        record.version = request.version;
+        let asked = if worker.is_logged() { Asked::of(request) } else { Asked::nothing(request.version) };
+        let mut record = record_of(downstream, asked);
         record.client.set_ip(provenance.client);
         if worker.is_logged() {
             record.request_id.clone_from(&provenance.request_id);
@@ -257,17 +257,17 @@ impl<'e> Exchange<'e> {
 }
 
 /// The record of a request, or of what could not be read as one.
-fn record_of(downstream: &Downstream, request: Option<&Request>) -> Record {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+fn record_of(downstream: &Downstream, asked: Asked) -> Record {
+    let Asked { version, method, host, path } = asked;
     Record {
         time: SystemTime::now(),
         client: downstream.peer,
         listener: downstream.listener,
         tls: downstream.tls,
-        version: request.map_or(crate::record::Version::Http11, |request| request.version),
-        method: request.map(|request| text(&request.method_name)).unwrap_or_default(),
-        host: request.map(|request| request.host_name().to_owned()).unwrap_or_default(),
-        path: request.map(|request| request.target.text().to_owned()).unwrap_or_default(),
+        version,
+        method,
+        host,
+        path,
         request_id: String::new(),
         status: 0,
         reason: None,
@@ -286,12 +286,19 @@ fn record_of(downstream: &Downstream, request: Option<&Request>) -> Record {
     }
 }
 
-/// Records a request that was refused before it was one.
-pub(crate) fn record_refusal(worker: &Rc<Worker>, downstream: &Downstream, refusal: Refusal) {
-    let mut draft = Draft::new(worker, record_of(downstream, None));
+/// Records what was refused before it was a request; `answer` is what its client is told, if anything.
+pub(crate) fn record_refusal(
+    worker: &Rc<Worker>,
+    downstream: &Downstream,
+    asked: Asked,
+    refusal: Refusal,
+    answer: Option<&LocalAnswer>,
+) {
+    let mut draft = Draft::new(worker, record_of(downstream, asked));
     draft.set(|record| {
         record.status = refusal.status;
         record.reason = Some(refusal.reason);
+        record.bytes_out = answer.map_or(0, |answer| answer.body().len() as u64);
     });
     draft.conclude();
 }

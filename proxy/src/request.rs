@@ -1,5 +1,6 @@
 //! A request in canonical form: read once from either version, then matched, forwarded and logged from here only.
 
+mod asked;
 mod connection;
 mod framing;
 mod h1;
@@ -7,6 +8,7 @@ mod h2;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use asked::Asked;
 pub(crate) use connection::ConnectionOptions;
 pub(crate) use framing::Framing;
 

@@ -11,7 +11,7 @@ use crate::exchange::{Exchange, Finish, record_refusal};
 use crate::fields::Fields;
 use crate::h1::{HeadError, HeadLimits, HeadParser, RequestLine};
 use crate::record::{Reason, Version};
-use crate::request::{Refusal, Request};
+use crate::request::{Asked, Refusal, Request};
 use crate::wire::Wire;
 use crate::worker::Worker;
 use std::future::poll_fn;
@@ -69,26 +69,24 @@ impl Connection {
             let (line, fields) = match self.next_head().await {
                 Next::Head(line, fields) => (line, fields),
                 Next::Refused(HeadError::NoVersion) if self.requests == 0 => {
-                    let refusal = Refusal { status: 0, reason: Reason::BadRequest };
-                    return record_refusal(&self.worker, &self.downstream, refusal);
+                    return self.give_up(Refusal { status: 0, reason: Reason::BadRequest });
                 }
-                Next::Refused(error) => return self.refuse(refusal_of(error)).await,
-                Next::Late => return self.refuse(Refusal { status: 408, reason: Reason::ClientTimeout }).await,
-                Next::HalfHead => {
-                    let refusal = Refusal { status: 0, reason: Reason::ClientReset };
-                    return record_refusal(&self.worker, &self.downstream, refusal);
-                }
+                Next::Refused(error) => return self.refuse_head(refusal_of(error)).await,
+                Next::Late => return self.refuse_head(Refusal { status: 408, reason: Reason::ClientTimeout }).await,
+                Next::HalfHead => return self.give_up(Refusal { status: 0, reason: Reason::ClientReset }),
                 Next::Over => return self.close().await,
                 Next::Drained => return self.leave().await,
-                Next::Stopped => return self.refuse(Refusal { status: 503, reason: Reason::Draining }).await,
+                Next::Stopped => return self.refuse_head(Refusal { status: 503, reason: Reason::Draining }).await,
             };
             self.requests += 1;
-            let read = RequestLine::parse(&fields, &line).map_err(refusal_of).and_then(|line| {
-                Request::from_h1(&line, fields, self.worker.settings.paths, self.downstream.default_port())
-            });
+            let (paths, port) = (self.worker.settings.paths, self.downstream.default_port());
+            let read = match RequestLine::parse(&fields, &line) {
+                Ok(line) => Request::from_h1(&line, fields, paths, port),
+                Err(error) => Err((refusal_of(error), fields)),
+            };
             let request = match read {
                 Ok(request) => request,
-                Err(refusal) => return self.refuse(refusal).await,
+                Err((refusal, fields)) => return self.refuse(Asked::of_head(&line, &fields), refusal).await,
             };
             let wants_keep = match request.version {
                 Version::Http10 => request.options.keep_alive && !request.options.close,
@@ -155,10 +153,22 @@ impl Connection {
         .await
     }
 
+    /// Refuses a head that is still in the buffer.
+    async fn refuse_head(self, refusal: Refusal) {
+        let asked = Asked::of_bytes(&self.down.wire.input);
+        self.refuse(asked, refusal).await;
+    }
+
+    /// Ends without a word what began as a head.
+    fn give_up(self, refusal: Refusal) {
+        let asked = Asked::of_bytes(&self.down.wire.input);
+        record_refusal(&self.worker, &self.downstream, asked, refusal, None);
+    }
+
     /// Refuses what could not be read as a request; what follows it cannot be read either.
-    async fn refuse(mut self, refusal: Refusal) {
-        record_refusal(&self.worker, &self.downstream, refusal);
+    async fn refuse(mut self, asked: Asked, refusal: Refusal) {
         let answer = LocalAnswer::new(refusal.status, refusal.reason, None, &self.worker.date());
+        record_refusal(&self.worker, &self.downstream, asked, refusal, Some(&answer));
         let limits = &self.worker.settings.limits;
         let mut down = Down::H1(&mut self.down);
         // The client's leaving is no news now.
@@ -179,7 +189,8 @@ impl Connection {
     async fn leave(self) {
         if linger(self.down.wire, &self.worker.settings.limits).await > 0 {
             let refusal = Refusal { status: 0, reason: Reason::DrainRace };
-            record_refusal(&self.worker, &self.downstream, refusal);
+            let asked = Asked::nothing(Version::Http11);
+            record_refusal(&self.worker, &self.downstream, asked, refusal, None);
         }
     }
 

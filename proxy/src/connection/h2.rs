@@ -10,7 +10,7 @@ use crate::exchange::{Exchange, Finish, record_refusal};
 use crate::h2_io::H2Io;
 use crate::limits::Limits;
 use crate::metrics::Held;
-use crate::request::{Refusal, Request};
+use crate::request::{Asked, Refusal, Request};
 use crate::wire::Wire;
 use crate::worker::Worker;
 use driver::{Driver, Streams};
@@ -79,7 +79,7 @@ impl Drop for StreamGuard {
 fn serve_stream(
     worker: Rc<Worker>,
     downstream: Rc<Downstream>,
-    request: Result<Request, Refusal>,
+    request: Result<Request, (Refusal, Asked)>,
     mut down: DownH2,
     guard: StreamGuard,
 ) -> impl Future<Output = ()> {
@@ -91,7 +91,7 @@ fn serve_stream(
                 let exchange = Exchange::new(&worker, &downstream, &mut clock, Down::H2(&mut down), request);
                 exchange.run(true).await
             }
-            Err(refusal) => refuse(&worker, &downstream, &mut down, *refusal).await,
+            Err((refusal, asked)) => refuse(&worker, &downstream, &mut down, *refusal, asked.clone()).await,
         };
         if down.was_reset() {
             guard.streams.was_reset();
@@ -104,9 +104,15 @@ fn serve_stream(
     }
 }
 
-async fn refuse(worker: &Rc<Worker>, downstream: &Downstream, down: &mut DownH2, refusal: Refusal) -> Finish {
-    record_refusal(worker, downstream, refusal);
+async fn refuse(
+    worker: &Rc<Worker>,
+    downstream: &Downstream,
+    down: &mut DownH2,
+    refusal: Refusal,
+    asked: Asked,
+) -> Finish {
     let answer = LocalAnswer::new(refusal.status, refusal.reason, None, &worker.date());
+    record_refusal(worker, downstream, asked, refusal, Some(&answer));
     let mut down = Down::H2(down);
     if down.local(&answer, true).is_err() {
         return Finish::Close;

@@ -8,10 +8,22 @@ use crate::record::Version;
 use config::{CanonicalPath, Host, PathSettings};
 
 impl Request {
-    /// Reads a head; `default_port` is the scheme's.
+    /// Reads a head; `default_port` is the scheme's. The fields of one that is refused are given back.
     pub(crate) fn from_h1(
         line: &RequestLine,
         fields: Fields,
+        paths: PathSettings,
+        default_port: u16,
+    ) -> Result<Self, (Refusal, Fields)> {
+        match Self::without_fields(line, &fields, paths, default_port) {
+            Ok(request) => Ok(Self { fields, ..request }),
+            Err(refusal) => Err((refusal, fields)),
+        }
+    }
+
+    fn without_fields(
+        line: &RequestLine,
+        fields: &Fields,
         paths: PathSettings,
         default_port: u16,
     ) -> Result<Self, Refusal> {
@@ -21,18 +33,18 @@ impl Request {
             return Err(Refusal::METHOD);
         }
         let (target_authority, path) = split_target(fields.text(&line.target), method)?;
-        let (host, authority) = host_of(&fields, line.version, target_authority, default_port)?;
+        let (host, authority) = host_of(fields, line.version, target_authority, default_port)?;
         let target = match path {
             b"*" => Target::Asterisk,
             path => Target::Path(CanonicalPath::parse(path, paths).map_err(|_| Refusal::BAD_PATH)?),
         };
-        let body = match Framing::parse(&fields, line.version).map_err(|_| Refusal::BAD_REQUEST)? {
+        let body = match Framing::parse(fields, line.version).map_err(|_| Refusal::BAD_REQUEST)? {
             Framing::Absent | Framing::Length(0) => BodyLength::None,
             Framing::Length(length) => BodyLength::Known(length),
             Framing::Chunked => BodyLength::Unknown,
         };
-        let options = ConnectionOptions::parse(&fields).map_err(|_| Refusal::BAD_REQUEST)?;
-        let expects_continue = expects_continue(&fields, line.version)? && body != BodyLength::None;
+        let options = ConnectionOptions::parse(fields).map_err(|_| Refusal::BAD_REQUEST)?;
+        let expects_continue = expects_continue(fields, line.version)? && body != BodyLength::None;
         let is_websocket = line.version == Version::Http11
             && method == Method::Get
             && options.upgrade
@@ -49,7 +61,7 @@ impl Request {
             options,
             is_websocket,
             expects_continue,
-            fields,
+            fields: Fields::default(),
         })
     }
 }

@@ -57,8 +57,9 @@ impl Request {
             Framing::Length(length) => BodyLength::Known(length),
             Framing::Absent | Framing::Chunked => BodyLength::Unknown,
         };
-        let expects_continue = super::expectation(&fields)? && body != BodyLength::None;
         let is_websocket = protocol == Some(Protocol::WebSocket);
+        // What follows an extended CONNECT is no body.
+        let expects_continue = super::expectation(&fields)? && body != BodyLength::None && !is_websocket;
         let (method, method_name) = if is_websocket {
             (Method::Get, Bytes::from_static(b"GET"))
         } else {

@@ -10,7 +10,7 @@ fn h1(head: &str) -> Result<Request, u16> {
     let mut input = BytesMut::from(format!("{}\r\n\r\n", head.replace('\n', "\r\n")).as_bytes());
     let (line, fields) = HeadParser::for_requests(limits).advance(&mut input).expect("a head").expect("whole");
     let line = RequestLine::parse(&fields, &line).expect("a request line");
-    Request::from_h1(&line, fields, PathSettings::default(), 80).map_err(|refusal| refusal.status)
+    Request::from_h1(&line, fields, PathSettings::default(), 80).map_err(|(refusal, _)| refusal.status)
 }
 
 fn summary(request: &Request) -> String {

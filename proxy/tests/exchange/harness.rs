@@ -169,6 +169,11 @@ impl Running {
         self.records.lock().await.next().await
     }
 
+    /// The same as it is written.
+    pub(crate) async fn record_line(&self) -> String {
+        self.records.lock().await.next_line().await
+    }
+
     /// The end of a case: exactly these access records, and nothing under way any more.
     pub(crate) async fn after(&self, records: &[&str]) {
         self.records.lock().await.after(records).await;

@@ -360,3 +360,23 @@ async fn case_31_a_path_has_one_form() {
     }
     proxy.after(&[]).await;
 }
+
+#[tokio::test]
+async fn the_record_of_a_refusal_names_what_was_asked_for() {
+    let (_upstream, proxy) = proxied(|_| {}).await;
+    let long = "x".repeat(9000);
+    for (head, method, host, path, status) in [
+        ("TRACE /a?b HTTP/1.1\r\nHost: a.test\r\n\r\n".to_owned(), "TRACE", "a.test", "/a?b", 405),
+        (format!("GET /{long} HTTP/1.1\r\n"), "GET", "", &format!("/{}…", &long[..63])[..], 414),
+        ("GET /\x1b HTTP/1.1\r\nHost: a.test\r\n\r\n".to_owned(), "GET", "a.test", "/\x1b", 400),
+        ("GET /b HTTP/1.1\r\nHost : a.test\r\n\r\n".to_owned(), "GET", "", "/b", 400),
+    ] {
+        let mut client = proxy.client().await;
+        client.send(&head).await;
+        let (_, body) = client.answer().await;
+        let record: serde_json::Value = serde_json::from_str(&proxy.record_line().await).expect("JSON");
+        let word = |name: &str| record[name].as_str().unwrap_or_default();
+        assert_eq!((word("method"), word("host"), word("path")), (method, host, path));
+        assert_eq!((record["status"].as_u64(), record["bytes_out"].as_u64()), (Some(status), Some(body.len() as u64)));
+    }
+}

@@ -10,7 +10,7 @@ use crate::h2_io::{H2Io, Moves};
 use crate::h2_pulse::Pulse;
 use crate::metrics::Level;
 use crate::record;
-use crate::request::{Refusal, Request};
+use crate::request::{Asked, Refusal, Request};
 use crate::worker::Worker;
 use bytes::Bytes;
 use h2::server::{Connection, SendResponse};
@@ -156,7 +156,11 @@ impl Driver {
         loop {
             match self.connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => self.begin_stream(request, respond),
-                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
+                Poll::Ready(Some(Err(error))) => {
+                    self.note_flood(&error);
+                    return Poll::Ready(());
+                }
+                Poll::Ready(None) => return Poll::Ready(()),
                 Poll::Pending => {
                     if !self.reset_cut_streams() {
                         break;
@@ -252,7 +256,8 @@ impl Driver {
         let is_taken_back = respond.poll_reset(&mut Context::from_waker(Waker::noop())).is_ready();
         if is_taken_back {
             self.streams.was_reset();
-            record_refusal(&self.worker, &self.downstream, Refusal { status: 499, reason: record::Reason::ClientGone });
+            let refusal = Refusal { status: 499, reason: record::Reason::ClientGone };
+            record_refusal(&self.worker, &self.downstream, Asked::of_parts(&request.into_parts().0), refusal, None);
         } else {
             let guard = StreamGuard::new(&self.streams, self.worker.metrics.hold(Level::Http2Stream));
             let (worker, downstream) = (Rc::clone(&self.worker), Rc::clone(&self.downstream));
@@ -260,12 +265,22 @@ impl Driver {
             let settings = &worker.settings;
             let (has_body, port) = (!recv.is_end_stream(), downstream.default_port());
             let request = Request::from_h2(&parts, has_body, settings.paths, &settings.limits, port);
+            let request = request.map_err(|refusal| (refusal, Asked::of_parts(&parts)));
             let down = DownH2::new(recv, respond);
             // Boxed, since a task moves its future several times.
             tokio::task::spawn_local(Box::pin(serve_stream(worker, downstream, request, down, guard)));
         }
         if self.is_flooded() {
+            self.worker.metrics.http2_flood();
             self.end(Reason::ENHANCE_YOUR_CALM);
+        }
+    }
+
+    /// Counts what h2 took for a flood; ours was counted when it was seen.
+    fn note_flood(&self, error: &h2::Error) {
+        let is_calm = error.reason() == Some(Reason::ENHANCE_YOUR_CALM) && !error.is_remote();
+        if is_calm && !matches!(self.state, State::Failed(_)) {
+            self.worker.metrics.http2_flood();
         }
     }
 

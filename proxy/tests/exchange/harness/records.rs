@@ -27,10 +27,14 @@ impl Records {
         (log, Self { lines, thread: Some(thread), metrics, is_complete: false })
     }
 
-    /// The next record: method, path, status, then the reason and `cut` if it has them; `-` for what was not read.
+    /// The next record: method, path, status, then the reason and `cut` if it has them; `- -` for what was no request.
     pub(crate) async fn next(&mut self) -> String {
-        let line = timeout(PATIENCE, self.lines.recv()).await.expect("no record").expect("the log runs");
-        summary(&line)
+        summary(&self.next_line().await)
+    }
+
+    /// The next record as it is written.
+    pub(crate) async fn next_line(&mut self) -> String {
+        timeout(PATIENCE, self.lines.recv()).await.expect("no record").expect("the log runs")
     }
 
     /// Waits for exactly these records, in any order, and until nothing is under way any more.
@@ -97,7 +101,10 @@ fn labels(metric: &Metric) -> String {
 fn summary(line: &str) -> String {
     let record: serde_json::Value = serde_json::from_str(line).expect("a JSON line");
     let word = |name: &str| record[name].as_str().unwrap_or("-").to_owned();
-    let mut words = vec![word("method"), word("path"), record["status"].to_string()];
+    // Only what was read as a request has an id.
+    let (method, path) =
+        if record["request_id"].is_null() { ("-".to_owned(), "-".to_owned()) } else { (word("method"), word("path")) };
+    let mut words = vec![method, path, record["status"].to_string()];
     words.extend(record["reason"].as_str().map(str::to_owned));
     words.extend((word("ending") == "cut").then(|| "cut".to_owned()));
     words.join(" ")
