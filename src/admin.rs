@@ -35,6 +35,8 @@ pub(crate) enum Readiness {
 /// What the endpoint shows.
 #[derive(Debug, Clone)]
 pub(crate) struct Shown {
+    /// The first task that ended before its time, if one has.
+    pub(crate) dead: watch::Receiver<Option<&'static str>>,
     pub(crate) readiness: watch::Receiver<Readiness>,
     pub(crate) snapshots: Subscriber,
     pub(crate) statuses: watch::Receiver<Arc<Statuses>>,
@@ -59,7 +61,7 @@ const PATHS: &str = "/livez /readyz /metrics /snapshot /routes /statuses";
 
 fn router(shown: Shown) -> Router {
     Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
+        .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/snapshot", get(snapshot))
@@ -78,6 +80,16 @@ async fn only_reads(request: Request, next: Next) -> Response {
     (StatusCode::METHOD_NOT_ALLOWED, allow, "only GET and HEAD\n").into_response()
 }
 
+/// What runs goes on without the task, so readiness stays: a restart is what it needs.
+async fn livez(State(shown): State<Shown>) -> Response {
+    match *shown.dead.borrow() {
+        None => "ok\n".into_response(),
+        Some(task) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("{task} has ended, and the log says why\n")).into_response()
+        }
+    }
+}
+
 async fn readyz(State(shown): State<Shown>) -> (StatusCode, &'static str) {
     match *shown.readiness.borrow() {
         Readiness::Ready => (StatusCode::OK, "ready\n"),
@@ -87,11 +99,11 @@ async fn readyz(State(shown): State<Shown>) -> (StatusCode, &'static str) {
 }
 
 async fn metrics(State(shown): State<Shown>) -> Response {
-    shown.control.refresh();
-    match TextEncoder::new().encode_to_string(&shown.registry.gather()) {
-        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
-        Err(error) => failed(&error),
-    }
+    rendered(prometheus::TEXT_FORMAT, move || {
+        shown.control.refresh();
+        Ok(TextEncoder::new().encode_to_string(&shown.registry.gather())?)
+    })
+    .await
 }
 
 async fn snapshot(State(shown): State<Shown>) -> Response {

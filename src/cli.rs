@@ -241,6 +241,15 @@ pub(crate) struct ExplainFlags {
     /// Form of the output
     #[arg(long, value_name = "FORM", env = "TIDEGATE_OUTPUT", default_value = "text")]
     pub(crate) output: Output,
+    /// Port in redirects to HTTPS
+    #[arg(
+        long,
+        value_name = "PORT",
+        env = "TIDEGATE_ADVERTISED_HTTPS_PORT",
+        default_value_t = 8443,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    pub(crate) advertised_https_port: u16,
     #[command(flatten)]
     pub(crate) objects: ObjectFlags,
     #[command(flatten)]
@@ -253,7 +262,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 fn upstream(text: &str) -> Result<SocketAddr, String> {
     const DNS: u16 = 53;
-    let with_port = text.parse().ok();
+    let with_port = text.parse().ok().filter(|address: &SocketAddr| address.port() != 0);
     let address = with_port.or_else(|| text.parse().ok().map(|ip| SocketAddr::new(ip, DNS)));
     address.ok_or_else(|| "not an address such as 1.1.1.1 or 1.1.1.1:53".to_owned())
 }

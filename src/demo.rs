@@ -50,7 +50,7 @@ pub(crate) fn demo(flags: DemoFlags) -> anyhow::Result<ExitCode> {
     let addresses = bound.addresses;
     let backends = Backends::start().context("the backends do not start")?;
     let manifests = MANIFESTS.map(|(name, text)| (name, backends.with_ports(text)));
-    let directory = Directory::create(&manifests).context("no directory for the manifests")?;
+    let directory = Directory::create(&std::env::temp_dir(), &manifests)?;
     let source = directory.path().to_owned();
     let text = |snapshot: &Snapshot| introduction(snapshot, addresses, &source.display().to_string());
     let ended = serve::serve(settings, vec![source.clone()], bound, |snapshot| crate::print(&text(snapshot)))?;

@@ -10,16 +10,22 @@ use crate::text::{Table, json};
 use anyhow::Context as _;
 use config::{EndpointState, HostPattern, HostRules, ListenerName, ObjectRef, Outcome, PathMatch, Protocol, Rule};
 use controller::Verdict;
+use controller::objects::Ingress;
 use request::{Refusal, Request};
 use serde::Serialize;
 use std::fmt;
+use std::sync::Arc;
+
+/// The field of a default backend.
+const DEFAULT_BACKEND: &str = "spec.defaultBackend";
 
 /// Reads, translates, and explains the request.
 pub(crate) fn explain(flags: ExplainFlags) -> anyhow::Result<String> {
-    let ExplainFlags { url, method, headers, source, output, objects, paths } = flags;
+    let ExplainFlags { url, method, headers, source, output, advertised_https_port, objects, paths } = flags;
     let request = Request::new(&url, method, &headers, path_settings(paths))?;
     let world = World::read(source.manifests, translate_settings(objects))?;
-    let report = Report::new(&request, &world).context("the snapshot lacks a listener")?;
+    world.tell_unread();
+    let report = Report::new(&request, &world, advertised_https_port).context("the snapshot lacks a listener")?;
     Ok(match output {
         Output::Text => report.to_string(),
         Output::Json => json(&report)?,
@@ -102,7 +108,7 @@ struct NearMiss {
 
 impl<'w> Report<'w> {
     /// `None` where the snapshot has no such listener.
-    fn new(request: &'w Request, world: &'w World) -> Option<Self> {
+    fn new(request: &'w Request, world: &'w World, https_port: u16) -> Option<Self> {
         let mut report = Self {
             method: &request.method,
             listener: request.listener,
@@ -149,10 +155,12 @@ impl<'w> Report<'w> {
         if let (Some(owner), Some(met)) = (explanation.owner, met) {
             report.near_misses.extend(conflicts(owner, met, world));
         }
+        report.near_misses.extend(not_ours(&host.name, path.path(), world));
         report.rule = met.map(|rule| ReportedRule::of(rule, world));
         report.outcome = match (met.map(|rule| rule.outcome(listener.protocol, path.path())), explanation.owner) {
             (Some(Outcome::Redirect(_)), _) => {
-                let location = format!("https://{}{}", host.name, path.path_and_query());
+                let port = if https_port == 443 { String::new() } else { format!(":{https_port}") };
+                let location = format!("https://{}{port}{}", host.name, path.path_and_query());
                 ReportedOutcome::Redirect { status: 308, location }
             }
             (Some(Outcome::Action(action)), _) => ReportedOutcome::Target(target(&world.snapshot, action)),
@@ -169,11 +177,16 @@ fn no_route(why: String) -> ReportedOutcome<'static> {
 
 /// What asked for the same host and path, and came later.
 fn conflicts(owner: &HostRules, met: &Rule, world: &World) -> Vec<NearMiss> {
-    let mut ingresses: Vec<_> = world.objects.ingresses().collect();
-    ingresses.sort_by(|a, b| a.object.cmp(&b.object));
-    let is_ours = |object: &ObjectRef| world.statuses.find(object).verdict != Verdict::NotOurs;
     let mut misses = Vec::new();
-    for ingress in ingresses.into_iter().filter(|ingress| is_ours(&ingress.object)) {
+    for ingress in ingresses(world).filter(|ingress| is_ours(ingress, world)) {
+        if &*met.origin.field == DEFAULT_BACKEND && ingress.object != met.origin.object {
+            let has_lost = ingress.default_backend.is_some()
+                && (ingress.rules.iter().any(|rule| rule.host == owner.host)
+                    || (!ingress.has_rules && owner.host == HostPattern::Any));
+            let why = format!("is for what no rule takes too, and {} comes first by age and name", met.origin.object);
+            let rule = ReportedRule::new(&met.path, &ingress.object, DEFAULT_BACKEND, world);
+            misses.extend(has_lost.then_some(NearMiss { rule, why }));
+        }
         let rules = ingress.rules.iter().filter(|rule| rule.host == owner.host);
         for path in rules.flat_map(|rule| &rule.paths).filter(|path| path.path == met.path) {
             if (&ingress.object, &path.field) == (&met.origin.object, &met.origin.field) {
@@ -188,6 +201,38 @@ fn conflicts(owner: &HostRules, met: &Rule, world: &World) -> Vec<NearMiss> {
         }
     }
     misses
+}
+
+/// What would take the request if it were of a class that is served.
+fn not_ours(host: &str, path: &str, world: &World) -> Vec<NearMiss> {
+    let mut misses = Vec::new();
+    for ingress in ingresses(world).filter(|ingress| !is_ours(ingress, world)) {
+        let rules = ingress.rules.iter().filter(|rule| rule.host.matches(host));
+        let longest = rules.flat_map(|rule| &rule.paths).filter(|rule| rule.path.matches(path)).max_by(|a, b| {
+            let length = |path: &PathMatch| path.to_string().len();
+            length(&a.path).cmp(&length(&b.path))
+        });
+        let why = match &ingress.class {
+            Some(class) => format!("is not ours: its class is {class}"),
+            None => "is not ours: it has no class (see --watch-ingress-without-class)".to_owned(),
+        };
+        misses.extend(longest.map(|rule| {
+            let rule = ReportedRule::new(&rule.path, &ingress.object, &rule.field, world);
+            NearMiss { rule, why }
+        }));
+    }
+    misses
+}
+
+/// By namespace and name.
+fn ingresses(world: &World) -> impl Iterator<Item = &Arc<Ingress>> {
+    let mut ingresses: Vec<_> = world.objects.ingresses().collect();
+    ingresses.sort_by(|a, b| a.object.cmp(&b.object));
+    ingresses.into_iter()
+}
+
+fn is_ours(ingress: &Ingress, world: &World) -> bool {
+    world.statuses.find(&ingress.object).verdict != Verdict::NotOurs
 }
 
 impl fmt::Display for Report<'_> {

@@ -89,3 +89,40 @@ fn registered<C: Collector + Clone + 'static>(
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use config::Kind;
+    use std::fmt::Write;
+    use std::time::Duration;
+
+    /// `UPDATE_DOCS=1` rewrites the table.
+    #[test]
+    fn every_family_is_documented() {
+        let registry = Registry::new();
+        let metrics = ControlMetrics::register(&registry).expect("registered");
+        let objects = [(Kind::Ingress, 2)].into();
+        let (translate, publish) = (Duration::from_millis(3), Some(Duration::from_micros(2)));
+        metrics.observe(&Figures { generation: 7, objects, translate, publish });
+        metrics.refresh();
+        let mut documented = "| name | type | labels | meaning |\n| --- | --- | --- | --- |\n".to_owned();
+        for family in registry.gather() {
+            let kind = format!("{:?}", family.get_field_type()).to_ascii_lowercase();
+            let labels = family.get_metric().iter().flat_map(|metric| metric.get_label());
+            let labels = labels.map(|label| format!("`{}`", label.name())).collect::<Vec<_>>().join(", ");
+            writeln!(documented, "| `{}` | {kind} | {labels} | {} |", family.name(), family.help()).expect("written");
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
+        let text = std::fs::read_to_string(path).expect("docs/metrics.md");
+        let (begin, end) =
+            ("<!-- begin: metrics of the configuration -->\n\n", "\n<!-- end: metrics of the configuration -->");
+        let (before, rest) = text.split_once(begin).expect("the mark before the table");
+        let (table, after) = rest.split_once(end).expect("the mark behind the table");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, format!("{before}{begin}{documented}{end}{after}")).expect("written");
+        } else {
+            assert_eq!(table, documented, "UPDATE_DOCS=1 rewrites the table");
+        }
+    }
+}

@@ -6,7 +6,11 @@ use tracing_subscriber::EnvFilter;
 /// Begins logging. `level` is known to be valid.
 pub(crate) fn begin(format: LogFormat, level: &str) {
     let filter = EnvFilter::builder().parse_lossy(level);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // A log that cannot be written (a full disk, a reader that left) is told by a panic otherwise.
+        .log_internal_errors(false);
     match format {
         LogFormat::Text => {
             use std::io::IsTerminal;

@@ -1,9 +1,11 @@
 //! Manifests read once and translated, for the commands that serve nothing.
 
+use crate::text::printable;
 use config::{ObjectRef, Snapshot};
-use controller::source::{Finding, Loaded, Located, SourceError, load};
+use controller::source::{Finding, Loaded, Located, Severity, SourceError, load};
 use controller::{Objects, Statuses, TranslateSettings, run};
 use std::collections::HashMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,6 +54,17 @@ impl World {
         let (objects, translation) = run::once(objects, settings);
         let snapshot = translation.snapshot(1);
         Ok(Self { objects, snapshot, statuses: translation.statuses, findings, names, places })
+    }
+
+    /// Tells on standard error what could not be read: without it the answer may be another one.
+    pub(crate) fn tell_unread(&self) {
+        for finding in self.findings.iter().filter(|finding| finding.severity == Severity::Error) {
+            let line = finding.line.map(|line| format!(":{line}")).unwrap_or_default();
+            let object = finding.object.as_ref().map(|object| format!("{object}: ")).unwrap_or_default();
+            let text = printable(&format!("{}{line}: {object}{}", finding.file.display(), finding.message));
+            // Where even that cannot be written, the answer has to do.
+            let _ = writeln!(std::io::stderr().lock(), "tidegate: {text}");
+        }
     }
 
     /// Where an object is; `None` for one that only settings name.

@@ -18,6 +18,7 @@ const SHOWN_ENDPOINTS: usize = 2;
 pub(crate) fn routes(flags: RoutesFlags) -> anyhow::Result<String> {
     let RoutesFlags { source, output, objects } = flags;
     let world = World::read(source.manifests, translate_settings(objects))?;
+    world.tell_unread();
     render(&world.snapshot, output)
 }
 

@@ -15,6 +15,7 @@ const SOON: Duration = Duration::from_secs(10);
 struct Endpoint {
     address: SocketAddr,
     publisher: config::Publisher,
+    dead: watch::Sender<Option<&'static str>>,
     readiness: watch::Sender<Readiness>,
     statuses: watch::Sender<Arc<Statuses>>,
     control: Arc<ControlMetrics>,
@@ -27,12 +28,15 @@ impl Endpoint {
         let address = socket.local_addr().expect("bound");
         let (publisher, snapshots) = publisher();
         let (readiness, ready) = watch::channel(Readiness::Starting);
+        let (dead, of_death) = watch::channel(None);
         let (statuses, shown) = watch::channel(Arc::default());
         let registry = Registry::new();
         let control = Arc::new(ControlMetrics::register(&registry).expect("registered"));
-        let shown = Shown { readiness: ready, snapshots, statuses: shown, registry, control: Arc::clone(&control) };
+        let control_shown = Arc::clone(&control);
+        let shown =
+            Shown { dead: of_death, readiness: ready, snapshots, statuses: shown, registry, control: control_shown };
         tokio::spawn(serve(socket, shown, std::future::pending()));
-        Self { address, publisher, readiness, statuses, control }
+        Self { address, publisher, dead, readiness, statuses, control }
     }
 
     /// Status line, head and body of the answer to `METHOD PATH`.
@@ -77,6 +81,11 @@ async fn health_follows_readiness_and_says_why() {
         assert_eq!((answered, said.as_str()), (status, body));
         assert_eq!(endpoint.answer("GET /livez").await.0, 200);
     }
+    endpoint.readiness.send_replace(Readiness::Ready);
+    endpoint.dead.send_replace(Some("DNS"));
+    assert_eq!(endpoint.answer("GET /readyz").await.0, 200);
+    let (status, _, body) = endpoint.answer("GET /livez").await;
+    assert_eq!((status, body.as_str()), (500, "DNS has ended, and the log says why\n"));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use config::{CanonicalPath, Host, ListenerName, PathSettings};
+use proxy::record::Reason;
 use serde::Serialize;
 
 /// A request.
@@ -63,9 +64,23 @@ impl Request {
         };
         let path = CanonicalPath::parse(target.as_bytes(), paths);
         let path = path.map_err(|error| Refusal { status: 400, reason: "bad_path", why: error.to_string() });
+        let path = refused_line(&method, &target).map_or(path, Err);
         let server_name = Host::parse(authority.as_bytes()).map(|host| host.name).unwrap_or_default();
         Ok(Self { method, listener, server_name, host, path })
     }
+}
+
+/// What the proxy refuses by the first line of a request alone.
+fn refused_line(method: &str, target: &str) -> Option<Refusal> {
+    let refusal = |status, reason: Reason, why: String| Some(Refusal { status, reason: reason.as_str(), why });
+    let most = proxy::Limits::default().request_line;
+    if [method, target, "HTTP/1.1"].join(" ").len() > most {
+        return refusal(414, Reason::TargetTooLong, format!("the request line has more than {most} bytes"));
+    }
+    if ["CONNECT", "TRACE"].contains(&method) {
+        return refusal(405, Reason::MethodNotAllowed, format!("{method} is not forwarded"));
+    }
+    None
 }
 
 fn parse_host(authority: &str) -> Result<Host, Refusal> {
@@ -105,6 +120,20 @@ mod tests {
         for headers in [vec!["Host: a b"], vec!["Host: a", "host: b"], vec!["Host:"]] {
             let refused = request("http://a.test/", &headers).expect("a request").host.expect_err("no host");
             assert_eq!((refused.status, refused.reason), (400, "bad_host"), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_first_line_that_the_proxy_refuses_is_refused() {
+        for (method, path, status, reason) in [
+            ("TRACE", "/".to_owned(), 405, "method_not_allowed"),
+            ("CONNECT", "/".to_owned(), 405, "method_not_allowed"),
+            ("GET", format!("/{}", "x".repeat(8192)), 414, "target_too_long"),
+        ] {
+            let request =
+                Request::new(&format!("http://a.test{path}"), method.to_owned(), &[], PathSettings::default());
+            let refused = request.expect("a request").path.expect_err("refused");
+            assert_eq!((refused.status, refused.reason), (status, reason));
         }
     }
 

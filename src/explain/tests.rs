@@ -50,8 +50,12 @@ spec: {ports: [{port: 80}]}
 
 /// What `tidegate explain` says, with one space where it has several.
 fn said(arguments: &[&str]) -> String {
+    said_of(MANIFESTS, arguments)
+}
+
+fn said_of(manifests: &str, arguments: &[&str]) -> String {
     let dir = tempfile::tempdir().expect("a directory");
-    fs::write(dir.path().join("shop.yaml"), MANIFESTS).expect("written");
+    fs::write(dir.path().join("shop.yaml"), manifests).expect("written");
     let manifests = dir.path().to_str().expect("UTF-8");
     let fixed = ["tidegate", "explain", "--manifests", manifests];
     let cli = Cli::try_parse_from(fixed.iter().chain(arguments)).expect("valid arguments");
@@ -96,10 +100,11 @@ fn every_outcome_has_its_words() {
             vec!["http://shop.test/cart/pay"],
             "endpoints none: there is no such Service port, so the answer is 503 (no_backend)",
         ),
-        (vec!["http://secure.test/a?b"], "action redirects with 308 to https://secure.test/a?b"),
+        (vec!["http://secure.test/a?b"], "action redirects with 308 to https://secure.test:8443/a?b"),
         (vec!["https://secure.test/"], "certificate self-made"),
         (vec!["http://x.test/"], "action answers 404 (no_route): no rule of the host *.test is for this path"),
         (vec!["http://else.where/"], "action answers 404 (no_route): no rule is for this host"),
+        (vec!["http://shop.test/", "-X", "TRACE"], "action answers 405 (method_not_allowed): TRACE is not forwarded"),
         (vec!["http://shop.test/a/../../b"], "action answers 400 (bad_path): path leaves the root"),
         (vec!["http://127.0.0.1/cart", "-H", "Host: shop.test"], "action forwards to shop/cart:80"),
         (
@@ -112,6 +117,40 @@ fn every_outcome_has_its_words() {
         let said = said(&arguments);
         assert!(said.lines().any(|line| line == expected), "{arguments:?}: {expected:?} is not in\n{said}");
     }
+}
+
+/// Ingresses that somebody may look for in vain.
+const LOSERS: &str = r#"
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: foreign, namespace: shop}
+spec:
+  ingressClassName: nginx
+  rules:
+  - host: foreign.example
+    http:
+      paths:
+      - {path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: catch-a, namespace: shop}
+spec: {ingressClassName: tidegate, defaultBackend: {service: {name: web, port: {number: 80}}}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: catch-b, namespace: shop}
+spec: {ingressClassName: tidegate, defaultBackend: {service: {name: cart, port: {number: 80}}}}
+"#;
+
+#[test]
+fn ingresses_of_other_classes_and_beaten_default_backends_are_near_misses() {
+    let said = |url| said_of(LOSERS, &[url]);
+    assert!(said("http://foreign.example/a").contains("is not ours: its class is nginx"));
+    let beaten = said("http://else.where/");
+    assert!(beaten.contains("Prefix / Ingress shop/catch-b spec.defaultBackend"), "{beaten}");
+    assert!(beaten.contains("is for what no rule takes too, and Ingress shop/catch-a comes first by age and name"));
+    assert!(!beaten.contains("nginx"), "{beaten}");
 }
 
 #[test]

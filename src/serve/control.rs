@@ -27,7 +27,26 @@ pub(super) struct Control {
     metrics: Arc<ControlMetrics>,
     /// Dropped to end the tasks.
     stop: watch::Sender<()>,
+    /// The first task that ended before that.
+    dead: watch::Sender<Option<&'static str>>,
     tasks: JoinSet<()>,
+}
+
+/// Tells of a task that ends, also by a panic, before it was to.
+struct Obituary {
+    task: &'static str,
+    stop: watch::Receiver<()>,
+    dead: watch::Sender<Option<&'static str>>,
+}
+
+impl Drop for Obituary {
+    fn drop(&mut self) {
+        // The sender of `stop` is gone once the end is wanted.
+        if self.stop.has_changed().is_ok() {
+            tracing::error!(task = self.task, "a task ended before its time; /livez fails from now on");
+            self.dead.send_if_modified(|dead| dead.replace(dead.unwrap_or(self.task)).is_none());
+        }
+    }
 }
 
 impl Control {
@@ -41,6 +60,7 @@ impl Control {
             metrics: Arc::new(ControlMetrics::register(&registry)?),
             registry,
             stop: watch::Sender::default(),
+            dead: watch::Sender::default(),
             tasks: JoinSet::new(),
         })
     }
@@ -49,6 +69,14 @@ impl Control {
     fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut stop = self.stop.subscribe();
         async move { while stop.changed().await.is_ok() {} }
+    }
+
+    fn spawn(&mut self, task: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let obituary = Obituary { task, stop: self.stop.subscribe(), dead: self.dead.clone() };
+        self.tasks.spawn(async move {
+            let _obituary = obituary;
+            work.await;
+        });
     }
 
     /// Publishes what the source says.
@@ -61,14 +89,8 @@ impl Control {
             figures: move |figures: &controller::run::Figures| metrics.observe(figures),
         };
         let (ingress, cluster_domain) = (settings.ingress.clone(), settings.cluster_domain.clone());
-        let stop = self.stop.subscribe();
-        let stopped = self.stopped();
-        self.tasks.spawn(async move {
-            run(source, TranslateSettings { ingress, cluster_domain }, outputs, stopped).await;
-            if stop.has_changed().is_ok() {
-                tracing::error!("the source ended: what is served no longer changes");
-            }
-        });
+        let following = run(source, TranslateSettings { ingress, cluster_domain }, outputs, self.stopped());
+        self.spawn("following the source", following);
     }
 
     /// Answers names.
@@ -83,7 +105,7 @@ impl Control {
         let settings = dns::Settings::new(settings.cluster_domain.clone(), upstreams);
         let server = dns::Server::new(self.snapshots.clone(), settings, &self.registry)?;
         let stopped = self.stopped();
-        self.tasks.spawn(async move {
+        self.spawn("DNS", async move {
             if let Err(error) = server.serve(sockets, stopped).await {
                 tracing::error!(%error, "DNS is no longer served");
             }
@@ -94,6 +116,7 @@ impl Control {
     /// Shows all that to operators.
     pub(super) fn serve_admin(&mut self, socket: TcpListener) {
         let shown = Shown {
+            dead: self.dead.subscribe(),
             readiness: self.readiness.subscribe(),
             snapshots: self.snapshots.clone(),
             statuses: self.statuses.subscribe(),
@@ -101,7 +124,7 @@ impl Control {
             control: Arc::clone(&self.metrics),
         };
         let stopped = self.stopped();
-        self.tasks.spawn(async move {
+        self.spawn("the admin endpoint", async move {
             if let Err(error) = admin::serve(socket, shown, stopped).await {
                 tracing::error!(%error, "the admin endpoint is no longer served");
             }
@@ -121,5 +144,30 @@ impl Control {
         if timeout(END, ended).await.is_err() {
             tracing::debug!("control tasks are cut");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_dies_is_told_of_and_one_that_was_ended_is_not() {
+        let mut control = Control::new(Registry::new()).expect("registered");
+        let (mut dead, stopped) = (control.dead.subscribe(), control.stopped());
+        control.spawn("ends when it is to", stopped);
+        control.spawn("panics", async { panic!("as it was meant to") });
+        dead.wait_for(Option::is_some).await.expect("told");
+        assert_eq!(*dead.borrow(), Some("panics"));
+        control.spawn("ends early", async {});
+        let of_the_end = control.dead.clone();
+        control.end().await;
+        assert_eq!(*of_the_end.borrow(), Some("panics"), "the first one is kept");
+
+        let mut control = Control::new(Registry::new()).expect("registered");
+        let (dead, stopped) = (control.dead.clone(), control.stopped());
+        control.spawn("ends when it is to", stopped);
+        control.end().await;
+        assert_eq!(*dead.borrow(), None);
     }
 }
