@@ -1,7 +1,8 @@
 //! The command line: every command, every flag, and the environment variable that mirrors each flag.
 
 use crate::durations::duration;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::Resettable;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use config::{DomainName, ObjectName, ServicePort};
 use ipnet::IpNet;
 use std::net::SocketAddr;
@@ -35,8 +36,8 @@ pub(crate) enum Command {
 /// Where the objects come from.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct SourceFlags {
-    /// File or directory of Kubernetes manifests (repeatable)
-    #[arg(long, value_name = "DIR", env = "TIDEGATE_MANIFESTS", required = true)]
+    /// File or directory of Kubernetes manifests (repeatable, or with commas between)
+    #[arg(long, value_name = "DIR", env = "TIDEGATE_MANIFESTS", required = true, value_delimiter = ',')]
     pub(crate) manifests: Vec<PathBuf>,
 }
 
@@ -126,10 +127,10 @@ pub(crate) struct ServeFlags {
     #[arg(long, value_name = "PORT", env = "TIDEGATE_ADVERTISED_HTTPS_PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) advertised_https_port: Option<u16>,
     /// Time from SIGTERM in which new connections are still taken [default: 5s; demo: 0s]
-    #[arg(long, value_name = "TIME", env = "TIDEGATE_DRAIN_DELAY", value_parser = duration)]
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_DRAIN_DELAY", allow_hyphen_values = true, value_parser = duration)]
     pub(crate) drain_delay: Option<Duration>,
     /// Time after that in which running requests may end [default: 25s; demo: 2s]
-    #[arg(long, value_name = "TIME", env = "TIDEGATE_DRAIN_TIMEOUT", value_parser = duration)]
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_DRAIN_TIMEOUT", allow_hyphen_values = true, value_parser = duration)]
     pub(crate) drain_timeout: Option<Duration>,
     /// Form of the log on standard error
     #[arg(long, value_name = "FORM", env = "TIDEGATE_LOG_FORMAT", default_value = "text")]
@@ -281,6 +282,24 @@ fn level(text: &str) -> Result<String, String> {
     } else {
         Err("not a level such as info or debug".to_owned())
     }
+}
+
+/// Reads the command line and the environment, where a variable that is set to nothing counts as not set: charts and
+/// unit files have many such.
+///
+/// # Errors
+/// As clap's own.
+pub(crate) fn parse() -> Result<Cli, clap::Error> {
+    let mut matches = without_empty_variables(Cli::command()).try_get_matches()?;
+    Cli::from_arg_matches_mut(&mut matches)
+}
+
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty =
+        |argument: &clap::Arg| argument.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    let command =
+        command.mut_args(|argument| if is_empty(&argument) { argument.env(Resettable::Reset) } else { argument });
+    command.mut_subcommands(without_empty_variables)
 }
 
 /// A clap error in one line, with its suggestion if it has one.

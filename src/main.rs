@@ -17,9 +17,8 @@ mod serve;
 mod settings;
 mod text;
 
-use clap::Parser;
 use clap::error::ErrorKind;
-use cli::{Cli, Command};
+use cli::Command;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -28,7 +27,7 @@ const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
     allocator::prepare();
-    let cli = match Cli::try_parse() {
+    let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             return fail(&cli::one_line(&error));

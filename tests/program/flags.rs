@@ -25,6 +25,7 @@ fn a_wrong_flag_is_named_in_one_line() {
         (vec!["--http-bind"], vec!["--http-bind"]),
         (vec!["--workers", "0"], vec!["'0'", "--workers"]),
         (vec!["--drain-delay", "5"], vec!["'5'", "--drain-delay", "such as 5s, 2m or 100ms"]),
+        (vec!["--drain-delay", "-5s"], vec!["'-5s'", "--drain-delay", "such as 5s, 2m or 100ms"]),
         (vec!["--log-format", "xml"], vec!["'xml'", "--log-format", "text, json"]),
         (vec!["--log-level", "loud"], vec!["'loud'", "--log-level"]),
         (vec!["--access-log", "xml"], vec!["'xml'", "--access-log", "json, text, off"]),
@@ -32,6 +33,7 @@ fn a_wrong_flag_is_named_in_one_line() {
         (vec!["--default-tls-secret", "tls"], vec!["--default-tls-secret", "NAMESPACE/NAME"]),
         (vec!["--trusted-proxies", "10.0.0.0/8,300.0.0.0/8"], vec!["'300.0.0.0/8'", "--trusted-proxies"]),
         (vec!["--dns-upstream", "one.one"], vec!["'one.one'", "--dns-upstream"]),
+        (vec!["--dns-upstream", "1.1.1.1:0"], vec!["'1.1.1.1:0'", "--dns-upstream"]),
         (vec!["--cluster-domain", "a..b"], vec!["'a..b'", "--cluster-domain"]),
         (vec!["--ssl-redirect", "maybe"], vec!["'maybe'", "--ssl-redirect"]),
         (vec!["--encoded-slashes", "eat"], vec!["'eat'", "--encoded-slashes", "keep, reject"]),
@@ -62,6 +64,19 @@ fn a_wrong_variable_is_named_by_its_flag() {
         let said = refusal(&run(name, value));
         assert!(said.contains(flag) && said.contains(value), "{name}: {said}");
     }
+}
+
+#[test]
+fn a_variable_of_nothing_is_none() {
+    let (one, two) = (Manifests::new(&[]), Manifests::new(&[]));
+    let both = [one.path(), two.path()].map(|path| path.to_str().expect("UTF-8")).join(",");
+    let mut command = command();
+    command.arg("routes").env("TIDEGATE_MANIFESTS", both);
+    for name in ["INGRESS_CLASS", "DEFAULT_BACKEND", "DEFAULT_TLS_SECRET", "CLUSTER_DOMAIN", "SSL_REDIRECT", "OUTPUT"] {
+        command.env(format!("TIDEGATE_{name}"), "");
+    }
+    let output = command.output().expect("it starts");
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "no routes\n"), "{output:?}");
 }
 
 #[test]
