@@ -19,7 +19,8 @@ pub use backend::{
 pub use certificate::{Certificate, CertificateTable, KeyKind, PrivateKey};
 pub use host::{Host, HostError, HostPattern};
 pub use names::{
-    AddressOwner, DomainName, DomainNameError, EndpointName, NameChange, NameTable, PortName, ServiceNames, Transport,
+    AddressOwner, DomainName, DomainNameError, EndpointName, NameChange, NameTable, Owners, PortName, ServiceNames,
+    Transport,
 };
 pub use object_ref::{Kind, ObjectRef};
 pub use path::{CanonicalPath, EncodedSlashes, PathError, PathSettings, canonical_rule_path};

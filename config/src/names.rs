@@ -8,7 +8,7 @@ mod service;
 mod tests;
 
 pub use domain_name::{DomainName, DomainNameError};
-pub use reverse::AddressOwner;
+pub use reverse::{AddressOwner, Owners};
 pub use service::{EndpointName, PortName, ServiceNames, Transport};
 
 use foldhash::quality::RandomState;
@@ -24,7 +24,9 @@ pub struct NameTable {
     zone: DomainName,
     version: u64,
     namespaces: HashMap<Arc<str>, Arc<NamespaceNames>, RandomState>,
-    reverse: Reverse,
+    /// Addresses that Services have of their own.
+    services: Reverse,
+    endpoints: Reverse,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,11 +60,18 @@ impl NameTable {
     /// A zone without any Service.
     #[must_use]
     pub fn new(zone: DomainName) -> Self {
-        Self { zone, version: 0, namespaces: HashMap::default(), reverse: Reverse::default() }
+        Self {
+            zone,
+            version: 0,
+            namespaces: HashMap::default(),
+            services: Reverse::default(),
+            endpoints: Reverse::default(),
+        }
     }
 
-    /// This table with `changes` made in order; `version` is the newest `resourceVersion` that it reflects.
-    /// Costs O(Services of the namespaces touched + addresses changed), never O(the cluster's addresses).
+    /// This table with `changes` made in order; `version` is above that of this table.
+    /// Costs O(Services of the namespaces touched + addresses changed · log of all), and a list of one pointer for some
+    /// hundred addresses of the cluster; how many share an address does not matter.
     #[must_use]
     pub fn patched(&self, changes: impl IntoIterator<Item = NameChange>, version: u64) -> Self {
         let mut table = Self { version, ..self.clone() };
@@ -94,11 +103,11 @@ impl NameTable {
             addresses.map(|(address, endpoint)| (address, owner(endpoint))).collect()
         };
         let (old, new) = (owners(&before), owners(&names));
-        for (address, owner) in old.difference(&new) {
-            self.reverse.remove(*address, owner);
+        for owned in old.difference(&new) {
+            self.reverse_of(&owned.1).remove(owned);
         }
-        for (address, owner) in new.difference(&old) {
-            self.reverse.insert(*address, owner.clone());
+        for owned in new.difference(&old) {
+            self.reverse_of(&owned.1).insert(owned.clone());
         }
         let services = &mut Arc::make_mut(self.namespaces.entry(Arc::clone(namespace)).or_default()).services;
         match names {
@@ -106,6 +115,10 @@ impl NameTable {
             None => drop(services.remove(service)),
         }
         self.forget_if_empty(namespace);
+    }
+
+    fn reverse_of(&mut self, owner: &AddressOwner) -> &mut Reverse {
+        if owner.endpoint.is_some() { &mut self.endpoints } else { &mut self.services }
     }
 
     fn forget_if_empty(&mut self, namespace: &str) {
@@ -120,8 +133,8 @@ impl NameTable {
         &self.zone
     }
 
-    /// The zone's serial (RFC 1035 §3.3.13): the low 32 bits of the newest `resourceVersion`, so that replicas that have
-    /// seen the same changes say the same and RFC 1982 orders them; never 0.
+    /// The zone's serial (RFC 1035 §3.3.13): the low 32 bits of its version, so that RFC 1982 orders them; never 0. The
+    /// version is at least the newest `resourceVersion` that the zone is made of, and rises whenever the zone changes.
     #[must_use]
     pub fn serial(&self) -> u32 {
         let [_, _, _, _, serial @ ..] = self.version.to_be_bytes();
@@ -140,10 +153,22 @@ impl NameTable {
         self.namespaces.get(namespace)?.services.get(service)
     }
 
-    /// Who has this address: Services by their cluster address first, then endpoints, each group sorted; O(1).
+    /// Who has this address.
     #[must_use]
-    pub fn owners(&self, address: IpAddr) -> &[AddressOwner] {
-        self.reverse.owners(address)
+    pub fn owners(&self, address: IpAddr) -> Owners<'_> {
+        Owners { services: &self.services, endpoints: &self.endpoints, address }
+    }
+
+    /// Whether a Service has an address of its own from `first` to `last`, both of one family; O(log n).
+    #[must_use]
+    pub fn has_service_between(&self, first: IpAddr, last: IpAddr) -> bool {
+        self.services.has_any(first, last)
+    }
+
+    /// Whether a Service or an endpoint has an address from `first` to `last`, both of one family; O(log n).
+    #[must_use]
+    pub fn has_owner_between(&self, first: IpAddr, last: IpAddr) -> bool {
+        self.has_service_between(first, last) || self.endpoints.has_any(first, last)
     }
 
     /// How many Services have names.

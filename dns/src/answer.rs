@@ -14,28 +14,29 @@ use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
 use place::Place;
 use records::Zone;
 use service::Served;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 pub use pods::PodNames;
+pub(crate) use reverse::may_be_ours as is_reverse;
 
 /// CNAMEs that are followed for one question.
 const MAX_ALIASES: usize = 10;
 
 /// What the answers hold besides the table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ZoneSettings {
     /// How long a client may keep a record; seconds.
     pub ttl: u32,
     /// Which Pods have names.
     pub pods: PodNames,
-    /// The addresses that this server is asked on; empty: the zone's name server has no address.
-    pub own_addresses: Vec<IpAddr>,
+    /// Where the question came to, and so an address at which the zone's name server is found; `None`: it has none.
+    pub asked_at: Option<SocketAddr>,
 }
 
 /// CoreDNS's own TTL of 5 s, and Pod names as kubeadm sets them.
 impl Default for ZoneSettings {
     fn default() -> Self {
-        Self { ttl: 5, pods: PodNames::Insecure, own_addresses: Vec::new() }
+        Self { ttl: 5, pods: PodNames::Insecure, asked_at: None }
     }
 }
 
@@ -66,7 +67,8 @@ impl Sections {
 pub enum Answer {
     /// All there is to say.
     Zone(Sections),
-    /// CNAMEs that lead out of the zone; the rest is to be asked upstream.
+    /// CNAMEs that lead out of the zone; the addresses behind them are to be asked upstream, and where nobody there
+    /// knows, the CNAMEs are the answer.
     Alias {
         /// The CNAMEs.
         sections: Sections,
@@ -98,7 +100,9 @@ pub fn answer(table: &NameTable, question: &Question, settings: &ZoneSettings) -
             if !is_known && sections.answers.len() < MAX_ALIASES {
                 let cname = RData::CNAME(rdata::CNAME(target.clone()));
                 sections.answers.push(Record::from_rdata(name, settings.ttl, cname));
-                if matches!(question.record_type, RecordType::CNAME | RecordType::ANY) {
+                // CoreDNS looks up addresses alone: an ExternalName has no SRV records, nor any others. Who wants them
+                // is told where to ask.
+                if !matches!(question.record_type, RecordType::A | RecordType::AAAA) {
                     return Answer::Zone(sections);
                 }
                 name = target;
@@ -119,11 +123,6 @@ pub fn answer(table: &NameTable, question: &Question, settings: &ZoneSettings) -
 pub(crate) fn is_in_zone(name: &Name, zone: &config::DomainName) -> bool {
     let mut labels = name.iter().rev();
     zone.labels().rev().all(|ours| labels.next().is_some_and(|label| label.eq_ignore_ascii_case(ours.as_bytes())))
-}
-
-/// Whether a name spells a whole address in reverse, so that it is ours if a Service or an endpoint has the address.
-pub(crate) fn is_reverse(name: &Name) -> bool {
-    reverse::address(name).is_some()
 }
 
 /// Answers for a name that is no alias.
@@ -147,8 +146,8 @@ fn answer_in_zone(zone: &Zone<'_>, place: &Place<'_>, name: &Name, asked: Record
             sections.answers.push(Record::from_rdata(name.clone(), 28_800, version));
         }
         (Node::NameServer, RecordType::A | RecordType::AAAA) => {
-            let addresses = zone.settings.own_addresses.iter().copied();
-            sections.answers.extend(zone.addresses(name, addresses, Some(asked)));
+            let address = zone.settings.asked_at.map(|asked_at| asked_at.ip());
+            sections.answers.extend(zone.addresses(name, address.into_iter(), Some(asked)));
         }
         (Node::Empty | Node::Apex | Node::Version | Node::NameServer | Node::Served(_), _) => {}
     }

@@ -82,14 +82,28 @@ impl Ask {
 
 type Outcome = Result<Arc<[u8]>, Failure>;
 
+/// The zone's CNAMEs, and the question that they lead to.
+#[derive(Debug)]
+pub(crate) struct Alias {
+    pub(crate) sections: Sections,
+    pub(crate) question: Question,
+}
+
 /// A query that waits for an upstream.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    query: Query,
-    /// The zone's CNAMEs that led to the question, if any did.
-    sections: Option<Sections>,
+    pub(crate) query: Query,
+    pub(crate) alias: Option<Alias>,
     ask: Ask,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Waiting {
+    /// The query's own question waits, or the one that `alias` led to.
+    pub(crate) fn new(query: Query, alias: Option<Alias>, permit: OwnedSemaphorePermit) -> Self {
+        let ask = Ask::new(&query, alias.as_ref().map_or(&query.question, |alias| &alias.question));
+        Self { query, alias, ask, _permit: permit }
+    }
 }
 
 /// Asks upstreams.
@@ -126,57 +140,41 @@ impl Forwarder {
         !self.upstreams.is_empty()
     }
 
-    /// Makes room for a query from `peer` about a name that is not ours: its own, or the one that `alias` led to.
-    pub(crate) fn admit(
-        &self,
-        query: Query,
-        alias: Option<(Sections, Question)>,
-        peer: SocketAddr,
-    ) -> Result<Waiting, (Query, Failure)> {
+    /// Makes room for a query from `peer`.
+    pub(crate) fn admit(&self, peer: SocketAddr) -> Result<OwnedSemaphorePermit, Failure> {
         if !self.has_upstreams() {
-            return Err((query, Failure::NoUpstream));
+            return Err(Failure::NoUpstream);
         }
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         if lock(&self.own).contains(&peer) {
             if !self.has_warned.swap(true, Ordering::Relaxed) {
                 warn!(upstreams = ?self.upstreams, "an upstream is this server itself; its questions are refused");
             }
-            return Err((query, self.count(Failure::Loop)));
+            return Err(self.count(Failure::Loop));
         }
-        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
-            return Err((query, self.count(Failure::Busy)));
-        };
-        let (sections, ask) = match alias {
-            Some((sections, question)) => (Some(sections), Ask::new(&query, &question)),
-            None => (None, Ask::new(&query, &query.question)),
-        };
-        Ok(Waiting { query, sections, ask, _permit: permit })
+        Arc::clone(&self.room).try_acquire_owned().map_err(|_| self.count(Failure::Busy))
     }
 
     /// The message for the client with its code.
     pub(crate) async fn finish(
         &self,
-        waiting: Waiting,
+        waiting: &Waiting,
         transport: Transport,
-    ) -> (Query, Result<(Vec<u8>, ResponseCode), Failure>) {
-        let Waiting { query, sections, ask, _permit } = waiting;
-        let reply = match self.ask(ask).await {
-            Ok(message) => match sections {
-                Some(sections) => relay::complete(&message, &query, sections, transport),
-                None => relay::relay(&message, &query, transport),
-            }
-            .ok_or_else(|| self.count(Failure::Malformed)),
-            Err(failure) => Err(failure),
-        };
-        (query, reply)
+    ) -> Result<(Vec<u8>, ResponseCode), Failure> {
+        let message = self.ask(&waiting.ask).await?;
+        match &waiting.alias {
+            Some(alias) => relay::complete(&message, &waiting.query, &alias.sections, transport),
+            None => relay::relay(&message, &waiting.query, transport),
+        }
+        .ok_or_else(|| self.count(Failure::Malformed))
     }
 
     /// Joins the running exchange about this question, or starts one.
-    async fn ask(&self, ask: Ask) -> Outcome {
+    async fn ask(&self, ask: &Ask) -> Outcome {
         let cell = Arc::clone(lock(&self.running).entry(ask.clone()).or_default());
         let joined = Joined { forwarder: self, ask, cell };
         // Whoever starts the exchange may go away in the middle; then the next one starts it anew.
-        joined.cell.get_or_init(|| self.exchange(&joined.ask)).await.clone()
+        joined.cell.get_or_init(|| self.exchange(ask)).await.clone()
     }
 
     async fn exchange(&self, ask: &Ask) -> Outcome {
@@ -213,17 +211,17 @@ impl Forwarder {
 /// One of those who wait for an exchange; the last to leave forgets it.
 struct Joined<'f> {
     forwarder: &'f Forwarder,
-    ask: Ask,
+    ask: &'f Ask,
     cell: Arc<OnceCell<Outcome>>,
 }
 
 impl Drop for Joined<'_> {
     fn drop(&mut self) {
         let mut running = lock(&self.forwarder.running);
-        let is_listed = running.get(&self.ask).is_some_and(|cell| Arc::ptr_eq(cell, &self.cell));
+        let is_listed = running.get(self.ask).is_some_and(|cell| Arc::ptr_eq(cell, &self.cell));
         // Once there is an outcome, who asks next shall not get it: nothing is kept. The table holds one, we the other.
         if is_listed && (self.cell.initialized() || Arc::strong_count(&self.cell) == 2) {
-            running.remove(&self.ask);
+            running.remove(self.ask);
         }
     }
 }

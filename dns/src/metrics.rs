@@ -1,11 +1,12 @@
 //! What the server counts; labels are bounded sets, and the counters of the usual path are found by index.
 
+mod family;
+
 use crate::message::Transport;
+use family::FAMILIES;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
-};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -38,6 +39,10 @@ const CODES: [(ResponseCode, &str); 8] = [
 ];
 
 const OTHER: &str = "other";
+
+/// From an answer out of the table to one that a client has given up on; seconds.
+const DURATIONS: [f64; 16] =
+    [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
 
 /// Where an answer came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,47 +78,18 @@ pub(crate) struct ForwardMetrics {
 impl Metrics {
     /// Registers all.
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let counters = |name: &str, what: &str, labels: &[&str]| {
-            registered(registry, IntCounterVec::new(Opts::new(name, what), labels)?)
-        };
-        let counter = |name: &str, what: &str| registered(registry, IntCounter::new(name, what)?);
-        let durations =
-            HistogramOpts::new("tidegate_dns_request_duration_seconds", "Time from a question to its answer.").buckets(
-                vec![
-                    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
-                    1.0, 2.5, 5.0,
-                ],
-            );
-        let durations = registered(registry, HistogramVec::new(durations, &["proto", "source"])?)?;
+        let durations = FAMILIES.durations.histograms(registry, &DURATIONS)?;
         let of = |proto: &str| ["zone", "upstream"].map(|source| durations.with_label_values(&[proto, source]));
-        let durations = [of("udp"), of("tcp")];
         Ok(Self {
-            requests: counters(
-                "tidegate_dns_requests_total",
-                "Questions answered, by transport, type and code.",
-                &["proto", "type", "rcode"],
-            )?,
+            requests: FAMILIES.requests.counters(registry)?,
             request_cells: Default::default(),
-            durations,
-            dropped: counters("tidegate_dns_dropped_total", "Packets left without an answer, by reason.", &["reason"])?,
-            connections: registered(
-                registry,
-                IntGauge::new("tidegate_dns_tcp_connections", "Open connections of DNS over TCP.")?,
-            )?,
+            durations: [of("udp"), of("tcp")],
+            dropped: FAMILIES.dropped.counters(registry)?,
+            connections: FAMILIES.connections.gauge(registry)?,
             forward: ForwardMetrics {
-                failures: counters(
-                    "tidegate_dns_forward_failures_total",
-                    "Questions that no upstream answered, by reason.",
-                    &["reason"],
-                )?,
-                upstream_failures: counter(
-                    "tidegate_dns_upstream_failures_total",
-                    "Tries that an upstream did not answer in time or at all.",
-                )?,
-                mismatches: counter(
-                    "tidegate_dns_upstream_mismatches_total",
-                    "Packets from upstreams that answer another question than the one sent.",
-                )?,
+                failures: FAMILIES.forward_failures.counters(registry)?,
+                upstream_failures: FAMILIES.upstream_failures.counter(registry)?,
+                mismatches: FAMILIES.upstream_mismatches.counter(registry)?,
             },
         })
     }
@@ -153,7 +129,5 @@ fn find<K>(known: &[(K, &'static str)], is_it: impl Fn(&K) -> bool) -> (usize, &
     (index, known.get(index).map_or(OTHER, |(_, name)| name))
 }
 
-fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
-}
+#[cfg(test)]
+mod tests;

@@ -83,7 +83,7 @@ impl Server {
         let (stop, stopped) = watch::channel(());
         let mut tasks = JoinSet::new();
         for socket in sockets.udp {
-            let socket = tokio::net::UdpSocket::from_std(socket)?;
+            let socket = udp::Socket::new(socket)?;
             tasks.spawn(udp::serve(socket, Arc::clone(&self.responder), stopped.clone()));
         }
         let limits = tcp::Limits::new(self.tcp_limit, self.tcp_idle);

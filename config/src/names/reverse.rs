@@ -1,13 +1,11 @@
-//! Addresses and who has them, in shards: a change copies only the shards of the addresses that it touches.
+//! Addresses and who has them, sorted, in pieces: a change copies the list of pieces and one of them, whether
+//! 100,000 owners have an address each or all the same one.
 
-use foldhash::quality::RandomState;
-use std::collections::HashMap;
-use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// 100,000 addresses make shards of about 100, and a table of 8 KiB is copied with each change.
-const SHARDS: usize = 1024;
+/// Owners in a piece at most. 100,000 make 400 to 800 pieces.
+const PIECE: usize = 256;
 
 /// What the reverse name of an address leads to. Sorts Services before endpoints.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,53 +18,149 @@ pub struct AddressOwner {
     pub service: Arc<str>,
 }
 
-type Shard = HashMap<IpAddr, Arc<[AddressOwner]>, RandomState>;
+type Owned = (IpAddr, AddressOwner);
 
-/// Address → its owners, sorted and without duplicates.
-#[derive(Debug, Clone)]
+/// Sorted by address and owner, without duplicates; no piece is empty.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Reverse {
-    hasher: RandomState,
-    shards: Vec<Arc<Shard>>,
-}
-
-impl Default for Reverse {
-    fn default() -> Self {
-        Self { hasher: RandomState::default(), shards: vec![Arc::default(); SHARDS] }
-    }
+    pieces: Vec<Arc<Vec<Owned>>>,
 }
 
 impl Reverse {
-    pub(super) fn owners(&self, address: IpAddr) -> &[AddressOwner] {
-        let owners = self.shards.get(self.shard_of(address)).and_then(|shard| shard.get(&address));
-        owners.map_or(&[], |owners| owners)
-    }
-
-    pub(super) fn insert(&mut self, address: IpAddr, owner: AddressOwner) {
-        self.update(address, |owners| {
-            if let Err(place) = owners.binary_search(&owner) {
-                owners.insert(place, owner);
-            }
-        });
-    }
-
-    pub(super) fn remove(&mut self, address: IpAddr, owner: &AddressOwner) {
-        self.update(address, |owners| owners.retain(|other| other != owner));
-    }
-
-    fn update(&mut self, address: IpAddr, change: impl FnOnce(&mut Vec<AddressOwner>)) {
-        let mut owners = self.owners(address).to_vec();
-        change(&mut owners);
-        let index = self.shard_of(address);
-        let Some(shard) = self.shards.get_mut(index).map(Arc::make_mut) else { return };
-        if owners.is_empty() {
-            shard.remove(&address);
-        } else {
-            shard.insert(address, owners.into());
+    /// O(log n) comparisons; copies one piece if a clone shares it.
+    pub(super) fn insert(&mut self, owned: Owned) {
+        let index = self.piece_of(&owned).min(self.pieces.len().saturating_sub(1));
+        let Some(piece) = self.pieces.get_mut(index) else {
+            self.pieces.push(Arc::new(vec![owned]));
+            return;
+        };
+        let piece = Arc::make_mut(piece);
+        let Err(place) = piece.binary_search(&owned) else { return };
+        piece.insert(place, owned);
+        if piece.len() > PIECE {
+            let upper = piece.split_off(PIECE / 2);
+            self.pieces.insert(index + 1, Arc::new(upper));
         }
     }
 
-    /// From the middle of the hash: the map inside a shard uses both ends.
-    fn shard_of(&self, address: IpAddr) -> usize {
-        (self.hasher.hash_one(address) >> 24) as usize % SHARDS
+    /// As cheap as [`Self::insert`].
+    pub(super) fn remove(&mut self, owned: &Owned) {
+        let index = self.piece_of(owned);
+        let Some(piece) = self.pieces.get_mut(index) else { return };
+        let Ok(place) = piece.binary_search(owned) else { return };
+        if piece.len() == 1 {
+            self.pieces.remove(index);
+        } else {
+            Arc::make_mut(piece).remove(place);
+        }
+    }
+
+    /// Index of the only piece that can hold it.
+    fn piece_of(&self, owned: &Owned) -> usize {
+        self.pieces.partition_point(|piece| piece.last().is_some_and(|last| last < owned))
+    }
+
+    fn starting_at(&self, first: IpAddr) -> impl Iterator<Item = &Owned> {
+        let is_before = |(address, _): &Owned| *address < first;
+        let index = self.pieces.partition_point(|piece| piece.last().is_some_and(is_before));
+        let (head, rest) = match self.pieces.get(index..).and_then(<[_]>::split_first) {
+            Some((head, rest)) => (head.get(head.partition_point(is_before)..), rest),
+            None => (None, &[][..]),
+        };
+        head.unwrap_or_default().iter().chain(rest.iter().flat_map(|piece| piece.iter()))
+    }
+
+    fn owners(&self, address: IpAddr) -> impl Iterator<Item = &AddressOwner> {
+        self.starting_at(address).take_while(move |(other, _)| *other == address).map(|(_, owner)| owner)
+    }
+
+    /// Whether anybody has an address from `first` to `last`, both of one family; O(log n).
+    pub(super) fn has_any(&self, first: IpAddr, last: IpAddr) -> bool {
+        self.starting_at(first).next().is_some_and(|(address, _)| *address <= last)
+    }
+}
+
+/// Who has an address: Services by their own address first, then endpoints, each group sorted.
+#[derive(Debug, Clone, Copy)]
+pub struct Owners<'t> {
+    pub(super) services: &'t Reverse,
+    pub(super) endpoints: &'t Reverse,
+    pub(super) address: IpAddr,
+}
+
+impl<'t> Owners<'t> {
+    /// Each in turn; the first one costs O(log n), the others nothing.
+    pub fn iter(self) -> impl Iterator<Item = &'t AddressOwner> {
+        self.services.owners(self.address).chain(self.endpoints.owners(self.address))
+    }
+
+    /// Whether nobody has it; O(log n).
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// How many have it; O(as many).
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.iter().count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn owned(address: u8, service: u16) -> Owned {
+        let service = format!("{service}").into();
+        (IpAddr::from([10, 0, 0, address]), AddressOwner { endpoint: None, namespace: "ns".into(), service })
+    }
+
+    fn all(reverse: &Reverse) -> Vec<Owned> {
+        reverse.pieces.iter().flat_map(|piece| piece.iter().cloned()).collect()
+    }
+
+    #[test]
+    fn a_change_copies_one_piece() {
+        let mut before = Reverse::default();
+        (0..5_000).for_each(|service| before.insert(owned(1, service)));
+        let mut after = before.clone();
+        after.insert(owned(1, 9_999));
+        after.remove(&owned(1, 9_999));
+        let is_shared = |piece: &Arc<_>| before.pieces.iter().any(|other| Arc::ptr_eq(other, piece));
+        assert_eq!(after.pieces.iter().filter(|piece| !is_shared(piece)).count(), 1);
+        assert!(after.pieces.len() > 5_000 / PIECE && after.pieces.iter().all(|piece| piece.len() <= PIECE));
+        assert_eq!(all(&before), all(&after));
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_a_sorted_set(
+            changes in prop::collection::vec((any::<bool>(), 0..4u8, 0..900u16), 0..3_000),
+            first in 0..5u8,
+            length in 0..3u8,
+        ) {
+            let (mut reverse, mut expected) = (Reverse::default(), BTreeSet::new());
+            for (is_new, address, service) in changes {
+                let owned = owned(address, service);
+                if is_new {
+                    reverse.insert(owned.clone());
+                    expected.insert(owned);
+                } else {
+                    reverse.remove(&owned);
+                    expected.remove(&owned);
+                }
+            }
+            prop_assert!(reverse.pieces.iter().all(|piece| (1..=PIECE).contains(&piece.len())));
+            prop_assert_eq!(all(&reverse), expected.iter().cloned().collect::<Vec<_>>());
+            let (first, last) = (IpAddr::from([10, 0, 0, first]), IpAddr::from([10, 0, 0, first + length]));
+            let found: Vec<_> = reverse.owners(first).collect();
+            let of_first = expected.iter().filter(|(address, _)| *address == first);
+            prop_assert_eq!(found, of_first.map(|(_, owner)| owner).collect::<Vec<_>>());
+            let is_between = |(address, _): &Owned| (first..=last).contains(address);
+            prop_assert_eq!(reverse.has_any(first, last), expected.iter().any(is_between));
+        }
     }
 }

@@ -1,10 +1,14 @@
 //! Records of the zone, with the zone's name in the case of the question.
 
 use super::{Sections, ZoneSettings, is_in_zone, service::Served};
-use config::{NameTable, ServiceNames};
+use config::{EndpointName, NameTable, PortName, ServiceNames};
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// Owners of the address asked at that are looked through for name servers: a loopback address may have thousands.
+const MOST_HOLDERS: usize = 256;
 
 /// The zone as one question sees it.
 pub(super) struct Zone<'a> {
@@ -26,6 +30,11 @@ impl<'a> Zone<'a> {
         Some(Self { table, settings, apex })
     }
 
+    /// The zone under its own name, for questions about others.
+    pub(super) fn itself(table: &'a NameTable, settings: &'a ZoneSettings) -> Option<Self> {
+        Some(Self { table, settings, apex: name(table.zone().labels())? })
+    }
+
     /// Labels below the apex.
     fn below<'l>(&self, labels: impl IntoIterator<Item = &'l str>) -> Option<Name> {
         name(labels.into_iter())?.append_domain(&self.apex).ok()
@@ -41,7 +50,15 @@ impl<'a> Zone<'a> {
 
     /// The SOA record; none if the zone's name is so long that its name server has no name.
     pub(super) fn soa(&self) -> Option<Record> {
-        Some(soa(&self.apex, self.name_server()?, self.below(["hostmaster"])?, self.table, self.settings))
+        self.soa_of(&self.apex)
+    }
+
+    /// The SOA record of this zone or of a reverse one, with the TTL of negative answers (RFC 2308 §3).
+    pub(super) fn soa_of(&self, owner: &Name) -> Option<Record> {
+        let (server, hostmaster) = (self.name_server()?, self.below(["hostmaster"])?);
+        let ttl = self.settings.ttl;
+        let soa = rdata::SOA::new(server, hostmaster, self.table.serial(), 7_200, 1_800, 86_400, ttl);
+        Some(Record::from_rdata(owner.clone(), ttl.min(300), RData::SOA(soa)))
     }
 
     /// A record for each address of the asked family, or of both; each address once.
@@ -86,25 +103,13 @@ impl<'a> Zone<'a> {
         }
     }
 
-    /// The zone's name servers: the names of this server's own addresses where Services select it, else `ns.dns`.
+    /// The zone's name servers: the Services that lead to where this question came to, else `ns.dns`.
     pub(super) fn name_servers(&self, owner: &Name, sections: &mut Sections) {
-        let mut servers: Vec<(Name, Vec<IpAddr>)> = Vec::new();
-        for own in &self.settings.own_addresses {
-            for holder in self.table.owners(*own) {
-                let names = self.table.find(&holder.namespace, &holder.service).map(|names| &**names);
-                let (label, addresses) = match names {
-                    Some(ServiceNames::ClusterIp { addresses, .. }) => (None, addresses.clone()),
-                    _ => (holder.endpoint.as_deref(), vec![*own]),
-                };
-                let Some(server) = self.service_name(&holder.namespace, &holder.service, label) else { continue };
-                match servers.iter_mut().find(|(name, _)| *name == server) {
-                    Some((_, known)) => known.extend(addresses),
-                    None => servers.push((server, addresses)),
-                }
-            }
-        }
+        let asked_at = self.settings.asked_at;
+        let mut servers: Vec<_> = asked_at.into_iter().flat_map(|own| self.leading_to(own)).collect();
         if servers.is_empty() {
-            servers.extend(self.name_server().map(|server| (server, self.settings.own_addresses.clone())));
+            let addresses = asked_at.map(|asked_at| asked_at.ip()).into_iter().collect();
+            servers.extend(self.name_server().map(|server| (server, addresses)));
         }
         for (server, addresses) in servers {
             sections.additionals.extend(self.addresses(&server, addresses.into_iter(), None));
@@ -112,16 +117,32 @@ impl<'a> Zone<'a> {
             sections.answers.push(Record::from_rdata(owner.clone(), self.settings.ttl, ns));
         }
     }
-}
 
-/// The SOA record of negative answers (RFC 2308 §3).
-pub(super) fn soa(
-    owner: &Name,
-    name_server: Name,
-    hostmaster: Name,
-    table: &NameTable,
-    settings: &ZoneSettings,
-) -> Record {
-    let soa = rdata::SOA::new(name_server, hostmaster, table.serial(), 7_200, 1_800, 86_400, settings.ttl);
-    Record::from_rdata(owner.clone(), settings.ttl.min(300), RData::SOA(soa))
+    /// Names with addresses of the Services that have this very port of this address, each once: others at the address
+    /// of a node, or at a loopback address, are no name servers.
+    fn leading_to(&self, own: SocketAddr) -> Vec<(Name, Vec<IpAddr>)> {
+        let is_ours = |ports: &[PortName]| ports.iter().any(|port| port.number == own.port());
+        let is_endpoint = |endpoint: &EndpointName, label: &Arc<str>| {
+            endpoint.address == own.ip() && endpoint.name == *label && is_ours(&endpoint.ports)
+        };
+        let mut servers: Vec<(Name, Vec<IpAddr>)> = Vec::new();
+        for holder in self.table.owners(own.ip()).iter().take(MOST_HOLDERS) {
+            let Some(names) = self.table.find(&holder.namespace, &holder.service) else { continue };
+            let leads_here = |label| names.endpoints().iter().any(|endpoint| is_endpoint(endpoint, label));
+            let (label, addresses) = match (&holder.endpoint, &**names) {
+                (None, ServiceNames::ClusterIp { addresses, ports, .. }) if is_ours(ports) => (None, addresses.clone()),
+                (Some(label), names) if leads_here(label) => match names {
+                    ServiceNames::ClusterIp { addresses, .. } => (None, addresses.clone()),
+                    _ => (Some(&**label), vec![own.ip()]),
+                },
+                _ => continue,
+            };
+            if let Some(server) = self.service_name(&holder.namespace, &holder.service, label)
+                && servers.iter().all(|(known, _)| *known != server)
+            {
+                servers.push((server, addresses));
+            }
+        }
+        servers
+    }
 }

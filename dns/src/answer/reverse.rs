@@ -1,36 +1,66 @@
 //! Names of addresses: `1.0.0.10.in-addr.arpa` and its IPv6 counterpart.
+//! Nobody tells which ranges are the cluster's, so a range is ours as far as a Service's own address shows it.
 
-use super::records::{name, soa};
+use super::records::{Zone, name};
 use super::{Answer, Sections, ZoneSettings};
 use crate::question::Question;
 use config::{AddressOwner, NameTable};
+use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Answers for a name outside the zone: an address that is ours, or nothing.
+/// Bits of the range around a Service's own address that are Services' too: Service ranges are a /24 at least, and a /112.
+const OURS_V4: u32 = 24;
+const OURS_V6: u32 = 112;
+
+/// PTR records of one answer at most: a message of 65,535 bytes holds no more.
+const MOST_NAMES: usize = 4096;
+
+/// Answers for a name outside the cluster's zone: an address that is ours, or nothing.
 pub(super) fn answer(table: &NameTable, question: &Question, settings: &ZoneSettings) -> Answer {
-    let owners = address(&question.name).map_or(&[][..], |address| table.owners(address));
-    if owners.is_empty() {
+    let Some(place) = Place::read(&question.name) else { return Answer::Outside };
+    let Some(depth) = place.zone_depth(table) else {
         // Addresses outside the cluster have names too, and others know them.
         return Answer::Outside;
-    }
+    };
     let mut sections = Sections::default();
-    match question.record_type {
-        RecordType::PTR => {
-            // A Service's own address has one name; an endpoint's has one in each Service that selects it.
-            let count = if owners.first().is_some_and(|owner| owner.endpoint.is_none()) { 1 } else { owners.len() };
-            for target in owners.iter().take(count).filter_map(|owner| target(table, owner)) {
-                let ptr = RData::PTR(rdata::PTR(target));
-                sections.answers.push(Record::from_rdata(question.name.clone(), settings.ttl, ptr));
-            }
+    let Some(zone) = Zone::itself(table, settings) else { return Answer::Zone(sections) };
+    let apex = question.name.trim_to(depth);
+    let is_apex = place.is_whole_name && depth == usize::from(question.name.num_labels());
+    let (first, last) = place.range();
+    if !place.is_whole_name || !table.has_owner_between(first, last) {
+        sections.code = ResponseCode::NXDomain;
+    } else {
+        match question.record_type {
+            RecordType::PTR if first == last => sections.answers.extend(pointers(table, question, first, settings)),
+            RecordType::SOA if is_apex => sections.answers.extend(zone.soa_of(&apex)),
+            RecordType::NS if is_apex => zone.name_servers(&question.name, &mut sections),
+            RecordType::ANY => sections.answers.push(super::minimal_any(&question.name, settings)),
+            _ => {}
         }
-        RecordType::ANY => sections.answers.push(super::minimal_any(&question.name, settings)),
-        _ => {}
     }
     if sections.answers.is_empty() {
-        sections.authorities.extend(zone_soa(table, question, settings));
+        sections.authorities.extend(zone.soa_of(&apex));
     }
     Answer::Zone(sections)
+}
+
+/// Whether a Service may have the address, or one of the addresses, that a name spells.
+pub(crate) fn may_be_ours(name: &Name) -> bool {
+    Place::read(name).is_some_and(|place| place.bits >= place.ours())
+}
+
+/// A Service's own address has one name; an endpoint's has one in each Service that selects it.
+fn pointers(
+    table: &NameTable,
+    question: &Question,
+    address: IpAddr,
+    settings: &ZoneSettings,
+) -> impl Iterator<Item = Record> {
+    let owners = table.owners(address);
+    let is_service = owners.iter().next().is_some_and(|owner| owner.endpoint.is_none());
+    let targets = owners.iter().take(if is_service { 1 } else { MOST_NAMES }).filter_map(|owner| target(table, owner));
+    targets.map(|target| Record::from_rdata(question.name.clone(), settings.ttl, RData::PTR(rdata::PTR(target))))
 }
 
 fn target(table: &NameTable, owner: &AddressOwner) -> Option<Name> {
@@ -38,26 +68,104 @@ fn target(table: &NameTable, owner: &AddressOwner) -> Option<Name> {
     name(owner.endpoint.as_deref().into_iter().chain(labels))
 }
 
-/// The SOA of `in-addr.arpa` or `ip6.arpa`, which is what CoreDNS serves as a zone.
-fn zone_soa(table: &NameTable, question: &Question, settings: &ZoneSettings) -> Option<Record> {
-    let server = name(["ns", "dns"].into_iter().chain(table.zone().labels()))?;
-    let hostmaster = name(["hostmaster"].into_iter().chain(table.zone().labels()))?;
-    Some(soa(&question.name.trim_to(2), server, hostmaster, table, settings))
+/// What a name below `in-addr.arpa` or `ip6.arpa` spells (RFC 1035 §3.5, RFC 3596 §2.5).
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    /// The first address of the range.
+    first: IpAddr,
+    /// How many bits of it were spelled; all of them: the range is one address.
+    bits: u32,
+    /// Whether that was the whole name; else it goes on below, where nothing is.
+    is_whole_name: bool,
 }
 
-/// The address that a name spells in full (RFC 1035 §3.5, RFC 3596 §2.5).
-pub(super) fn address(name: &Name) -> Option<IpAddr> {
-    let lower = name.to_lowercase();
-    let labels: Vec<&str> = lower.iter().map(str::from_utf8).collect::<Result<_, _>>().ok()?;
-    match *labels.as_slice() {
-        [d, c, b, a, "in-addr", "arpa"] => format!("{a}.{b}.{c}.{d}").parse().ok().map(IpAddr::V4),
-        [ref nibbles @ .., "ip6", "arpa"] if nibbles.len() == 32 => {
-            let bits = nibbles.iter().rev().try_fold(0u128, |bits, nibble| match nibble.as_bytes() {
-                [digit] => Some(bits << 4 | u128::from(char::from(*digit).to_digit(16)?)),
-                _ => None,
-            });
-            bits.map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits)))
+impl Place {
+    fn read(name: &Name) -> Option<Self> {
+        let lower = name.to_lowercase();
+        let mut labels = lower.iter().rev();
+        if labels.next() != Some(b"arpa") {
+            return None;
         }
+        match labels.next()? {
+            b"in-addr" => Some(Self::spelled(labels, 4, 8, octet, |bits| Ipv4Addr::from_bits(bits as u32).into())),
+            b"ip6" => Some(Self::spelled(labels, 32, 4, nibble, |bits| Ipv6Addr::from_bits(bits).into())),
+            _ => None,
+        }
+    }
+
+    /// Reads `most` labels of `width` bits each, or as many as can be read.
+    fn spelled<'l>(
+        mut labels: impl Iterator<Item = &'l [u8]>,
+        most: u32,
+        width: u32,
+        digit: impl Fn(&str) -> Option<u8>,
+        address: impl Fn(u128) -> IpAddr,
+    ) -> Self {
+        let (mut value, mut count) = (0u128, 0);
+        let is_whole_name = loop {
+            match labels.next() {
+                None => break true,
+                Some(label) => match str::from_utf8(label).ok().and_then(&digit).filter(|_| count < most) {
+                    Some(digit) => (value, count) = (value << width | u128::from(digit), count + 1),
+                    None => break false,
+                },
+            }
+        };
+        // By no more than 124 bits, or there is nothing to move.
+        let first = address(value.checked_shl(width * (most - count)).unwrap_or(0));
+        Self { first, bits: width * count, is_whole_name }
+    }
+
+    fn width(&self) -> u32 {
+        if self.first.is_ipv4() { Ipv4Addr::BITS } else { Ipv6Addr::BITS }
+    }
+
+    fn ours(&self) -> u32 {
+        if self.first.is_ipv4() { OURS_V4 } else { OURS_V6 }
+    }
+
+    fn range(&self) -> (IpAddr, IpAddr) {
+        block(self.first, self.bits)
+    }
+
+    /// Labels of the zone's name: a range with a Service in it, or else an endpoint's address alone.
+    fn zone_depth(&self, table: &NameTable) -> Option<usize> {
+        let labels_of = |bits: u32| 2 + (if self.first.is_ipv4() { bits / 8 } else { bits / 4 }) as usize;
+        let (first, last) = block(self.first, self.ours());
+        if self.bits >= self.ours() && table.has_service_between(first, last) {
+            Some(labels_of(self.ours()))
+        } else if self.bits == self.width() && table.has_owner_between(self.first, self.first) {
+            Some(labels_of(self.bits))
+        } else {
+            None
+        }
+    }
+}
+
+/// The first and the last address that share the leading bits with this one.
+fn block(address: IpAddr, bits: u32) -> (IpAddr, IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            let low = u32::MAX.checked_shr(bits).unwrap_or(0);
+            let address = address.to_bits();
+            (Ipv4Addr::from_bits(address & !low).into(), Ipv4Addr::from_bits(address | low).into())
+        }
+        IpAddr::V6(address) => {
+            let low = u128::MAX.checked_shr(bits).unwrap_or(0);
+            let address = address.to_bits();
+            (Ipv6Addr::from_bits(address & !low).into(), Ipv6Addr::from_bits(address | low).into())
+        }
+    }
+}
+
+/// As addresses are spelled: without leading zeros.
+fn octet(label: &str) -> Option<u8> {
+    label.parse().ok().filter(|octet: &u8| octet.to_string() == label)
+}
+
+fn nibble(label: &str) -> Option<u8> {
+    match label.as_bytes() {
+        [digit] => char::from(*digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok()),
         _ => None,
     }
 }
@@ -67,23 +175,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_addresses_are_read() {
-        let nibbles = |nibbles: &str| format!("{nibbles}.{}ip6.arpa.", "0.".repeat(26));
+    fn a_name_is_read_as_far_as_it_spells_an_address() {
+        let zeros = |nibbles: &str| format!("{nibbles}{}ip6.arpa.", "0.".repeat(26));
         for (name, expected) in [
-            ("1.0.0.10.in-addr.arpa.".to_owned(), Some("10.0.0.1")),
-            ("1.0.0.10.IN-ADDR.Arpa.".to_owned(), Some("10.0.0.1")),
-            ("0.0.10.in-addr.arpa.".to_owned(), None),
-            ("x.1.0.0.10.in-addr.arpa.".to_owned(), None),
-            ("256.0.0.10.in-addr.arpa.".to_owned(), None),
-            ("01.0.0.10.in-addr.arpa.".to_owned(), None),
-            ("1.0.0.10.ip6.arpa.".to_owned(), None),
-            (nibbles("1.0.0.0.0.0"), Some("::1")),
-            (nibbles("F.e.0.0.0.0"), Some("::ef")),
-            (nibbles("10.0.0.0.0"), None),
-            (nibbles("g.0.0.0.0.0"), None),
+            ("1.0.0.10.in-addr.arpa.".to_owned(), Some(("10.0.0.1", "10.0.0.1", true))),
+            ("1.0.0.10.IN-ADDR.Arpa.".to_owned(), Some(("10.0.0.1", "10.0.0.1", true))),
+            ("0.0.10.in-addr.arpa.".to_owned(), Some(("10.0.0.0", "10.0.0.255", true))),
+            ("in-addr.arpa.".to_owned(), Some(("0.0.0.0", "255.255.255.255", true))),
+            ("x.1.0.0.10.in-addr.arpa.".to_owned(), Some(("10.0.0.1", "10.0.0.1", false))),
+            ("7.1.0.0.10.in-addr.arpa.".to_owned(), Some(("10.0.0.1", "10.0.0.1", false))),
+            ("256.0.0.10.in-addr.arpa.".to_owned(), Some(("10.0.0.0", "10.0.0.255", false))),
+            ("01.0.0.10.in-addr.arpa.".to_owned(), Some(("10.0.0.0", "10.0.0.255", false))),
+            ("+1.0.0.10.in-addr.arpa.".to_owned(), Some(("10.0.0.0", "10.0.0.255", false))),
+            ("svc.0.10.in-addr.arpa.".to_owned(), Some(("10.0.0.0", "10.0.255.255", false))),
+            (zeros("1.0.0.0.0.0."), Some(("::1", "::1", true))),
+            (zeros("F.e.0.0.0.0."), Some(("::ef", "::ef", true))),
+            (zeros("e.0.0.0.0."), Some(("::e0", "::ef", true))),
+            (zeros("10.0.0.0.0."), Some(("::", "::ff", false))),
+            (zeros("g.0.0.0.0.0."), Some(("::", "::f", false))),
+            ("ip6.arpa.".to_owned(), Some(("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", true))),
+            ("arpa.".to_owned(), None),
+            ("1.0.0.10.in-addr.example.".to_owned(), None),
         ] {
-            let parsed = address(&Name::from_ascii(&name).unwrap());
-            assert_eq!(parsed, expected.map(|text| text.parse().unwrap()), "{name}");
+            let labels = name.trim_end_matches('.').split('.');
+            let place = Place::read(&super::name(labels).unwrap());
+            let found = place.map(|place| (place.range(), place.is_whole_name));
+            let expected = expected
+                .map(|(first, last, is_whole_name)| ((first.parse().unwrap(), last.parse().unwrap()), is_whole_name));
+            assert_eq!(found, expected, "{name}");
         }
     }
 }

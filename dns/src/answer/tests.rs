@@ -110,3 +110,20 @@ fn a_turn_moves_addresses_and_nothing_else() {
     alone.rotate(1);
     assert_eq!(alone.answers, [cname]);
 }
+
+#[test]
+fn an_address_that_thousands_share_has_as_many_names_as_a_message_could_hold() {
+    let changes = (0..5_000).map(|index| {
+        let address = "127.0.0.1".parse().unwrap();
+        let endpoint = EndpointName { address, name: "127-0-0-1".into(), ports: [].into() };
+        let names = Some(Arc::new(ServiceNames::headless(vec![endpoint])));
+        NameChange::Service { namespace: "shop".into(), service: format!("s{index:04}").into(), names }
+    });
+    let table = NameTable::default().patched(changes, 1);
+    let name = Name::from_ascii("1.0.0.127.in-addr.arpa.").unwrap();
+    let question = Question { name, record_type: RecordType::PTR };
+    let Answer::Zone(sections) = answer(&table, &question, &ZoneSettings::default()) else { panic!("it is ours") };
+    assert_eq!(sections.answers.len(), 4096);
+    // Nothing that would fit is left out, so a cut is always told: owner, type, class, TTL, length, and a short name.
+    assert!(sections.answers.len() * (2 + 2 + 2 + 4 + 2 + 4) > usize::from(u16::MAX));
+}

@@ -72,20 +72,25 @@ pub(super) fn relay(message: &[u8], query: &Query, transport: Transport) -> Opti
     Some((reply, code))
 }
 
-/// The zone's CNAMEs with the upstream's answer about their target (RFC 1034 §4.3.2, code by RFC 6604 §3).
-/// `None`: the message is malformed.
+/// The zone's CNAMEs with the upstream's answer about their target (RFC 1034 §4.3.2), which may be that there is no such
+/// name (RFC 6604 §3). An upstream that cannot tell leaves them as they are. `None`: the message is malformed.
 pub(super) fn complete(
     message: &[u8],
     query: &Query,
-    mut sections: Sections,
+    alias: &Sections,
     transport: Transport,
 ) -> Option<(Vec<u8>, ResponseCode)> {
     let theirs = Message::from_vec(message).ok()?;
+    let mut sections = alias.clone();
     let code = theirs.metadata.response_code;
-    sections.code = if u16::from(code) > flag::CODE { ResponseCode::ServFail } else { code };
-    sections.answers.extend(theirs.answers);
-    sections.authorities.extend(theirs.authorities);
-    let says = Says { is_authoritative: true, is_truncated: theirs.metadata.truncation, offers_recursion: true };
+    let is_told = matches!(code, ResponseCode::NoError | ResponseCode::NXDomain);
+    if is_told {
+        sections.code = code;
+        sections.answers.extend(theirs.answers);
+        sections.authorities.extend(theirs.authorities);
+    }
+    let is_truncated = is_told && theirs.metadata.truncation;
+    let says = Says { is_authoritative: true, is_truncated, offers_recursion: true };
     Some((write(query, &sections, says, transport), sections.code))
 }
 

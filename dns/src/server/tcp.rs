@@ -145,6 +145,7 @@ struct Connection {
 impl Connection {
     /// Answers until the client is silent, gone, or wrong.
     async fn converse(&self, mut stream: TcpStream) -> io::Result<()> {
+        let asked_at = stream.local_addr().ok();
         let (mut reader, mut writer) = stream.split();
         let mut stopped = self.stopped.clone();
         let mut waiting = JoinSet::new();
@@ -154,7 +155,7 @@ impl Connection {
             while waiting.len() < PIPELINED
                 && let Some(packet) = take_packet(&mut input)?
             {
-                match self.responder.respond(&packet, self.peer, Transport::Tcp) {
+                match self.responder.respond(&packet, self.peer, asked_at, Transport::Tcp) {
                     Response::Silence => return Err(io::Error::new(io::ErrorKind::InvalidData, "not a question")),
                     Response::Ready(message) => send(&mut writer, &message).await?,
                     Response::Pending(pending) => {

@@ -3,6 +3,7 @@
 use crate::harness::*;
 use hickory_proto::op::{Edns, Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
+use tidegate_dns::Settings;
 use tokio::io::AsyncWriteExt;
 
 #[tokio::test]
@@ -168,7 +169,9 @@ async fn names_of_the_zone_never_leave() {
         }
     }
     server.ask(&question(2, "10.0.0.1.in-addr.arpa.", RecordType::PTR)).await;
-    server.ask(&question(3, "1.0.0.10.in-addr.arpa.", RecordType::PTR)).await;
+    for name in ["1.0.0.10.in-addr.arpa.", "2.0.0.10.in-addr.arpa.", "0.0.10.in-addr.arpa."] {
+        server.ask(&question(3, name, RecordType::PTR)).await;
+    }
     server.ask(&question(4, "last.example.", RecordType::A)).await;
     assert_eq!(asked.recv().await.unwrap(), "10.0.0.1.in-addr.arpa.");
     assert_eq!(asked.recv().await.unwrap(), "last.example.");
@@ -205,12 +208,10 @@ async fn an_alias_is_completed_by_the_upstream() {
 }
 
 #[tokio::test]
-async fn an_alias_takes_its_targets_code_and_cut() {
+async fn an_alias_takes_its_targets_denial_and_cut() {
     let upstream = Upstream::new().await;
     let server = start(upstreams(&[upstream.address()]));
-    for (expected, is_cut) in
-        [(ResponseCode::NXDomain, false), (ResponseCode::ServFail, false), (ResponseCode::NoError, true)]
-    {
+    for (expected, is_cut) in [(ResponseCode::NXDomain, false), (ResponseCode::NoError, true)] {
         let client = send(&server, &question(1, "out.shop.svc.cluster.local.", RecordType::A)).await;
         let (asked, peer) = upstream.asked().await;
         let mut reply = code(&asked, expected);
@@ -223,5 +224,58 @@ async fn an_alias_takes_its_targets_code_and_cut() {
         assert_eq!((answer.metadata.response_code, answer.metadata.truncation), (expected, is_cut));
         assert_eq!(answered(&answer), ["ext.interwebs.test."]);
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_alias_stands_where_nobody_tells_its_addresses() {
+    let (failing, refusing) = (Upstream::new().await, Upstream::new().await);
+    let gone = Upstream::new().await.address();
+    let settings = [
+        settings(),
+        upstreams(&[gone]),
+        upstreams(&[failing.address()]),
+        upstreams(&[refusing.address()]),
+        Settings { forward_limit: 0, ..upstreams(&[failing.address()]) },
+    ];
+    drop(failing.answering(|question| {
+        let mut answer = code(question, ResponseCode::ServFail);
+        answer.authorities = one_address(question).answers;
+        answer
+    }));
+    drop(refusing.answering(|question| code(question, ResponseCode::Refused)));
+    for settings in settings {
+        let what = format!("{settings:?}");
+        let server = start(settings);
+        for (record_type, over_tcp) in [(RecordType::A, false), (RecordType::AAAA, true)] {
+            let query = question(1, "out.shop.svc.cluster.local.", record_type);
+            let answer = if over_tcp {
+                let mut stream = server.connect().await;
+                stream.write_all(&frame(&query.to_vec().unwrap())).await.unwrap();
+                Message::from_vec(&read_frame(&mut stream).await.unwrap()).unwrap()
+            } else {
+                server.ask(&query).await
+            };
+            assert_eq!(answer.metadata.response_code, ResponseCode::NoError, "{what}");
+            assert!(answer.metadata.authoritative, "{what}");
+            assert_eq!(answered(&answer), ["ext.interwebs.test."], "{what}");
+            assert!(answer.authorities.is_empty(), "nothing is denied: {what}");
+        }
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn only_addresses_behind_an_alias_are_asked_for() {
+    let upstream = Upstream::new().await;
+    let server = start(upstreams(&[upstream.address()]));
+    let mut asked = upstream.answering(one_address);
+    for record_type in [RecordType::SRV, RecordType::MX, RecordType::TXT, RecordType::HTTPS, RecordType::CNAME] {
+        let answer = server.ask(&question(1, "out.shop.svc.cluster.local.", record_type)).await;
+        assert_eq!(answer.metadata.response_code, ResponseCode::NoError);
+        assert_eq!(answered(&answer), ["ext.interwebs.test."], "{record_type}");
+    }
+    server.ask(&question(2, "last.example.", RecordType::A)).await;
+    assert_eq!(asked.recv().await.unwrap(), "last.example.");
     server.stop().await;
 }

@@ -32,7 +32,11 @@ pub(crate) fn settings() -> Settings {
 
 /// Starts a server that has no names yet; `settings` are made for its address.
 pub(crate) fn start_empty(settings: impl FnOnce(SocketAddr) -> Settings) -> Running {
-    let sockets = bind(ANY_PORT, 2).unwrap();
+    start_empty_at(ANY_PORT, settings)
+}
+
+fn start_empty_at(address: SocketAddr, settings: impl FnOnce(SocketAddr) -> Settings) -> Running {
+    let sockets = bind(address, 2).unwrap();
     let address = sockets.address;
     let (publisher, subscriber) = config::publisher();
     let registry = Registry::new();
@@ -44,7 +48,12 @@ pub(crate) fn start_empty(settings: impl FnOnce(SocketAddr) -> Settings) -> Runn
 
 /// Starts a server with the names of [`table`].
 pub(crate) fn start(settings: Settings) -> Running {
-    let running = start_empty(|_| settings);
+    start_at(ANY_PORT, settings)
+}
+
+/// The same at another address.
+pub(crate) fn start_at(address: SocketAddr, settings: Settings) -> Running {
+    let running = start_empty_at(address, |_| settings);
     running.publish(table());
     running
 }

@@ -28,7 +28,7 @@ async fn before_the_first_snapshot_nothing_is_denied() {
     let upstream = Upstream::new().await;
     let server = start_empty(|_| Settings { upstreams: vec![upstream.address()], ..settings() });
     upstream.answering(|question| addresses(question, &["192.0.2.1".parse().unwrap()]));
-    for name in ["web.shop.svc.cluster.local.", "cluster.LOCAL.", "1.0.0.10.in-addr.arpa."] {
+    for name in ["web.shop.svc.cluster.local.", "cluster.LOCAL.", "1.0.0.10.in-addr.arpa.", "0.0.10.in-addr.arpa."] {
         let answer = server.ask(&question(1, name, RecordType::PTR)).await;
         assert_eq!(answer.metadata.response_code, ResponseCode::ServFail, "{name}");
     }

@@ -13,6 +13,7 @@ use tidegate_dns::{Answer, Name, PodNames, Question, Record, ZoneSettings, answe
 /// external NAME.NAMESPACE TARGET
 /// endpoint NAME.NAMESPACE HOST-NAME|- ADDRESS PORT...
 /// namespace NAME
+/// own ADDRESS:PORT
 /// ? NAME TYPE [CODE]
 /// records of the answer section, in order, as zone-file text below $ORIGIN cluster.local.
 /// ;; AUTHORITY and ;; ADDITIONAL start the other sections, ;; UPSTREAM NAME says who completes the answer
@@ -82,9 +83,7 @@ impl File {
     fn read_object(&mut self, words: &[&str]) {
         match *words {
             ["namespace", name] => self.namespaces.push(name.to_owned()),
-            ["own", ref addresses @ ..] => {
-                self.settings.own_addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
-            }
+            ["own", address] => self.settings.asked_at = Some(address.parse().unwrap()),
             ["pods", "insecure"] => self.settings.pods = PodNames::Insecure,
             ["ttl", ttl] => self.settings.ttl = ttl.parse().unwrap(),
             [kind, name, ref rest @ ..] => {
@@ -198,11 +197,14 @@ macro_rules! tables {
 
 tables! {
     services 50
-    aliases 12
+    aliases 17
     case_of_the_question 6
     apex 8
     name_servers_that_services_select 2
+    name_servers_that_only_share_an_address 1
+    name_servers_without_an_address 2
+    name_servers_at_a_cluster_address 1
     pods_insecure 10
     pods_disabled 4
-    reverse 14
+    reverse 36
 }

@@ -116,7 +116,7 @@ proptest! {
                     }
                     prop_assert_eq!(cursor.position(), reply.len());
                 }
-                if let Some((reply, _)) = complete(bytes, &query, Sections::default(), transport) {
+                if let Some((reply, _)) = complete(bytes, &query, &Sections::default(), transport) {
                     prop_assert!(reply.len() <= query.head.limit(transport));
                     prop_assert!(Message::from_vec(&reply).is_ok());
                 }

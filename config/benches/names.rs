@@ -1,0 +1,62 @@
+//! What the names of many Services cost where all have the same address, and where each has its own.
+
+use config::{EndpointName, NameChange, NameTable, PortName, ServiceNames, Transport};
+use divan::{Bencher, black_box};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use tidegate_config as config;
+
+fn main() {
+    divan::main();
+}
+
+fn service(index: u32, address: Ipv4Addr) -> NameChange {
+    let ports = [PortName { name: Some("http".into()), transport: Transport::Tcp, number: 3000 }];
+    let name = EndpointName::dashed(address.into()).into();
+    let endpoint = EndpointName { address: address.into(), name, ports: ports.into() };
+    NameChange::Service {
+        namespace: format!("ns{}", index % 100).into(),
+        service: format!("svc{index}").into(),
+        names: Some(Arc::new(ServiceNames::headless(vec![endpoint]))),
+    }
+}
+
+fn services(count: u32, address: impl Fn(u32) -> Ipv4Addr) -> Vec<NameChange> {
+    (0..count).map(|index| service(index, address(index))).collect()
+}
+
+fn loopback(_: u32) -> Ipv4Addr {
+    Ipv4Addr::LOCALHOST
+}
+
+fn own(index: u32) -> Ipv4Addr {
+    Ipv4Addr::from_bits(0x0A00_0000 + index)
+}
+
+#[divan::bench(args = [5_000, 10_000, 20_000], sample_count = 3)]
+fn all_at_one_address(bencher: Bencher<'_, '_>, count: u32) {
+    bencher
+        .with_inputs(|| services(count, loopback))
+        .bench_local_values(|changes| NameTable::default().patched(changes, 1));
+}
+
+#[divan::bench(args = [20_000, 100_000], sample_count = 3)]
+fn each_at_its_own(bencher: Bencher<'_, '_>, count: u32) {
+    bencher.with_inputs(|| services(count, own)).bench_local_values(|changes| NameTable::default().patched(changes, 1));
+}
+
+/// One Service more joins those that share an address.
+#[divan::bench(args = [5_000, 20_000])]
+fn one_more_at_one_address(bencher: Bencher<'_, '_>, count: u32) {
+    let table = NameTable::default().patched(services(count, loopback), 1);
+    let change = service(count, Ipv4Addr::LOCALHOST);
+    bencher.with_inputs(|| change.clone()).bench_local_values(|change| black_box(&table).patched([change], 2));
+}
+
+/// One Service more, at an address of its own.
+#[divan::bench(args = [20_000, 100_000])]
+fn one_more_at_its_own(bencher: Bencher<'_, '_>, count: u32) {
+    let table = NameTable::default().patched(services(count, own), 1);
+    let change = service(count, own(count));
+    bencher.with_inputs(|| change.clone()).bench_local_values(|change| black_box(&table).patched([change], 2));
+}

@@ -1,0 +1,89 @@
+//! Every family by name: the one list from which metrics and the table of `docs/dns.md` are made.
+
+use prometheus::core::Collector;
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+/// A metric family.
+#[derive(Debug)]
+pub(super) struct Family {
+    pub(super) name: &'static str,
+    pub(super) labels: &'static [&'static str],
+    pub(super) help: &'static str,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Families {
+    pub(super) requests: Family,
+    pub(super) durations: Family,
+    pub(super) dropped: Family,
+    pub(super) connections: Family,
+    pub(super) forward_failures: Family,
+    pub(super) upstream_failures: Family,
+    pub(super) upstream_mismatches: Family,
+}
+
+pub(super) const FAMILIES: Families = Families {
+    requests: Family {
+        name: "tidegate_dns_requests_total",
+        labels: &["proto", "type", "rcode"],
+        help: "Questions answered, by transport, type and code; rare types and codes are other.",
+    },
+    durations: Family {
+        name: "tidegate_dns_request_duration_seconds",
+        labels: &["proto", "source"],
+        help: "Time from a question to its answer, from the zone or from upstream.",
+    },
+    dropped: Family {
+        name: "tidegate_dns_dropped_total",
+        labels: &["reason"],
+        help: "Packets and connections left without an answer: short, response (no question), port (from port 0), broadcast \
+               (sent to more than one host), connections (too many of one client).",
+    },
+    connections: Family {
+        name: "tidegate_dns_tcp_connections",
+        labels: &[],
+        help: "Open connections of DNS over TCP.",
+    },
+    forward_failures: Family {
+        name: "tidegate_dns_forward_failures_total",
+        labels: &["reason"],
+        help: "Questions that no upstream answered: busy (too many wait), loop (the upstream is this server), unanswered, \
+               malformed.",
+    },
+    upstream_failures: Family {
+        name: "tidegate_dns_upstream_failures_total",
+        labels: &[],
+        help: "Tries that an upstream did not answer in time or at all.",
+    },
+    upstream_mismatches: Family {
+        name: "tidegate_dns_upstream_mismatches_total",
+        labels: &[],
+        help: "Packets from upstreams that answer another question than the one sent.",
+    },
+};
+
+impl Family {
+    pub(super) fn counter(&self, registry: &Registry) -> prometheus::Result<IntCounter> {
+        registered(registry, IntCounter::new(self.name, self.help)?)
+    }
+
+    pub(super) fn counters(&self, registry: &Registry) -> prometheus::Result<IntCounterVec> {
+        registered(registry, IntCounterVec::new(Opts::new(self.name, self.help), self.labels)?)
+    }
+
+    pub(super) fn gauge(&self, registry: &Registry) -> prometheus::Result<IntGauge> {
+        registered(registry, IntGauge::new(self.name, self.help)?)
+    }
+
+    /// With bounds in seconds.
+    pub(super) fn histograms(&self, registry: &Registry, bounds: &[f64]) -> prometheus::Result<HistogramVec> {
+        let options = HistogramOpts::new(self.name, self.help).buckets(bounds.to_vec());
+        registered(registry, HistogramVec::new(options, self.labels)?)
+    }
+}
+
+fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}

@@ -1,0 +1,96 @@
+use super::family::{FAMILIES, Families, Family};
+use super::*;
+use prometheus::proto::{MetricFamily, MetricType};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// In the order of the table; a family that is left out does not build.
+fn families() -> [&'static Family; 7] {
+    let Families {
+        requests,
+        durations,
+        dropped,
+        connections,
+        forward_failures,
+        upstream_failures,
+        upstream_mismatches,
+    } = &FAMILIES;
+    [requests, durations, dropped, connections, forward_failures, upstream_failures, upstream_mismatches]
+}
+
+/// Everything, counted once.
+fn gathered() -> Vec<MetricFamily> {
+    let registry = Registry::new();
+    let metrics = Metrics::new(&registry).unwrap();
+    metrics.answered(
+        Transport::Tcp,
+        Source::Upstream,
+        (Some(RecordType::A), ResponseCode::NoError),
+        Duration::from_millis(1),
+    );
+    metrics.dropped.with_label_values(&["short"]).inc();
+    metrics.forward.failures.with_label_values(&["busy"]).inc();
+    assert!(Metrics::new(&registry).is_err(), "registered twice");
+    registry.gather()
+}
+
+#[test]
+fn every_family_is_collected_as_it_is_described() {
+    let gathered = gathered();
+    let names: BTreeSet<_> = families().map(|family| family.name).into();
+    assert_eq!(gathered.iter().map(MetricFamily::name).collect::<BTreeSet<_>>(), names);
+    for family in families() {
+        let found = gathered.iter().find(|found| found.name() == family.name).unwrap();
+        assert_eq!(found.help(), family.help, "{}", family.name);
+        for metric in found.get_metric() {
+            let labels: BTreeSet<_> = metric.get_label().iter().map(|label| label.name()).collect();
+            assert_eq!(labels, family.labels.iter().copied().collect(), "{}", family.name);
+        }
+    }
+}
+
+#[test]
+fn an_answer_is_counted_under_its_labels() {
+    let gathered = gathered();
+    let text = prometheus::TextEncoder::new().encode_to_string(&gathered).unwrap();
+    for sample in [
+        "tidegate_dns_requests_total{proto=\"tcp\",rcode=\"NOERROR\",type=\"A\"} 1",
+        "tidegate_dns_request_duration_seconds_bucket{proto=\"tcp\",source=\"upstream\",le=\"0.0005\"} 0",
+        "tidegate_dns_request_duration_seconds_bucket{proto=\"tcp\",source=\"upstream\",le=\"0.001\"} 1",
+        "tidegate_dns_request_duration_seconds_count{proto=\"udp\",source=\"zone\"} 0",
+        "tidegate_dns_dropped_total{reason=\"short\"} 1",
+    ] {
+        assert!(text.lines().any(|line| line == sample), "{sample} is not in\n{text}");
+    }
+}
+
+fn documented() -> String {
+    let gathered = gathered();
+    let mut table = "| name | type | labels | meaning |\n| --- | --- | --- | --- |\n".to_owned();
+    for family in families() {
+        let kind = match gathered.iter().find(|found| found.name() == family.name).unwrap().get_field_type() {
+            MetricType::COUNTER => "counter",
+            MetricType::GAUGE => "gauge",
+            MetricType::HISTOGRAM => "histogram",
+            MetricType::SUMMARY | MetricType::UNTYPED => panic!("{} is of no type that is used", family.name),
+        };
+        let labels: Vec<_> = family.labels.iter().map(|label| format!("`{label}`")).collect();
+        writeln!(table, "| `{}` | {kind} | {} | {} |", family.name, labels.join(", "), family.help).unwrap();
+    }
+    table
+}
+
+/// `UPDATE_DOCS=1` rewrites the table.
+#[test]
+fn every_family_is_documented() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/dns.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (begin, end) = ("<!-- begin: metrics of DNS -->\n\n", "\n<!-- end -->");
+    let (before, rest) = text.split_once(begin).expect("the mark before the table");
+    let (table, after) = rest.split_once(end).expect("the mark behind the table");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, format!("{before}{begin}{}{end}{after}", documented())).unwrap();
+    } else {
+        assert_eq!(table, documented(), "UPDATE_DOCS=1 rewrites the table");
+    }
+}

@@ -1,0 +1,108 @@
+//! A server that listens on all addresses answers from the one that was asked, and knows which one that was.
+
+use crate::harness::*;
+use hickory_proto::op::Message;
+use hickory_proto::rr::RecordType;
+use quinn_udp::{Transmit, UdpSocketState};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpStream, UdpSocket};
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// Where the server listens, and addresses of it; IPv6 as far as the machine has it.
+fn listening() -> Vec<(&'static str, Vec<&'static str>)> {
+    let mut listening =
+        vec![("0.0.0.0:0", vec!["127.0.0.1", "127.0.0.2", "127.1.2.3"]), ("127.0.0.2:0", vec!["127.0.0.2"])];
+    if std::net::UdpSocket::bind("[::1]:0").is_ok() {
+        listening.push(("[::]:0", vec!["127.0.0.1", "127.0.0.2", "::1"]));
+        listening.push(("[::1]:0", vec!["::1"]));
+    }
+    listening
+}
+
+#[tokio::test]
+async fn an_answer_leaves_from_the_address_that_was_asked() {
+    for (bind, own) in listening() {
+        let upstream = Upstream::new().await;
+        let server = start_at(bind.parse().unwrap(), upstreams(&[upstream.address()]));
+        drop(upstream.answering(one_address));
+        for own in own {
+            let asked_at = SocketAddr::new(ip(own), server.address.port());
+            let any = if asked_at.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+            // Not connected, so that it sees where answers come from.
+            let client = UdpSocket::bind(any).await.unwrap();
+            for (name, expected) in [
+                ("web.shop.svc.cluster.local.", "10.0.0.1"),
+                // Answered after a while, by another task.
+                ("example.org.", "192.0.2.1"),
+            ] {
+                let query = question(1, name, RecordType::A).to_vec().unwrap();
+                client.send_to(&query, asked_at).await.unwrap();
+                let mut packet = [0; 512];
+                let (length, from) = client.recv_from(&mut packet).await.unwrap();
+                assert_eq!(from, asked_at, "{name} at {bind}");
+                assert_eq!(answered(&Message::from_vec(&packet[..length]).unwrap()), [expected]);
+            }
+        }
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_name_server_is_where_it_was_asked() {
+    for (bind, own) in listening() {
+        let server = start_at(bind.parse().unwrap(), settings());
+        for own in own {
+            let asked_at = SocketAddr::new(ip(own), server.address.port());
+            let any = if asked_at.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+            let client = UdpSocket::bind(any).await.unwrap();
+            client.connect(asked_at).await.unwrap();
+            let mut stream = TcpStream::connect(asked_at).await.unwrap();
+            let query = question(1, "cluster.local.", RecordType::NS).to_vec().unwrap();
+            client.send(&query).await.unwrap();
+            stream.write_all(&frame(&query)).await.unwrap();
+            for packet in [receive(&client).await, read_frame(&mut stream).await.unwrap()] {
+                let answer = Message::from_vec(&packet).unwrap();
+                assert_eq!(answered(&answer), ["ns.dns.cluster.local."]);
+                let glue: Vec<_> = answer.additionals.iter().map(|record| record.data.to_string()).collect();
+                assert_eq!(glue, [own], "at {bind}");
+            }
+            let kind = if asked_at.is_ipv4() { RecordType::A } else { RecordType::AAAA };
+            client.send(&question(2, "ns.dns.cluster.local.", kind).to_vec().unwrap()).await.unwrap();
+            assert_eq!(answered(&Message::from_vec(&receive(&client).await).unwrap()), [own], "at {bind}");
+        }
+        server.stop().await;
+    }
+}
+
+/// The kernel hands packets over in one piece that one client sends at once.
+#[tokio::test]
+async fn every_packet_of_a_piece_is_answered() {
+    let server = start(settings());
+    let client = server.client().await;
+    let state = UdpSocketState::new((&client).into()).unwrap();
+    let questions: Vec<_> =
+        (1..=5).map(|id| question(id, "web.shop.svc.cluster.local.", RecordType::A).to_vec().unwrap()).collect();
+    let contents = questions.concat();
+    let transmit = Transmit {
+        destination: server.address,
+        ecn: None,
+        contents: &contents,
+        segment_size: Some(questions[0].len()),
+        src_ip: None,
+    };
+    client.writable().await.unwrap();
+    state.try_send((&client).into(), &transmit).unwrap();
+    let mut ids = BTreeSet::new();
+    for _ in &questions {
+        let answer = Message::from_vec(&receive(&client).await).unwrap();
+        assert_eq!(answered(&answer), ["10.0.0.1"]);
+        ids.insert(answer.metadata.id);
+    }
+    assert_eq!(ids, (1..=5).collect());
+    server.stop().await;
+}
