@@ -21,12 +21,17 @@ use proxy::{Limits, Proxy, ProxySettings, Shared, Sockets};
 use signals::Signals;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Builder;
+use tokio::time::sleep;
 
 /// Threads of the control runtime: a long translation must not keep DNS and health checks waiting.
 pub(crate) const CONTROL_THREADS: usize = 2;
 /// Open files where the system does not say how many there may be.
 const FEW_FILES: u64 = 1024;
+
+/// How long series of routes that are gone stay at least.
+const SERIES: Duration = Duration::from_secs(1);
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +155,8 @@ fn shared(settings: &Settings, registry: &Registry) -> anyhow::Result<(Shared, A
 async fn forget_old_series(metrics: Metrics, mut reader: Reader) {
     let mut routing = Arc::clone(&reader.current().routing);
     while reader.changed().await {
+        // It looks at every series, which is too much for each of many changes.
+        sleep(SERIES).await;
         let current = Arc::clone(&reader.current().routing);
         if !Arc::ptr_eq(&routing, &current) {
             metrics.retain_routed(&current);

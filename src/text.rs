@@ -45,11 +45,9 @@ impl fmt::Display for Table {
     }
 }
 
-/// Text without control characters, which could move a terminal's cursor or hide what follows.
+/// Text in which nothing moves a terminal's cursor or hides what follows.
 pub(crate) fn printable(text: &str) -> String {
-    let escape =
-        |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
-    text.chars().map(escape).collect()
+    controller::Printable(text).to_string()
 }
 
 /// Pretty JSON that ends in a line end.

@@ -4,12 +4,16 @@
 pub mod certificate;
 pub mod object;
 pub mod objects;
+mod printable;
 pub mod run;
 pub mod source;
 pub mod status;
+#[cfg(test)]
+mod text_log;
 pub mod translate;
 
 pub use object::Object;
 pub use objects::Objects;
+pub use printable::Printable;
 pub use status::{Problem, Reason, Status, Statuses, Verdict};
 pub use translate::{TranslateSettings, Translation, Translator, translate};

@@ -146,15 +146,19 @@ impl Objects {
     }
 
     fn note(&mut self, object: Arc<ObjectRef>, changed: bool, version: Option<u64>) -> bool {
+        let makes_names =
+            matches!(object.kind, Kind::Service | Kind::EndpointSlice | Kind::Endpoints | Kind::Namespace);
         if changed {
             if object.kind == Kind::Service {
                 self.changes.services.insert(ObjectName::from(&*object));
             }
             self.changes.objects.insert(object);
         }
-        // The cluster's revision is the same for every object; without one the changes are counted.
-        let counted = self.version + u64::from(changed);
-        self.version = version.map_or(counted, |version| self.version.max(version));
+        if makes_names {
+            // The cluster's revision is the same for every object; without one the changes are counted.
+            let counted = self.version + u64::from(changed);
+            self.version = version.map_or(counted, |version| self.version.max(version));
+        }
         changed
     }
 
@@ -257,7 +261,8 @@ impl Objects {
         self.secrets.find(name)
     }
 
-    /// The newest `resourceVersion` seen, or how many changes there were where objects have none.
+    /// The newest `resourceVersion` seen of the kinds that DNS names are made of, or how many changes of them there were
+    /// where objects have none.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version

@@ -9,6 +9,7 @@ mod finding;
 mod follow;
 mod manifests;
 mod node;
+mod revisions;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -18,9 +19,10 @@ mod watches;
 pub use finding::{Finding, Notice, Severity};
 pub use follow::{Follower, follow};
 
-use crate::Object;
+use crate::{Object, Printable};
 use config::ObjectRef;
 use manifests::Manifests;
+use revisions::Revisions;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -63,7 +65,7 @@ impl Batch {
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// A file or directory cannot be read.
-    #[error("{}: cannot be read: {error}", path.display())]
+    #[error("{}: cannot be read: {error}", Printable(path.display()))]
     Unreadable {
         /// As it was named.
         path: PathBuf,
@@ -105,7 +107,7 @@ pub struct Loaded {
 pub fn load(sources: Vec<PathBuf>) -> Result<Loaded, SourceError> {
     check_sources(&sources)?;
     let load = move || {
-        let mut manifests = Manifests::new(sources, Watches::default(), 0);
+        let mut manifests = Manifests::new(sources, Watches::default(), Revisions::new(0, Instant::now()));
         let mut batch = manifests.rescan(|_| false, Instant::now());
         batch.extend(manifests.reread_torn(Instant::now()));
         let applied = batch.changes.into_iter().filter_map(|change| match change {
@@ -121,7 +123,8 @@ pub fn load(sources: Vec<PathBuf>) -> Result<Loaded, SourceError> {
 /// Opens each source once.
 fn check_sources(sources: &[PathBuf]) -> Result<(), SourceError> {
     for path in sources {
-        let check = || if fs::metadata(path)?.is_dir() { fs::read_dir(path).map(drop) } else { Ok(()) };
+        let check =
+            || if fs::metadata(path)?.is_dir() { fs::read_dir(path).map(drop) } else { file::open(path).map(drop) };
         check().map_err(|error| SourceError::Unreadable { path: path.clone(), error })?;
     }
     Ok(())

@@ -2,13 +2,14 @@
 
 use config::ObjectRef;
 use serde::Serialize;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What became of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub enum Verdict {
-    /// All of it is served.
+    /// All of it is served; its problems, if any, are notices.
     Accepted,
     /// It is served, in part or not as its author may expect.
     AcceptedWithProblems,
@@ -49,6 +50,8 @@ pub enum Reason {
     ForeignClass,
     /// A certificate does not cover a host that it is declared for.
     HostNotCovered,
+    /// A Service that requests go to has no endpoint that could take them: a notice, since that comes and goes.
+    NoEndpoint,
     /// Neither a class nor the setting to take Ingresses without one.
     NoClass,
     /// Something that is read, but has no effect.
@@ -69,7 +72,7 @@ pub enum Reason {
     UnknownProtocol,
 }
 
-/// One thing that is wrong with an object.
+/// One thing that is wrong with an object, or a notice about what it meets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Problem {
     /// Where, such as `spec.rules[0].http.paths[1]`; `None`: the object as a whole.
@@ -82,6 +85,12 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// Whether the object itself is as it should be, and all of it is served.
+    #[must_use]
+    pub fn is_notice(&self) -> bool {
+        self.reason == Reason::NoEndpoint
+    }
+
     /// A problem of a field.
     pub(crate) fn at(field: impl Into<Arc<str>>, reason: Reason, message: impl Into<Box<str>>) -> Self {
         Self { field: Some(field.into()), reason, message: message.into() }
@@ -119,7 +128,8 @@ static ACCEPTED: Status = Status { verdict: Verdict::Accepted, problems: Vec::ne
 impl Status {
     /// Accepted, with or without problems.
     pub(crate) fn accepted(problems: Vec<Problem>) -> Self {
-        let verdict = if problems.is_empty() { Verdict::Accepted } else { Verdict::AcceptedWithProblems };
+        let verdict =
+            if problems.iter().all(Problem::is_notice) { Verdict::Accepted } else { Verdict::AcceptedWithProblems };
         Self { verdict, problems }
     }
 }
@@ -141,6 +151,38 @@ impl Statuses {
     /// Every entry, sorted by object.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<ObjectRef>, &Status)> {
         self.0.iter().map(|(object, status)| (object, status.as_deref().unwrap_or(&ACCEPTED)))
+    }
+
+    /// Each object whose status is other than before, with its entries; O(entries), most of which are the same `Arc`.
+    pub(crate) fn differences<'s>(
+        before: &'s Self,
+        after: &'s Self,
+    ) -> impl Iterator<Item = (&'s ObjectRef, Option<&'s Status>, Option<&'s Status>)> {
+        let (mut old, mut new) = (before.0.iter().peekable(), after.0.iter().peekable());
+        let next = move || {
+            let order = match (old.peek(), new.peek()) {
+                (None, None) => return None,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((old, _)), Some((new, _))) => old.cmp(new),
+            };
+            let old = if order.is_le() { old.next() } else { None };
+            let new = if order.is_ge() { new.next() } else { None };
+            Some((old, new))
+        };
+        let is_same = |old: &Option<Arc<Status>>, new: &Option<Arc<Status>>| match (old, new) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new) || old == new,
+            (old, new) => old == new,
+        };
+        let pairs = std::iter::from_fn(next).filter(move |pair| match pair {
+            (Some((_, old)), Some((_, new))) => !is_same(old, new),
+            _ => true,
+        });
+        pairs.filter_map(|(old, new)| {
+            let (object, _) = old.or(new)?;
+            let status = |(_, status): (_, &'s Option<Arc<Status>>)| status.as_deref().unwrap_or(&ACCEPTED);
+            Some((&**object, old.map(status), new.map(status)))
+        })
     }
 
     /// The entry of an object, if it has one.

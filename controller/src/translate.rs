@@ -17,6 +17,7 @@ use config::{
     Protocol, RoutingTable, Snapshot,
 };
 use hosts::Hosts;
+use names::Names;
 use rustc_hash::FxHashSet;
 use std::sync::Arc;
 
@@ -68,6 +69,7 @@ pub struct Translator {
     hosts: Hosts,
     certificates: Certificates,
     backends: Backends,
+    names: Names,
     translation: Translation,
 }
 
@@ -85,13 +87,14 @@ impl Translator {
         let hosts = Hosts::new(ingress);
         let certificates = Certificates::new(ingress.default_tls_secret.clone());
         let backends = Backends::new(ingress.default_backend.as_ref().map(|default| default.0.clone()));
+        let names = Names::new(settings.cluster_domain.clone());
         let translation = Translation {
             routing: build_routing(&hosts, &certificates),
             backends: Arc::clone(&backends.table),
-            names: Arc::new(NameTable::new(settings.cluster_domain.clone())),
+            names: Arc::clone(&names.table),
             statuses: Arc::default(),
         };
-        Self { settings, ours: Kept::default(), hosts, certificates, backends, translation }
+        Self { settings, ours: Kept::default(), hosts, certificates, backends, names, translation }
     }
 
     /// Translates what has changed since the last call; always with the same `objects`.
@@ -113,7 +116,7 @@ impl Translator {
         let of_kind = |kind| changes.objects.iter().filter(move |object| object.kind == kind);
         let secrets = of_kind(Kind::Secret).map(|object| ObjectName::from(&**object));
         self.certificates.update(&transitions, secrets, objects, &mut stale);
-        self.backends.update(&transitions, &changes.services, objects);
+        self.backends.update(&transitions, &changes.services, objects, &mut stale);
         for service in of_kind(Kind::Service) {
             stale.extend(self.backends.named_by(&ObjectName::from(&**service)).cloned());
         }
@@ -127,7 +130,8 @@ impl Translator {
             self.translation.routing = build_routing(&self.hosts, &self.certificates);
         }
         self.translation.backends = Arc::clone(&self.backends.table);
-        self.translation.names = names::update(&self.translation.names, changes, objects);
+        self.names.update(changes, objects);
+        self.translation.names = Arc::clone(&self.names.table);
         self.update_statuses(&stale, objects);
     }
 

@@ -170,10 +170,9 @@ impl Reading<'_> {
     fn rule(&mut self, rule: k8s::IngressRule, place: usize) -> Option<IngressRule> {
         let k8s::IngressRule { host, http } = rule;
         let field = self.names.intern(&format!("spec.rules[{place}]"));
-        let host = match HostPattern::parse(host.as_deref()) {
+        let host = match read_host(host.as_deref(), "leave host out") {
             Ok(host) => self.names.intern_host(&host),
             Err(message) => {
-                let message = format!("{:?}: {message}", host.unwrap_or_default());
                 self.report(&Arc::from(format!("{field}.host")), Reason::BadHost, message);
                 return None;
             }
@@ -209,10 +208,10 @@ impl Reading<'_> {
         let hosts = hosts.filter(|hosts| hosts.iter().any(|host| !host.is_empty())).map(|hosts| {
             let hosts = hosts.iter().enumerate().filter(|(_, host)| !host.is_empty());
             let read = hosts.filter_map(|(place, host)| {
-                let pattern = HostPattern::parse(Some(host)).map(|host| self.names.intern_host(&host));
+                let pattern = read_host(Some(host), "leave hosts out").map(|host| self.names.intern_host(&host));
                 let refused = |message| {
                     let field = Arc::from(format!("{field}.hosts[{place}]"));
-                    self.report(&field, Reason::BadHost, format!("{host:?}: {message}"));
+                    self.report(&field, Reason::BadHost, message);
                 };
                 pattern.map_err(refused).ok()
             });
@@ -223,6 +222,14 @@ impl Reading<'_> {
             .map(|name| ObjectName { namespace: Arc::clone(&self.namespace), name: self.names.intern(&name) });
         IngressTls { hosts, secret, field }
     }
+}
+
+/// Reads a host; `for_any` is what to do instead of a star alone.
+fn read_host(host: Option<&str>, for_any: &str) -> Result<HostPattern, String> {
+    HostPattern::parse(host).map_err(|message| match host.unwrap_or_default() {
+        "*" => format!("host *: a star stands for one label, as in *.example.com; for every host {for_any}"),
+        host => format!("{host:?}: {message}"),
+    })
 }
 
 fn read_ssl_redirect(annotations: &Annotations<'_>, problems: &mut Vec<Problem>) -> Option<bool> {

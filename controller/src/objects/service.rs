@@ -125,7 +125,7 @@ fn read_kind(spec: &k8s::ServiceSpec, problems: &mut Vec<Problem>) -> ServiceKin
         let target = match (text.parse::<IpAddr>(), text.parse::<DomainName>()) {
             (Ok(address), _) => Ok(ExternalTarget::Address(address)),
             (_, Ok(name)) => Ok(ExternalTarget::Name(name)),
-            (_, Err(error)) => Err(format!("{text:?}: {error}")),
+            (_, Err(error)) => Err(format!("{text:?}: {error}: requests get 503")),
         };
         let target = target.map_err(|message| {
             problems.push(Problem::at("spec.externalName", Reason::BadAddress, message));

@@ -22,8 +22,8 @@ pub struct Slice {
     pub service: Option<Arc<str>>,
     /// The addresses.
     pub endpoints: Box<[SliceEndpoint]>,
-    /// The ports of every address; empty: none is defined.
-    pub ports: Box<[SlicePort]>,
+    /// The ports of every address, without those that are refused; `None`: it defines none.
+    pub ports: Option<Box<[SlicePort]>>,
     /// What is wrong with it.
     pub problems: Box<[Problem]>,
 }
@@ -78,12 +78,11 @@ impl Slice {
         for (place, endpoint) in endpoints.unwrap_or_default().into_iter().enumerate() {
             read_endpoint(endpoint, place, &mut addresses, &mut problems);
         }
-        let ports = ports.unwrap_or_default().into_iter().enumerate().filter_map(|(place, port)| {
+        let ports = read_ports(ports, |(place, port)| {
             let k8s::EndpointPort { app_protocol: _, name, port, protocol } = port;
             let field = format!("ports[{place}]");
             read_port(field, (name, port, protocol), names, &mut problems)
         });
-        let ports = ports.collect();
         Self {
             service: service.filter(|service| !service.is_empty()).map(|service| names.intern(service)),
             object: Arc::clone(object),
@@ -119,12 +118,11 @@ impl Slice {
                 }
             }
         }
-        let ports = ports.unwrap_or_default().into_iter().enumerate().filter_map(|(port_place, port)| {
+        let ports = read_ports(ports, |(port_place, port)| {
             let core::EndpointPort { app_protocol: _, name, port, protocol } = port;
             let field = format!("subsets[{place}].ports[{port_place}]");
             read_port(field, (name, Some(port), protocol), names, &mut problems)
         });
-        let ports = ports.collect();
         Self {
             object: Arc::clone(object),
             service: Some(Arc::clone(&object.name)),
@@ -177,6 +175,12 @@ fn label(hostname: Option<String>) -> Option<Box<str>> {
     hostname.filter(|hostname| !hostname.is_empty()).map(Into::into)
 }
 
+/// `None` where no port is given, which is other than none that can be used.
+fn read_ports<P>(ports: Option<Vec<P>>, read: impl FnMut((usize, P)) -> Option<SlicePort>) -> Option<Box<[SlicePort]>> {
+    let ports = ports.filter(|ports| !ports.is_empty())?;
+    Some(ports.into_iter().enumerate().filter_map(read).collect())
+}
+
 fn read_port(
     field: String,
     (name, number, protocol): (Option<String>, Option<i32>, Option<String>),
@@ -193,7 +197,11 @@ fn read_port(
         Some(number) => match port_number(number) {
             Some(number) => Some(number),
             None => {
-                problems.push(Problem::at(field, Reason::BadPort, format!("{number} is not from 1 to 65535")));
+                problems.push(Problem::at(
+                    field,
+                    Reason::BadPort,
+                    format!("{number} is not from 1 to 65535: it is left out"),
+                ));
                 return None;
             }
         },

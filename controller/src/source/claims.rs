@@ -4,12 +4,14 @@
 use super::document::Entry;
 use super::files::{Body, Files};
 use super::finding::{Finding, Notice, Severity};
+use super::revisions::Revisions;
 use super::{Batch, Change};
 use crate::Object;
 use config::ObjectRef;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// One description of an object.
 #[derive(Debug, Clone)]
@@ -32,7 +34,7 @@ struct HandedOn {
     whole: u64,
     spec: u64,
     generation: i64,
-    /// The revision at which it came; its uid follows from it.
+    /// Counts the objects that came; its uid follows from it.
     birth: u64,
 }
 
@@ -54,15 +56,17 @@ pub(super) struct Claims {
     reported: FxHashMap<Arc<ObjectRef>, Pairs>,
     /// Objects that some file describes twice: they depend on the order of its documents.
     repeated: FxHashSet<Arc<ObjectRef>>,
-    /// Rises with each change of an object.
-    revision: u64,
+    /// Those of one batch have one revision.
+    revisions: Revisions,
+    births: u64,
 }
 
 impl Claims {
-    /// No claims; revisions begin after `revision`.
-    pub(super) fn new(revision: u64) -> Self {
+    /// No claims yet.
+    pub(super) fn new(revisions: Revisions) -> Self {
         let (objects, reported, repeated) = Default::default();
-        Self { objects, reported, repeated, revision }
+        let births = revisions.last();
+        Self { objects, reported, repeated, revisions, births }
     }
 
     /// Takes what a file says no longer and what it says newly; returns the objects to settle.
@@ -101,11 +105,21 @@ impl Claims {
     }
 
     /// Finds the winner of each object and says what that changes.
-    pub(super) fn settle(&mut self, touched: FxHashSet<Arc<ObjectRef>>, files: &mut Files, batch: &mut Batch) {
+    pub(super) fn settle(
+        &mut self,
+        touched: FxHashSet<Arc<ObjectRef>>,
+        files: &mut Files,
+        batch: &mut Batch,
+        now: Instant,
+    ) {
         // In an order that does not depend on hashing, so that logs and tests read the same.
         let mut touched: Vec<_> = touched.into_iter().collect();
         touched.sort();
+        let mut revision = None;
         for name in touched {
+            if files.is_stopped() {
+                return;
+            }
             let Some(claimed) = self.objects.get_mut(&name) else { continue };
             if claimed.sort(files) {
                 self.repeated.insert(Arc::clone(&name));
@@ -120,6 +134,7 @@ impl Claims {
             match claimed.winner(files).cloned() {
                 None => {
                     if claimed.handed_on.is_some() {
+                        revision.get_or_insert_with(|| self.revisions.next(now));
                         batch.changes.push(Change::Delete(ObjectRef::clone(&name)));
                     }
                     self.objects.remove(&name);
@@ -131,8 +146,8 @@ impl Claims {
                     }
                     // Without the object what was handed on stays: its file is to be read again, and says why.
                     if let Some(mut object) = files.object(&winner) {
-                        self.revision += 1;
-                        claimed.hand_on(entry, self.revision).stamp(&mut object, self.revision);
+                        let revision = *revision.get_or_insert_with(|| self.revisions.next(now));
+                        claimed.hand_on(entry, &mut self.births).stamp(&mut object, revision);
                         batch.changes.push(Change::Apply(object));
                     }
                 }
@@ -189,11 +204,14 @@ impl Claimed {
         pairs
     }
 
-    fn hand_on(&mut self, entry: &Entry, revision: u64) -> &HandedOn {
+    fn hand_on(&mut self, entry: &Entry, births: &mut u64) -> &HandedOn {
         let Entry { whole, spec, .. } = *entry;
         let (generation, birth) = match &self.handed_on {
             Some(last) => (last.generation + i64::from(last.spec != spec), last.birth),
-            None => (1, revision),
+            None => {
+                *births += 1;
+                (1, *births)
+            }
         };
         self.handed_on.insert(HandedOn { whole, spec, generation, birth })
     }

@@ -10,11 +10,13 @@ pub(super) use split::{DocumentText, split};
 use super::finding::{Finding, Severity};
 use super::node::{Node, Value};
 use super::typed;
-use crate::Object;
+use crate::objects::annotations::did_you_mean;
+use crate::{Object, Printable};
 use config::{Kind, ObjectRef};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An object as a file describes it.
 #[derive(Debug, Clone)]
@@ -54,9 +56,9 @@ const VERSIONS: [(Kind, &str); 8] = [
     (Kind::ConfigMap, "v1"),
 ];
 
-/// Reads a document of `file`.
-pub(super) fn read(file: &Arc<Path>, document: &DocumentText<'_>) -> Reading {
-    let mut reader = DocumentReader { file, first_line: document.first_line, reading: Reading::default() };
+/// Reads a document of `file`; once `stop` is set, no more of its items.
+pub(super) fn read(file: &Arc<Path>, document: &DocumentText<'_>, stop: &AtomicBool) -> Reading {
+    let mut reader = DocumentReader { file, first_line: document.first_line, stop, reading: Reading::default() };
     match Node::parse(document.text) {
         Ok(node) => reader.read(&node, None, true),
         Err(error) => reader.refuse(error.line, None, error.message),
@@ -67,6 +69,7 @@ pub(super) fn read(file: &Arc<Path>, document: &DocumentText<'_>) -> Reading {
 struct DocumentReader<'r> {
     file: &'r Arc<Path>,
     first_line: u32,
+    stop: &'r AtomicBool,
     reading: Reading,
 }
 
@@ -99,7 +102,10 @@ impl DocumentReader<'_> {
 
     fn read_items(&mut self, list: &Node, item_type: ItemType<'_>) {
         match list.field("items").map(|items| (items.line, &items.value)) {
-            Some((_, Value::List(items))) => items.iter().for_each(|item| self.read(item, item_type, false)),
+            Some((_, Value::List(items))) => {
+                let items = items.iter().take_while(|_| !self.stop.load(Ordering::Relaxed));
+                items.for_each(|item| self.read(item, item_type, false));
+            }
             Some((_, Value::Null)) | None => {}
             Some((line, _)) => self.refuse(line, None, "items: not a list"),
         }
@@ -115,7 +121,7 @@ impl DocumentReader<'_> {
                     let message = format!("apiVersion {api_version} is not read: {kind} is read as {version}");
                     return self.refuse(node.line, name, message);
                 }
-                None => return tracing::debug!(file = %self.file.display(), api_version, kind, "passed over"),
+                None => return self.pass_over(node, api_version, kind),
             },
             Err(error) => return self.refuse(error.line, name, error.message),
         };
@@ -134,6 +140,17 @@ impl DocumentReader<'_> {
             spec: hash_except(node, &["status", "metadata", "apiVersion", "kind"]),
         };
         self.reading.objects.push(Described { object, entry });
+    }
+
+    /// A kind that is not read, unless it is one that is but for its spelling.
+    fn pass_over(&mut self, node: &Node, api_version: &str, kind: &str) {
+        let known = VERSIONS.map(|(known, _)| known.as_str());
+        let suggestion =
+            if is_built_in(api_version) && !known.contains(&kind) { did_you_mean(kind, &known) } else { String::new() };
+        if suggestion.is_empty() {
+            return tracing::debug!(file = %Printable(self.file.display()), api_version, kind, "passed over");
+        }
+        self.report(node.line, Severity::Warning, None, format!("kind {kind} is not read{suggestion}"));
     }
 
     fn refuse(&mut self, line: u32, object: Option<ObjectRef>, message: impl Into<String>) {
@@ -155,12 +172,16 @@ fn is_list(api_version: &str, item_kind: &str) -> bool {
     (item_kind.is_empty() && api_version == "v1") || VERSIONS.iter().any(|(kind, _)| kind.as_str() == item_kind)
 }
 
-/// The version in which a kind is read that is given in another one. Kinds of the same name in API groups of their own
-/// (Knative's `Service`, OpenShift's `Ingress`) are other kinds.
+/// The version in which a kind is read that is given in another one.
 fn refused_version(api_version: &str, kind: &str) -> Option<&'static str> {
+    VERSIONS.iter().find(|(known, _)| is_built_in(api_version) && known.as_str() == kind).map(|&(_, version)| version)
+}
+
+/// Whether a version is of an API group of Kubernetes itself: kinds of the same name in groups of their own (Knative's
+/// `Service`, OpenShift's `Ingress`) are other kinds.
+fn is_built_in(api_version: &str) -> bool {
     let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-    let is_built_in = !group.contains('.') || group.ends_with(".k8s.io");
-    VERSIONS.iter().find(|(known, _)| is_built_in && known.as_str() == kind).map(|&(_, version)| version)
+    !group.contains('.') || group.ends_with(".k8s.io")
 }
 
 fn object_name(kind: &str, node: &Node) -> Option<ObjectRef> {

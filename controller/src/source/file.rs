@@ -92,10 +92,14 @@ impl From<io::Error> for ReadError {
     }
 }
 
+/// Opens a file, and waits for nobody: without O_NONBLOCK the open of a FIFO would wait for a writer.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
+}
+
 /// Reads a file.
 pub(super) fn read(path: &Path) -> Result<Content, ReadError> {
-    // Without O_NONBLOCK the open of a FIFO would wait for a writer.
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let file = open(path)?;
     let before = file.metadata()?;
     check_type(&before)?;
     if before.size() > MAX_FILE {

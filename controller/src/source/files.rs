@@ -3,7 +3,7 @@
 use super::claims::Claim;
 use super::document::{self, Described, DocumentText, Entry, split};
 use super::file::{self, ReadError, Stamp};
-use super::finding::{Finding, Severity};
+use super::finding::{Finding, Notice, Severity};
 use crate::Object;
 use config::ObjectRef;
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a file may be gone before its objects are: editors move a file away and write it anew.
@@ -81,19 +82,32 @@ pub(super) struct Update {
     pub(super) added: Vec<Arc<Body>>,
     /// What is wrong now and was not before.
     pub(super) found: Vec<Finding>,
-    /// Whether it was broken before and is not now.
-    pub(super) has_recovered: bool,
+    /// Where it was broken before and is not now.
+    pub(super) ended: Option<Notice>,
 }
 
 /// All files, in path order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Files {
     files: BTreeMap<Arc<Path>, ManifestFile>,
     /// Of the reading that is under way, by address of the body and place in it.
     described: FxHashMap<(usize, usize), Object>,
+    /// Set where nobody wants the rest any more.
+    stop: Arc<AtomicBool>,
 }
 
 impl Files {
+    /// No files yet. Once `stop` is set nothing more is read.
+    pub(super) fn new(stop: Arc<AtomicBool>) -> Self {
+        let (files, described) = Default::default();
+        Self { files, described, stop }
+    }
+
+    /// Whether nobody wants the rest any more.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
     /// Whether a file may differ from what was last read.
     pub(super) fn is_stale(&self, path: &Path) -> bool {
         let known = self.files.get(path).filter(|file| file.gone_since.is_none()).and_then(|file| file.stamp);
@@ -110,7 +124,7 @@ impl Files {
         let path = self.files.get_key_value(path).map_or_else(|| Arc::from(path), |(path, _)| Arc::clone(path));
         match file::read(&path) {
             Ok(content) if content.is_torn => Err(path),
-            Ok(content) => Ok(Some(self.take(path, &content.text, content.stamp))),
+            Ok(content) => Ok(self.take(path, &content.text, content.stamp)),
             Err(ReadError::Gone) => {
                 self.mark_gone(&path, now);
                 Ok(None)
@@ -125,14 +139,15 @@ impl Files {
         }
     }
 
-    fn take(&mut self, path: Arc<Path>, text: &str, stamp: Option<Stamp>) -> Update {
+    /// `None` where nobody wants it any more.
+    fn take(&mut self, path: Arc<Path>, text: &str, stamp: Option<Stamp>) -> Option<Update> {
         let known = self.files.get(&path).into_iter().flat_map(ManifestFile::bodies);
         let mut known: FxHashMap<u64, Arc<Body>> = known.map(|body| (body.text_hash, Arc::clone(body))).collect();
         let mut reading = Reading::default();
         for DocumentText { first_line, text } in split(text) {
             let text_hash = hash(text);
             let body = known.remove(&text_hash).unwrap_or_else(|| {
-                let read = document::read(&path, &DocumentText { first_line: 1, text });
+                let read = document::read(&path, &DocumentText { first_line: 1, text }, &self.stop);
                 let (objects, entries): (Vec<_>, Vec<_>) =
                     read.objects.into_iter().map(|Described { object, entry }| (object, entry)).unzip();
                 let body = Arc::new(Body { text_hash, entries: entries.into(), findings: read.findings.into() });
@@ -142,9 +157,12 @@ impl Files {
                 body
             });
             reading.documents.push(Document { first_line, body });
+            if self.is_stopped() {
+                return None;
+            }
         }
         let findings = reading.documents.iter().flat_map(Document::findings).collect();
-        self.update(path, Some(reading), findings, stamp)
+        Some(self.update(path, Some(reading), findings, stamp))
     }
 
     /// `reading` is `None` where the file could not be read at all.
@@ -174,7 +192,8 @@ impl Files {
         }
         let found = file.findings.iter().filter(|finding| !previous.iter().any(|known| is_same(known, finding)));
         let found = found.cloned().collect();
-        Update { file: path, removed, added, found, has_recovered: was_broken && !is_broken }
+        let ended = (was_broken && !is_broken).then(|| Notice::Recovered { file: Arc::clone(&path) });
+        Update { file: path, removed, added, found, ended }
     }
 
     /// Takes the end of a file; its objects stay for [`GRACE`].
@@ -221,7 +240,8 @@ impl Files {
         let update = |path: Arc<Path>| {
             let file = self.files.remove(&path)?;
             let removed = file.bodies().cloned().collect();
-            Some(Update { removed, added: Vec::new(), found: Vec::new(), has_recovered: file.is_broken(), file: path })
+            let ended = file.is_broken().then(|| Notice::Removed { file: Arc::clone(&path) });
+            Some(Update { removed, added: Vec::new(), found: Vec::new(), ended, file: path })
         };
         over.into_iter().filter_map(update).collect()
     }
@@ -233,7 +253,7 @@ impl Files {
 
     /// The object of a claim; `None` where its file no longer has it.
     pub(super) fn object(&mut self, claim: &Claim) -> Option<Object> {
-        self.described.remove(&(address(&claim.body), claim.place)).or_else(|| read_object(claim))
+        self.described.remove(&(address(&claim.body), claim.place)).or_else(|| read_object(claim, &self.stop))
     }
 
     /// Ends a reading: objects that were read and not wanted are dropped.
@@ -256,10 +276,10 @@ fn address(body: &Arc<Body>) -> usize {
 }
 
 /// Objects that nobody wants are not kept: one that takes the place of another is read once more.
-fn read_object(claim: &Claim) -> Option<Object> {
+fn read_object(claim: &Claim, stop: &AtomicBool) -> Option<Object> {
     let content = file::read(&claim.file).ok()?;
     let text = split(&content.text).into_iter().find(|document| hash(document.text) == claim.body.text_hash)?;
-    document::read(&claim.file, &text).objects.into_iter().nth(claim.place).map(|described| described.object)
+    document::read(&claim.file, &text, stop).objects.into_iter().nth(claim.place).map(|described| described.object)
 }
 
 /// Whether a finding was reported before: an error is as old as its line, since who edits a broken file wants to hear.

@@ -1,5 +1,6 @@
 //! What is wrong with a manifest, where, and since when it no longer is.
 
+use crate::Printable;
 use config::ObjectRef;
 use std::fmt;
 use std::path::Path;
@@ -32,11 +33,11 @@ pub struct Finding {
 /// `shop/web.yaml:12: Ingress shop/web: unknown field spec.hots`.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", Location { file: &self.file, line: self.line })?;
+        write!(f, "{}: ", Printable(Location { file: &self.file, line: self.line }))?;
         if let Some(object) = &self.object {
-            write!(f, "{object}: ")?;
+            write!(f, "{}: ", Printable(object))?;
         }
-        f.write_str(&self.message)
+        write!(f, "{}", Printable(&self.message))
     }
 }
 
@@ -60,8 +61,13 @@ impl fmt::Display for Location<'_> {
 pub enum Notice {
     /// Something new is wrong.
     Found(Finding),
-    /// A file that could not be read can be again, or is gone.
+    /// A file that could not be read can be again.
     Recovered {
+        /// The file.
+        file: Arc<Path>,
+    },
+    /// A file that could not be read is gone.
+    Removed {
         /// The file.
         file: Arc<Path>,
     },
@@ -79,17 +85,25 @@ impl Notice {
     pub fn log(&self) {
         match self {
             Self::Found(finding) => {
-                let location = Location { file: &finding.file, line: finding.line };
-                let object = finding.object.as_ref().map(tracing::field::display);
+                let location = Printable(Location { file: &finding.file, line: finding.line });
+                let object = finding.object.as_ref().map(|object| tracing::field::display(Printable(object)));
+                let message = Printable(&finding.message);
                 match finding.severity {
-                    Severity::Error => tracing::error!(%location, object, "{}", finding.message),
-                    Severity::Warning => tracing::warn!(%location, object, "{}", finding.message),
+                    Severity::Error => tracing::error!(%location, object, "{message}"),
+                    Severity::Warning => tracing::warn!(%location, object, "{message}"),
                 }
             }
-            Self::Recovered { file } => tracing::info!(location = %file.display(), "recovered"),
+            Self::Recovered { file } => tracing::info!(location = %Printable(file.display()), "recovered"),
+            Self::Removed { file } => {
+                tracing::info!(location = %Printable(file.display()), "gone, and what was wrong with it");
+            }
             Self::Resolved { object, file } => {
-                tracing::info!(location = %file.display(), %object, "no longer described twice");
+                let (location, object) = (Printable(file.display()), Printable(object));
+                tracing::info!(%location, %object, "no longer described twice");
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

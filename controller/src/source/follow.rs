@@ -6,6 +6,7 @@ mod tests;
 
 use super::manifests::Manifests;
 use super::node::STACK;
+use super::revisions::Revisions;
 use super::watches::{Concern, Watches};
 use super::{Batch, SourceError, check_sources};
 use inotify::{EventMask, Inotify};
@@ -17,8 +18,9 @@ use std::iter::once;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self as std_mpsc, RecvTimeoutError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// Events are gathered until none came for this long,
@@ -27,6 +29,8 @@ const QUIET: Duration = Duration::from_millis(1);
 const GATHER: Duration = Duration::from_millis(8);
 /// A file that is being written is read when its writer closes it, or has not written for this long.
 const WRITING: Duration = Duration::from_millis(100);
+/// How long the end of the thread is waited for: a document is parsed in one go, and a file system may hang.
+const END: Duration = Duration::from_secs(1);
 /// How often changes are looked for where they cannot be watched.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -37,6 +41,8 @@ pub struct Follower {
     stop: Arc<AtomicBool>,
     /// Closing it wakes the thread, for the last time.
     presence: Option<PipeWriter>,
+    /// Disconnected when the thread ends.
+    ended: std_mpsc::Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -48,14 +54,17 @@ pub fn follow(sources: Vec<PathBuf>) -> Result<Follower, SourceError> {
     check_sources(&sources)?;
     let (sender, batches) = mpsc::channel(1);
     let (absence, presence) = io::pipe().map_err(SourceError::Thread)?;
-    // Revisions rise over restarts as well, since the serial of the DNS zone follows them.
-    let revision = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
-    let manifests = Manifests::new(sources, Watches::new(Inotify::init()), revision);
+    let (end, ended) = std_mpsc::channel();
+    let manifests = Manifests::new(sources, Watches::new(Inotify::init()), Revisions::now());
     let stop = manifests.stop();
     let work = Work { manifests, pending: Pending::default() };
     let thread = std::thread::Builder::new().name("manifests".to_owned()).stack_size(STACK);
-    let thread = thread.spawn(move || work.run(&absence, &sender)).map_err(SourceError::Thread)?;
-    Ok(Follower { batches, stop, presence: Some(presence), thread: Some(thread) })
+    let run = move || {
+        let _end = end;
+        work.run(&absence, &sender);
+    };
+    let thread = thread.spawn(run).map_err(SourceError::Thread)?;
+    Ok(Follower { batches, stop, presence: Some(presence), ended, thread: Some(thread) })
 }
 
 impl Follower {
@@ -75,6 +84,9 @@ impl Drop for Follower {
         self.batches.close();
         self.stop.store(true, Ordering::Relaxed);
         self.presence = None;
+        if self.ended.recv_timeout(END) == Err(RecvTimeoutError::Timeout) {
+            return tracing::debug!("the manifest thread ends later");
+        }
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {

@@ -4,7 +4,8 @@
 use super::claims::Claims;
 use super::files::{Files, Update};
 use super::finding::{Finding, Notice, Severity};
-use super::tree;
+use super::revisions::Revisions;
+use super::tree::{self, Tree};
 use super::watches::Watches;
 use super::{Batch, Located};
 use crate::Object;
@@ -23,8 +24,8 @@ pub(super) struct Manifests {
     pub(super) watches: Watches,
     files: Files,
     claims: Claims,
-    /// Sources and directories that could not be read, and the watch that could not be set.
-    unread: Vec<Finding>,
+    /// What is wrong with sources, directories and links, and with the watches.
+    beside: Vec<Finding>,
     /// Files that changed while they were read.
     torn: Vec<PathBuf>,
     /// Set where nobody wants the rest any more.
@@ -32,10 +33,11 @@ pub(super) struct Manifests {
 }
 
 impl Manifests {
-    /// Has read nothing yet. Revisions of objects begin after `revision`.
-    pub(super) fn new(sources: Vec<PathBuf>, watches: Watches, revision: u64) -> Self {
-        let (files, claims) = (Files::default(), Claims::new(revision));
-        Self { sources, watches, files, claims, unread: Vec::new(), torn: Vec::new(), stop: Arc::default() }
+    /// Has read nothing yet.
+    pub(super) fn new(sources: Vec<PathBuf>, watches: Watches, revisions: Revisions) -> Self {
+        let stop = Arc::default();
+        let (files, claims) = (Files::new(Arc::clone(&stop)), Claims::new(revisions));
+        Self { sources, watches, files, claims, beside: Vec::new(), torn: Vec::new(), stop }
     }
 
     /// Once this is set nothing more is read.
@@ -45,14 +47,18 @@ impl Manifests {
 
     /// Walks all sources and reads the files that are new or changed, but for those `in_flux`.
     pub(super) fn rescan(&mut self, in_flux: impl Fn(&Path) -> bool, now: Instant) -> Batch {
-        let tree = tree::walk(&self.sources, &mut self.watches);
-        let listed: BTreeSet<PathBuf> = tree.files.into_iter().collect();
-        let is_kept = |path: &Path| listed.contains(path) || tree.unread.iter().any(|(dir, _)| path.starts_with(dir));
+        let tree = tree::walk(&self.sources, &mut self.watches, &self.stop);
+        let Some(Tree { files, findings, unread }) = tree else { return Batch::default() };
+        let listed: BTreeSet<PathBuf> = files.into_iter().collect();
+        let is_unread = |path: &Path| !unread.is_empty() && path.ancestors().any(|dir| unread.contains(dir));
+        let is_kept = |path: &Path| listed.contains(path) || is_unread(path);
         let gone: Vec<_> = self.files.paths().filter(|path| !is_kept(path)).cloned().collect();
         let stale = listed.iter().filter(|path| !in_flux(path) && self.files.is_stale(path)).cloned().collect();
         gone.iter().for_each(|path| self.files.mark_gone(path, now));
         let mut batch = Batch::default();
-        self.report_unread(&tree.unread, &mut batch);
+        // A link that leads nowhere is also what a ConfigMap's swap leaves for a moment.
+        let findings = findings.into_iter().filter(|finding| !self.files.is_gone(&finding.file)).collect();
+        self.report_beside(findings, &mut batch);
         let touched = gone.iter().flat_map(|path| self.claims.shared(self.files.bodies(path))).collect();
         self.read_into(stale, touched, now, batch)
     }
@@ -66,8 +72,11 @@ impl Manifests {
     pub(super) fn expire(&mut self, now: Instant) -> Batch {
         let mut batch = Batch::default();
         let updates = self.files.expire(now);
+        let dangling: Vec<_> = updates.iter().filter_map(|update| tree::dangling(&update.file)).collect();
         let touched = updates.into_iter().flat_map(|update| self.note(update, &mut batch)).collect();
-        self.settle(touched, batch)
+        batch.notices.extend(dangling.iter().cloned().map(Notice::Found));
+        self.beside.extend(dangling);
+        self.settle(touched, now, batch)
     }
 
     /// When [`Self::expire`] has something to do.
@@ -92,7 +101,7 @@ impl Manifests {
             batch.extend(self.reread(torn, now));
         }
         let torn = self.take_torn().into_iter();
-        self.unread.extend(torn.map(|path| finding(&path, Severity::Error, "changes while it is read".to_owned())));
+        self.beside.extend(torn.map(|path| finding(&path, Severity::Error, "changes while it is read".to_owned())));
         batch
     }
 
@@ -113,44 +122,42 @@ impl Manifests {
                 Err(torn) => self.torn.push(torn.to_path_buf()),
             }
         }
-        self.settle(touched, batch)
+        self.settle(touched, now, batch)
     }
 
     fn note(&mut self, update: Update, batch: &mut Batch) -> FxHashSet<Arc<ObjectRef>> {
-        let Update { file, removed, added, found, has_recovered } = update;
-        batch.notices.extend(found.into_iter().map(Notice::Found));
-        if has_recovered {
-            batch.notices.push(Notice::Recovered { file: Arc::clone(&file) });
-        }
+        let Update { file, removed, added, found, ended } = update;
+        batch.notices.extend(found.into_iter().map(Notice::Found).chain(ended));
         self.claims.replace(&file, &removed, added)
     }
 
-    fn settle(&mut self, touched: FxHashSet<Arc<ObjectRef>>, mut batch: Batch) -> Batch {
-        self.claims.settle(touched, &mut self.files, &mut batch);
+    fn settle(&mut self, touched: FxHashSet<Arc<ObjectRef>>, now: Instant, mut batch: Batch) -> Batch {
+        self.claims.settle(touched, &mut self.files, &mut batch, now);
         self.files.drop_objects();
         batch
     }
 
-    fn report_unread(&mut self, unread: &[(PathBuf, String)], batch: &mut Batch) {
-        let cannot_read = |(path, message): &(PathBuf, String)| finding(path, Severity::Error, message.clone());
-        let mut now: Vec<_> = unread.iter().map(cannot_read).collect();
+    fn report_beside(&mut self, mut found: Vec<Finding>, batch: &mut Batch) {
         if let (Some(failure), Some(source)) = (self.watches.failure(), self.sources.first()) {
             let message = format!("changes are looked for every second, since they cannot be watched: {failure}");
-            now.push(finding(source, Severity::Warning, message));
+            found.push(finding(source, Severity::Warning, message));
         }
-        let before = std::mem::replace(&mut self.unread, now);
-        let is_in = |list: &[Finding], finding: &Finding| list.iter().any(|known| known == finding);
-        let found = self.unread.iter().filter(|finding| !is_in(&before, finding)).cloned();
-        batch.notices.extend(found.map(Notice::Found));
-        let is_unread = |path: &Path| self.unread.iter().any(|finding| &*finding.file == path);
-        let recovered: BTreeSet<_> = before.into_iter().map(|finding| finding.file).collect();
-        let recovered = recovered.into_iter().filter(|path| !is_unread(path));
-        batch.notices.extend(recovered.map(|file| Notice::Recovered { file }));
+        let before = std::mem::replace(&mut self.beside, found);
+        let known: FxHashSet<&Finding> = before.iter().collect();
+        let new = self.beside.iter().filter(|finding| !known.contains(finding)).cloned();
+        batch.notices.extend(new.map(Notice::Found));
+        let still: FxHashSet<&Path> = self.beside.iter().map(|finding| &*finding.file).collect();
+        let ended: BTreeSet<_> = before.iter().map(|finding| &finding.file).collect();
+        let ended = ended.into_iter().filter(|path| !still.contains(&***path));
+        batch.notices.extend(ended.map(|file| match file.symlink_metadata() {
+            Ok(_) => Notice::Recovered { file: Arc::clone(file) },
+            Err(_) => Notice::Removed { file: Arc::clone(file) },
+        }));
     }
 
     /// Everything that is wrong now, in path order.
     pub(super) fn findings(&self) -> Vec<Finding> {
-        let mut findings: Vec<_> = self.unread.iter().chain(self.files.findings()).cloned().collect();
+        let mut findings: Vec<_> = self.beside.iter().chain(self.files.findings()).cloned().collect();
         findings.extend(self.claims.doubles(&self.files));
         findings.sort_by(|a, b| (&a.file, a.line, &a.message).cmp(&(&b.file, b.line, &b.message)));
         findings

@@ -2,10 +2,12 @@ use super::files::GRACE;
 use super::*;
 use std::os::unix::fs::symlink;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
 mod following;
+mod links;
 
 /// A directory of manifests, read on demand.
 struct Ground {
@@ -17,7 +19,8 @@ struct Ground {
 impl Ground {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let manifests = Manifests::new(vec![dir.path().to_owned()], Watches::default(), 0);
+        let manifests =
+            Manifests::new(vec![dir.path().to_owned()], Watches::default(), Revisions::new(0, Instant::now()));
         Self { dir, manifests, now: Instant::now() }
     }
 
@@ -55,6 +58,7 @@ impl Ground {
         let notices = batch.notices.iter().map(|notice| match notice {
             Notice::Found(finding) => format!("! {finding}"),
             Notice::Recovered { file } => format!("ok {}", file.display()),
+            Notice::Removed { file } => format!("gone {}", file.display()),
             Notice::Resolved { object, file } => format!("ok {object} {}", file.display()),
         });
         changes.chain(notices).map(|line| line.replace(&dir, "")).collect()
@@ -117,7 +121,8 @@ fn uid_and_resource_version_are_ours() {
     let text =
         "apiVersion: v1\nkind: Service\nmetadata: {name: NAME, uid: copied, resourceVersion: '7', generation: 9}\n";
     ground.write("a.yaml", &format!("{}---\n{}", text.replace("NAME", "a"), text.replace("NAME", "b")));
-    let mut manifests = Manifests::new(vec![ground.dir.path().to_owned()], Watches::default(), 100);
+    let sources = vec![ground.dir.path().to_owned()];
+    let mut manifests = Manifests::new(sources, Watches::default(), Revisions::new(100, ground.now));
     let identities = |batch: Batch| {
         let identity = |change| match change {
             Change::Apply(object) => {
@@ -130,11 +135,18 @@ fn uid_and_resource_version_are_ours() {
     };
     let identity =
         |uid: &str, version: &str, generation| (Some(uid.to_owned()), Some(version.to_owned()), Some(generation));
-    let first = identities(manifests.rescan(|_| false, Instant::now()));
-    assert_eq!(first, [identity("manifest-101", "101", 1), identity("manifest-102", "102", 1)]);
+    let first = identities(manifests.rescan(|_| false, ground.now));
+    assert_eq!(first, [identity("manifest-101", "101", 1), identity("manifest-102", "101", 1)]);
     ground.write("a.yaml", &format!("{}spec: {{}}\n---\n{}", text.replace("NAME", "a"), text.replace("NAME", "b")));
-    let second = identities(manifests.rescan(|_| false, Instant::now()));
-    assert_eq!(second, [identity("manifest-101", "103", 2)]);
+    let second = identities(manifests.rescan(|_| false, ground.now));
+    assert_eq!(second, [identity("manifest-101", "102", 2)]);
+    ground.remove("a.yaml");
+    manifests.rescan(|_| false, ground.now);
+    // The end of objects is a change too, and time goes on.
+    assert_eq!(manifests.expire(ground.now + GRACE).changes.len(), 2);
+    ground.write("b.yaml", &text.replace("NAME", "c"));
+    let third = identities(manifests.rescan(|_| false, ground.now));
+    assert_eq!(third, [identity("manifest-103", "113", 1)]);
 }
 
 #[test]
@@ -172,7 +184,7 @@ fn until_a_file_was_good_once_its_good_documents_count() {
     assert_eq!(ground.rescan(), ["+ Service default/a v2 x", "! a.yaml:10: not a map with apiVersion and kind"]);
     ground.remove("a.yaml");
     assert_eq!(ground.rescan(), [""; 0]);
-    assert_eq!(ground.wait_out_grace(), ["- Service default/a", "ok a.yaml"]);
+    assert_eq!(ground.wait_out_grace(), ["- Service default/a", "gone a.yaml"]);
 }
 
 #[test]
@@ -270,37 +282,6 @@ fn a_renamed_file_is_no_double_description() {
 }
 
 #[test]
-fn a_mounted_config_map_is_read_once_and_swapped_at_once() {
-    let mut ground = Ground::new();
-    let dir = ground.dir.path().to_owned();
-    ground.write("..2024_1/a.yaml", &service("a", 80, "old"));
-    ground.write("..2024_1/sub/b.yaml", &service("b", 80, "old"));
-    symlink("..2024_1", dir.join("..data")).expect("linked");
-    symlink("..data/a.yaml", dir.join("a.yaml")).expect("linked");
-    symlink("..data/sub", dir.join("sub")).expect("linked");
-    assert_eq!(ground.rescan(), ["+ Service default/a v1 old", "+ Service default/b v1 old"]);
-    ground.write("..2024_2/a.yaml", &service("a", 80, "new"));
-    ground.write("..2024_2/sub/b.yaml", &service("b", 80, "new"));
-    symlink("..2024_2", dir.join("..data_tmp")).expect("linked");
-    assert_eq!(ground.rescan(), [""; 0]);
-    fs::rename(dir.join("..data_tmp"), dir.join("..data")).expect("swapped");
-    assert_eq!(ground.rescan(), ["+ Service default/a v1 new", "+ Service default/b v1 new"]);
-}
-
-#[test]
-fn links_in_a_circle_end_and_are_reported() {
-    let mut ground = Ground::new();
-    ground.write("sub/a.yaml", &service("a", 80, "x"));
-    symlink("..", ground.dir.path().join("sub/up")).expect("linked");
-    symlink("self.yaml", ground.dir.path().join("self.yaml")).expect("linked");
-    let said = ground.rescan();
-    assert_eq!(said.len(), 3, "{said:?}");
-    assert_eq!(said[0], "+ Service default/a v1 x");
-    assert_eq!(said[1], "! sub/up: cannot be read: a link back to a directory that holds it");
-    assert!(said[2].starts_with("! self.yaml: cannot be read: Too many levels of symbolic links"), "{said:?}");
-}
-
-#[test]
 fn what_cannot_be_read_is_named_and_the_rest_goes_on() {
     let mut ground = Ground::new();
     ground.write("a.yaml", &service("a", 80, "x"));
@@ -315,7 +296,7 @@ fn what_cannot_be_read_is_named_and_the_rest_goes_on() {
     ground.remove("c.yaml");
     ground.write("b.yaml", "# fine\n");
     assert_eq!(ground.rescan(), ["ok b.yaml"]);
-    assert_eq!(ground.wait_out_grace(), ["ok c.yaml"]);
+    assert_eq!(ground.wait_out_grace(), ["gone c.yaml"]);
 }
 
 #[test]
@@ -377,4 +358,35 @@ fn a_source_that_does_not_exist_is_an_error_that_names_it() {
         let message = error.expect_err("refused").to_string();
         assert_eq!(message, "/nowhere/at/all: cannot be read: No such file or directory (os error 2)");
     }
+}
+
+#[test]
+fn a_source_that_cannot_be_opened_is_an_error_that_names_it() {
+    let ground = Ground::new();
+    let path = ground.dir.path().join("socket\n.yaml");
+    let _listener = std::os::unix::net::UnixListener::bind(&path).expect("bound");
+    for error in [load(vec![path.clone()]).map(drop), follow(vec![path]).map(drop)] {
+        let message = error.expect_err("refused").to_string();
+        assert!(
+            message.ends_with("/socket\\n.yaml: cannot be read: No such device or address (os error 6)"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn nothing_more_is_read_settled_or_listed_for_nobody() {
+    let mut ground = Ground::new();
+    ground.write("a.yaml", &(service("a", 80, "x") + &service("b", 80, "x")));
+    let path = ground.dir.path().join("a.yaml");
+    let stop = AtomicBool::new(true);
+    assert!(tree::walk(&[ground.dir.path().to_owned()], &mut Watches::default(), &stop).is_none());
+    let mut files = files::Files::new(Arc::new(AtomicBool::new(true)));
+    assert!(matches!(files.read(&path, ground.now), Ok(None)));
+    assert_eq!(files.bodies(&path).count(), 0);
+    assert_eq!(ground.rescan().len(), 2);
+    ground.remove("a.yaml");
+    ground.rescan();
+    ground.manifests.stop().store(true, Ordering::Relaxed);
+    assert_eq!(ground.wait_out_grace(), [""; 0]);
 }

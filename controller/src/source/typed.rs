@@ -116,6 +116,15 @@ fn plain_value(unexpected: Unexpected<'_>) -> String {
     }
 }
 
+/// Where a text ceases to be base64 (RFC 4648 §4); it is not repeated.
+fn not_base64(text: &str) -> String {
+    let is_base64 = |letter: char| letter.is_ascii_alphanumeric() || "+/=\r\n".contains(letter);
+    match text.chars().position(|letter| !is_base64(letter)) {
+        Some(place) => format!("not base64: its character {} cannot be in it", place + 1),
+        None => "not base64: its length or its padding is wrong".to_owned(),
+    }
+}
+
 /// What a visitor expects in the words of a manifest.
 fn plain_name(expected: &dyn Expected) -> String {
     let name = expected.to_string();
@@ -167,6 +176,17 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de, '_> {
         visitor.visit_bool(value)
     }
 
+    /// As in Go, line ends in base64 do not count.
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let is_base64 = (&visitor as &dyn Expected).to_string() == "a base64-encoded string";
+        let Some(text) = self.node.text().filter(|_| is_base64) else { return self.deserialize_any(visitor) };
+        let visited = match text.contains(['\r', '\n']) {
+            true => visitor.visit_string(text.replace(['\r', '\n'], "")),
+            false => visitor.visit_borrowed_str(text),
+        };
+        visited.map_err(|_: Error| Error { line: None, message: not_base64(text) }.at(self.node, self.place))
+    }
+
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.node.value {
             Value::Null => visitor.visit_none(),
@@ -190,7 +210,7 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de, '_> {
     }
 
     serde::forward_to_deserialize_any! {
-        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char string bytes byte_buf unit unit_struct seq tuple
         tuple_struct map enum identifier ignored_any
     }
 }

@@ -1,9 +1,9 @@
 //! Service ports and their endpoints: one backend for each port that a route names.
 //! A change of a Service or of its slices rebuilds the backends of that Service, and no other.
 
-use super::Transition;
+use super::{Stale, Transition};
 use crate::objects::{ExternalTarget, Objects, Readiness, Service, ServiceKind, ServicePort, Slice, SlicePort};
-use crate::status::Reason;
+use crate::status::{Problem, Reason};
 use config::{
     Backend, BackendKey, BackendPort, BackendProtocol, BackendTable, Endpoint, EndpointAddress, EndpointState,
     ObjectName, ObjectRef, Transport, Trust, UpstreamTls,
@@ -33,7 +33,13 @@ impl Backends {
     }
 
     /// Rebuilds the backends that Ingresses begin or cease to name, and those of the Services that changed.
-    pub(super) fn update(&mut self, transitions: &[Transition], services: &FxHashSet<ObjectName>, objects: &Objects) {
+    pub(super) fn update(
+        &mut self,
+        transitions: &[Transition],
+        services: &FxHashSet<ObjectName>,
+        objects: &Objects,
+        stale: &mut Stale,
+    ) {
         let mut keys: FxHashSet<BackendKey> = FxHashSet::default();
         for Transition { before, after } in transitions {
             for (ingress, (key, _)) in
@@ -63,6 +69,7 @@ impl Backends {
             }));
         }
         keys.iter().for_each(|key| self.rebuild(key, objects));
+        stale.extend(keys.iter().map(|key| Arc::new(key.service_ref())));
     }
 
     /// Takes back one naming; whether it was the last.
@@ -90,6 +97,37 @@ impl Backends {
         if self.table.find(key).map(Arc::as_ref) != backend.as_ref() {
             Arc::make_mut(&mut self.table).put(key, backend.map(Arc::new));
         }
+    }
+
+    /// What is told of a Service that has no endpoint for ports that are named. What an `ExternalName` is told in itself
+    /// says so already. O(ports that are named + addresses of the Service).
+    pub(super) fn silence(&self, service: &Service, objects: &Objects) -> Option<Problem> {
+        let ObjectRef { namespace, name, .. } = &*service.object;
+        let service_name = ObjectName { namespace: Arc::clone(namespace), name: Arc::clone(name) };
+        let named = self.named_by.get(&service_name)?;
+        let is_silent = |port: &&BackendPort| {
+            let (namespace, service) = (Arc::clone(namespace), Arc::clone(name));
+            let key = BackendKey { namespace, service, port: (*port).clone() };
+            self.table.find(&key).is_some_and(|backend| backend.endpoints.is_empty())
+        };
+        let mut ports: Vec<_> = named.keys().filter(is_silent).map(ToString::to_string).collect();
+        if ports.is_empty() || matches!(service.kind, ServiceKind::External(_)) {
+            return None;
+        }
+        ports.sort_unstable();
+        let ports = if ports.len() == named.len() { String::new() } else { format!(" for port {}", ports.join(", ")) };
+        let slices = objects.slices(&service_name);
+        let mut endpoints = slices.iter().flat_map(|slice| &slice.endpoints).peekable();
+        let cause = match () {
+            () if slices.is_empty() => "no EndpointSlice is for it",
+            () if endpoints.peek().is_none() => "no address is listed for it",
+            () if endpoints.all(|endpoint| endpoint.readiness == Readiness::NotReady) => {
+                "none of its addresses is ready"
+            }
+            () => "none of its ready addresses has the port",
+        };
+        let message = format!("{} has no ready endpoint{ports}, its requests get 503: {cause}", service.object);
+        Some(Problem::whole(Reason::NoEndpoint, message))
     }
 
     /// The Ingresses that name any port of a Service.
@@ -192,7 +230,7 @@ fn addresses<'o>(
     service: &Service,
     port: &ServicePort,
 ) -> impl Iterator<Item = (EndpointAddress, EndpointState)> + 'o {
-    let number = port_number(&slice.ports, service, port);
+    let number = port_number(slice.ports.as_deref(), service, port);
     let serving = slice.endpoints.iter().filter_map(|endpoint| match endpoint.readiness {
         Readiness::Ready => Some((endpoint.address, EndpointState::Serving)),
         Readiness::Draining => Some((endpoint.address, EndpointState::Draining)),
@@ -206,11 +244,9 @@ fn addresses<'o>(
 /// The number of a Service port in a slice: that of the slice's port of the same name. Where one side has no name, two
 /// ports that are the only ones belong together. A slice without ports, or with a port without a number, leaves it to
 /// `targetPort`.
-fn port_number(ports: &[SlicePort], service: &Service, port: &ServicePort) -> Option<u16> {
+fn port_number(ports: Option<&[SlicePort]>, service: &Service, port: &ServicePort) -> Option<u16> {
     let own = Some(port.target.unwrap_or(port.number));
-    if ports.is_empty() {
-        return own;
-    }
+    let Some(ports) = ports else { return own };
     let mut of_transport = ports.iter().filter(|candidate| candidate.transport == port.transport);
     let same_name = of_transport.clone().find(|candidate| candidate.name == port.name);
     let found = same_name.or_else(|| match (of_transport.next(), of_transport.next()) {

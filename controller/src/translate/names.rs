@@ -2,27 +2,42 @@
 //! A change of a Service or of its slices rebuilds the names of that Service, and no other.
 
 use crate::objects::{Changes, ExternalTarget, Objects, Readiness, Service, ServiceKind, Slice};
-use config::{EndpointName, Kind, NameChange, NameTable, ObjectName, PortName, ServiceNames};
+use config::{DomainName, EndpointName, Kind, NameChange, NameTable, ObjectName, PortName, ServiceNames};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// The names after `changes`; the same table where they change none.
-pub(super) fn update(table: &Arc<NameTable>, changes: &Changes, objects: &Objects) -> Arc<NameTable> {
-    let services = changes.services.iter().filter_map(|name| {
-        let names = objects.service(name).and_then(|service| service_names(service, objects.slices(name)));
-        let is_known = table.find(&name.namespace, &name.name).map(Arc::as_ref) == names.as_ref();
-        let ObjectName { namespace, name: service } = name.clone();
-        (!is_known).then(|| NameChange::Service { namespace, service, names: names.map(Arc::new) })
-    });
-    let namespaces = changes.objects.iter().filter(|object| object.kind == Kind::Namespace);
-    let namespaces = namespaces.map(|namespace| NameChange::Namespace {
-        name: Arc::clone(&namespace.name),
-        exists: objects.has_namespace(&namespace.name),
-    });
-    let patches: Vec<_> = services.chain(namespaces).collect();
-    match patches.is_empty() {
-        true => Arc::clone(table),
-        false => Arc::new(table.patched(patches, objects.version())),
+/// The names and when they changed last.
+#[derive(Debug)]
+pub(super) struct Names {
+    pub(super) table: Arc<NameTable>,
+    /// Of the table.
+    version: u64,
+}
+
+impl Names {
+    pub(super) fn new(zone: DomainName) -> Self {
+        Self { table: Arc::new(NameTable::new(zone)), version: 0 }
+    }
+
+    /// Makes `changes`; the table stays the same where they change no name, and else gets a higher version, even if they
+    /// are deletions, which have none, or come later than others that have a higher one.
+    pub(super) fn update(&mut self, changes: &Changes, objects: &Objects) {
+        let services = changes.services.iter().filter_map(|name| {
+            let names = objects.service(name).and_then(|service| service_names(service, objects.slices(name)));
+            let is_known = self.table.find(&name.namespace, &name.name).map(Arc::as_ref) == names.as_ref();
+            let ObjectName { namespace, name: service } = name.clone();
+            (!is_known).then(|| NameChange::Service { namespace, service, names: names.map(Arc::new) })
+        });
+        let namespaces = changes.objects.iter().filter(|object| object.kind == Kind::Namespace);
+        let namespaces = namespaces.map(|namespace| NameChange::Namespace {
+            name: Arc::clone(&namespace.name),
+            exists: objects.has_namespace(&namespace.name),
+        });
+        let patches: Vec<_> = services.chain(namespaces).collect();
+        if !patches.is_empty() {
+            self.version = objects.version().max(self.version + 1);
+            self.table = Arc::new(self.table.patched(patches, self.version));
+        }
     }
 }
 
@@ -78,7 +93,7 @@ fn written_endpoint(service: &Service, address: SocketAddr) -> EndpointName {
 
 /// The ports of a slice's endpoints. One without a number has the Service port's.
 fn slice_ports(service: &Service, slice: &Slice) -> Arc<[PortName]> {
-    let ports = slice.ports.iter().filter_map(|port| {
+    let ports = slice.ports.iter().flatten().filter_map(|port| {
         let of_service = || {
             let same = service.ports.iter().find(|other| other.name == port.name && other.transport == port.transport);
             same.map(|port| port.target.unwrap_or(port.number))

@@ -66,6 +66,7 @@ impl Translator {
         {
             problems.push(Problem::at("--default-backend", reason, message));
         }
+        problems.extend(service.and_then(|service| self.backends.silence(service, objects)));
         match (service, problems.is_empty()) {
             (_, true) => None,
             (Some(_), false) => Some(Status::accepted(problems)),

@@ -4,11 +4,15 @@ fn file() -> Arc<Path> {
     Arc::from(Path::new("x.yaml"))
 }
 
+fn read_all(document: &DocumentText<'_>) -> Reading {
+    read(&file(), document, &AtomicBool::new(false))
+}
+
 /// The objects as `Kind ns/name@line`, then the findings as they print.
 fn said(text: &str) -> (Vec<String>, Vec<String>) {
     let (mut objects, mut findings) = (Vec::new(), Vec::new());
     for document in split(text) {
-        let reading = read(&file(), &document);
+        let reading = read_all(&document);
         objects.extend(reading.objects.iter().map(|d| format!("{}@{}", d.entry.object, d.entry.line)));
         findings.extend(reading.findings.iter().map(|finding| format!("{:?} {finding}", finding.severity)));
     }
@@ -105,7 +109,7 @@ fn an_unknown_field_is_warned_of_and_the_object_taken() {
 fn objects_are_as_an_api_server_would_give_them() {
     let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {b: text, c: new}\ndata: {c: b2xk}\n\
                 ---\napiVersion: v1\nkind: Namespace\nmetadata: {name: n, namespace: odd}\n";
-    let objects: Vec<_> = split(text).iter().flat_map(|document| read(&file(), document).objects).collect();
+    let objects: Vec<_> = split(text).iter().flat_map(|document| read_all(document).objects).collect();
     let [Object::Secret(secret), Object::Namespace(namespace)] =
         objects.iter().map(|described| &described.object).collect::<Vec<_>>()[..]
     else {
@@ -122,7 +126,7 @@ fn objects_are_as_an_api_server_would_give_them() {
 fn only_the_spec_counts_for_the_generation() {
     let entry = |text: &str| {
         let document = DocumentText { first_line: 1, text };
-        read(&file(), &document).objects.pop().expect("an object").entry
+        read_all(&document).objects.pop().expect("an object").entry
     };
     let service = |rest: &str| entry(&format!("apiVersion: v1\nkind: Service\n{rest}"));
     let first = service("metadata: {name: a}\nspec: {type: ClusterIP}\n");
@@ -135,4 +139,58 @@ fn only_the_spec_counts_for_the_generation() {
         let other = service(rest);
         assert_eq!((first.whole == other.whole, first.spec == other.spec), (same_whole, same_spec), "{rest}");
     }
+}
+
+#[test]
+fn a_kind_that_is_nearly_one_that_is_read_is_named() {
+    for (api_version, kind, expected) in [
+        ("networking.k8s.io/v1", "Ingres", Some("Ingress")),
+        ("networking.k8s.io/v1", "ingress", Some("Ingress")),
+        ("discovery.k8s.io/v1", "EndpointSlices", Some("EndpointSlice")),
+        ("v1", "service", Some("Service")),
+        ("v1", "Configmap", Some("ConfigMap")),
+        ("v1", "Pod", None),
+        ("v1", "Event", None),
+        ("apps/v1", "Deployment", None),
+        ("storage.k8s.io/v1", "StorageClass", None),
+        ("resource.k8s.io/v1", "DeviceClass", None),
+        ("node.k8s.io/v1", "RuntimeClass", None),
+        ("networking.internal.knative.dev/v1alpha1", "Ingress", None),
+        ("akri.sh/v0", "Device", None),
+    ] {
+        let text = format!("# one\n---\napiVersion: {api_version}\nkind: {kind}\nmetadata: {{name: a}}\n");
+        let expected =
+            expected.map(|known| format!("Warning x.yaml:3: kind {kind} is not read; did you mean {known}?"));
+        assert_eq!(said(&text), (vec![], expected.into_iter().collect()), "{kind}");
+    }
+}
+
+#[test]
+fn what_is_not_base64_is_named_with_its_field() {
+    for (value, expected) in [
+        ("'!!!'", Some("data[\"tls.crt\"]: not base64: its character 1 cannot be in it")),
+        ("YWJj-ZGU=", Some("data[\"tls.crt\"]: not base64: its character 5 cannot be in it")),
+        ("YWJ", Some("data[\"tls.crt\"]: not base64: its length or its padding is wrong")),
+        ("[a]", Some("data[\"tls.crt\"]: a list where a base64-encoded string is expected")),
+        ("\"YW\\nJj\\n\"", None),
+        ("YWJj", None),
+    ] {
+        let text = format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\ndata:\n  tls.crt: {value}\n");
+        let expected = expected.map(|message| format!("Error x.yaml:5: Secret default/a: {message}"));
+        assert_eq!(said(&text).1, Vec::from_iter(expected), "{value}");
+    }
+    let text = "apiVersion: v1\nkind: Secret\nmetadata: {name: a, creationTimestamp: today}\n";
+    let findings = said(text).1;
+    assert!(
+        matches!(&findings[..], [finding] if finding.contains("metadata.creationTimestamp: ") && !finding.contains("base64")),
+        "{findings:?}"
+    );
+}
+
+#[test]
+fn the_items_of_a_list_are_not_read_for_nobody() {
+    let text = "{apiVersion: v1, kind: ServiceList, items: [{metadata: {name: a}}]}";
+    let document = DocumentText { first_line: 1, text };
+    assert_eq!(read(&file(), &document, &AtomicBool::new(true)).objects.len(), 0);
+    assert_eq!(read_all(&document).objects.len(), 1);
 }

@@ -8,7 +8,7 @@ const TEXT: &str = "{apiVersion: v1, kind: Namespace, metadata: {name: a}}";
 
 fn work(inotify: io::Result<Inotify>) -> (TempDir, Work) {
     let dir = tempfile::tempdir().expect("a directory");
-    let manifests = Manifests::new(vec![dir.path().to_owned()], Watches::new(inotify), 0);
+    let manifests = Manifests::new(vec![dir.path().to_owned()], Watches::new(inotify), Revisions::now());
     (dir, Work { manifests, pending: Pending::default() })
 }
 

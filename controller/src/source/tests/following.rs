@@ -197,3 +197,13 @@ async fn dropping_the_follower_ends_its_thread() {
     drop(follower);
     assert!(stop.upgrade().is_none(), "the thread still works");
 }
+
+#[tokio::test]
+async fn dropping_the_follower_waits_for_no_more_than_a_document() {
+    let ground = Ground::new();
+    ground.write("a.yaml", &service("a", 80, "x").repeat(200_000));
+    let follower = follow(vec![ground.dir.path().to_owned()]).expect("followed");
+    let stop = follower.stop();
+    drop(follower);
+    assert!(stop.upgrade().is_none(), "the thread still works");
+}

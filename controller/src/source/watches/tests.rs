@@ -2,6 +2,7 @@ use super::super::tree::walk;
 use super::*;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::atomic::AtomicBool;
 use tempfile::TempDir;
 
 /// A directory with manifests in `manifests`, which is watched, and a log beside.
@@ -29,7 +30,7 @@ impl Ground {
 
     /// Walks, and forgets what was said until then.
     fn walk(&mut self) {
-        walk(&[self.path("manifests")], &mut self.watches);
+        assert!(walk(&[self.path("manifests")], &mut self.watches, &AtomicBool::new(false)).is_some());
         assert_eq!(self.watches.failure(), None);
         hear(&mut self.watches);
     }

@@ -30,8 +30,9 @@ fn objects(list: Vec<Object>) -> Objects {
 
 fn names(list: Vec<Object>) -> serde_json::Value {
     let objects = objects(list);
-    let table = update(&Arc::default(), &objects.everything(), &objects);
-    serde_json::to_value(&*table).unwrap()["namespaces"]["shop"].clone()
+    let mut names = Names::new(DomainName::cluster_local());
+    names.update(&objects.everything(), &objects);
+    serde_json::to_value(&*names.table).unwrap()["namespaces"]["shop"].clone()
 }
 
 const TWO_ENDPOINTS: &str = "ports: [{name: http, port: 8080}, {name: any}]\nendpoints:\n\
@@ -105,25 +106,74 @@ fn a_change_makes_one_service_new_and_no_change_makes_no_table() {
         object("v1", "Namespace", "metadata: {name: empty}"),
     ]);
     let zone: DomainName = "k8s.example".parse().unwrap();
-    let first = update(&Arc::new(NameTable::new(zone.clone())), &objects.take_changes(), &objects);
+    let mut names = Names::new(zone.clone());
+    let mut update = |objects: &mut Objects| {
+        let changes = objects.take_changes();
+        names.update(&changes, objects);
+        Arc::clone(&names.table)
+    };
+    let first = update(&mut objects);
     assert_eq!((first.zone(), first.has_namespace("empty")), (&zone, true));
     let address: IpAddr = "172.0.0.9".parse().unwrap();
     assert!(first.owners(address).is_empty());
 
     assert!(objects.apply(slice("web-1", "web", "endpoints: [{addresses: [172.0.0.9]}]")));
-    let second = update(&first, &objects.take_changes(), &objects);
+    let second = update(&mut objects);
     assert!(Arc::ptr_eq(first.find("shop", "api").unwrap(), second.find("shop", "api").unwrap()));
     assert_eq!(second.owners(address).len(), 1);
     assert_ne!(first.serial(), second.serial());
 
     // A slice of no Service that is known.
     assert!(objects.apply(slice("other-1", "other", TWO_ENDPOINTS)));
-    assert!(Arc::ptr_eq(&second, &update(&second, &objects.take_changes(), &objects)));
+    assert!(Arc::ptr_eq(&second, &update(&mut objects)));
 
     for (kind, namespace, name) in [(Kind::Service, "shop", "web"), (Kind::Namespace, "", "empty")] {
         assert!(objects.delete(&ObjectRef::new(kind, namespace, name)));
     }
-    let third = update(&second, &objects.take_changes(), &objects);
+    let third = update(&mut objects);
     assert!(third.find("shop", "web").is_none() && !third.has_namespace("empty") && third.has_namespace("shop"));
-    assert_eq!(*third, *update(&Arc::new(NameTable::new(zone)), &objects.everything(), &objects));
+    let mut from_nothing = Names::new(zone);
+    from_nothing.update(&objects.everything(), &objects);
+    assert_eq!(*third, *from_nothing.table);
+}
+
+#[test]
+fn the_serial_rises_with_every_change_of_a_name_and_with_nothing_else() {
+    let versioned = |mut object: Object, version: &str| {
+        object.metadata_mut().resource_version = Some(version.to_owned());
+        object
+    };
+    let web = "spec: {clusterIP: None, ports: [{port: 80}]}";
+    let mut objects = objects(vec![versioned(service("web", web), "100")]);
+    let mut names = Names::new(DomainName::cluster_local());
+    let mut serial = |objects: &mut Objects| {
+        let changes = objects.take_changes();
+        names.update(&changes, objects);
+        names.table.serial()
+    };
+    assert_eq!(serial(&mut objects), 100);
+    // Kinds that names are not made of, and changes that change no name.
+    let ingress =
+        "metadata: {namespace: shop, name: web}\nspec: {defaultBackend: {service: {name: web, port: {number: 80}}}}";
+    objects.apply(versioned(object("networking.k8s.io/v1", "Ingress", ingress), "200"));
+    objects.apply(versioned(object("v1", "Secret", "metadata: {namespace: shop, name: s}"), "201"));
+    assert_eq!(serial(&mut objects), 100);
+    // An end has no version of its own, and what follows it may have the next one.
+    objects.delete(&ObjectRef::new(Kind::Service, "shop", "web"));
+    assert_eq!(serial(&mut objects), 101);
+    objects.apply(versioned(service("api", web), "101"));
+    assert_eq!(serial(&mut objects), 102);
+    // Watches of two kinds do not keep step.
+    objects.apply(versioned(slice("api-1", "api", TWO_ENDPOINTS), "90"));
+    assert_eq!(serial(&mut objects), 103);
+    objects.apply(versioned(object("v1", "Namespace", "metadata: {name: empty}"), "500"));
+    assert_eq!(serial(&mut objects), 500);
+}
+
+#[test]
+fn ports_that_are_refused_are_not_ports_that_are_missing() {
+    let web = service("web", "spec: {clusterIP: None, ports: [{port: 80}]}");
+    let names =
+        names(vec![web, slice("web-1", "web", "ports: [{port: 70000}]\nendpoints: [{addresses: [172.0.0.1]}]")]);
+    assert_eq!(names, serde_json::json!({"web": {"endpoints": [{"address": "172.0.0.1", "name": "172-0-0-1"}]}}));
 }
