@@ -29,6 +29,8 @@ use tokio::time::sleep;
 pub(crate) const CONTROL_THREADS: usize = 2;
 /// Open files where the system does not say how many there may be.
 const FEW_FILES: u64 = 1024;
+/// Fewer connections at once than this are worth a warning.
+const FEW_CONNECTIONS: usize = 256;
 
 /// How long series of routes that are gone stay at least.
 const SERIES: Duration = Duration::from_secs(1);
@@ -147,8 +149,25 @@ fn shared(settings: &Settings, registry: &Registry) -> anyhow::Result<(Shared, A
     let metrics = Metrics::register(registry)?;
     ProcessCollector::register(registry)?;
     let (access_log, thread) = AccessLog::start(settings.access_log, std::io::stdout(), metrics.access_log())?;
-    let ceiling = ConnectionCeiling::new(connection_ceiling(files));
+    let ceiling = ConnectionCeiling::new(connections(files, settings.workers)?);
     Ok((Shared { ceiling, metrics, access_log }, thread))
+}
+
+/// Connections of clients that so many open files carry.
+fn connections(limit: u64, workers: usize) -> anyhow::Result<usize> {
+    let connections = connection_ceiling(limit, workers);
+    anyhow::ensure!(
+        connections > 0,
+        "a limit of {limit} open files (RLIMIT_NOFILE, `ulimit -n`) leaves none for connections"
+    );
+    if connections < FEW_CONNECTIONS {
+        tracing::warn!(
+            limit,
+            connections,
+            "the limit of open files (RLIMIT_NOFILE, `ulimit -n`) is low: more clients than that have to wait"
+        );
+    }
+    Ok(connections)
 }
 
 /// Series of routes that are gone end.

@@ -156,10 +156,10 @@ impl<'e> Exchange<'e> {
             },
         };
         self.draft.set(|record| record.backend = Some(key.clone()));
-        let _running = self.worker.metrics.begin(route, Some(key));
+        let running = self.worker.metrics.begin(route, Some(key));
         let view = Rc::clone(&self.view);
         match view.backend(key) {
-            Some(backend) => self.try_endpoints(backend).await,
+            Some(backend) => self.try_endpoints(backend, &running).await,
             None => self.refuse(503, Reason::NoBackend).await,
         }
     }

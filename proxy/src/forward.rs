@@ -10,6 +10,7 @@ pub(crate) use provenance::Provenance;
 use crate::fields::{Field, FieldName};
 use crate::request::{BodyLength, Method, Request, Target};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use std::borrow::Cow;
 
 /// What the framing fields of the forwarded head say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,16 +161,25 @@ pub(crate) fn h2_request(
     }
     let authority: &[u8] = if request.authority.is_empty() { b"localhost" } else { &request.authority };
     let path = match &request.target {
-        Target::Path(path) => path.path_and_query(),
-        Target::Asterisk => "*",
+        Target::Path(path) => h2_path(path.path_and_query()),
+        Target::Asterisk => Cow::Borrowed("*"),
     };
-    let uri = http::Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
+    let uri = http::Uri::builder().scheme(scheme).authority(authority).path_and_query(&*path).build();
     let mut head = http::Request::new(());
     *head.version_mut() = http::Version::HTTP_2;
     *head.method_mut() = http::Method::from_bytes(&request.method_name).map_err(|_| NotForH2)?;
     *head.uri_mut() = uri.map_err(|_| NotForH2)?;
     *head.headers_mut() = map;
     Ok(head)
+}
+
+/// A canonical path and query as `http::Uri` takes it: `"`, `<` and `>`, which RFC 3986 §3.4 does not have in a query
+/// but clients send, are percent-encoded. The path has none of them.
+fn h2_path(path: &str) -> Cow<'_, str> {
+    if !path.contains(['"', '<', '>']) {
+        return Cow::Borrowed(path);
+    }
+    Cow::Owned(path.replace('"', "%22").replace('<', "%3C").replace('>', "%3E"))
 }
 
 /// Whether the client said `TE: trailers`, which HTTP/2 backends of gRPC ask for.

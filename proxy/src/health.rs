@@ -13,8 +13,8 @@ use tokio::time::Instant;
 const FIRST_PERIOD: Duration = Duration::from_secs(1);
 /// Longest period, before jitter of up to a quarter is added.
 const LONGEST_PERIOD: Duration = Duration::from_secs(60);
-/// How long a probe keeps others away; as long as a connection may take to be made.
-const PROBE_WINDOW: Duration = Duration::from_secs(5);
+/// How long a probe keeps others away: longer than a connection may take to be made, so that its failure counts.
+const PROBE_WINDOW: Duration = Duration::from_secs(6);
 
 /// What counts against an endpoint. Client aborts, 501, 505, denied retries, exhausted local ports and deadlines of our
 /// own that are shorter than the upstream's do not, and are never reported.
@@ -115,11 +115,11 @@ impl Health {
         self.0.compare_exchange(bits, claimed, Relaxed, Relaxed).ok().map(|_| Standing::Probe(until))
     }
 
-    /// The right to use it though it is ejected.
+    /// The right to use it though it may be ejected.
     #[must_use]
     pub fn force(&self, now: Moment) -> Standing {
-        let state = State::unpack(self.0.load(Relaxed));
-        if state.admits(now) { Standing::Healthy } else { Standing::Forced(state.until) }
+        let ejected = || Standing::Forced(State::unpack(self.0.load(Relaxed)).until);
+        self.claim(now).unwrap_or_else(ejected)
     }
 
     /// An exchange got its answer's head; `true` if that ended an ejection.
@@ -128,16 +128,17 @@ impl Health {
             return false;
         }
         let now = now();
-        let before = self.0.try_update(Relaxed, Relaxed, |bits| State::unpack(bits).heeds(standing, now).then_some(0));
+        let before = self.0.try_update(Relaxed, Relaxed, |bits| State::unpack(bits).trusts(standing, now).then_some(0));
         before.is_ok_and(|bits| State::unpack(bits).level > 0)
     }
 
-    /// An attempt failed; the period if that ejected the endpoint.
+    /// An attempt failed; the period if that ejected the endpoint. Who used it though it was ejected, or began before
+    /// that, says nothing new: each period has one probe that decides about the next.
     pub fn failed(&self, kind: FailureKind, standing: Standing, now: Moment) -> Option<Duration> {
         let mut ejected = None;
         let updated = self.0.try_update(Relaxed, Relaxed, |bits| {
             let state = State::unpack(bits);
-            if !state.heeds(standing, now) {
+            if !state.fears(standing) {
                 return None;
             }
             let failures = state.failures + 1;
@@ -192,10 +193,15 @@ impl State {
         self.level == 0 || self.until <= now
     }
 
-    /// Whether a verdict counts: while the endpoint is ejected, only of those who were chosen knowing that; an exchange
-    /// from before tells nothing new.
-    fn heeds(self, standing: Standing, now: Moment) -> bool {
+    /// Whether a success counts: while the endpoint is ejected or probed, only of those who were chosen knowing that; an
+    /// answer to an exchange from before tells nothing new.
+    fn trusts(self, standing: Standing, now: Moment) -> bool {
         self.admits(now) || matches!(standing, Standing::Probe(until) | Standing::Forced(until) if until == self.until)
+    }
+
+    /// Whether a failure counts: once it was ejected, only that of the probe.
+    fn fears(self, standing: Standing) -> bool {
+        self.level == 0 || standing == Standing::Probe(self.until)
     }
 }
 

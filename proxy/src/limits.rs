@@ -41,6 +41,8 @@ pub struct Limits {
     pub late_answer: Duration,
     // HTTP/2 downstream.
     pub h2_streams: u32,
+    /// What a stream may upload before the upstream takes it: small beside the connection's, so that streams whose upstreams
+    /// stall leave something to their siblings.
     pub h2_window: u32,
     pub h2_connection_window: u32,
     pub h2_idle: Duration,
@@ -57,6 +59,10 @@ pub struct Limits {
     pub pool_per_endpoint: usize,
     pub pool_requests: u32,
     pub upstream_streams: usize,
+    /// What a stream of an upstream may send before the client takes it; the connection's window has room for all of them.
+    pub upstream_window: u32,
+    /// How long an upstream may take nothing of the uploads on a connection before others go to another one.
+    pub upstream_stall: Duration,
     pub upstream_ping_idle: Duration,
     pub upstream_ping_timeout: Duration,
     /// Connections at once over all workers; 0: from RLIMIT_NOFILE.
@@ -97,7 +103,7 @@ impl Default for Limits {
             drained_upload_time: s(2),
             late_answer: s(1),
             h2_streams: 128,
-            h2_window: 256 * 1024,
+            h2_window: 64 * 1024,
             h2_connection_window: 1024 * 1024,
             h2_idle: s(180),
             h2_ping_idle: s(60),
@@ -111,6 +117,8 @@ impl Default for Limits {
             pool_per_endpoint: 256,
             pool_requests: 10_000,
             upstream_streams: 128,
+            upstream_window: 64 * 1024,
+            upstream_stall: s(2),
             upstream_ping_idle: s(30),
             upstream_ping_timeout: s(10),
             connections: 0,

@@ -9,15 +9,14 @@ mod tests;
 pub use accept::accept_loop;
 pub use ceiling::{ConnectionCeiling, ConnectionPermit, connection_ceiling, raise_open_files};
 
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use crate::dead_peer;
+use crate::limits::Limits;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::time::Duration;
 
 /// The kernel cuts this to `net.core.somaxconn`.
 const BACKLOG: i32 = 65_535;
-/// How long sent bytes may stay unacknowledged before a connection counts as dead.
-const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Binds `address` once for each worker, with `SO_REUSEPORT`; with port 0 all get the port that the system chose.
 /// `[::]` takes IPv4 too.
@@ -56,9 +55,8 @@ fn listening(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
     }
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
-    let keep_alive = TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(10));
-    socket.set_tcp_keepalive(&keep_alive.with_retries(3))?;
-    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    // For those that are queued before a proxy with limits of its own takes the socket.
+    dead_peer::find(&SockRef::from(&socket), &Limits::default())?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

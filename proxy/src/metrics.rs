@@ -18,6 +18,7 @@ pub use worker::{Held, InFlight, Level, WorkerMetrics};
 
 use config::{Action, BackendKey, ObjectRef, RoutingTable};
 use family::Family;
+use label::LabelValue as _;
 use prometheus::Registry;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
@@ -76,6 +77,15 @@ impl Metrics {
         let shard = Arc::new(Shard::default());
         lock(&self.0.shards).push(Arc::clone(&shard));
         WorkerMetrics::new(shard)
+    }
+
+    /// Connections to endpoints at present, those in the making included; O(workers).
+    #[must_use]
+    pub fn upstream_connections(&self) -> u64 {
+        let of_shard = |shard: &Arc<Shard>| -> u64 {
+            UpstreamState::ALL.iter().map(|state| shard.upstream_connections.value(*state)).sum()
+        };
+        lock(&self.0.shards).iter().map(of_shard).sum()
     }
 
     /// What the access log counts into.

@@ -1,9 +1,11 @@
 //! Connections of one worker to upstreams: kept for reuse, made when there is none, closed when their endpoint goes.
 
+mod ceiling;
 mod connect;
 mod idle;
 mod streams;
 
+pub(crate) use ceiling::UpstreamCeiling;
 use connect::Connected;
 pub(crate) use connect::{ConnectError, ConnectFailure};
 pub(crate) use idle::{Kept, Lease};
@@ -11,14 +13,14 @@ pub(crate) use streams::StreamPermit;
 
 use crate::limits::Limits;
 use crate::live::Upstream;
-use crate::metrics::{Level, UpstreamProtocol, UpstreamState, WorkerMetrics};
+use crate::metrics::{Held, Level, UpstreamProtocol, UpstreamState, WorkerMetrics};
 use crate::tls::upstream::{TlsPolicyId, UpstreamAlpn, UpstreamTlsConfigs};
 use crate::wire::Wire;
 use bytes::Bytes;
 use config::{Backend, BackendProtocol};
 use h2::client::SendRequest;
 use idle::IdleConnections;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -62,6 +64,8 @@ pub(crate) enum Acquired {
     H2 { sender: SendRequest<Bytes>, permit: StreamPermit, is_reused: bool },
 }
 
+/// Idle connections that are closed at once where files or memory are short.
+const RELIEF: usize = 16;
 /// Endpoints remembered for wanting HTTP/1.1 although their backend says otherwise.
 const MOST_H1_ONLY: usize = 1024;
 
@@ -72,15 +76,31 @@ pub(crate) struct Pool {
     tls: RefCell<UpstreamTlsConfigs>,
     idle: IdleConnections,
     streams: StreamConnections,
+    /// Endpoints that `streams` may have connections to.
+    streamed: RefCell<FxHashMap<PoolKey, Arc<Upstream>>>,
     h1_only: RefCell<FxHashSet<PoolKey>>,
+    ceiling: Arc<UpstreamCeiling>,
     metrics: WorkerMetrics,
 }
 
 impl Pool {
-    pub(crate) fn new(limits: Arc<Limits>, tls: UpstreamTlsConfigs, metrics: WorkerMetrics) -> Self {
-        let idle = IdleConnections::new(&limits);
-        let streams = StreamConnections::new(&limits);
-        Self { limits, tls: RefCell::new(tls), idle, streams, h1_only: RefCell::default(), metrics }
+    /// `metrics` are of those that `ceiling` counts.
+    pub(crate) fn new(
+        limits: Arc<Limits>,
+        tls: UpstreamTlsConfigs,
+        ceiling: Arc<UpstreamCeiling>,
+        metrics: WorkerMetrics,
+    ) -> Self {
+        Self {
+            idle: IdleConnections::new(&limits),
+            streams: StreamConnections::new(&limits),
+            limits,
+            tls: RefCell::new(tls),
+            streamed: RefCell::default(),
+            h1_only: RefCell::default(),
+            ceiling,
+            metrics,
+        }
     }
 
     /// The key of an endpoint spoken to as `backend` says; `None` where what is needed cannot be had of it.
@@ -128,25 +148,35 @@ impl Pool {
                 return Ok(Acquired::H2 { sender, permit, is_reused: true });
             }
             let Some(opening) = self.streams.open(key, &upstream) else {
-                tokio::time::timeout_at(deadline, self.streams.changed(key))
-                    .await
-                    .map_err(|_| ConnectError::from(ConnectFailure::Overflow))?;
+                if tokio::time::timeout_at(deadline, self.streams.changed(key)).await.is_err() {
+                    return self.any_stream(key).ok_or(ConnectFailure::Overflow.into());
+                }
                 continue;
             };
-            let connected = self.dial(key, &upstream, &backend).await?;
+            let connected = match self.dial(key, &upstream, &backend).await {
+                Ok(connected) => connected,
+                Err(error) => return self.any_stream(key).ok_or(error),
+            };
             if key.speech != Speech::H2c && !connected.speaks_h2 {
                 opening.found_h1();
                 return Ok(Acquired::H1(self.fresh(connected)));
             }
             let level = self.metrics.hold(Level::Upstream(UpstreamState::Busy));
             let (sender, permit) = opening.handshake(connected, &self.limits, level).await?;
+            self.streamed.borrow_mut().insert(key, upstream);
             self.metrics.upstream_opened(UpstreamProtocol::Http2);
             return Ok(Acquired::H2 { sender, permit, is_reused: false });
         }
     }
 
+    /// A stream of a connection that was passed over in the hope of another.
+    fn any_stream(&self, key: PoolKey) -> Option<Acquired> {
+        let (sender, permit) = self.streams.take_any(key)?;
+        Some(Acquired::H2 { sender, permit, is_reused: true })
+    }
+
     async fn dial(&self, key: PoolKey, upstream: &Upstream, backend: &Backend) -> Result<Connected, ConnectError> {
-        let _connecting = self.metrics.hold(Level::Upstream(UpstreamState::Connecting));
+        let _connecting = self.place().await?;
         let tls = match (key.speech, &backend.tls) {
             (Speech::Tls(_, alpn), Some(tls)) => {
                 let connector = self.tls.borrow_mut().connector(tls, alpn, upstream.address());
@@ -154,7 +184,63 @@ impl Pool {
             }
             _ => None,
         };
-        connect::dial(upstream.address(), tls, &self.limits).await
+        let relieve = async || {
+            let relieved = self.relieve() || self.ceiling.relieved(|| true).await;
+            // A connection of HTTP/2 is closed by its own task.
+            tokio::task::yield_now().await;
+            relieved
+        };
+        connect::dial(upstream.address(), tls, &self.limits, relieve).await
+    }
+
+    /// The right to one more connection.
+    async fn place(&self) -> Result<Held, ConnectError> {
+        let has_room = || !self.ceiling.is_full();
+        if has_room() || self.evict() || self.ceiling.relieved(has_room).await {
+            return Ok(self.metrics.hold(Level::Upstream(UpstreamState::Connecting)));
+        }
+        Err(ConnectError::full())
+    }
+
+    /// Closes the idle connection that can be spared best; `false` where there is none.
+    fn evict(&self) -> bool {
+        // HTTP/1 first: one of HTTP/2 serves many.
+        self.idle.evict() || self.evict_streams()
+    }
+
+    /// Closes the HTTP/2 connections to the endpoint that is unused for longest.
+    fn evict_streams(&self) -> bool {
+        let mut streamed = self.streamed.borrow_mut();
+        loop {
+            let unused = streamed.iter().filter(|(_, upstream)| upstream.in_flight() == 0);
+            let oldest = unused.min_by_key(|(_, upstream)| upstream.last_pick()).map(|(key, _)| *key);
+            let Some(key) = oldest else { return false };
+            streamed.remove(&key);
+            let mut has_closed = false;
+            while let Some((_, permit)) = self.streams.take(key) {
+                permit.retire();
+                has_closed = true;
+            }
+            if has_closed {
+                return true;
+            }
+        }
+    }
+
+    fn relieve(&self) -> bool {
+        (0..RELIEF).take_while(|_| self.evict()).count() > 0
+    }
+
+    /// Files or memory are short: closes idle connections, or has other workers close theirs.
+    pub(crate) fn spare(&self) {
+        if !self.relieve() {
+            self.ceiling.want();
+        }
+    }
+
+    /// Closes idle connections whenever another worker needs room; never ready.
+    pub(crate) async fn relieve_others(&self) {
+        self.ceiling.relieve(|| self.relieve()).await;
     }
 
     fn fresh(&self, connected: Connected) -> Kept {
@@ -164,7 +250,7 @@ impl Pool {
         Kept { wire: Wire::new(connected.io, &self.limits), lease, is_reused: false }
     }
 
-    /// Takes a connection back.
+    /// Takes a connection back, to keep it unless a request waits for room for another.
     pub(crate) fn give(
         &self,
         key: PoolKey,
@@ -172,6 +258,10 @@ impl Pool {
         kept: Kept,
         keep_for: Option<std::time::Duration>,
     ) {
+        if self.ceiling.is_awaited() {
+            drop(kept);
+            return self.ceiling.made_room();
+        }
         self.idle.give(key, upstream, kept, keep_for);
     }
 
@@ -188,5 +278,6 @@ impl Pool {
     pub(crate) fn sweep(&self) {
         self.idle.sweep();
         self.streams.sweep();
+        self.streamed.borrow_mut().retain(|_, upstream| upstream.is_current());
     }
 }

@@ -2,17 +2,19 @@
 
 use crate::access_log::AccessLog;
 use crate::connection::{self, Port};
+use crate::dead_peer;
 use crate::drain::{Drain, DrainPhase, DrainWatch, Drained, WorkerDrain};
 use crate::limits::Limits;
 use crate::listener::{ConnectionCeiling, accept_loop};
 use crate::live::{Live, ViewCache};
-use crate::metrics::{ConnectionKind, Metrics};
-use crate::pool::Pool;
+use crate::metrics::{ConnectionKind, Metrics, RefusedFor};
+use crate::pool::{Pool, UpstreamCeiling};
 use crate::tls::upstream::UpstreamTlsConfigs;
 use crate::tls::{ServerTls, TlsError};
 use crate::worker::{Observed, Worker};
 use config::{ListenerName, PathSettings, Protocol, Reader, Snapshot};
 use ipnet::IpNet;
+use socket2::SockRef;
 use std::future::pending;
 use std::io;
 use std::net::TcpListener;
@@ -49,7 +51,7 @@ pub struct Sockets {
 /// What the workers have in common beside the snapshot.
 #[derive(Debug, Clone)]
 pub struct Shared {
-    /// How many connections may be open.
+    /// How many connections of clients may be open, and how many to endpoints.
     pub ceiling: Arc<ConnectionCeiling>,
     /// What is counted.
     pub metrics: Metrics,
@@ -99,6 +101,7 @@ impl Proxy {
         certify(&server_tls, &first);
         let live = Live::new(&first);
         let settings = Arc::new(settings);
+        let upstreams = UpstreamCeiling::new(shared.ceiling.limit(), shared.metrics.clone());
         let workers = listeners.iter().map(|listener| listener.sockets.len()).max().unwrap_or(0);
         let mut seats: Vec<Seat> = Vec::with_capacity(workers);
         for _ in 0..workers {
@@ -107,6 +110,7 @@ impl Proxy {
                 live: Arc::clone(&live),
                 tls: UpstreamTlsConfigs::new()?,
                 shared: shared.clone(),
+                upstreams: Arc::clone(&upstreams),
                 watch: drain.watch(),
                 seed: seed()?,
                 sockets: Vec::new(),
@@ -115,6 +119,7 @@ impl Proxy {
         for Sockets { listener, protocol, sockets } in listeners {
             let acceptor = (protocol == Protocol::Https).then(|| server_tls.acceptor());
             for (seat, socket) in seats.iter_mut().zip(sockets) {
+                dead_peer::find(&SockRef::from(&socket), &settings.limits)?;
                 let bound = socket.local_addr()?.port();
                 let advertised = if protocol == Protocol::Https { settings.advertised_https_port } else { bound };
                 seat.sockets.push((Port { listener, protocol, advertised, tls: acceptor.clone() }, socket));
@@ -168,6 +173,7 @@ struct Seat {
     live: Arc<Live>,
     tls: UpstreamTlsConfigs,
     shared: Shared,
+    upstreams: Arc<UpstreamCeiling>,
     watch: DrainWatch,
     seed: u64,
     sockets: Vec<(Port, TcpListener)>,
@@ -193,9 +199,9 @@ impl Seat {
     }
 
     async fn run(self) {
-        let Self { settings, live, tls, shared, watch, seed, sockets } = self;
+        let Self { settings, live, tls, shared, upstreams, watch, seed, sockets } = self;
         let metrics = shared.metrics.worker();
-        let pool = Pool::new(Arc::new(settings.limits.clone()), tls, metrics.clone());
+        let pool = Pool::new(Arc::new(settings.limits.clone()), tls, upstreams, metrics.clone());
         let drain = WorkerDrain::new(&watch);
         let observed = Observed { seed, metrics, access_log: shared.access_log };
         let worker = Worker::new(settings, ViewCache::new(live), pool, Rc::clone(&drain), observed);
@@ -213,7 +219,12 @@ impl Seat {
                 listener,
                 Arc::clone(&shared.ceiling),
                 Rc::clone(&drain),
-                move |reason| counting.metrics.refused(reason),
+                move |reason| {
+                    counting.metrics.refused(reason);
+                    if reason != RefusedFor::Ceiling {
+                        counting.pool.spare();
+                    }
+                },
                 move |socket, peer, permit| {
                     let (worker, port) = (Rc::clone(&spawning), Rc::clone(&port));
                     tokio::task::spawn_local(connection::serve(worker, port, socket, peer, permit));
@@ -221,6 +232,8 @@ impl Seat {
             )));
         }
         let sweeping = tokio::task::spawn_local(sweep(Rc::clone(&worker)));
+        let relieving = Rc::clone(&worker);
+        let relieving = tokio::task::spawn_local(async move { relieving.pool.relieve_others().await });
         let following = Rc::clone(&drain);
         let ending = async {
             for accepting in accepting {
@@ -235,6 +248,7 @@ impl Seat {
             () = tell_at_deadline(&worker) => {}
         }
         sweeping.abort();
+        relieving.abort();
     }
 }
 

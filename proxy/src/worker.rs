@@ -8,6 +8,7 @@ use crate::budget::Budgets;
 use crate::drain::WorkerDrain;
 use crate::live::{Upstream, ViewCache};
 use crate::metrics::WorkerMetrics;
+use crate::pace::Pace;
 use crate::pool::{ConnectError, Pool};
 use crate::record::Record;
 use crate::tls::HandshakeFailure;
@@ -36,6 +37,8 @@ pub(crate) struct Worker {
     pub(crate) metrics: WorkerMetrics,
     access_log: AccessLog,
     date: RefCell<(u64, Rc<str>)>,
+    /// Lines about connections that failed by an endpoint's fault, and by our own.
+    failures: [Pace; 2],
 }
 
 impl std::fmt::Debug for Worker {
@@ -63,6 +66,7 @@ impl Worker {
             metrics: observed.metrics,
             access_log: observed.access_log,
             date: RefCell::new((0, "".into())),
+            failures: Default::default(),
         })
     }
 
@@ -114,7 +118,16 @@ impl Worker {
     }
 
     pub(crate) fn connect_failed(&self, upstream: &Upstream, error: &ConnectError) {
-        tracing::debug!(endpoint = %upstream.address(), error = error as &dyn std::error::Error, "connection failed");
+        let [theirs, ours] = &self.failures;
+        let (endpoint, reason) = (upstream.address(), error as &dyn std::error::Error);
+        let is_ours = error.failure.is_ours();
+        match (is_ours, if is_ours { ours.line() } else { theirs.line() }) {
+            (true, Some(left_out)) => {
+                tracing::warn!(%endpoint, error = reason, left_out, "no connection can be made: short of resources");
+            }
+            (false, Some(left_out)) => tracing::warn!(%endpoint, error = reason, left_out, "connection failed"),
+            (_, None) => tracing::debug!(%endpoint, error = reason, "connection failed"),
+        }
     }
 
     pub(crate) fn handshake_failed(&self, peer: SocketAddr, failure: HandshakeFailure) {

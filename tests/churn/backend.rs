@@ -112,6 +112,11 @@ impl Backend {
         while_not(&self.desk.held, |held| *held >= count, "requests are held").await;
     }
 
+    /// Requests that are held up here.
+    pub(crate) fn held(&self) -> usize {
+        *self.desk.held.borrow()
+    }
+
     /// Answers what is held up.
     pub(crate) fn open_gate(&self) {
         self.desk.gate.send_replace(true);

@@ -2,11 +2,13 @@
 
 use crate::authority::Authority;
 use crate::backend::{Backend, Speaks};
-use crate::client::{Door, Http1};
+use crate::client::{Door, Http1, answer_of};
 use crate::manifests::{Condition, Manifests, annotated_service, ingress, ingress_of_hosts, service, slices};
 use crate::program::Program;
 use crate::{PATIENCE, eventually};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::Value;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -106,6 +108,74 @@ async fn without_files_it_waits_and_serves_again() {
     eventually("all is closed", async || world.program.metric("tidegate_connections{kind=\"http1\"}").await <= 2.0)
         .await;
     assert_eq!(world.program.metric("tidegate_connections_refused_total{reason=\"descriptors\"}").await, 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_few_files_it_says_how_many_clients_that_leaves_and_serves_them_in_turn() {
+    const CLIENTS: usize = 100;
+    raise_open_files();
+    let world = World::start(Some(64)).await;
+    let line: Value = serde_json::from_str(&world.program.log.until("\"limit\":64").await).expect("JSON");
+    assert_eq!(line["level"], "WARN", "{line}");
+    let connections = line["connections"].as_u64().expect("a number");
+    assert!((1..24).contains(&connections), "{line}");
+    let mut waiting = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let mut client = world.client().await;
+        waiting.spawn(async move { client.exchange(HOST, "/crowd", None).await });
+    }
+    while let Some(answered) = waiting.join_next().await {
+        assert_eq!(answered.expect("no panic").expect("an answer").status, 200);
+    }
+    for metric in ["connections_refused_total{reason=\"descriptors\"}", "endpoint_ejections_total"] {
+        assert_eq!(world.program.metric(&format!("tidegate_{metric}")).await, 0.0, "{metric}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_of_few_clients_leave_files_to_the_rest() {
+    const STREAMS: usize = 100;
+    raise_open_files();
+    let world = World::start(Some(128)).await;
+    let mut client = world.door.h2(HOST, false).await.expect("a connection");
+    let mut running = JoinSet::new();
+    for _ in 0..STREAMS {
+        let (response, _) = client.send(HOST, "/slow", None).await.expect("a stream");
+        running.spawn(async move { answer_of(response).await.expect("an answer").status });
+    }
+    // Those for whom there is no connection are told so; the rest of the program has files still.
+    let mut statuses = Vec::new();
+    eventually("each waits or was told", async || {
+        statuses.extend(std::iter::from_fn(|| running.try_join_next()).map(|status| status.expect("no panic")));
+        world.backend.held() + statuses.len() == STREAMS
+    })
+    .await;
+    assert!(!statuses.is_empty() && statuses.iter().all(|status| *status == 503), "{statuses:?}");
+    world.manifests.replace("more.yaml", &ingress("more", 2020, "more.shop.test", &[("/", "web")]));
+    eventually("a change is followed", async || {
+        world.program.hosts().await.iter().any(|host| host == "more.shop.test")
+    })
+    .await;
+    assert!(world.program.reasons().contains("\"local_resources\""), "{}", world.program.reasons());
+    world.backend.open_gate();
+    while let Some(status) = running.join_next().await {
+        assert_eq!(status.expect("no panic"), 200);
+    }
+    let mut client = world.client().await;
+    world.serves(&mut client, 1).await;
+    assert_eq!(world.program.metric("tidegate_endpoint_ejections_total").await, 0.0);
+}
+
+#[test]
+fn with_too_few_files_it_does_not_start() {
+    let manifests = Manifests::new();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 36; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_tidegate"), "run", "--workers=2"]);
+    shell.args(["http", "https", "dns", "admin"].map(|listener| format!("--{listener}-bind=127.0.0.1:0")));
+    let output = shell.arg("--manifests").arg(manifests.path()).env_clear().output().expect("sh");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.lines().last().is_some_and(|line| line.contains("36 open files (RLIMIT_NOFILE")), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

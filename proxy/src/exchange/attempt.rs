@@ -8,6 +8,7 @@ use crate::forward::{UploadFraming, h2_request, write_h1};
 use crate::h1::Encoder;
 use crate::health::FailureKind;
 use crate::live::{LiveBackend, Picked, Upstream};
+use crate::metrics::InFlight;
 use crate::pool::{Acquired, ConnectError, Kept, Lease, Need, PoolKey};
 use crate::record::{Phase, Reason, Version};
 use crate::request::BodyLength;
@@ -61,7 +62,7 @@ enum Stale {
 
 impl Exchange<'_> {
     /// Tries endpoints of a backend.
-    pub(super) async fn try_endpoints(&mut self, backend: &Arc<LiveBackend>) -> Finish {
+    pub(super) async fn try_endpoints(&mut self, backend: &Arc<LiveBackend>, running: &InFlight) -> Finish {
         if matches!(self.request.body, BodyLength::Known(length) if length > self.worker.settings.limits.upload) {
             return self.refuse(413, Reason::UploadTooLarge).await;
         }
@@ -85,6 +86,7 @@ impl Exchange<'_> {
                 Attempted::Interrupted(interrupt) => return self.interrupted(interrupt).await,
                 Attempted::Failed(failure, stale) => (failure, stale),
             };
+            running.attempt_failed(failure.reason);
             let blame = failure.blame.filter(|_| stale == Stale::No);
             if let Some(kind) = blame {
                 self.blame(&mut picked, kind);
@@ -133,7 +135,7 @@ impl Exchange<'_> {
     async fn attempt(&mut self, backend: &Arc<LiveBackend>, picked: &mut Picked, tally: &mut Tally) -> Attempted {
         let need = if self.request.is_websocket { Need::Http1 } else { Need::Any };
         let Some(key) = self.worker.pool.key(picked.upstream(), &backend.backend, need) else {
-            return Attempted::Failed(Failure::of_upstream(UpError::Protocol), Stale::No);
+            return Attempted::Failed(Failure::NO_WEBSOCKET, Stale::No);
         };
         self.draft.set(|record| {
             record.attempts += 1;
@@ -195,7 +197,7 @@ impl Exchange<'_> {
     async fn exchange_with(&mut self, acquired: Acquired, key: PoolKey, picked: &mut Picked) -> Attempted {
         let (up, is_reused, lease) = match self.begin(acquired) {
             Ok(begun) => begun,
-            Err(error) => return Attempted::Failed(Failure::of_upstream(error), Stale::No),
+            Err(failure) => return Attempted::Failed(failure, Stale::No),
         };
         self.draft.set(|record| {
             record.phase = Phase::Wait;
@@ -241,7 +243,7 @@ impl Exchange<'_> {
     }
 
     /// Writes the head.
-    fn begin(&mut self, acquired: Acquired) -> Result<(Up, bool, Option<Lease>), UpError> {
+    fn begin(&mut self, acquired: Acquired) -> Result<(Up, bool, Option<Lease>), Failure> {
         let framing = UploadFraming::of(self.request);
         let limits = &self.worker.settings.limits;
         match acquired {
@@ -261,11 +263,11 @@ impl Exchange<'_> {
             Acquired::H2 { mut sender, permit, is_reused } => {
                 let scheme = permit.scheme();
                 let head =
-                    h2_request(self.request, &self.provenance, framing, scheme).map_err(|_| UpError::Protocol)?;
+                    h2_request(self.request, &self.provenance, framing, scheme).map_err(|_| Failure::NOT_FOR_H2)?;
                 let is_bodiless = matches!(framing, UploadFraming::None | UploadFraming::Length(0));
                 let (response, send) = sender.send_request(head, is_bodiless).map_err(|_| {
                     permit.retire();
-                    UpError::Refused
+                    Failure::of_upstream(UpError::Refused)
                 })?;
                 Ok((Up::H2(Box::new(UpH2::new(response, send, is_bodiless, permit))), is_reused, None))
             }

@@ -34,6 +34,7 @@ impl Failure {
             C::Tls => (502, Reason::TlsFailed, Retry::Always, Some(FailureKind::Connect)),
             C::Protocol => (502, Reason::UpstreamProtocol, Retry::Always, Some(FailureKind::Connect)),
             C::LocalPorts => (503, Reason::LocalPorts, Retry::Never, None),
+            C::LocalResources => (503, Reason::LocalResources, Retry::Never, None),
             C::Overflow => (503, Reason::Overflow, Retry::Always, None),
         };
         Self { status, reason, retry, blame }
@@ -50,6 +51,14 @@ impl Failure {
         };
         Self { status, reason, retry, blame }
     }
+
+    /// The backend speaks nothing that carries a WebSocket here: no endpoint was asked.
+    pub(super) const NO_WEBSOCKET: Self =
+        Self { status: 502, reason: Reason::NoWebSocket, retry: Retry::Never, blame: None };
+
+    /// The client's head cannot be said in HTTP/2: no endpoint was asked.
+    pub(super) const NOT_FOR_H2: Self =
+        Self { status: 400, reason: Reason::BadRequest, retry: Retry::Never, blame: None };
 
     pub(super) const HEAD_TIMEOUT: Self =
         Self { status: 504, reason: Reason::UpstreamTimeout, retry: Retry::Never, blame: Some(FailureKind::Timeout) };

@@ -2,7 +2,7 @@ use super::*;
 use crate::downstream::Downstream;
 use crate::h1::{HeadLimits, HeadParser, RequestLine};
 use bytes::BytesMut;
-use config::{ListenerName, PathSettings, Protocol};
+use config::{CanonicalPath, ListenerName, PathSettings, Protocol};
 
 fn downstream(is_trusted: bool) -> Downstream {
     Downstream {
@@ -126,5 +126,43 @@ fn the_same_head_for_http2() {
         ("connection", None),
     ] {
         assert_eq!(fields.get(name).map(|value| value.to_str().expect("text")), expected, "{name}");
+    }
+}
+
+#[test]
+fn every_target_can_be_said_in_http2() {
+    for byte in (0x21..=0x7e).chain(0x80..=0xff).filter(|byte| *byte != b'#') {
+        for target in [[b"/a", &[byte][..], b"b?q"].concat(), [b"/a?q=", &[byte][..], b"b"].concat()] {
+            let Ok(path) = CanonicalPath::parse(&target, PathSettings::default()) else {
+                // What no request may have.
+                assert!(matches!(byte, b'%' | b'\\'), "{byte:#x}");
+                continue;
+            };
+            let mut request = request("GET / HTTP/1.1\nHost: a");
+            let said = h2_path(path.path_and_query()).into_owned();
+            let expected = match byte {
+                b'"' => path.path_and_query().replace('"', "%22"),
+                b'<' => path.path_and_query().replace('<', "%3C"),
+                b'>' => path.path_and_query().replace('>', "%3E"),
+                _ => path.path_and_query().to_owned(),
+            };
+            request.target = Target::Path(path);
+            let head = h2_request(&request, &provenance(&request, false), UploadFraming::None, "http").expect("said");
+            let sent = head.uri().path_and_query().expect("a path").as_str();
+            assert_eq!((sent, said.as_str()), (&*expected, &*expected), "{byte:#x}");
+        }
+    }
+}
+
+#[test]
+fn every_host_method_and_field_can_be_said_in_http2() {
+    for host in ["a", "a:", "a:00080", "A.b.", "a_b~!$&'()*+,;=c", "[::1]:80", "[::ffff:1.2.3.4]", "1.2.3.4"] {
+        let head = format!("X!#$%&'*+-.^_`|~0 /?a=<b> HTTP/1.1\nHost: {host}\nX!#$%&'*+-.^_`|~0: \u{e9}\t\"<>\\");
+        let request = request(&head);
+        let head = h2_request(&request, &provenance(&request, false), UploadFraming::None, "http").expect("said");
+        assert_eq!(head.uri().authority().expect("an authority").as_str(), host);
+        assert_eq!(head.uri().path_and_query().expect("a path"), "/?a=%3Cb%3E");
+        assert_eq!(head.method(), request.method_name.as_ref().escape_ascii().to_string().replace("\\'", "'").as_str());
+        assert!(head.headers().contains_key("x!#$%&'*+-.^_`|~0"));
     }
 }

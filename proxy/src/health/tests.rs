@@ -123,12 +123,62 @@ fn an_ejected_endpoint_used_all_the_same_speaks_for_itself() {
     assert!(!health.admits(at(500)), "using it does not restore it");
     assert!(health.succeeded(forced, || at(500)));
     assert!(health.admits(at(500)));
+}
 
-    let (health, _) = ejected();
-    let [one, other] = [health.force(at(500)), health.force(at(500))];
-    let period = health.failed(FailureKind::Connect, one, at(500)).expect("ejected again");
-    assert!(period >= Duration::from_secs(2), "{period:?}");
-    assert_eq!(health.failed(FailureKind::Connect, other, at(500)), None, "a wave of failures counts once");
+#[test]
+fn failures_while_it_is_ejected_neither_lengthen_nor_repeat_the_ejection() {
+    let (health, until) = ejected();
+    for step in 0..10_000 {
+        let now = Moment(until.0 * step / 10_000);
+        let forced = health.force(now);
+        assert_eq!(forced, Standing::Forced(until));
+        for standing in [forced, Standing::Healthy] {
+            assert_eq!(health.failed(FailureKind::Connect, standing, now), None, "{step}");
+        }
+    }
+    // Their failures may also come when the period is over already.
+    for standing in [Standing::Forced(until), Standing::Healthy] {
+        assert_eq!(health.failed(FailureKind::Timeout, standing, until), None);
+    }
+    assert!(health.admits(until));
+}
+
+#[test]
+fn a_choice_for_want_of_others_probes_once_the_period_is_over() {
+    let (health, mut until) = ejected();
+    for seconds in [2, 4, 8] {
+        let now = until;
+        let choices: Vec<_> = (0..100).map(|_| health.force(now)).collect();
+        let failed = choices.iter().filter_map(|standing| health.failed(FailureKind::Connect, *standing, now));
+        let periods: Vec<_> = failed.collect();
+        let [period] = periods[..] else { panic!("one ejection for each period that ended, not {periods:?}") };
+        let shortest = Duration::from_secs(seconds);
+        assert!((shortest..shortest * 5 / 4).contains(&period), "{period:?} for {seconds}");
+        until = now.after(period);
+        assert!(!health.admits(Moment(until.0 - 1)) && health.admits(until));
+    }
+}
+
+#[test]
+fn a_probe_without_a_connection_in_time_ejects_though_others_wait() {
+    let (health, until) = ejected();
+    let probe = health.claim(until).expect("half-open");
+    let later = until.after(crate::limits::Limits::default().connect);
+    assert_eq!(health.claim(later), None);
+    assert!(health.failed(FailureKind::Connect, probe, later).is_some());
+}
+
+#[test]
+fn the_level_ends_with_the_first_success() {
+    let (health, mut now) = ejected();
+    for _ in 0..5 {
+        let probe = health.claim(now).expect("half-open");
+        now = now.after(health.failed(FailureKind::Reset, probe, now).expect("ejected again"));
+    }
+    let probe = health.claim(now).expect("half-open");
+    assert!(health.succeeded(probe, || now));
+    let period = fail(&health, FailureKind::Connect, 3, now).expect("three in a row");
+    assert!(period < Duration::from_secs(2), "{period:?}");
 }
 
 #[test]

@@ -8,8 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use tokio::sync::Notify;
 
-/// Files that are not client or upstream connections: listeners, admin, DNS, the API server, certificates.
+/// Files that are left to admin, DNS, the API server, manifests and certificates where there are enough.
 const RESERVED_FILES: u64 = 64;
+/// The same, beside those that are open already, where there are few.
+const FEWEST_RESERVED_FILES: u64 = 16;
+/// Files of a worker's runtime.
+const FILES_OF_WORKER: u64 = 4;
 
 /// Raises the soft limit of open files to the hard one and returns it.
 ///
@@ -23,13 +27,28 @@ pub fn raise_open_files() -> io::Result<u64> {
     Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
-/// Client connections that so many open files carry: each may need one more towards an upstream.
+/// Client connections that `limit` open files carry, and as many to endpoints, beside those that are open already and
+/// those of so many workers; 0: it is too small for any. To be asked when the listeners are bound.
 #[must_use]
-pub fn connection_ceiling(open_files: u64) -> usize {
-    usize::try_from(open_files.saturating_sub(RESERVED_FILES) / 2).unwrap_or(usize::MAX).max(1)
+pub fn connection_ceiling(limit: u64, workers: usize) -> usize {
+    carried(limit, open_files(), workers)
 }
 
-/// Counts client connections over all workers.
+pub(super) fn carried(limit: u64, open: u64, workers: usize) -> usize {
+    let needed = open + FEWEST_RESERVED_FILES + FILES_OF_WORKER * workers as u64;
+    // A quarter at most is set aside beyond what is needed.
+    let reserved = RESERVED_FILES.min(limit / 4).max(needed);
+    usize::try_from(limit.saturating_sub(reserved) / 2).unwrap_or(usize::MAX)
+}
+
+/// Files that the process has open; 0 where the system does not say.
+#[must_use]
+pub(super) fn open_files() -> u64 {
+    // The directory itself is open while it is read.
+    std::fs::read_dir("/proc/self/fd").map_or(0, |entries| (entries.count() as u64).saturating_sub(1))
+}
+
+/// Counts client connections over all workers. There may be as many to endpoints, which the pools see to.
 #[derive(Debug)]
 pub struct ConnectionCeiling {
     limit: usize,

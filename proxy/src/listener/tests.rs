@@ -1,4 +1,5 @@
 use super::accept::{Gate, accept_each};
+use super::ceiling::{carried, open_files};
 use super::*;
 use crate::drain::{Drain, DrainPhase, WorkerDrain};
 use crate::metrics::RefusedFor;
@@ -9,6 +10,7 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::{LocalSet, yield_now};
 use tokio::time::{Instant, timeout};
 
@@ -155,7 +157,19 @@ fn accepted_sockets_inherit_their_options() {
     assert_eq!(socket.tcp_keepalive_time().expect("an option"), Duration::from_secs(60));
     assert_eq!(socket.tcp_keepalive_interval().expect("an option"), Duration::from_secs(10));
     assert_eq!(socket.tcp_keepalive_retries().expect("an option"), 3);
-    assert_eq!(socket.tcp_user_timeout().expect("an option"), Some(Duration::from_secs(30)));
+    assert_eq!(socket.tcp_user_timeout().expect("an option"), Some(Duration::from_secs(75)));
+}
+
+#[test]
+fn accepted_sockets_inherit_what_a_write_clock_asks_for() {
+    let listener = bind(any_port(LOOPBACK), 1).expect("a free port").remove(0);
+    let limits = Limits { write: Duration::from_secs(20), ..Limits::default() };
+    dead_peer::find(&SockRef::from(&listener), &limits).expect("an option");
+    listener.set_nonblocking(false).expect("a socket");
+    let _client = TcpStream::connect(listener.local_addr().expect("an address")).expect("it listens");
+    let (accepted, _) = listener.accept().expect("a connection");
+    let timeout = SockRef::from(&accepted).tcp_user_timeout().expect("an option");
+    assert_eq!(timeout, Some(Duration::from_secs(35)));
 }
 
 #[tokio::test]
@@ -328,7 +342,20 @@ fn open_files_are_raised_to_the_hard_limit() {
 
 #[test]
 fn the_ceiling_leaves_files_for_upstreams_and_for_the_rest() {
-    for (files, connections) in [(256, 96), (1024, 480), (1_048_576, 524_256), (64, 1), (0, 1)] {
-        assert_eq!(connection_ceiling(files), connections, "{files}");
+    for (files, connections) in [(256, 96), (1024, 480), (1_048_576, 524_256), (128, 42), (64, 10), (46, 1), (45, 0)] {
+        assert_eq!(carried(files, 20, 2), connections, "{files}");
     }
+    assert_eq!(carried(0, 20, 2), 0);
+    assert_eq!(carried(1024, 200, 64), (1024 - 200 - 16 - 256) / 2, "many workers have many files");
+    let few = (0..4096).map(|files| carried(files, 20, 2));
+    assert!(few.is_sorted(), "more files carry more connections");
+}
+
+#[test]
+fn open_files_are_counted() {
+    let before = open_files();
+    assert!(before > 2, "{before}");
+    // Other tests open and close files meanwhile, but not so many.
+    let opened: Vec<_> = (0..500).map(|_| TcpListener::bind(LOOPBACK).expect("a free port")).collect();
+    assert!(open_files() >= before + 300, "{before}, {} with {}", open_files(), opened.len());
 }

@@ -1,10 +1,11 @@
 //! One new connection to an endpoint: name, TCP, TLS, each under its own clock.
 
+use crate::dead_peer;
 use crate::limits::Limits;
 use crate::wire::Io;
 use config::EndpointAddress;
 use rustls::pki_types::ServerName;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -25,10 +26,28 @@ pub(crate) enum ConnectFailure {
     Tls,
     /// No local port is left (EADDRNOTAVAIL): not the endpoint's fault.
     LocalPorts,
+    /// No file or memory is left, or as many connections as allowed are open: not the endpoint's fault either.
+    LocalResources,
     /// Every connection's streams are in use.
     Overflow,
     /// The peer does not speak HTTP/2.
     Protocol,
+}
+
+impl ConnectFailure {
+    fn of(error: &io::Error) -> Option<Self> {
+        match error.raw_os_error()? {
+            libc::EADDRNOTAVAIL => Some(Self::LocalPorts),
+            // The last one is epoll_ctl(2)'s, for too many watched files of a user.
+            libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::ENOSPC => Some(Self::LocalResources),
+            _ => None,
+        }
+    }
+
+    /// Whether this machine was short of something.
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::LocalPorts | Self::LocalResources)
+    }
 }
 
 /// A connection that could not be made.
@@ -48,9 +67,14 @@ impl From<ConnectFailure> for ConnectError {
 
 impl ConnectError {
     fn io(failure: ConnectFailure, source: io::Error) -> Self {
-        let failure =
-            if source.kind() == io::ErrorKind::AddrNotAvailable { ConnectFailure::LocalPorts } else { failure };
+        let failure = ConnectFailure::of(&source).unwrap_or(failure);
         Self { failure, source: Some(source) }
+    }
+
+    /// As many connections as allowed are open.
+    pub(super) fn full() -> Self {
+        let source = io::Error::other("as many connections to endpoints as allowed are open");
+        Self { failure: ConnectFailure::LocalResources, source: Some(source) }
     }
 }
 
@@ -61,19 +85,22 @@ pub(crate) struct Connected {
     pub(crate) speaks_h2: bool,
 }
 
-/// Connects, and speaks TLS where `tls` says how and to whom.
+/// Connects, and speaks TLS where `tls` says how and to whom. `relieve` closes what can be spared where no socket can be
+/// had; `true` says that it did, and that another try makes sense.
 pub(super) async fn dial(
     address: &EndpointAddress,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     limits: &Limits,
+    relieve: impl AsyncFnOnce() -> bool,
 ) -> Result<Connected, ConnectError> {
-    let socket = timeout(limits.connect, tcp(address)).await.map_err(|_| ConnectFailure::Timeout)??;
+    let connect = async || timeout(limits.connect, tcp(address)).await.map_err(|_| ConnectFailure::Timeout)?;
+    let socket = match connect().await {
+        Err(error) if error.failure == ConnectFailure::LocalResources && relieve().await => connect().await?,
+        connected => connected?,
+    };
     // A socket that refuses an option still carries requests.
     let _ = socket.set_nodelay(true);
-    let keepalive =
-        TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(10)).with_retries(3);
-    let _ = SockRef::from(&socket).set_tcp_keepalive(&keepalive);
-    let _ = SockRef::from(&socket).set_tcp_user_timeout(Some(Duration::from_secs(30)));
+    let _ = dead_peer::find(&SockRef::from(&socket), limits);
     let Some((connector, name)) = tls else { return Ok(Connected { io: Io::Plain(socket), speaks_h2: false }) };
     let handshake = timeout(limits.tls, connector.connect(name, socket)).await.map_err(|_| ConnectFailure::Timeout)?;
     let stream = handshake.map_err(|error| ConnectError::io(ConnectFailure::Tls, error))?;
@@ -126,8 +153,7 @@ async fn first_of(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
                 return Poll::Ready(Ok(socket));
             }
             if running.is_empty() && waiting.len() == 0 {
-                let error = io::Error::new(failure.kind(), failure.to_string());
-                return Poll::Ready(Err(error));
+                return Poll::Ready(Err(std::mem::replace(&mut failure, io::ErrorKind::NotConnected.into())));
             }
             if running.len() == before || !running.is_empty() {
                 // The timer must be registered for the next start.
@@ -178,5 +204,34 @@ mod tests {
         assert_eq!(socket.peer_addr().expect("connected"), alive);
         assert!(first_of(vec![dead]).await.is_err());
         assert!(first_of(vec![]).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_connection_outlives_the_write_clock_of_one_that_does_not_read() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let address = EndpointAddress::Socket(listener.local_addr().expect("bound"));
+        let limits = Limits { write: Duration::from_secs(20), ..Limits::default() };
+        let connected = dial(&address, None, &limits, async || false).await.expect("it listens");
+        let socket = SockRef::from(connected.io.socket());
+        assert_eq!(socket.tcp_user_timeout().expect("an option"), Some(Duration::from_secs(35)));
+        assert!(socket.keepalive().expect("an option"));
+        assert_eq!(socket.tcp_keepalive_time().expect("an option"), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn what_this_machine_lacks_is_not_the_endpoints_fault() {
+        use ConnectFailure::{Connect, LocalPorts, LocalResources};
+        for (number, failure) in [
+            (libc::EADDRNOTAVAIL, LocalPorts),
+            (libc::EMFILE, LocalResources),
+            (libc::ENFILE, LocalResources),
+            (libc::ENOBUFS, LocalResources),
+            (libc::ENOMEM, LocalResources),
+            (libc::ECONNREFUSED, Connect),
+            (libc::EHOSTUNREACH, Connect),
+        ] {
+            let error = ConnectError::io(Connect, io::Error::from_raw_os_error(number));
+            assert_eq!((error.failure, error.failure.is_ours()), (failure, failure != Connect), "{number}");
+        }
     }
 }

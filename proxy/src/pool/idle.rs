@@ -95,6 +95,15 @@ impl IdleConnections {
         }
     }
 
+    /// Closes the connection that is idle for longest; `false` where there is none. O(endpoints).
+    pub(super) fn evict(&self) -> bool {
+        let mut by_key = self.by_key.borrow_mut();
+        // The first of a list is its oldest.
+        let lists = by_key.values_mut().filter(|list| !list.is_empty());
+        let oldest = lists.min_by_key(|list| list.first().map(|idle| idle.since));
+        oldest.map(|list| list.remove(0)).is_some()
+    }
+
     pub(super) fn sweep(&self) {
         let now = Instant::now();
         let mut by_key = self.by_key.borrow_mut();

@@ -27,6 +27,8 @@ const MOST_CONNECTIONS: usize = 8;
 /// What small DATA frames of a connection may cost until they are read; h2's own budget takes a busy gRPC server for an
 /// attack.
 const FRAME_BUDGET: usize = 4 * 1024 * 1024;
+/// RFC 9113 §6.9.1.
+const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 /// The number of streams that h2 is to believe in until the upstream has said its own: one that nobody says.
 const UNSAID: usize = usize::MAX - 1;
 
@@ -38,6 +40,9 @@ struct StreamConnection {
     /// Streams that the upstream takes at once; one until its SETTINGS are here.
     most: Cell<usize>,
     used: Cell<Instant>,
+    /// Streams whose uploads wait for the upstream, and when it last took some of any.
+    waiting: Cell<usize>,
+    took: Cell<Instant>,
     level: RefCell<Held>,
 }
 
@@ -46,6 +51,16 @@ impl StreamConnection {
         self.active.set(self.active.get().saturating_add_signed(streams));
         let state = if self.active.get() > 0 { UpstreamState::Busy } else { UpstreamState::Idle };
         self.level.borrow_mut().switch(Level::Upstream(state));
+    }
+
+    fn has_place(&self, streams: usize) -> bool {
+        self.active.get() < self.most.get().min(streams)
+    }
+
+    /// Whether uploads wait and none moves: the upstream's window of the whole connection may be full of what nobody there
+    /// reads, and would hold those of others too.
+    fn is_stalled(&self, stall: Duration) -> bool {
+        self.waiting.get() > 0 && self.took.get().elapsed() >= stall
     }
 }
 
@@ -71,7 +86,16 @@ impl Endpoint {
 pub(super) struct StreamConnections {
     by_key: RefCell<FxHashMap<PoolKey, Rc<Endpoint>>>,
     streams: usize,
+    stall: Duration,
     idle: Duration,
+}
+
+/// Whether a connection will do that takes no uploads for the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stalled {
+    /// Only where there can be no other.
+    Avoided,
+    Taken,
 }
 
 /// One stream's place on a connection; dropped, it is free again.
@@ -79,12 +103,25 @@ pub(super) struct StreamConnections {
 pub(crate) struct StreamPermit {
     connection: Rc<StreamConnection>,
     endpoint: Rc<Endpoint>,
+    is_waiting: bool,
 }
 
 impl StreamPermit {
     fn new(connection: &Rc<StreamConnection>, endpoint: &Rc<Endpoint>) -> Self {
         connection.change(1);
-        Self { connection: Rc::clone(connection), endpoint: Rc::clone(endpoint) }
+        Self { connection: Rc::clone(connection), endpoint: Rc::clone(endpoint), is_waiting: false }
+    }
+
+    /// Notes what became of the stream's upload: whether some waits for the upstream, and whether it took any.
+    pub(crate) fn note_upload(&mut self, is_waiting: bool, has_moved: bool) {
+        let waiting = self.connection.waiting.get();
+        if has_moved || (is_waiting && waiting == 0) {
+            self.connection.took.set(Instant::now());
+        }
+        if is_waiting != self.is_waiting {
+            self.is_waiting = is_waiting;
+            self.connection.waiting.set(if is_waiting { waiting + 1 } else { waiting - 1 });
+        }
     }
 
     /// The `:scheme` of requests on the connection.
@@ -100,6 +137,7 @@ impl StreamPermit {
 
 impl Drop for StreamPermit {
     fn drop(&mut self) {
+        self.note_upload(false, false);
         self.connection.change(-1);
         self.connection.used.set(Instant::now());
         self.endpoint.changed.notify_one();
@@ -124,26 +162,49 @@ impl Drop for Opening {
 
 impl StreamConnections {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { by_key: RefCell::default(), streams: limits.upstream_streams, idle: limits.h2_idle }
+        let (streams, stall, idle) = (limits.upstream_streams, limits.upstream_stall, limits.h2_idle);
+        Self { by_key: RefCell::default(), streams, stall, idle }
     }
 
     fn endpoint(&self, key: PoolKey) -> Option<Rc<Endpoint>> {
         self.by_key.borrow().get(&key).map(Rc::clone)
     }
 
-    /// A free stream of a connection that is there.
+    /// A free stream of a connection that is there; not of one that takes no uploads where there may be another.
     pub(super) fn take(&self, key: PoolKey) -> Option<(SendRequest<Bytes>, StreamPermit)> {
+        self.take_of(key, Stalled::Avoided)
+    }
+
+    /// A free stream of any connection, since no other can be had; it passes for one that takes uploads for a while, so
+    /// that not every request tries in vain.
+    pub(super) fn take_any(&self, key: PoolKey) -> Option<(SendRequest<Bytes>, StreamPermit)> {
+        let taken = self.take_of(key, Stalled::Taken)?;
+        taken.1.connection.took.set(Instant::now());
+        Some(taken)
+    }
+
+    fn take_of(&self, key: PoolKey, stalled: Stalled) -> Option<(SendRequest<Bytes>, StreamPermit)> {
         let endpoint = self.endpoint(key)?;
         loop {
-            let is_free =
-                |connection: &&Rc<StreamConnection>| connection.active.get() < connection.most.get().min(self.streams);
-            let free = endpoint.connections.borrow().iter().find(is_free).map(Rc::clone)?;
+            let free = self.free(&endpoint, stalled)?;
             let mut sender = free.sender.clone();
             if let Poll::Ready(Ok(())) = sender.poll_ready(&mut Context::from_waker(Waker::noop())) {
                 return Some((sender, StreamPermit::new(&free, &endpoint)));
             }
             // GOAWAY came, or its stream numbers are used up.
             endpoint.forget(&free);
+        }
+    }
+
+    fn free(&self, endpoint: &Endpoint, stalled: Stalled) -> Option<Rc<StreamConnection>> {
+        let connections = endpoint.connections.borrow();
+        let mut free = connections.iter().filter(|connection| connection.has_place(self.streams));
+        let flowing = free.clone().find(|connection| !connection.is_stalled(self.stall));
+        let may_open = connections.len() < MOST_CONNECTIONS;
+        match flowing {
+            None if stalled == Stalled::Avoided && may_open => None,
+            None => free.next().map(Rc::clone),
+            Some(connection) => Some(Rc::clone(connection)),
         }
     }
 
@@ -206,16 +267,7 @@ impl Opening {
         let is_tls = matches!(connected.io, Io::Tls(_));
         let io = H2Io::of_upstream(connected.io);
         let moves = io.moves();
-        let mut builder = Builder::new();
-        builder
-            .enable_push(false)
-            .initial_max_send_streams(UNSAID)
-            .initial_window_size(limits.h2_window)
-            .initial_connection_window_size(limits.h2_connection_window)
-            .max_send_buffer_size(limits.output)
-            .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX))
-            .data_frame_budget(FRAME_BUDGET);
-        let handshake = timeout(limits.connect, builder.handshake::<_, Bytes>(io)).await;
+        let handshake = timeout(limits.connect, builder(limits).handshake::<_, Bytes>(io)).await;
         let (sender, mut connection) =
             handshake.map_err(|_| ConnectFailure::Timeout)?.map_err(|_| ConnectFailure::Protocol)?;
         let shared = Rc::new(StreamConnection {
@@ -224,6 +276,8 @@ impl Opening {
             active: Cell::new(0),
             most: Cell::new(1),
             used: Cell::new(Instant::now()),
+            waiting: Cell::new(0),
+            took: Cell::new(Instant::now()),
             level: RefCell::new(level),
         });
         self.endpoint.connections.borrow_mut().push(Rc::clone(&shared));
@@ -240,6 +294,26 @@ impl Opening {
         tokio::task::spawn_local(keeper.drive(connection));
         Ok((sender, permit))
     }
+}
+
+fn builder(limits: &Limits) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .enable_push(false)
+        .initial_max_send_streams(UNSAID)
+        .initial_window_size(limits.upstream_window)
+        .initial_connection_window_size(connection_window(limits))
+        .max_send_buffer_size(limits.output)
+        .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX))
+        .data_frame_budget(FRAME_BUDGET);
+    builder
+}
+
+/// Room for the windows of all streams: those whose clients do not read hold their own and nothing of their siblings'.
+/// What a connection holds is bounded by its streams: 128 of 64 KiB, 8 MiB; with [`MOST_CONNECTIONS`] an endpoint's are 64 MiB.
+fn connection_window(limits: &Limits) -> u32 {
+    let streams = u32::try_from(limits.upstream_streams).unwrap_or(u32::MAX);
+    limits.upstream_window.saturating_mul(streams).min(LARGEST_WINDOW)
 }
 
 /// Drives a connection, and asks it for a sign of life while streams wait on it.

@@ -122,7 +122,11 @@ impl UpH2 {
     }
 
     pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>, progress: &mut bool) -> Poll<Result<(), UpError>> {
-        match ready!(self.send.poll_drain(cx, progress)) {
+        let mut has_moved = false;
+        let drained = self.send.poll_drain(cx, &mut has_moved);
+        self.permit.note_upload(drained.is_pending(), has_moved);
+        *progress |= has_moved;
+        match ready!(drained) {
             Ok(()) => Poll::Ready(Ok(())),
             Err(error) => {
                 self.send.give_up();

@@ -58,6 +58,9 @@ async fn padding_is_no_data_and_its_window_comes_back() {
     for number in 0..400 {
         let flags = 8 | if number == 399 { END_STREAM } else { 0 };
         client.send(kind::DATA, flags, 1, &padded).await;
+        if number % 200 == 0 {
+            client.knows_all().await;
+        }
     }
     assert_eq!(up.exactly(400).await, "x".repeat(400));
 }

@@ -217,7 +217,7 @@ async fn a_websocket_to_an_upstream_of_http2_alone_is_a_502() {
     let (response, _send) = connect(&mut client, "websocket").await;
     assert_eq!(answer(response).await.status(), 502);
     assert!(upstream.is_left_alone().await);
-    proxy.after(&["GET /chat?room=1 502 upstream_protocol"]).await;
+    proxy.after(&["GET /chat?room=1 502 no_websocket"]).await;
 }
 
 #[tokio::test]

@@ -179,6 +179,16 @@ impl Running {
         self.records.lock().await.after(records).await;
     }
 
+    /// The sum of a counter's series.
+    pub(crate) async fn counted(&self, name: &str) -> u64 {
+        self.records.lock().await.counted(name)
+    }
+
+    /// Times that an endpoint was set aside.
+    pub(crate) async fn ejections(&self) -> u64 {
+        self.counted("tidegate_endpoint_ejections_total").await
+    }
+
     /// A connection to the plain port.
     pub(crate) async fn client(&self) -> Client {
         Client::connect(self.http).await

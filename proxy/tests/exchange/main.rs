@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod blame;
 mod bytewise;
 mod churn;
 mod client_leaves;
@@ -21,11 +22,13 @@ mod h2_floods;
 mod h2_grpc;
 mod h2_heads;
 mod h2_limits;
+mod h2_siblings;
 mod h2_upstream;
 mod h2_websocket;
 mod interim;
 mod local_answers;
 mod memory;
+mod paused;
 mod pool;
 mod request_bodies;
 mod request_heads;

@@ -184,6 +184,9 @@ async fn case_112_a_refused_connection_is_made_elsewhere_with_the_whole_body() {
         assert_eq!(client.answer().await.1, "ok");
     }
     proxy.after(&["POST / 200", "POST / 200"]).await;
+    let attempts = proxy.counted("tidegate_upstream_attempts_total").await;
+    let failures = proxy.counted("tidegate_upstream_failures_total").await;
+    assert!((1..=2).contains(&failures) && attempts == 2 + failures, "{attempts} attempts, {failures} failures");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use crate::limits::Limits;
 use crate::live::tests::{key, snapshot};
 use crate::live::{Live, ViewCache};
 use crate::metrics::{ConnectionKind, Level, Metrics};
-use crate::pool::Pool;
+use crate::pool::{Pool, UpstreamCeiling};
 use crate::record::{Phase, Version};
 use crate::tls::upstream::UpstreamTlsConfigs;
 use crate::worker::Observed;
@@ -53,8 +53,9 @@ impl Observing {
         let lines = Lines::default();
         let (access_log, thread) =
             AccessLog::start(AccessLogFormat::Text, lines.clone(), metrics.access_log()).expect("access log");
+        let ceiling = UpstreamCeiling::new(1, metrics.clone());
         let metrics = metrics.worker();
-        let pool = Pool::new(Arc::new(limits), UpstreamTlsConfigs::new().expect("TLS"), metrics.clone());
+        let pool = Pool::new(Arc::new(limits), UpstreamTlsConfigs::new().expect("TLS"), ceiling, metrics.clone());
         let views = ViewCache::new(Live::new(&snapshot([])));
         let drain = Drain::new(DrainSettings { delay: Duration::ZERO, timeout: Duration::ZERO });
         let drain = WorkerDrain::new(&drain.watch());

@@ -65,6 +65,14 @@ impl Records {
         self.is_complete = true;
     }
 
+    /// The sum of a counter's series.
+    pub(crate) fn counted(&self, name: &str) -> u64 {
+        let families = self.metrics.collect();
+        let family = families.iter().find(|family| family.name() == name);
+        let counts = family.expect("it is always there").get_metric().iter();
+        counts.map(|metric| metric.get_counter().get_value() as u64).sum()
+    }
+
     /// After the proxy was stopped: no record too many, and every gauge at zero.
     pub(crate) fn check_at_end(&mut self) {
         drop(self.thread.take());
