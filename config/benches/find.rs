@@ -14,15 +14,15 @@ fn main() {
     divan::main();
 }
 
-fn rule(path: PathMatch) -> Arc<Rule> {
+fn rule(path: PathMatch) -> Rule {
     let backend = BackendKey { namespace: "shop".into(), service: "web".into(), port: BackendPort::Number(80) };
     let object = Arc::new(ObjectRef::new(Kind::Ingress, "shop", "web"));
-    Arc::new(Rule {
+    Rule {
         origin: RuleOrigin { object, field: "spec".into() },
         path,
         plain_http: PlainHttp::Serve,
-        action: Action::Forward(Split { targets: vec![Target { weight: 1, backend }] }),
-    })
+        action: Action::Forward(Split { targets: [Target { weight: 1, backend }].into() }),
+    }
 }
 
 /// A table with that many hosts, among which the rules are dealt out.
@@ -56,7 +56,7 @@ fn find(bencher: Bencher<'_, '_>, (hosts, rules): (usize, usize)) {
     bencher.bench_local(|| {
         let (host, path) = next.next().expect("endless");
         match black_box(&table).find(ListenerName::Http, black_box(host), black_box(path)) {
-            Found::Rule(rule) => black_box(Arc::as_ptr(rule)),
+            Found::Rule(rule) => black_box(std::ptr::from_ref(rule)),
             Found::Miss(miss) => unreachable!("{miss:?}"),
         };
     });
@@ -68,7 +68,7 @@ fn find_under_a_long_path(bencher: Bencher<'_, '_>) {
     let table = table(1, 100_000);
     let path = "/a".repeat(4_000);
     bencher.bench_local(|| match table.find(ListenerName::Http, "host-0.example.com", black_box(&path)) {
-        Found::Rule(rule) => black_box(Arc::as_ptr(rule)),
+        Found::Rule(rule) => black_box(std::ptr::from_ref(rule)),
         Found::Miss(miss) => unreachable!("{miss:?}"),
     });
 }

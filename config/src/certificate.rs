@@ -143,8 +143,8 @@ impl Names {
 
     fn of(&self, name: &HostPattern) -> &[Arc<Certificate>] {
         let entry = match name {
-            HostPattern::Exact(name) => self.exact.get(&**name),
-            HostPattern::Wildcard(suffix) => self.wildcard.get(&**suffix),
+            HostPattern::Exact(name) => self.exact.get(name.as_str()),
+            HostPattern::Wildcard(suffix) => self.wildcard.get(suffix.as_str()),
             HostPattern::Any => None,
         };
         entry.map_or(&[], |entry| &entry.0.1)

@@ -1,8 +1,8 @@
 //! Host names in canonical form, and the patterns of rules.
 
 use serde::Serialize;
+use smol_str::SmolStr;
 use std::fmt;
-use std::sync::Arc;
 
 /// Why an authority is refused; each answers 400.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -81,13 +81,13 @@ fn canonical_name(name: &[u8]) -> Result<String, HostError> {
     Ok(name.iter().map(|&byte| char::from(byte.to_ascii_lowercase())).collect())
 }
 
-/// The host of a rule.
+/// The host of a rule; a name of up to 23 bytes has no place in memory of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HostPattern {
     /// One name, in lower case.
-    Exact(Arc<str>),
+    Exact(SmolStr),
     /// `*.` and this suffix, in lower case: exactly one label stands for the star.
-    Wildcard(Arc<str>),
+    Wildcard(SmolStr),
     /// Every host that no other pattern takes.
     Any,
 }
@@ -122,7 +122,7 @@ impl HostPattern {
         if !name.split('.').all(is_label) {
             return Err("a host is made of labels of letters, digits and -, joined by dots");
         }
-        let name = name.to_ascii_lowercase().into();
+        let name = SmolStr::from(name.to_ascii_lowercase());
         Ok(if is_wildcard { Self::Wildcard(name) } else { Self::Exact(name) })
     }
 
@@ -139,7 +139,7 @@ impl HostPattern {
     #[must_use]
     pub fn matches(&self, host: &str) -> bool {
         match self {
-            Self::Exact(name) => **name == *host,
+            Self::Exact(name) => name == host,
             Self::Wildcard(suffix) => wildcard_suffix(host) == Some(suffix),
             Self::Any => true,
         }

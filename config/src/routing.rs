@@ -14,6 +14,7 @@ pub use rule::{
 use crate::{CertificateTable, HostPattern, host::wildcard_suffix};
 use foldhash::fast::RandomState;
 use serde::Serialize;
+use smallvec::SmallVec;
 use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
@@ -62,7 +63,7 @@ pub struct RoutingTable {
 #[derive(Debug, Clone, Copy)]
 pub enum Found<'t> {
     /// A rule.
-    Rule(&'t Arc<Rule>),
+    Rule(&'t Rule),
     /// Nothing: 404.
     Miss(Miss<'t>),
 }
@@ -146,8 +147,8 @@ impl HostTable {
     #[must_use]
     pub fn rules(&self, host: &HostPattern) -> Option<&Arc<HostRules>> {
         match host {
-            HostPattern::Exact(name) => self.exact.get(&**name).map(|rules| &rules.0),
-            HostPattern::Wildcard(suffix) => self.wildcard.get(&**suffix).map(|rules| &rules.0),
+            HostPattern::Exact(name) => self.exact.get(name.as_str()).map(|rules| &rules.0),
+            HostPattern::Wildcard(suffix) => self.wildcard.get(suffix.as_str()).map(|rules| &rules.0),
             HostPattern::Any => self.any.as_ref(),
         }
     }
@@ -157,8 +158,8 @@ impl HostTable {
         match (host, rules) {
             (HostPattern::Exact(_), Some(rules)) => drop(self.exact.replace(ByName(rules))),
             (HostPattern::Wildcard(_), Some(rules)) => drop(self.wildcard.replace(ByName(rules))),
-            (HostPattern::Exact(name), None) => drop(self.exact.remove(&**name)),
-            (HostPattern::Wildcard(suffix), None) => drop(self.wildcard.remove(&**suffix)),
+            (HostPattern::Exact(name), None) => drop(self.exact.remove(name.as_str())),
+            (HostPattern::Wildcard(suffix), None) => drop(self.wildcard.remove(suffix.as_str())),
             (HostPattern::Any, rules) => self.any = rules,
         }
     }
@@ -195,7 +196,9 @@ impl Serialize for HostTable {
 pub struct HostRules {
     /// Whose they are.
     pub host: HostPattern,
-    rules: Vec<Arc<Rule>>,
+    /// The one rule of most hosts lies here: a request to a host that is asked rarely pays for each place in memory that
+    /// it looks at.
+    rules: SmallVec<[Rule; 1]>,
     #[serde(skip)]
     index: Option<Box<Index>>,
 }
@@ -225,21 +228,21 @@ const SCANNED_RULES: usize = 8;
 impl HostRules {
     /// Sorts the rules by precedence. Of two with the same path and type the first given counts.
     #[must_use]
-    pub fn new(host: HostPattern, mut rules: Vec<Arc<Rule>>) -> Self {
+    pub fn new(host: HostPattern, mut rules: Vec<Rule>) -> Self {
         rules.sort_by(|a, b| a.path.cmp_precedence(&b.path));
         rules.dedup_by(|later, first| later.path == first.path);
-        rules.shrink_to_fit();
         let index = (rules.len() > SCANNED_RULES).then(|| Box::new(Index::new(&rules)));
-        Self { host, rules, index }
+        // Not `from(rules)`, which would keep the place and the spare room of one rule.
+        Self { host, rules: rules.into_iter().collect(), index }
     }
 
     /// The rules, most specific first.
     #[must_use]
-    pub fn rules(&self) -> &[Arc<Rule>] {
+    pub fn rules(&self) -> &[Rule] {
         &self.rules
     }
 
-    fn find(&self, path: &str) -> Option<&Arc<Rule>> {
+    fn find(&self, path: &str) -> Option<&Rule> {
         match &self.index {
             Some(index) => self.rules.get(index.find(path)?),
             None => self.rules.iter().find(|rule| rule.path.matches(path)),
@@ -248,7 +251,7 @@ impl HostRules {
 }
 
 impl Index {
-    fn new(rules: &[Arc<Rule>]) -> Self {
+    fn new(rules: &[Rule]) -> Self {
         let (mut exact, mut prefix) = (HashMap::default(), HashMap::default());
         for (number, rule) in rules.iter().enumerate() {
             match &rule.path {

@@ -131,14 +131,18 @@ impl<'e> Exchange<'e> {
             Found::Rule(rule) => rule,
             Found::Miss(_) => return self.refuse(404, Reason::NoRoute).await,
         };
-        self.draft.set(|record| record.route = Some(Arc::clone(&rule.origin.object)));
+        let route = &rule.origin.object;
         let protocol = if self.provenance.proto == "https" { Protocol::Https } else { Protocol::Http };
         match rule.outcome(protocol, path) {
-            Outcome::Redirect(_) => self.redirect().await,
+            Outcome::Redirect(_) => {
+                self.note_route(route);
+                self.redirect().await
+            }
             Outcome::Action(Action::Respond(Respond { status, .. })) => {
+                self.note_route(route);
                 self.refuse(*status, Reason::ResourceBackend).await
             }
-            Outcome::Action(Action::Forward(split)) => self.forward(&rule.origin.object, split).await,
+            Outcome::Action(Action::Forward(split)) => self.forward(route, split).await,
         }
     }
 
@@ -152,16 +156,27 @@ impl<'e> Exchange<'e> {
             [only] => &only.backend,
             targets => match self.worker.weighted(targets) {
                 Some(target) => &target.backend,
-                None => return self.refuse(503, Reason::NoBackend).await,
+                None => {
+                    self.note_route(route);
+                    return self.refuse(503, Reason::NoBackend).await;
+                }
             },
         };
-        self.draft.set(|record| record.backend = Some(key.clone()));
-        let running = self.worker.metrics.begin(route, Some(key));
+        // What counts it knows both; with many routes a look at their names is a miss of the cache.
+        if self.worker.is_logged() {
+            self.note_route(route);
+            self.draft.set(|record| record.backend = Some(key.clone()));
+        }
+        self.draft.begin(self.worker.metrics.begin(route, Some(key)));
         let view = Rc::clone(&self.view);
         match view.backend(key) {
-            Some(backend) => self.try_endpoints(backend, &running).await,
+            Some(backend) => self.try_endpoints(backend).await,
             None => self.refuse(503, Reason::NoBackend).await,
         }
+    }
+
+    fn note_route(&mut self, route: &Arc<ObjectRef>) {
+        self.draft.set(|record| record.route = Some(Arc::clone(route)));
     }
 
     async fn redirect(&mut self) -> Finish {

@@ -7,7 +7,7 @@ use crate::balance::Random;
 use crate::budget::Budgets;
 use crate::drain::WorkerDrain;
 use crate::live::{Upstream, ViewCache};
-use crate::metrics::WorkerMetrics;
+use crate::metrics::{InFlight, WorkerMetrics};
 use crate::pace::Pace;
 use crate::pool::{ConnectError, Pool};
 use crate::record::Record;
@@ -110,8 +110,12 @@ impl Worker {
     }
 
     /// Counts and logs an exchange at its end.
-    pub(crate) fn observe(&self, record: Box<Record>) {
-        self.metrics.observe(&record);
+    /// `running`: what counted the request while it ran, which knows its series.
+    pub(crate) fn observe(&self, record: Box<Record>, running: Option<InFlight>) {
+        match running {
+            Some(running) => running.observe(&record),
+            None => self.metrics.observe(&record),
+        }
         if self.access_log.is_on() {
             self.access_log.log(record);
         }

@@ -14,9 +14,9 @@ pub struct Explanation<'t> {
     /// Hosts that match too, most specific first, and own nothing since the owner is more specific.
     pub beaten: Vec<&'t Arc<HostRules>>,
     /// The rule that takes the request.
-    pub met: Option<&'t Arc<Rule>>,
+    pub met: Option<&'t Rule>,
     /// The other rules of the owner, most specific first.
-    pub others: Vec<(&'t Arc<Rule>, Loss)>,
+    pub others: Vec<(&'t Rule, Loss)>,
 }
 
 /// Why a rule did not take a request.

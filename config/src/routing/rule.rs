@@ -2,6 +2,7 @@
 
 use crate::{BackendKey, ObjectRef};
 use serde::Serialize;
+use smallvec::SmallVec;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -82,7 +83,7 @@ pub enum PlainHttp {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Split {
     /// One target in an Ingress rule; several in a canary.
-    pub targets: Vec<Target>,
+    pub targets: SmallVec<[Target; 1]>,
 }
 
 /// One side of a split.

@@ -2,18 +2,18 @@ use super::*;
 use crate::{BackendKey, BackendPort, Kind, ObjectRef};
 use proptest::prelude::*;
 
-fn rule(path: PathMatch) -> Arc<Rule> {
+fn rule(path: PathMatch) -> Rule {
     let object = Arc::new(ObjectRef::new(Kind::Ingress, "default", path.to_string()));
     let backend = BackendKey { namespace: "default".into(), service: "web".into(), port: BackendPort::Number(80) };
-    Arc::new(Rule {
+    Rule {
         origin: RuleOrigin { object, field: "spec".into() },
         path,
         plain_http: PlainHttp::Serve,
-        action: Action::Forward(Split { targets: vec![Target { weight: 1, backend }] }),
-    })
+        action: Action::Forward(Split { targets: [Target { weight: 1, backend }].into() }),
+    }
 }
 
-fn paths(text: &str) -> Vec<Arc<Rule>> {
+fn paths(text: &str) -> Vec<Rule> {
     text.split(", ")
         .map(|path| match path.split_once(' ') {
             Some(("Exact", path)) => rule(PathMatch::Exact(path.into())),

@@ -171,7 +171,7 @@ impl Reading<'_> {
         let k8s::IngressRule { host, http } = rule;
         let field = self.names.intern(&format!("spec.rules[{place}]"));
         let host = match read_host(host.as_deref(), "leave host out") {
-            Ok(host) => self.names.intern_host(&host),
+            Ok(host) => host,
             Err(message) => {
                 self.report(&Arc::from(format!("{field}.host")), Reason::BadHost, message);
                 return None;
@@ -208,7 +208,7 @@ impl Reading<'_> {
         let hosts = hosts.filter(|hosts| hosts.iter().any(|host| !host.is_empty())).map(|hosts| {
             let hosts = hosts.iter().enumerate().filter(|(_, host)| !host.is_empty());
             let read = hosts.filter_map(|(place, host)| {
-                let pattern = read_host(Some(host), "leave hosts out").map(|host| self.names.intern_host(&host));
+                let pattern = read_host(Some(host), "leave hosts out");
                 let refused = |message| {
                     let field = Arc::from(format!("{field}.hosts[{place}]"));
                     self.report(&field, Reason::BadHost, message);

@@ -1,6 +1,6 @@
 //! One allocation for a text that many objects repeat: namespaces, Service names, field paths.
 
-use config::{HostPattern, PathMatch};
+use config::PathMatch;
 use rustc_hash::FxHashSet;
 use std::sync::Arc;
 
@@ -25,15 +25,6 @@ impl Interner {
         let text: Arc<str> = text.into();
         self.texts.insert(Arc::clone(&text));
         text
-    }
-
-    /// The shared form of a host.
-    pub(crate) fn intern_host(&mut self, host: &HostPattern) -> HostPattern {
-        match host {
-            HostPattern::Exact(name) => HostPattern::Exact(self.intern(name)),
-            HostPattern::Wildcard(suffix) => HostPattern::Wildcard(self.intern(suffix)),
-            HostPattern::Any => HostPattern::Any,
-        }
     }
 
     /// The shared form of a path.

@@ -21,7 +21,7 @@ pub(super) struct Hosts {
     sources: FxHashMap<HostPattern, Sources>,
     pub(super) table: Arc<HostTable>,
     /// The rule of `--default-backend`, the last of every host.
-    last_resort: Option<Arc<Rule>>,
+    last_resort: Option<Rule>,
     ssl_redirect: bool,
     default_field: Arc<str>,
 }
@@ -48,14 +48,14 @@ impl Hosts {
     pub(super) fn new(settings: &IngressSettings) -> Self {
         let last_resort = settings.default_backend.as_ref().map(|service| {
             let object = Arc::new(service.0.service_ref());
-            Arc::new(Rule {
+            Rule {
                 origin: RuleOrigin { object, field: "--default-backend".into() },
                 path: PathMatch::prefix("/"),
                 plain_http: PlainHttp::Serve,
                 action: forward(&service.0),
-            })
+            }
         });
-        let any = last_resort.iter().map(|rule| Arc::new(HostRules::new(HostPattern::Any, vec![Arc::clone(rule)])));
+        let any = last_resort.iter().map(|rule| Arc::new(HostRules::new(HostPattern::Any, vec![rule.clone()])));
         Self {
             sources: FxHashMap::default(),
             table: Arc::new(any.collect()),
@@ -152,7 +152,7 @@ impl Hosts {
 /// The rules of one host, as far as they are known.
 struct Assembly<'h> {
     host: &'h HostPattern,
-    rules: Vec<Arc<Rule>>,
+    rules: Vec<Rule>,
     taken: FxHashMap<PathMatch, usize>,
     losses: Losses,
     /// By the place of the Ingress: whether a rule is from it.
@@ -169,7 +169,7 @@ impl<'h> Assembly<'h> {
         match self.taken.entry(rule.path.clone()) {
             Entry::Vacant(free) => {
                 free.insert(self.rules.len());
-                self.rules.push(Arc::new(rule));
+                self.rules.push(rule);
                 if let Some(serves) = self.serves.get_mut(place) {
                     *serves = true;
                 }
@@ -184,7 +184,7 @@ impl<'h> Assembly<'h> {
         }
     }
 
-    fn finish(mut self, ingresses: &[Arc<Ingress>], last_resort: Option<&Arc<Rule>>) -> (HostRules, Losses) {
+    fn finish(mut self, ingresses: &[Arc<Ingress>], last_resort: Option<&Rule>) -> (HostRules, Losses) {
         for (ingress, _) in ingresses.iter().zip(&self.serves).filter(|(_, serves)| !**serves) {
             self.losses.entry(&ingress.object).is_total = true;
         }
@@ -233,5 +233,5 @@ fn action(backend: &IngressBackend) -> Action {
 }
 
 fn forward(backend: &BackendKey) -> Action {
-    Action::Forward(Split { targets: vec![Target { weight: 1, backend: backend.clone() }] })
+    Action::Forward(Split { targets: [Target { weight: 1, backend: backend.clone() }].into() })
 }

@@ -8,7 +8,6 @@ use crate::forward::{UploadFraming, h2_request, write_h1};
 use crate::h1::Encoder;
 use crate::health::FailureKind;
 use crate::live::{LiveBackend, Picked, Upstream};
-use crate::metrics::InFlight;
 use crate::pool::{Acquired, ConnectError, Kept, Lease, Need, PoolKey};
 use crate::record::{Phase, Reason, Version};
 use crate::request::BodyLength;
@@ -62,7 +61,7 @@ enum Stale {
 
 impl Exchange<'_> {
     /// Tries endpoints of a backend.
-    pub(super) async fn try_endpoints(&mut self, backend: &Arc<LiveBackend>, running: &InFlight) -> Finish {
+    pub(super) async fn try_endpoints(&mut self, backend: &Arc<LiveBackend>) -> Finish {
         if matches!(self.request.body, BodyLength::Known(length) if length > self.worker.settings.limits.upload) {
             return self.refuse(413, Reason::UploadTooLarge).await;
         }
@@ -86,7 +85,7 @@ impl Exchange<'_> {
                 Attempted::Interrupted(interrupt) => return self.interrupted(interrupt).await,
                 Attempted::Failed(failure, stale) => (failure, stale),
             };
-            running.attempt_failed(failure.reason);
+            self.draft.attempt_failed(failure.reason);
             let blame = failure.blame.filter(|_| stale == Stale::No);
             if let Some(kind) = blame {
                 self.blame(&mut picked, kind);

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::metrics::InFlight;
 use crate::record::{Ending, Reason, Record};
 use crate::worker::Worker;
 use std::rc::Rc;
@@ -15,17 +16,31 @@ pub(super) struct Draft {
     worker: Rc<Worker>,
     begun: Instant,
     record: Option<Box<Record>>,
+    /// Counts a forwarded request while it runs.
+    running: Option<InFlight>,
 }
 
 impl Draft {
     pub(super) fn new(worker: &Rc<Worker>, record: Record) -> Self {
-        Self { worker: Rc::clone(worker), begun: Instant::now(), record: Some(Box::new(record)) }
+        Self { worker: Rc::clone(worker), begun: Instant::now(), record: Some(Box::new(record)), running: None }
     }
 
     /// Changes the record.
     pub(super) fn set(&mut self, change: impl FnOnce(&mut Record)) {
         if let Some(record) = &mut self.record {
             change(record);
+        }
+    }
+
+    /// The request is forwarded, and counted as running to its end.
+    pub(super) fn begin(&mut self, running: InFlight) {
+        self.running = Some(running);
+    }
+
+    /// Counts a try at an endpoint that failed.
+    pub(super) fn attempt_failed(&self, reason: Reason) {
+        if let Some(running) = &self.running {
+            running.attempt_failed(reason);
         }
     }
 
@@ -59,7 +74,7 @@ impl Draft {
     pub(super) fn conclude(&mut self) {
         if let Some(mut record) = self.record.take() {
             record.total = self.begun.elapsed();
-            self.worker.observe(record);
+            self.worker.observe(record, self.running.take());
         }
     }
 }

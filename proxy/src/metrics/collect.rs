@@ -5,12 +5,11 @@ use super::family::{self, Family};
 use super::label::{CodeClass, LabelValue, Tallies, Tally};
 use super::series::{BUCKETS, RouteSeries};
 use super::worker::Shard;
-use crate::record::Reason;
 use config::{BackendKey, ObjectRef};
 use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily};
 use std::borrow::Cow;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Every family with its values. O(series of all workers).
 pub(super) fn families(shards: &[Arc<Shard>], log: &AccessLogCounts, is_draining: bool) -> Vec<MetricFamily> {
@@ -61,8 +60,6 @@ fn of_routes(shards: &[Arc<Shard>]) -> Vec<MetricFamily> {
         let of_group = |group: &Group<'_>| sample(family, &route_labels(group), sum(group, |s| tally(s).value()));
         family.of(groups.iter().map(of_group).collect())
     };
-    let of_reason =
-        |tallies: &OnceLock<Box<Tallies<Reason>>>, reason| tallies.get().map_or(0, |tallies| tallies.value(reason));
     vec![
         by_route_and(&f::REQUESTS, &groups, |series, class: CodeClass| series.requests.value(class)),
         one(&f::REQUESTS_CUT, |series| &series.cut),
@@ -70,9 +67,13 @@ fn of_routes(shards: &[Arc<Shard>]) -> Vec<MetricFamily> {
         one(&f::REQUESTS_IN_FLIGHT, |series| &series.in_flight),
         one(&f::REQUEST_BODY_BYTES, |series| &series.request_bytes),
         one(&f::RESPONSE_BODY_BYTES, |series| &series.response_bytes),
-        by_route_and(&f::REQUEST_REASONS, &groups, |series, reason| of_reason(&series.reasons, reason)),
+        by_route_and(&f::REQUEST_REASONS, &groups, |series, reason| {
+            series.by_reason().map_or(0, |counted| counted.requests.value(reason))
+        }),
         one(&f::UPSTREAM_ATTEMPTS, |series| &series.attempts),
-        by_route_and(&f::UPSTREAM_FAILURES, &groups, |series, reason| of_reason(&series.failures, reason)),
+        by_route_and(&f::UPSTREAM_FAILURES, &groups, |series, reason| {
+            series.by_reason().map_or(0, |counted| counted.failures.value(reason))
+        }),
     ]
 }
 

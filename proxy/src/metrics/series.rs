@@ -14,28 +14,36 @@ pub(super) const BUCKETS: [u64; 15] = [
     10_000_000, 30_000_000, 60_000_000,
 ];
 
-/// What is counted of a route's requests to a backend. Aligned so that no two workers write to one cache line.
+/// What is counted of a route's requests to a backend. What each request touches comes first and together: with many
+/// routes each cache line of it is a miss. Workers make their own, in memory of their own.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(C)]
 pub(super) struct RouteSeries {
     /// `None`: the request met no route.
     pub(super) route: Option<Arc<ObjectRef>>,
     /// `None`: answered without a backend.
     pub(super) backend: Option<BackendKey>,
-    /// The route is gone: whoever meets the series again begins a new one.
-    is_dropped: AtomicBool,
-    pub(super) requests: Tallies<CodeClass>,
-    pub(super) cut: Tally,
     pub(super) in_flight: Tally,
-    /// Not cumulative; the last holds what is longer than all bounds.
-    pub(super) buckets: [Tally; BUCKETS.len() + 1],
+    pub(super) requests: Tallies<CodeClass>,
     pub(super) microseconds: Tally,
     pub(super) request_bytes: Tally,
     pub(super) response_bytes: Tally,
     pub(super) attempts: Tally,
+    /// Not cumulative; the last holds what is longer than all bounds.
+    pub(super) buckets: [Tally; BUCKETS.len() + 1],
+    pub(super) cut: Tally,
+    /// The route is gone: whoever meets the series again begins a new one.
+    is_dropped: AtomicBool,
     /// Made when the first is counted: most routes have none.
-    pub(super) reasons: OnceLock<Box<Tallies<Reason>>>,
-    pub(super) failures: OnceLock<Box<Tallies<Reason>>>,
+    by_reason: OnceLock<Box<ByReason>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct ByReason {
+    /// Of requests that were answered or ended here.
+    pub(super) requests: Tallies<Reason>,
+    /// Of tries at an endpoint that failed.
+    pub(super) failures: Tallies<Reason>,
 }
 
 impl RouteSeries {
@@ -52,8 +60,7 @@ impl RouteSeries {
             request_bytes: Tally::default(),
             response_bytes: Tally::default(),
             attempts: Tally::default(),
-            reasons: OnceLock::new(),
-            failures: OnceLock::new(),
+            by_reason: OnceLock::new(),
         }
     }
 
@@ -87,7 +94,7 @@ impl RouteSeries {
         self.response_bytes.add(record.bytes_out);
         self.attempts.add(record.attempts.into());
         if let Some(reason) = record.reason {
-            self.reasons.get_or_init(Box::default).add(reason, 1);
+            self.by_reason.get_or_init(Box::default).requests.add(reason, 1);
         }
     }
 
@@ -101,6 +108,11 @@ impl RouteSeries {
     }
 
     pub(super) fn attempt_failed(&self, reason: Reason) {
-        self.failures.get_or_init(Box::default).add(reason, 1);
+        self.by_reason.get_or_init(Box::default).failures.add(reason, 1);
+    }
+
+    /// `None`: nothing was counted yet.
+    pub(super) fn by_reason(&self) -> Option<&ByReason> {
+        self.by_reason.get().map(|counted| &**counted)
     }
 }

@@ -219,9 +219,9 @@ fn routes_and_backends_of_the_table_are_kept() {
         origin: RuleOrigin { object: route("web"), field: "spec.rules[0].http.paths[0]".into() },
         path: PathMatch::prefix("/"),
         plain_http: PlainHttp::Serve,
-        action: Action::Forward(Split { targets: vec![Target { weight: 1, backend: backend("web") }] }),
+        action: Action::Forward(Split { targets: [Target { weight: 1, backend: backend("web") }].into() }),
     };
-    let hosts = [Arc::new(HostRules::new(HostPattern::Any, vec![Arc::new(rule)]))].into_iter().collect();
+    let hosts = [Arc::new(HostRules::new(HostPattern::Any, vec![rule]))].into_iter().collect();
     let certificates = Arc::<CertificateTable>::default();
     let listener =
         Listener { name: ListenerName::Http, protocol: Protocol::Http, certificates, hosts: Arc::new(hosts) };

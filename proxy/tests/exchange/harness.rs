@@ -96,10 +96,10 @@ impl Setup {
             },
             path: PathMatch::prefix("/"),
             plain_http: self.plain_http,
-            action: Action::Forward(Split { targets: vec![Target { weight: 1, backend: key }] }),
+            action: Action::Forward(Split { targets: [Target { weight: 1, backend: key }].into() }),
         };
         let hosts: Arc<HostTable> =
-            Arc::new([Arc::new(HostRules::new(self.host.clone(), vec![Arc::new(rule)]))].into_iter().collect());
+            Arc::new([Arc::new(HostRules::new(self.host.clone(), vec![rule]))].into_iter().collect());
         let listener = |name, protocol| Listener {
             name,
             protocol,

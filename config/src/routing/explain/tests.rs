@@ -18,7 +18,7 @@ fn table_of(hosts: HostTable) -> RoutingTable {
     RoutingTable { listeners: vec![Listener { name, protocol, certificates: Arc::default(), hosts: Arc::new(hosts) }] }
 }
 
-fn rule(text: &str) -> Arc<Rule> {
+fn rule(text: &str) -> Rule {
     let path = match text.split_once(' ').expect("a type and a path") {
         ("Exact", path) => PathMatch::Exact(path.into()),
         (_, path) => PathMatch::prefix(path),
@@ -26,7 +26,7 @@ fn rule(text: &str) -> Arc<Rule> {
     let object = Arc::new(ObjectRef::new(Kind::Ingress, "default", "web"));
     let origin = RuleOrigin { object, field: "spec".into() };
     let action = Action::Respond(Respond { status: 503, reason: "resource_backend" });
-    Arc::new(Rule { origin, path, plain_http: PlainHttp::Serve, action })
+    Rule { origin, path, plain_http: PlainHttp::Serve, action }
 }
 
 #[test]
