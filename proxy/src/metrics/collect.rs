@@ -8,8 +8,8 @@ use super::worker::Shard;
 use config::{BackendKey, ObjectRef};
 use prometheus::proto::{Bucket, Histogram, Metric, MetricFamily};
 use std::borrow::Cow;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Every family with its values. O(series of all workers).
 pub(super) fn families(shards: &[Arc<Shard>], log: &AccessLogCounts, is_draining: bool) -> Vec<MetricFamily> {
