@@ -16,8 +16,8 @@ use tokio::time::{sleep, timeout};
 
 /// Longest time over which connections are closed, so that their clients do not all come back at once.
 const LONGEST_SPREAD: Duration = Duration::from_secs(10);
-/// How long the two sides of a tunnel have to end it after the deadline.
-pub(crate) const FAREWELL: Duration = Duration::from_secs(1);
+/// The end of the time to drain, in which what still runs is ended; of a short time less.
+const LAST: Duration = Duration::from_secs(2);
 
 /// What is asked of listeners and connections; a later phase includes the earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,15 +109,21 @@ impl Drain {
         self.advance(DrainPhase::Closing);
         sleep(self.settings.delay).await;
         self.advance(DrainPhase::Stopping);
-        let ended = timeout(self.settings.timeout, self.drained()).await;
+        // All of it is within the time that was set: who stops the process counts on that, and kills it after.
+        let last = last(self.settings);
+        let ended = timeout(self.settings.timeout - last, self.drained()).await;
         if ended.is_err() {
             self.advance(DrainPhase::Deadline);
             // What has not ended by then is dropped.
-            let _ = timeout(2 * FAREWELL, self.drained()).await;
+            let _ = timeout(last, self.drained()).await;
         }
         self.advance(DrainPhase::Over);
         if ended.is_ok() { Drained::Empty } else { Drained::TimedOut }
     }
+}
+
+fn last(settings: DrainSettings) -> Duration {
+    LAST.min(settings.timeout / 4)
 }
 
 impl Drop for Drain {
@@ -149,6 +155,11 @@ impl DrainWatch {
     #[must_use]
     pub fn spread(&self) -> Duration {
         (self.patience() / 5 * 4).min(LONGEST_SPREAD)
+    }
+
+    /// How long the two sides of a tunnel have to end it after [`DrainPhase::Deadline`].
+    fn farewell(&self) -> Duration {
+        last(self.settings) / 2
     }
 
     async fn changed(&mut self) {

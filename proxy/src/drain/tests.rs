@@ -26,7 +26,7 @@ async fn phases_come_at_their_times() {
     };
     let (ended, times) = tokio::join!(drain.run(), watching);
     assert_eq!(ended, Drained::TimedOut);
-    assert_eq!(times, [0, 5, 30, 32]);
+    assert_eq!(times, [0, 5, 28, 30]);
 }
 
 #[tokio::test(start_paused = true)]

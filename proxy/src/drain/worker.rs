@@ -17,6 +17,7 @@ pub struct WorkerDrain {
     phase: Arc<AtomicU8>,
     patience: Duration,
     spread: Duration,
+    farewell: Duration,
     waiting: RefCell<Waiting>,
     guards: Cell<usize>,
     emptied: Notify,
@@ -37,6 +38,7 @@ impl WorkerDrain {
             phase: Arc::clone(&watch.phase),
             patience: watch.patience(),
             spread: watch.spread(),
+            farewell: watch.farewell(),
             waiting: RefCell::default(),
             guards: Cell::new(0),
             emptied: Notify::new(),
@@ -82,6 +84,12 @@ impl WorkerDrain {
     #[must_use]
     pub fn go_away_after(&self, random: &Random) -> Duration {
         random.time_below(self.spread)
+    }
+
+    /// How long the two sides of a tunnel have to end it after [`DrainPhase::Deadline`].
+    #[must_use]
+    pub fn farewell(&self) -> Duration {
+        self.farewell
     }
 
     /// Something that has to end before this worker is drained.

@@ -2,7 +2,6 @@
 
 use super::{Exchange, Finish};
 use crate::down::Upload;
-use crate::drain::FAREWELL;
 use crate::record::Reason;
 use crate::up::{Download, Up};
 use std::future::poll_fn;
@@ -15,7 +14,7 @@ impl Exchange<'_> {
         self.draft.cut(Reason::Draining);
         self.down.end(None);
         up.end(None);
-        let deadline = Instant::now() + FAREWELL;
+        let deadline = Instant::now() + self.worker.drain.farewell();
         let (mut client_left, mut upstream_left) = (false, false);
         poll_fn(|cx| {
             client_left = client_left || self.poll_client_leaving(cx);

@@ -62,7 +62,8 @@ async fn is_reset(client: &Client) {
 
 #[tokio::test]
 async fn case_108_a_tunnel_lives_to_the_deadline_and_is_ended_politely_then() {
-    let patience = Duration::from_secs(1);
+    // The last quarter is for the farewell.
+    let patience = Duration::from_secs(4);
     let (upstream, mut proxy) = with_timeout(patience).await;
     let (mut client, mut up) = tunnel(&proxy, &upstream).await;
     let begun = Instant::now();
@@ -71,11 +72,11 @@ async fn case_108_a_tunnel_lives_to_the_deadline_and_is_ended_politely_then() {
     client.is_closed().await;
     up.is_closed().await;
     let ended = Instant::now();
-    assert!(ended - begun >= patience, "{:?}", ended - begun);
+    assert!(ended - begun >= patience / 4 * 3, "{:?}", ended - begun);
     // Neither of them goes, so both are made to.
     is_reset(&client).await;
     is_reset(&up).await;
-    assert!(ended.elapsed() >= Duration::from_millis(900), "{:?}", ended.elapsed());
+    assert!(ended.elapsed() >= Duration::from_millis(400), "{:?}", ended.elapsed());
     assert_eq!(drained.await.expect("no panic"), Drained::TimedOut);
     proxy.after(&["GET /chat 101 draining cut"]).await;
 }
