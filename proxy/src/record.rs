@@ -5,89 +5,67 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// Why an exchange did not go as the client and the backend wished; the word stands in the access log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the words say it")]
-pub enum Reason {
-    NoRoute,
-    NoBackend,
-    NoEndpoint,
-    RedirectHttps,
-    ResourceBackend,
-    NoWebSocket,
-    ConnectFailed,
-    ConnectTimeout,
-    TlsFailed,
-    UpstreamTimeout,
-    UpstreamReset,
-    UpstreamProtocol,
-    Overflow,
-    LocalPorts,
-    LocalResources,
-    RetryDenied,
-    Deadline,
-    ClientGone,
-    ClientTimeout,
-    ClientReset,
-    WriteTimeout,
-    TunnelTimeout,
-    BadRequest,
-    BadPath,
-    BadHost,
-    TargetTooLong,
-    HeadTooLarge,
-    UploadTooLarge,
-    BadVersion,
-    MethodNotAllowed,
-    ExpectationFailed,
-    NotImplemented,
-    Draining,
-    DrainRace,
-    Internal,
+/// Writes each reason down once: the variant and its word.
+macro_rules! reasons {
+    ($($variant:ident = $word:literal),+ $(,)?) => {
+        /// Why an exchange did not go as the client and the backend wished; the word stands in the access log.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[expect(missing_docs, reason = "the words say it")]
+        pub enum Reason {
+            $($variant),+
+        }
+
+        impl Reason {
+            /// All of them, in order.
+            pub(crate) const ALL: [Self; [$($word),+].len()] = [$(Self::$variant),+];
+
+            /// The word as it is logged.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word),+
+                }
+            }
+        }
+    };
 }
 
-impl Reason {
-    /// The word as it is logged.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NoRoute => "no_route",
-            Self::NoBackend => "no_backend",
-            Self::NoEndpoint => "no_endpoint",
-            Self::RedirectHttps => "redirect_https",
-            Self::ResourceBackend => "resource_backend",
-            Self::NoWebSocket => "no_websocket",
-            Self::ConnectFailed => "connect_failed",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::TlsFailed => "tls_failed",
-            Self::UpstreamTimeout => "upstream_timeout",
-            Self::UpstreamReset => "upstream_reset",
-            Self::UpstreamProtocol => "upstream_protocol",
-            Self::Overflow => "overflow",
-            Self::LocalPorts => "local_ports",
-            Self::LocalResources => "local_resources",
-            Self::RetryDenied => "retry_denied",
-            Self::Deadline => "deadline",
-            Self::ClientGone => "client_gone",
-            Self::ClientTimeout => "client_timeout",
-            Self::ClientReset => "client_reset",
-            Self::WriteTimeout => "write_timeout",
-            Self::TunnelTimeout => "tunnel_timeout",
-            Self::BadRequest => "bad_request",
-            Self::BadPath => "bad_path",
-            Self::BadHost => "bad_host",
-            Self::TargetTooLong => "target_too_long",
-            Self::HeadTooLarge => "head_too_large",
-            Self::UploadTooLarge => "upload_too_large",
-            Self::BadVersion => "bad_version",
-            Self::MethodNotAllowed => "method_not_allowed",
-            Self::ExpectationFailed => "expectation_failed",
-            Self::NotImplemented => "not_implemented",
-            Self::Draining => "draining",
-            Self::DrainRace => "drain_race",
-            Self::Internal => "internal",
-        }
-    }
+reasons! {
+    NoRoute = "no_route",
+    NoBackend = "no_backend",
+    NoEndpoint = "no_endpoint",
+    RedirectHttps = "redirect_https",
+    ResourceBackend = "resource_backend",
+    NoWebSocket = "no_websocket",
+    ConnectFailed = "connect_failed",
+    ConnectTimeout = "connect_timeout",
+    TlsFailed = "tls_failed",
+    UpstreamTimeout = "upstream_timeout",
+    UpstreamReset = "upstream_reset",
+    UpstreamProtocol = "upstream_protocol",
+    Overflow = "overflow",
+    LocalPorts = "local_ports",
+    LocalResources = "local_resources",
+    RetryDenied = "retry_denied",
+    Deadline = "deadline",
+    ClientGone = "client_gone",
+    ClientTimeout = "client_timeout",
+    ClientReset = "client_reset",
+    WriteTimeout = "write_timeout",
+    TunnelTimeout = "tunnel_timeout",
+    BadRequest = "bad_request",
+    BadPath = "bad_path",
+    BadHost = "bad_host",
+    TargetTooLong = "target_too_long",
+    HeadTooLarge = "head_too_large",
+    UploadTooLarge = "upload_too_large",
+    BadVersion = "bad_version",
+    MethodNotAllowed = "method_not_allowed",
+    ExpectationFailed = "expectation_failed",
+    NotImplemented = "not_implemented",
+    Draining = "draining",
+    DrainRace = "drain_race",
+    Internal = "internal",
 }
 
 /// The version of a request as the client spoke it.

@@ -66,26 +66,26 @@ impl<T: LabelValue> Tallies<T> {
     }
 }
 
-/// Lists the variants of an enum: the match fails to compile when one is missing.
+/// Lists the variants of an enum with their labels: the match fails to compile when one is missing.
 macro_rules! label_values {
-    ($type:ty, $label:expr, [$($variant:ident),+ $(,)?]) => {
+    ($type:ident { $($variant:ident = $label:literal),+ $(,)? }) => {
         impl LabelValue for $type {
             const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            type Tallies = [Tally; [$(<$type>::$variant),+].len()];
+            type Tallies = [Tally; [$($type::$variant),+].len()];
 
             fn tallies() -> Self::Tallies {
                 std::array::from_fn(|_| Tally::default())
             }
 
             fn slot(self) -> usize {
-                match self {
-                    $(Self::$variant)|+ => self as usize,
-                }
+                self as usize
             }
 
             fn label(self) -> &'static str {
-                $label(self)
+                match self {
+                    $(Self::$variant => $label),+
+                }
             }
         }
     };
@@ -104,16 +104,7 @@ pub enum ConnectionKind {
     Tunnel,
 }
 
-label_values!(
-    ConnectionKind,
-    |kind| match kind {
-        ConnectionKind::New => "new",
-        ConnectionKind::Http1 => "http1",
-        ConnectionKind::Http2 => "http2",
-        ConnectionKind::Tunnel => "tunnel",
-    },
-    [New, Http1, Http2, Tunnel]
-);
+label_values!(ConnectionKind { New = "new", Http1 = "http1", Http2 = "http2", Tunnel = "tunnel" });
 
 /// Why a connection was not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -126,15 +117,7 @@ pub enum RefusedFor {
     Error,
 }
 
-label_values!(
-    RefusedFor,
-    |reason| match reason {
-        RefusedFor::Ceiling => "ceiling",
-        RefusedFor::Descriptors => "descriptors",
-        RefusedFor::Error => "error",
-    },
-    [Ceiling, Descriptors, Error]
-);
+label_values!(RefusedFor { Ceiling = "ceiling", Descriptors = "descriptors", Error = "error" });
 
 /// What is spoken on a connection to an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -144,14 +127,7 @@ pub enum UpstreamProtocol {
     Http2,
 }
 
-label_values!(
-    UpstreamProtocol,
-    |protocol| match protocol {
-        UpstreamProtocol::Http1 => "http1",
-        UpstreamProtocol::Http2 => "http2",
-    },
-    [Http1, Http2]
-);
+label_values!(UpstreamProtocol { Http1 = "http1", Http2 = "http2" });
 
 /// What a connection to an endpoint does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -164,15 +140,7 @@ pub enum UpstreamState {
     Idle,
 }
 
-label_values!(
-    UpstreamState,
-    |state| match state {
-        UpstreamState::Connecting => "connecting",
-        UpstreamState::Busy => "busy",
-        UpstreamState::Idle => "idle",
-    },
-    [Connecting, Busy, Idle]
-);
+label_values!(UpstreamState { Connecting = "connecting", Busy = "busy", Idle = "idle" });
 
 /// The version of a finished handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -181,14 +149,7 @@ pub(super) enum TlsVersion {
     Tls13,
 }
 
-label_values!(
-    TlsVersion,
-    |version| match version {
-        TlsVersion::Tls12 => "TLSv1.2",
-        TlsVersion::Tls13 => "TLSv1.3",
-    },
-    [Tls12, Tls13]
-);
+label_values!(TlsVersion { Tls12 = "TLSv1.2", Tls13 = "TLSv1.3" });
 
 /// The first digit of a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -212,81 +173,36 @@ impl From<u16> for CodeClass {
     }
 }
 
-label_values!(
-    CodeClass,
-    |class| match class {
-        CodeClass::C1 => "1xx",
-        CodeClass::C2 => "2xx",
-        CodeClass::C3 => "3xx",
-        CodeClass::C4 => "4xx",
-        CodeClass::C5 => "5xx",
-    },
-    [C1, C2, C3, C4, C5]
-);
+label_values!(CodeClass { C1 = "1xx", C2 = "2xx", C3 = "3xx", C4 = "4xx", C5 = "5xx" });
 
-label_values!(
-    ListenerName,
-    |listener| match listener {
-        ListenerName::Http => "http",
-        ListenerName::Https => "https",
-    },
-    [Http, Https]
-);
+label_values!(ListenerName { Http = "http", Https = "https" });
 
-label_values!(
-    HandshakeFailure,
-    |failure| match failure {
-        HandshakeFailure::Timeout => "timeout",
-        HandshakeFailure::Closed => "closed",
-        HandshakeFailure::NotTls => "not_tls",
-        HandshakeFailure::Incompatible => "incompatible",
-        HandshakeFailure::Alert => "alert",
-        HandshakeFailure::Protocol => "protocol",
-    },
-    [Timeout, Closed, NotTls, Incompatible, Alert, Protocol]
-);
+label_values!(HandshakeFailure {
+    Timeout = "timeout",
+    Closed = "closed",
+    NotTls = "not_tls",
+    Incompatible = "incompatible",
+    Alert = "alert",
+    Protocol = "protocol",
+});
 
-label_values!(
-    Reason,
-    Reason::as_str,
-    [
-        NoRoute,
-        NoBackend,
-        NoEndpoint,
-        RedirectHttps,
-        ResourceBackend,
-        NoWebSocket,
-        ConnectFailed,
-        ConnectTimeout,
-        TlsFailed,
-        UpstreamTimeout,
-        UpstreamReset,
-        UpstreamProtocol,
-        Overflow,
-        LocalPorts,
-        LocalResources,
-        RetryDenied,
-        Deadline,
-        ClientGone,
-        ClientTimeout,
-        ClientReset,
-        WriteTimeout,
-        TunnelTimeout,
-        BadRequest,
-        BadPath,
-        BadHost,
-        TargetTooLong,
-        HeadTooLarge,
-        UploadTooLarge,
-        BadVersion,
-        MethodNotAllowed,
-        ExpectationFailed,
-        NotImplemented,
-        Draining,
-        DrainRace,
-        Internal,
-    ]
-);
+impl LabelValue for Reason {
+    const ALL: &'static [Self] = &Self::ALL;
+
+    type Tallies = [Tally; Self::ALL.len()];
+
+    fn tallies() -> Self::Tallies {
+        std::array::from_fn(|_| Tally::default())
+    }
+
+    fn slot(self) -> usize {
+        self as usize
+    }
+
+    fn label(self) -> &'static str {
+        self.as_str()
+    }
+}
 
 /// Every value as it is shown.
 #[cfg(test)]
