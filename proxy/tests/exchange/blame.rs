@@ -1,13 +1,12 @@
 //! What an endpoint is not blamed for: what is refused here, and failures while it is set aside already.
 
 use crate::harness::h2::{Over, answer, respond};
+use crate::harness::tunnel::UPGRADE;
 use crate::harness::{Client, Running, Setup, Upstream, field, proxied};
 use config::BackendProtocol;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
 const CLOSING: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 

@@ -1,5 +1,6 @@
 //! The end of a proxy that is asked to stop: what is served, what is told, and what ends when.
 
+use crate::harness::tunnel::{echoes, opened};
 use crate::harness::{Client, Origin, PATIENCE, Running, Setup, Upstream, field, proxied};
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -10,8 +11,6 @@ use tokio::time::timeout;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
 
 /// A drain that takes no more connections, and ends after that time.
 async fn draining(proxy: &mut Running) -> tokio::task::JoinHandle<Drained> {
@@ -37,23 +36,6 @@ async fn with_timeout(timeout: Duration) -> (Upstream, Running) {
 /// Long, where it is not to play a part.
 const NEVER: Duration = Duration::from_secs(600);
 
-async fn tunnel(proxy: &Running, upstream: &Upstream) -> (Client, Client) {
-    let mut client = proxy.client().await;
-    client.send(UPGRADE).await;
-    let mut up = upstream.accept().await;
-    up.head().await;
-    up.send(SWITCHING).await;
-    client.head().await;
-    (client, up)
-}
-
-async fn echoes(client: &mut Client, up: &mut Client) {
-    client.send("ping").await;
-    assert_eq!(up.exactly(4).await, "ping");
-    up.send("pong").await;
-    assert_eq!(client.exactly(4).await, "pong");
-}
-
 /// Waits for a reset of a connection that was half-closed.
 async fn is_reset(client: &Client) {
     let ready = timeout(PATIENCE, client.socket.ready(Interest::ERROR)).await.expect("no reset").expect("a socket");
@@ -65,7 +47,7 @@ async fn case_108_a_tunnel_lives_to_the_deadline_and_is_ended_politely_then() {
     // The last quarter is for the farewell.
     let patience = Duration::from_secs(4);
     let (upstream, mut proxy) = with_timeout(patience).await;
-    let (mut client, mut up) = tunnel(&proxy, &upstream).await;
+    let (mut client, mut up) = opened(&upstream, &proxy).await;
     let begun = Instant::now();
     let drained = draining(&mut proxy).await;
     echoes(&mut client, &mut up).await;
@@ -84,7 +66,7 @@ async fn case_108_a_tunnel_lives_to_the_deadline_and_is_ended_politely_then() {
 #[tokio::test]
 async fn case_108_a_tunnel_whose_sides_go_at_the_deadline_holds_nobody_up() {
     let (upstream, mut proxy) = with_timeout(Duration::from_millis(100)).await;
-    let (mut client, mut up) = tunnel(&proxy, &upstream).await;
+    let (mut client, mut up) = opened(&upstream, &proxy).await;
     let drained = draining(&mut proxy).await;
     client.is_closed().await;
     up.is_closed().await;

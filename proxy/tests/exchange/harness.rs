@@ -7,6 +7,7 @@ pub(crate) mod h2;
 mod origin;
 mod records;
 pub(crate) mod tls;
+pub(crate) mod tunnel;
 mod upstream;
 
 pub(crate) use bulk::Bulk;

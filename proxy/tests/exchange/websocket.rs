@@ -1,31 +1,9 @@
 //! Upgrades to WebSocket, and the tunnels they become.
 
-use crate::harness::{Bulk, Client, Ended, Running, Upstream, field, proxied};
+use crate::harness::tunnel::{SWITCHING, UPGRADE, echoes, opened};
+use crate::harness::{Bulk, Ended, field, proxied};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
-
-const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: a.test\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n\
-                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-const SWITCHING: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-
-/// An open tunnel: the client's end and the upstream's.
-async fn opened(upstream: &Upstream, proxy: &Running) -> (Client, Client) {
-    let mut client = proxy.client().await;
-    client.send(UPGRADE).await;
-    let mut up = upstream.accept().await;
-    up.head().await;
-    up.send(SWITCHING).await;
-    client.head().await;
-    (client, up)
-}
-
-async fn echoes(client: &mut Client, up: &mut Client) {
-    client.send("ping").await;
-    assert_eq!(up.exactly(4).await, "ping");
-    up.send("pong").await;
-    assert_eq!(client.exactly(4).await, "pong");
-}
 
 #[tokio::test]
 async fn case_96_a_websocket_is_opened_and_carries_bytes_both_ways() {
