@@ -8,6 +8,7 @@ pub(crate) use h1::DownH1;
 pub(crate) use h2::DownH2;
 
 use crate::answer::LocalAnswer;
+use crate::record::WireBytes;
 use crate::response::{AnswerBody, UpstreamHead};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -72,6 +73,14 @@ macro_rules! on_both {
 }
 
 impl Down<'_> {
+    /// The bytes of this exchange; HTTP/2 does not tell what of its connection is whose.
+    pub(crate) fn take_passed(&mut self) -> Option<WireBytes> {
+        match self {
+            Self::H1(down) => Some(down.take_passed()),
+            Self::H2(_) => None,
+        }
+    }
+
     /// Reads the upload.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Upload, DownError>> {
         on_both!(self, down => down.poll_read(cx))

@@ -19,11 +19,11 @@ use crate::drain::{DrainPhase, Reached};
 use crate::fields::FieldName;
 use crate::forward::Provenance;
 use crate::live::HeldView;
-use crate::record::{Ending, Phase, Reason, Record};
+use crate::record::{Phase, Reason, Record};
 use crate::request::{Asked, Method, Refusal, Request, Target};
 use crate::worker::Worker;
 use caught::caught;
-use config::{Action, Found, ObjectRef, Outcome, Protocol, Respond, Split};
+use config::{Action, Found, Outcome, Protocol, Respond, RuleOrigin, Split};
 use draft::Draft;
 use interrupt::Interrupt;
 use std::future::poll_fn;
@@ -31,7 +31,6 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::SystemTime;
 use tokio::time::Instant;
 use upload::Upload;
 
@@ -83,6 +82,7 @@ impl<'e> Exchange<'e> {
         if worker.is_logged() {
             record.request_id.clone_from(&provenance.request_id);
         }
+        record.phase = Phase::Route;
         let draft = Draft::new(worker, record);
         let view = worker.views.current();
         Self {
@@ -111,6 +111,8 @@ impl<'e> Exchange<'e> {
                 let routing = pin!(self.route());
                 caught(routing).await
             };
+            let passed = self.down.take_passed();
+            self.draft.set(|record| record.wire = passed);
             match finish {
                 Some(_) => self.draft.conclude(),
                 None => self.draft.panicked(),
@@ -131,18 +133,17 @@ impl<'e> Exchange<'e> {
             Found::Rule(rule) => rule,
             Found::Miss(_) => return self.refuse(404, Reason::NoRoute).await,
         };
-        let route = &rule.origin.object;
         let protocol = if self.provenance.proto == "https" { Protocol::Https } else { Protocol::Http };
         match rule.outcome(protocol, path) {
             Outcome::Redirect(_) => {
-                self.note_route(route);
+                self.note_rule(&rule.origin);
                 self.redirect().await
             }
             Outcome::Action(Action::Respond(Respond { status, .. })) => {
-                self.note_route(route);
+                self.note_rule(&rule.origin);
                 self.refuse(*status, Reason::ResourceBackend).await
             }
-            Outcome::Action(Action::Forward(split)) => self.forward(route, split).await,
+            Outcome::Action(Action::Forward(split)) => self.forward(&rule.origin, split).await,
         }
     }
 
@@ -151,23 +152,23 @@ impl<'e> Exchange<'e> {
         self.request.target == Target::Asterisk || self.request.fields.first(FieldName::MaxForwards) == Some(b"0")
     }
 
-    async fn forward(&mut self, route: &Arc<ObjectRef>, split: &Split) -> Finish {
+    async fn forward(&mut self, origin: &RuleOrigin, split: &Split) -> Finish {
         let key = match split.targets.as_slice() {
             [only] => &only.backend,
             targets => match self.worker.weighted(targets) {
                 Some(target) => &target.backend,
                 None => {
-                    self.note_route(route);
+                    self.note_rule(origin);
                     return self.refuse(503, Reason::NoBackend).await;
                 }
             },
         };
         // What counts it knows both; with many routes a look at their names is a miss of the cache.
         if self.worker.is_logged() {
-            self.note_route(route);
+            self.note_rule(origin);
             self.draft.set(|record| record.backend = Some(key.clone()));
         }
-        self.draft.begin(self.worker.metrics.begin(route, Some(key)));
+        self.draft.begin(self.worker.metrics.begin(&origin.object, Some(key)));
         let view = Rc::clone(&self.view);
         match view.backend(key) {
             Some(backend) => self.try_endpoints(backend).await,
@@ -175,8 +176,11 @@ impl<'e> Exchange<'e> {
         }
     }
 
-    fn note_route(&mut self, route: &Arc<ObjectRef>) {
-        self.draft.set(|record| record.route = Some(Arc::clone(route)));
+    fn note_rule(&mut self, origin: &RuleOrigin) {
+        self.draft.set(|record| {
+            record.route = Some(Arc::clone(&origin.object));
+            record.rule = Some(Arc::clone(&origin.field));
+        });
     }
 
     async fn redirect(&mut self) -> Finish {
@@ -274,31 +278,8 @@ impl<'e> Exchange<'e> {
 /// The record of a request, or of what could not be read as one.
 fn record_of(downstream: &Downstream, asked: Asked) -> Record {
     let Asked { version, method, host, path } = asked;
-    Record {
-        time: SystemTime::now(),
-        client: downstream.peer,
-        listener: downstream.listener,
-        tls: downstream.tls,
-        version,
-        method,
-        host,
-        path,
-        request_id: String::new(),
-        status: 0,
-        reason: None,
-        phase: Phase::Head,
-        ending: Ending::Complete,
-        route: None,
-        backend: None,
-        endpoint: None,
-        attempts: 0,
-        reused: false,
-        bytes_in: 0,
-        bytes_out: 0,
-        connect: None,
-        first_byte: None,
-        total: std::time::Duration::ZERO,
-    }
+    let Downstream { peer, listener, tls, .. } = *downstream;
+    Record { tls, version, method, host, path, ..Record::of(peer, listener) }
 }
 
 /// Records what was refused before it was a request; `answer` is what its client is told, if anything.

@@ -1,6 +1,7 @@
 //! The socket under an HTTP/2 connection of either side: first what was read from it before, and a note of each move.
 //! The h2 crate tells none of it, and the connection's clocks need it.
 
+use crate::h2_unread::UnreadUploads;
 use crate::wire::{Io, Wire};
 use bytes::BytesMut;
 use std::cell::Cell;
@@ -61,26 +62,25 @@ pub(crate) struct H2Io {
     io: Io,
     prefix: BytesMut,
     moves: Rc<Moves>,
-    /// Set while the acknowledgement is looked for.
-    frames: Option<FrameHeads>,
+    client: Option<ClientFrames>,
 }
 
 impl H2Io {
     /// The socket of a client that is to begin, or has begun, with the preface.
-    pub(crate) fn of_client(wire: Wire) -> Self {
+    pub(crate) fn of_client(wire: Wire, unread: Rc<UnreadUploads>) -> Self {
         let (prefix, io) = wire.into_parts();
-        Self::new(io, prefix, Some(FrameHeads::after(PREFACE.len())))
+        Self::new(io, prefix, Some(ClientFrames { heads: FrameHeads::after(PREFACE.len()), unread }))
     }
 
     pub(crate) fn of_upstream(io: Io) -> Self {
         Self::new(io, BytesMut::new(), None)
     }
 
-    fn new(io: Io, prefix: BytesMut, frames: Option<FrameHeads>) -> Self {
-        let (last_read, acknowledged) = (Cell::new(Instant::now()), Cell::new(frames.is_none()));
+    fn new(io: Io, prefix: BytesMut, client: Option<ClientFrames>) -> Self {
+        let (last_read, acknowledged) = (Cell::new(Instant::now()), Cell::new(client.is_none()));
         let (read_in_turn, blocked_since) = (Cell::new(0), Cell::new(None));
         let moves = Rc::new(Moves { read_in_turn, last_read, blocked_since, acknowledged });
-        Self { io, prefix, moves, frames }
+        Self { io, prefix, moves, client }
     }
 
     pub(crate) fn moves(&self) -> Rc<Moves> {
@@ -106,9 +106,9 @@ impl AsyncRead for H2Io {
         if !read.is_empty() {
             self.moves.last_read.set(Instant::now());
             self.moves.read_in_turn.set(self.moves.read_in_turn.get() + read.len());
-            if self.frames.as_mut().is_some_and(|frames| frames.find_acknowledgement(read)) {
-                self.moves.acknowledged.set(true);
-                self.frames = None;
+            let Self { client, moves, .. } = &mut *self;
+            if let Some(client) = client {
+                client.read(read, moves);
             }
         }
         polled
@@ -147,40 +147,69 @@ impl AsyncWrite for H2Io {
 /// What an HTTP/2 client begins with (RFC 9113 §3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// What the frames of a client tell before h2 does.
+#[derive(Debug)]
+struct ClientFrames {
+    heads: FrameHeads,
+    unread: Rc<UnreadUploads>,
+}
+
+impl ClientFrames {
+    fn read(&mut self, bytes: &[u8], moves: &Moves) {
+        self.heads.follow(bytes, |head| match head.kind {
+            SETTINGS if head.flags & ACK != 0 => moves.acknowledged.set(true),
+            DATA => self.unread.arrived(head.payload),
+            _ => {}
+        });
+    }
+}
+
 const HEAD: usize = 9;
+const DATA: u8 = 0;
 const SETTINGS: u8 = 4;
 const ACK: u8 = 1;
 
-/// Follows the heads of frames (RFC 9113 §4.1) through a stream of bytes.
+/// The head of a frame (RFC 9113 §4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FrameHead {
+    kind: u8,
+    flags: u8,
+    payload: usize,
+}
+
+/// Follows the heads of frames through a stream of bytes.
 #[derive(Debug)]
 struct FrameHeads {
     /// Bytes before the next head.
     skipped: usize,
-    head: Vec<u8>,
+    head: [u8; HEAD],
+    /// Bytes of the head that are known.
+    known: usize,
 }
 
 impl FrameHeads {
     fn after(skipped: usize) -> Self {
-        Self { skipped, head: Vec::with_capacity(HEAD) }
+        Self { skipped, head: [0; HEAD], known: 0 }
     }
 
-    /// Reads on; `true` once SETTINGS were acknowledged.
-    fn find_acknowledgement(&mut self, mut bytes: &[u8]) -> bool {
+    /// Reads on, and tells of each head once it is complete.
+    fn follow(&mut self, mut bytes: &[u8], mut on_head: impl FnMut(FrameHead)) {
         loop {
             let payload = self.skipped.min(bytes.len());
             self.skipped -= payload;
-            let head = (bytes.len() - payload).min(HEAD - self.head.len());
-            self.head.extend_from_slice(bytes.get(payload..payload + head).unwrap_or_default());
-            bytes = bytes.get(payload + head..).unwrap_or_default();
-            let [high, middle, low, kind, flags, ..] = self.head[..] else { return false };
-            if self.head.len() < HEAD {
-                return false;
+            bytes = bytes.get(payload..).unwrap_or_default();
+            let missing = self.head.get_mut(self.known..).unwrap_or_default();
+            let found = missing.len().min(bytes.len());
+            let (of_head, rest) = bytes.split_at(found);
+            missing.iter_mut().zip(of_head).for_each(|(to, from)| *to = *from);
+            (self.known, bytes) = (self.known + found, rest);
+            if self.known < HEAD {
+                return;
             }
-            if kind == SETTINGS && flags & ACK != 0 {
-                return true;
-            }
-            self.skipped = u32::from_be_bytes([0, high, middle, low]) as usize;
-            self.head.clear();
+            let [high, middle, low, kind, flags, ..] = self.head;
+            let payload = u32::from_be_bytes([0, high, middle, low]) as usize;
+            on_head(FrameHead { kind, flags, payload });
+            (self.skipped, self.known) = (payload, 0);
         }
     }
 }
@@ -195,16 +224,18 @@ mod tests {
     }
 
     #[test]
-    fn the_acknowledgement_is_found_however_it_is_cut() {
-        // A payload that looks like one is none.
-        let decoy = frame(0, 0, &frame(SETTINGS, ACK, b""));
-        let before = [PREFACE, &frame(SETTINGS, 0, &[0; 12]), &decoy, &frame(8, 1, &[0; 300])].concat();
-        let bytes = [before.clone(), frame(SETTINGS, ACK, b"")].concat();
+    fn heads_are_found_however_the_bytes_are_cut() {
+        // A payload that looks like a head is none.
+        let decoy = frame(DATA, 0, &frame(SETTINGS, ACK, b""));
+        let frames = [frame(SETTINGS, 0, &[0; 12]), decoy, frame(8, 1, &[0; 300]), frame(SETTINGS, ACK, b"")].concat();
+        let bytes = [PREFACE, &frames].concat();
         for piece in 1..=bytes.len() {
             let mut heads = FrameHeads::after(PREFACE.len());
-            assert!(!before.chunks(piece).any(|piece| heads.find_acknowledgement(piece)), "{piece}");
-            let mut heads = FrameHeads::after(PREFACE.len());
-            assert!(bytes.chunks(piece).any(|piece| heads.find_acknowledgement(piece)), "{piece}");
+            let mut found = Vec::new();
+            for piece in bytes.chunks(piece) {
+                heads.follow(piece, |head| found.push((head.kind, head.flags, head.payload)));
+            }
+            assert_eq!(found, [(SETTINGS, 0, 12), (DATA, 0, 9), (8, 1, 300), (SETTINGS, ACK, 0)], "{piece}");
         }
     }
 }

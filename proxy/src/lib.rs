@@ -19,6 +19,7 @@ mod h2_io;
 mod h2_pulse;
 mod h2_read;
 mod h2_send;
+mod h2_unread;
 pub mod health;
 mod limits;
 pub mod listener;

@@ -45,6 +45,10 @@ pub struct Limits {
     /// stall leave something to their siblings.
     pub h2_window: u32,
     pub h2_connection_window: u32,
+    /// Unread uploads of all HTTP/2 clients of a worker, past which new connections get the short window.
+    pub h2_unread: u64,
+    /// Not below 65,535, with which every connection begins (RFC 9113 §6.9.2).
+    pub h2_short_connection_window: u32,
     pub h2_idle: Duration,
     pub h2_ping_idle: Duration,
     pub h2_ping_timeout: Duration,
@@ -105,6 +109,8 @@ impl Default for Limits {
             h2_streams: 128,
             h2_window: 64 * 1024,
             h2_connection_window: 1024 * 1024,
+            h2_unread: 64 * 1024 * 1024,
+            h2_short_connection_window: 64 * 1024,
             h2_idle: s(180),
             h2_ping_idle: s(60),
             h2_ping_timeout: s(10),

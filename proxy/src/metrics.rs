@@ -10,6 +10,7 @@ mod series;
 mod tests;
 mod worker;
 
+pub(crate) use label::LabelValue;
 #[cfg(test)]
 pub(crate) use label::label_words;
 pub use label::{ConnectionKind, RefusedFor, UpstreamProtocol, UpstreamState};
@@ -18,7 +19,6 @@ pub use worker::{Held, InFlight, Level, WorkerMetrics};
 
 use config::{Action, BackendKey, ObjectRef, RoutingTable};
 use family::Family;
-use label::LabelValue as _;
 use prometheus::Registry;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;

@@ -1,5 +1,9 @@
 //! What is known of one exchange at its end: the source of its access log line and of its metrics.
 
+mod termination;
+
+pub use termination::{By, How, Termination, Waited};
+
 use config::{BackendKey, EndpointAddress, ListenerName, ObjectRef};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -79,12 +83,20 @@ pub enum Version {
 
 /// How far an exchange came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Phase {
+    /// Its head is read.
     Head,
+    /// It is routed, or answered here.
+    Route,
+    /// A connection to an endpoint is looked for or made.
     Connect,
+    /// The request is sent.
+    Send,
+    /// All of it was sent, and the answer is waited for.
     Wait,
+    /// The answer is passed on.
     Stream,
+    /// Bytes are passed both ways.
     Tunnel,
 }
 
@@ -94,6 +106,22 @@ pub enum Phase {
 pub enum Ending {
     Complete,
     Cut,
+}
+
+/// Heads, bodies and framing that passed a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WireBytes {
+    /// Received from the peer.
+    pub received: u64,
+    /// Sent to the peer.
+    pub sent: u64,
+}
+
+impl WireBytes {
+    /// What passed since `before`.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self { received: self.received - before.received, sent: self.sent - before.sent }
+    }
 }
 
 /// One exchange.
@@ -127,6 +155,8 @@ pub struct Record {
     pub ending: Ending,
     /// The route that took it.
     pub route: Option<Arc<ObjectRef>>,
+    /// The rule of it, as the path of its field in the route.
+    pub rule: Option<Arc<str>>,
     /// The backend it went to.
     pub backend: Option<BackendKey>,
     /// The endpoint of the last attempt.
@@ -135,14 +165,61 @@ pub struct Record {
     pub attempts: u32,
     /// Whether the last attempt used a kept connection.
     pub reused: bool,
+    /// What the last attempt's connection speaks; `None` without one.
+    pub upstream_version: Option<Version>,
+    /// The status of the endpoint's answer; `None` where it had none.
+    pub upstream_status: Option<u16>,
     /// Body bytes from the client.
     pub bytes_in: u64,
     /// Body bytes to the client.
     pub bytes_out: u64,
+    /// Bytes of the exchange on an HTTP/1 client's connection, before encryption.
+    pub wire: Option<WireBytes>,
+    /// The same of the last attempt on an HTTP/1 connection to an endpoint.
+    pub upstream_wire: Option<WireBytes>,
     /// From pick to connection of the last attempt; `None` without one.
     pub connect: Option<Duration>,
+    /// From head read until the last attempt had sent all of the request.
+    pub sent: Option<Duration>,
     /// From head read to the first byte of the upstream's answer.
     pub first_byte: Option<Duration>,
     /// From head read to the end.
     pub total: Duration,
+}
+
+impl Record {
+    /// What is known of one before anything of it is: it begins now.
+    pub(crate) fn of(client: SocketAddr, listener: ListenerName) -> Self {
+        Self {
+            time: SystemTime::now(),
+            client,
+            listener,
+            tls: None,
+            version: Version::Http11,
+            method: String::new(),
+            host: String::new(),
+            path: String::new(),
+            request_id: String::new(),
+            status: 0,
+            reason: None,
+            phase: Phase::Head,
+            ending: Ending::Complete,
+            route: None,
+            rule: None,
+            backend: None,
+            endpoint: None,
+            attempts: 0,
+            reused: false,
+            upstream_version: None,
+            upstream_status: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            wire: None,
+            upstream_wire: None,
+            connect: None,
+            sent: None,
+            first_byte: None,
+            total: Duration::ZERO,
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod h2;
 pub(crate) use h1::UpH1;
 pub(crate) use h2::UpH2;
 
+use crate::record::{Version, WireBytes};
 use crate::request::Method;
 use crate::response::UpstreamHead;
 use bytes::Bytes;
@@ -66,6 +67,21 @@ impl Up {
         match self {
             Self::H1(up) => up.poll_read(cx, method),
             Self::H2(up) => up.poll_read(cx),
+        }
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        match self {
+            Self::H1(_) => Version::Http11,
+            Self::H2(_) => Version::Http2,
+        }
+    }
+
+    /// The bytes of this attempt; HTTP/2 does not tell what of its connection is whose.
+    pub(crate) fn passed(&self) -> Option<WireBytes> {
+        match self {
+            Self::H1(up) => Some(up.passed()),
+            Self::H2(_) => None,
         }
     }
 

@@ -2,6 +2,7 @@
 //! Writes never wait; both buffers are bounded by their callers through [`Wire::has_room`] and [`Wire::poll_fill`].
 
 use crate::limits::Limits;
+use crate::record::WireBytes;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -98,6 +99,7 @@ pub(crate) struct Wire {
     /// Whether [`Wire::write`] sent something that no [`Wire::poll_drain`] has told of.
     has_sent: bool,
     received: u64,
+    sent: u64,
 }
 
 impl Wire {
@@ -115,6 +117,7 @@ impl Wire {
             must_flush: false,
             has_sent: false,
             received: 0,
+            sent: 0,
         }
     }
 
@@ -130,6 +133,11 @@ impl Wire {
     /// Bytes read since the connection began.
     pub(crate) fn received(&self) -> u64 {
         self.received
+    }
+
+    /// Bytes of messages so far: read and used, written and sent; before encryption.
+    pub(crate) fn passed(&self) -> WireBytes {
+        WireBytes { received: self.received - self.input.len() as u64, sent: self.sent }
     }
 
     /// Reads once into `input`; 0 means that the peer ended its half.
@@ -230,6 +238,7 @@ impl Wire {
                 }
                 self.must_flush |= is_tls;
                 self.has_sent = true;
+                self.sent += written as u64;
                 let of_output = written.min(unsent.len());
                 self.consumed(of_output);
                 data.advance(written - of_output);
@@ -271,6 +280,7 @@ impl Wire {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             *progress = true;
+            self.sent += written as u64;
             self.must_flush = self.io.is_tls();
             self.consumed(written);
         }

@@ -57,8 +57,9 @@ impl World {
         assert!(status.success(), "{status}; its log: {}", self.program.log.tail());
         let log = self.program.access_log.at_end().await;
         for (path, expected) in lines {
+            let path_field = format!("\"path\":\"{path}\"");
             let of_path =
-                |line: &&String| line.contains(&format!("\"path\":\"{path}\",\"status\":200,\"reason\":null"));
+                |line: &&String| line.contains(&path_field) && line.contains("\"status\":200,\"reason\":null");
             let logged = log.iter().filter(of_path).count();
             assert_eq!(logged as u64, *expected, "lines of {path}; others: {}", self.program.reasons());
         }

@@ -1,8 +1,9 @@
 //! A record as one line, JSON or text. The fields and their order are documented in `docs/access-log.md`.
 
 use super::timestamp::Timestamps;
-use crate::record::{Ending, Phase, Reason, Record, Version};
-use config::{AccessLogFormat, EndpointAddress, ListenerName};
+use crate::metrics::LabelValue as _;
+use crate::record::{By, Ending, Reason, Record, Termination, Version};
+use config::{AccessLogFormat, EndpointAddress};
 use std::fmt::{self, Display};
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -28,138 +29,123 @@ impl Lines {
     }
 
     pub(super) fn push(&mut self, record: &Record) {
-        if self.is_json {
-            self.push_json(record);
-        } else {
-            self.push_text(record);
-        }
+        self.push_head(record);
+        let mut fields = Fields { out: &mut self.text, is_json: self.is_json };
+        fields.quoted("route", record.route.as_ref(), show_escaped);
+        fields.written("rule", record.rule.as_ref(), show_escaped);
+        fields.written("backend", record.backend.as_ref(), show_escaped);
+        fields.written("endpoint", record.endpoint.as_ref(), endpoint);
+        fields.number("attempts", Some(record.attempts.into()));
+        let was_sent = record.upstream_version.is_some();
+        fields.literal("reused", was_sent.then_some(if record.reused { "true" } else { "false" }));
+        fields.word("upstream_version", record.upstream_version.map(version));
+        fields.number("upstream_status", record.upstream_status.map(u64::from));
+        fields.number("bytes_in", Some(record.bytes_in));
+        fields.number("bytes_out", Some(record.bytes_out));
+        fields.number("wire_in", record.wire.map(|wire| wire.received));
+        fields.number("wire_out", record.wire.map(|wire| wire.sent));
+        fields.number("upstream_wire_in", record.upstream_wire.map(|wire| wire.received));
+        fields.number("upstream_wire_out", record.upstream_wire.map(|wire| wire.sent));
+        fields.millis("connect_ms", record.connect);
+        fields.millis("sent_ms", record.sent);
+        fields.millis("first_byte_ms", record.first_byte);
+        fields.millis("total_ms", Some(record.total));
+        fields.word("tls", record.tls);
+        fields.word("listener", Some(record.listener.label()));
+        let Termination { by, how } = Termination::of(record);
+        fields.word("phase", Some(record.phase.label()));
+        fields.word("by", by.map(By::as_str));
+        fields.word("how", Some(how.as_str()));
+        fields.word("ending", Some(ending(record.ending)));
+        let id = Some(&record.request_id).filter(|id| !id.is_empty());
+        fields.quoted("request_id", id, |out, id| escape(out, id));
+        self.text.extend_from_slice(if self.is_json { b"}\n" } else { b"\n" });
     }
 
-    fn push_json(&mut self, record: &Record) {
+    /// What the request is and what it got, which the formats write in their own way.
+    fn push_head(&mut self, record: &Record) {
         let out = &mut self.text;
+        if !self.is_json {
+            self.timestamps.write(record.time, out);
+            out.push(b' ');
+            socket(out, record.client);
+            out.extend_from_slice(b" \"");
+            or_dash(out, &record.method);
+            out.push(b' ');
+            escape(out, &record.host);
+            or_dash(out, &record.path);
+            show(out, format_args!(" {}\" {} ", version(record.version), record.status));
+            or_dash(out, record.reason.map_or("", Reason::as_str));
+            return;
+        }
         out.extend_from_slice(b"{\"time\":\"");
         self.timestamps.write(record.time, out);
         out.extend_from_slice(b"\",\"client\":\"");
         socket(out, record.client);
         out.push(b'"');
-        let mut json = Json(out);
-        json.string("method", &record.method);
-        json.string("host", &record.host);
-        json.string("path", &record.path);
-        json.number("status", record.status.into());
-        json.word("reason", record.reason.map(Reason::as_str));
-        json.written("route", record.route.as_ref(), show_escaped);
-        json.written("backend", record.backend.as_ref(), show_escaped);
-        json.written("endpoint", record.endpoint.as_ref(), endpoint);
-        json.number("attempts", record.attempts.into());
-        json.number("bytes_in", record.bytes_in);
-        json.number("bytes_out", record.bytes_out);
-        json.millis("connect_ms", record.connect);
-        json.millis("first_byte_ms", record.first_byte);
-        json.millis("total_ms", Some(record.total));
-        json.word("tls", record.tls);
-        json.word("version", Some(version(record.version)));
-        json.word("listener", Some(listener(record.listener)));
-        json.word("phase", Some(phase(record.phase)));
-        json.word("ending", Some(ending(record.ending)));
-        json.string("request_id", &record.request_id);
-        out.extend_from_slice(b"}\n");
-    }
-
-    fn push_text(&mut self, record: &Record) {
-        let out = &mut self.text;
-        self.timestamps.write(record.time, out);
-        out.push(b' ');
-        socket(out, record.client);
-        out.extend_from_slice(b" \"");
-        or_dash(out, &record.method);
-        out.push(b' ');
-        escape(out, &record.host);
-        or_dash(out, &record.path);
-        show(out, format_args!(" {}\" {} ", version(record.version), record.status));
-        or_dash(out, record.reason.map_or("", Reason::as_str));
-        out.extend_from_slice(b" route=");
-        match &record.route {
-            Some(route) => {
-                out.push(b'"');
-                show_escaped(out, route);
-                out.push(b'"');
-            }
-            None => out.push(b'-'),
+        let mut fields = Fields { out, is_json: true };
+        for (name, text) in [("method", &record.method), ("host", &record.host), ("path", &record.path)] {
+            fields.written(name, Some(text).filter(|text| !text.is_empty()), |out, text| escape(out, text));
         }
-        out.extend_from_slice(b" backend=");
-        written_or_dash(out, record.backend.as_ref(), show_escaped);
-        out.extend_from_slice(b" endpoint=");
-        written_or_dash(out, record.endpoint.as_ref(), endpoint);
-        let (attempts, bytes_in, bytes_out) = (record.attempts, record.bytes_in, record.bytes_out);
-        show(out, format_args!(" attempts={attempts} bytes_in={bytes_in} bytes_out={bytes_out}"));
-        for (name, time) in [
-            (" connect_ms=", record.connect),
-            (" first_byte_ms=", record.first_byte),
-            (" total_ms=", Some(record.total)),
-        ] {
-            out.extend_from_slice(name.as_bytes());
-            written_or_dash(out, time.as_ref(), |out, time| millis(out, *time));
-        }
-        out.extend_from_slice(b" tls=");
-        or_dash(out, record.tls.unwrap_or_default());
-        let (phase, ending) = (phase(record.phase), ending(record.ending));
-        show(out, format_args!(" listener={} phase={phase} ending={ending} request_id=\"", listener(record.listener)));
-        or_dash(out, &record.request_id);
-        out.extend_from_slice(b"\"\n");
+        fields.word("version", Some(version(record.version)));
+        fields.number("status", Some(record.status.into()));
+        fields.word("reason", record.reason.map(Reason::as_str));
     }
 }
 
-struct Json<'o>(&'o mut Vec<u8>);
+/// Fields by name: `,"name":"value"`, or ` name=value`; without a value `null`, or `-`.
+struct Fields<'o> {
+    out: &'o mut Vec<u8>,
+    is_json: bool,
+}
 
-impl Json<'_> {
+impl Fields<'_> {
     fn name(&mut self, name: &str) {
-        self.0.extend_from_slice(b",\"");
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b"\":");
+        let (before, after): (&[u8], &[u8]) = if self.is_json { (b",\"", b"\":") } else { (b" ", b"=") };
+        self.out.extend_from_slice(before);
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(after);
     }
 
-    /// What a client may have had a say in; empty: not known.
-    fn string(&mut self, name: &str, value: &str) {
+    /// What `write` writes, which is quoted where the format has quotes for it.
+    fn put<T>(&mut self, name: &str, value: Option<T>, is_quoted: bool, write: impl FnOnce(&mut Vec<u8>, T)) {
         self.name(name);
-        if value.is_empty() {
-            self.0.extend_from_slice(b"null");
-            return;
+        let quote: &[u8] = if is_quoted { b"\"" } else { b"" };
+        match value {
+            Some(value) => {
+                self.out.extend_from_slice(quote);
+                write(self.out, value);
+                self.out.extend_from_slice(quote);
+            }
+            None => self.out.extend_from_slice(if self.is_json { b"null" } else { b"-" }),
         }
-        self.0.push(b'"');
-        escape(self.0, value);
-        self.0.push(b'"');
+    }
+
+    fn written<T>(&mut self, name: &str, value: Option<&T>, write: fn(&mut Vec<u8>, &T)) {
+        self.put(name, value, self.is_json, write);
+    }
+
+    /// The same of what may have spaces in it.
+    fn quoted<T>(&mut self, name: &str, value: Option<&T>, write: fn(&mut Vec<u8>, &T)) {
+        self.put(name, value, true, write);
     }
 
     /// A word of ours.
     fn word(&mut self, name: &str, value: Option<&'static str>) {
-        self.string(name, value.unwrap_or_default());
+        self.put(name, value, self.is_json, |out, word| out.extend_from_slice(word.as_bytes()));
     }
 
-    /// What `write` writes, as a string.
-    fn written<T>(&mut self, name: &str, value: Option<&T>, write: fn(&mut Vec<u8>, &T)) {
-        self.name(name);
-        match value {
-            Some(value) => {
-                self.0.push(b'"');
-                write(self.0, value);
-                self.0.push(b'"');
-            }
-            None => self.0.extend_from_slice(b"null"),
-        }
+    /// `true` or `false`.
+    fn literal(&mut self, name: &str, value: Option<&'static str>) {
+        self.put(name, value, false, |out, word| out.extend_from_slice(word.as_bytes()));
     }
 
-    fn number(&mut self, name: &str, value: u64) {
-        self.name(name);
-        number(self.0, value);
+    fn number(&mut self, name: &str, value: Option<u64>) {
+        self.put(name, value, false, number);
     }
 
     fn millis(&mut self, name: &str, value: Option<Duration>) {
-        self.name(name);
-        match value {
-            Some(value) => millis(self.0, value),
-            None => self.0.extend_from_slice(b"null"),
-        }
+        self.put(name, value, false, millis);
     }
 }
 
@@ -170,13 +156,6 @@ fn show(out: &mut Vec<u8>, value: fmt::Arguments<'_>) {
 
 fn or_dash(out: &mut Vec<u8>, value: &str) {
     escape(out, if value.is_empty() { "-" } else { value });
-}
-
-fn written_or_dash<T>(out: &mut Vec<u8>, value: Option<&T>, write: fn(&mut Vec<u8>, &T)) {
-    match value {
-        Some(value) => write(out, value),
-        None => out.push(b'-'),
-    }
 }
 
 fn number(out: &mut Vec<u8>, number: u64) {
@@ -260,23 +239,6 @@ fn version(version: Version) -> &'static str {
         Version::Http10 => "HTTP/1.0",
         Version::Http11 => "HTTP/1.1",
         Version::Http2 => "HTTP/2",
-    }
-}
-
-fn listener(listener: ListenerName) -> &'static str {
-    match listener {
-        ListenerName::Http => "http",
-        ListenerName::Https => "https",
-    }
-}
-
-fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Head => "head",
-        Phase::Connect => "connect",
-        Phase::Wait => "wait",
-        Phase::Stream => "stream",
-        Phase::Tunnel => "tunnel",
     }
 }
 

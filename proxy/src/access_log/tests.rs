@@ -1,8 +1,9 @@
 use super::*;
-use crate::metrics::label_words;
-use crate::record::{Ending, Phase, Reason, Version};
+use crate::metrics::{LabelValue as _, label_words};
+use crate::record::{Phase, Reason, Termination, Version, WireBytes};
 use config::{BackendKey, BackendPort, EndpointAddress, Kind, ListenerName, ObjectRef};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Sender;
@@ -14,28 +15,11 @@ const LONG: Duration = Duration::from_secs(20);
 fn bare() -> Record {
     Record {
         time: UNIX_EPOCH + Duration::from_millis(1_767_225_599_007),
-        client: "[::ffff:192.0.2.1]:5000".parse().expect("address"),
-        listener: ListenerName::Http,
-        tls: None,
-        version: Version::Http11,
-        method: String::new(),
-        host: String::new(),
-        path: String::new(),
-        request_id: String::new(),
         status: 400,
         reason: Some(Reason::BadRequest),
-        phase: Phase::Head,
-        ending: Ending::Complete,
-        route: None,
-        backend: None,
-        endpoint: None,
-        attempts: 0,
-        reused: false,
-        bytes_in: 0,
         bytes_out: 12,
-        connect: None,
-        first_byte: None,
         total: Duration::from_micros(56),
+        ..Record::of("[::ffff:192.0.2.1]:5000".parse().expect("address"), ListenerName::Http)
     }
 }
 
@@ -52,6 +36,7 @@ fn full() -> Record {
         reason: None,
         phase: Phase::Stream,
         route: Some(Arc::new(ObjectRef::new(Kind::Ingress, "shop", "web"))),
+        rule: Some("spec.rules[0].http.paths[1]".into()),
         backend: Some(BackendKey {
             namespace: "shop".into(),
             service: "cart".into(),
@@ -59,9 +44,14 @@ fn full() -> Record {
         }),
         endpoint: Some(EndpointAddress::Socket("10.0.0.7:8080".parse().expect("address"))),
         attempts: 2,
+        reused: true,
+        upstream_version: Some(Version::Http11),
+        upstream_status: Some(200),
         bytes_in: 1_000_000_000_000,
         bytes_out: 345,
+        upstream_wire: Some(WireBytes { received: 456, sent: 1_000_000_000_567 }),
         connect: Some(Duration::ZERO),
+        sent: Some(Duration::from_micros(800)),
         first_byte: Some(Duration::from_nanos(1_234_999)),
         total: Duration::from_millis(65_432),
         ..bare()
@@ -80,10 +70,14 @@ fn json_has_every_field_in_its_place() {
         line(AccessLogFormat::Json, &full()),
         concat!(
             r#"{"time":"2025-12-31T23:59:59.007Z","client":"192.0.2.1:5000","method":"POST","host":"shop.test","#,
-            r#""path":"/cart?item=7","status":200,"reason":null,"route":"Ingress shop/web","backend":"shop/cart:http","#,
-            r#""endpoint":"10.0.0.7:8080","attempts":2,"bytes_in":1000000000000,"bytes_out":345,"connect_ms":0.000,"#,
-            r#""first_byte_ms":1.234,"total_ms":65432.000,"tls":"TLSv1.3","version":"HTTP/2","listener":"https","#,
-            r#""phase":"stream","ending":"complete","request_id":"0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f"}"#,
+            r#""path":"/cart?item=7","version":"HTTP/2","status":200,"reason":null,"route":"Ingress shop/web","#,
+            r#""rule":"spec.rules[0].http.paths[1]","backend":"shop/cart:http","endpoint":"10.0.0.7:8080","#,
+            r#""attempts":2,"reused":true,"upstream_version":"HTTP/1.1","upstream_status":200,"#,
+            r#""bytes_in":1000000000000,"bytes_out":345,"wire_in":null,"wire_out":null,"#,
+            r#""upstream_wire_in":456,"upstream_wire_out":1000000000567,"#,
+            r#""connect_ms":0.000,"sent_ms":0.800,"first_byte_ms":1.234,"total_ms":65432.000,"#,
+            r#""tls":"TLSv1.3","listener":"https","phase":"stream","by":null,"how":"complete","#,
+            r#""ending":"complete","request_id":"0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f"}"#,
             "\n"
         )
     );
@@ -91,9 +85,13 @@ fn json_has_every_field_in_its_place() {
         line(AccessLogFormat::Json, &bare()),
         concat!(
             r#"{"time":"2025-12-31T23:59:59.007Z","client":"192.0.2.1:5000","method":null,"host":null,"path":null,"#,
-            r#""status":400,"reason":"bad_request","route":null,"backend":null,"endpoint":null,"attempts":0,"#,
-            r#""bytes_in":0,"bytes_out":12,"connect_ms":null,"first_byte_ms":null,"total_ms":0.056,"tls":null,"#,
-            r#""version":"HTTP/1.1","listener":"http","phase":"head","ending":"complete","request_id":null}"#,
+            r#""version":"HTTP/1.1","status":400,"reason":"bad_request","route":null,"rule":null,"backend":null,"#,
+            r#""endpoint":null,"attempts":0,"reused":null,"upstream_version":null,"upstream_status":null,"#,
+            r#""bytes_in":0,"bytes_out":12,"wire_in":null,"wire_out":null,"#,
+            r#""upstream_wire_in":null,"upstream_wire_out":null,"#,
+            r#""connect_ms":null,"sent_ms":null,"first_byte_ms":null,"total_ms":0.056,"#,
+            r#""tls":null,"listener":"http","phase":"head","by":"client","how":"protocol","#,
+            r#""ending":"complete","request_id":null}"#,
             "\n"
         )
     );
@@ -105,18 +103,24 @@ fn text_is_one_readable_line() {
         line(AccessLogFormat::Text, &full()),
         concat!(
             r#"2025-12-31T23:59:59.007Z 192.0.2.1:5000 "POST shop.test/cart?item=7 HTTP/2" 200 - "#,
-            r#"route="Ingress shop/web" backend=shop/cart:http endpoint=10.0.0.7:8080 attempts=2 "#,
-            r#"bytes_in=1000000000000 bytes_out=345 connect_ms=0.000 first_byte_ms=1.234 total_ms=65432.000 "#,
-            r#"tls=TLSv1.3 listener=https phase=stream ending=complete request_id="0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f""#,
+            r#"route="Ingress shop/web" rule=spec.rules[0].http.paths[1] backend=shop/cart:http "#,
+            r#"endpoint=10.0.0.7:8080 attempts=2 reused=true upstream_version=HTTP/1.1 upstream_status=200 "#,
+            r#"bytes_in=1000000000000 bytes_out=345 wire_in=- wire_out=- "#,
+            r#"upstream_wire_in=456 upstream_wire_out=1000000000567 "#,
+            r#"connect_ms=0.000 sent_ms=0.800 first_byte_ms=1.234 total_ms=65432.000 "#,
+            r#"tls=TLSv1.3 listener=https phase=stream by=- how=complete ending=complete "#,
+            r#"request_id="0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f""#,
             "\n"
         )
     );
     assert_eq!(
         line(AccessLogFormat::Text, &bare()),
         concat!(
-            r#"2025-12-31T23:59:59.007Z 192.0.2.1:5000 "- - HTTP/1.1" 400 bad_request route=- backend=- endpoint=- "#,
-            r#"attempts=0 bytes_in=0 bytes_out=12 connect_ms=- first_byte_ms=- total_ms=0.056 tls=- listener=http "#,
-            r#"phase=head ending=complete request_id="-""#,
+            r#"2025-12-31T23:59:59.007Z 192.0.2.1:5000 "- - HTTP/1.1" 400 bad_request route=- rule=- backend=- "#,
+            r#"endpoint=- attempts=0 reused=- upstream_version=- upstream_status=- "#,
+            r#"bytes_in=0 bytes_out=12 wire_in=- wire_out=- upstream_wire_in=- upstream_wire_out=- "#,
+            r#"connect_ms=- sent_ms=- first_byte_ms=- total_ms=0.056 "#,
+            r#"tls=- listener=http phase=head by=client how=protocol ending=complete request_id=-"#,
             "\n"
         )
     );
@@ -355,7 +359,14 @@ fn fields_and_words_are_documented() {
     let fields: Vec<_> = value.as_object().expect("an object").keys().collect();
     assert_eq!(first_column(&document, "\n## Fields\n"), fields);
     assert_eq!(first_column(&document, "\n## Reasons\n"), label_words::<Reason>());
-    assert_eq!(first_column(&document, "\n## Phases\n"), ["head", "connect", "wait", "stream", "tunnel"]);
+    assert_eq!(first_column(&document, "\n## Phases\n"), label_words::<Phase>());
+    let ends: BTreeSet<_> = first_column(&document, "\n## Ends\n").into_iter().collect();
+    let phases = Phase::ALL.iter().flat_map(|&phase| Reason::ALL.map(|reason| (phase, Some(reason))));
+    let known = phases.chain([(Phase::Stream, None)]).map(|(phase, reason)| {
+        let how = Termination::of(&Record { phase, reason, ..bare() }).how;
+        how.as_str()
+    });
+    assert_eq!(ends, known.collect());
     let example = document.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
     let example: Value = serde_json::from_str(example).expect("JSON");
     assert_eq!(example.as_object().expect("an object").keys().collect::<Vec<_>>(), fields);

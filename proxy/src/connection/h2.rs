@@ -8,6 +8,7 @@ use crate::down::{Down, DownH2};
 use crate::downstream::Downstream;
 use crate::exchange::{Exchange, Finish, record_refusal};
 use crate::h2_io::H2Io;
+use crate::h2_unread::UnreadUploads;
 use crate::limits::Limits;
 use crate::metrics::Held;
 use crate::request::{Asked, Refusal, Request};
@@ -31,19 +32,22 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(10);
 /// Serves a connection to its end.
 pub(super) async fn serve(worker: Rc<Worker>, downstream: Downstream, wire: Wire) {
     let limits = &worker.settings.limits;
-    let io = H2Io::of_client(wire);
+    let is_short = worker.metrics.unread_uploads() >= limits.h2_unread;
+    let window = if is_short { limits.h2_short_connection_window } else { limits.h2_connection_window };
+    let unread = Rc::new(UnreadUploads::new(worker.metrics.clone(), window));
+    let io = H2Io::of_client(wire, Rc::clone(&unread));
     let moves = io.moves();
-    let Ok(Ok(connection)) = timeout(limits.hello, builder(limits).handshake(io)).await else { return };
-    let mut driver = Driver::new(Rc::clone(&worker), downstream, connection, moves);
+    let Ok(Ok(connection)) = timeout(limits.hello, builder(limits, window).handshake(io)).await else { return };
+    let mut driver = Driver::new(Rc::clone(&worker), downstream, connection, moves, unread);
     poll_fn(|cx| driver.poll(cx)).await;
 }
 
-fn builder(limits: &Limits) -> Builder {
+fn builder(limits: &Limits, connection_window: u32) -> Builder {
     let mut builder = Builder::new();
     builder
         .max_concurrent_streams(limits.h2_streams)
         .initial_window_size(limits.h2_window)
-        .initial_connection_window_size(limits.h2_connection_window)
+        .initial_connection_window_size(connection_window)
         .max_send_buffer_size(limits.output)
         .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX))
         // One less: it is the first beyond the number that ends the connection.

@@ -4,7 +4,7 @@ use super::{DownError, HeadOptions, SERVER, Upload, Watched};
 use crate::answer::LocalAnswer;
 use crate::fields::FieldName;
 use crate::h1::{Decoded, Decoder, Encoder};
-use crate::record::Version;
+use crate::record::{Version, WireBytes};
 use crate::request::{BodyLength, Request};
 use crate::response::{AnswerBody, UpstreamHead};
 use crate::wire::Wire;
@@ -23,6 +23,8 @@ pub(crate) struct DownH1 {
     half_closed_seen: bool,
     is_ended: bool,
     is_shut: bool,
+    /// What had passed when the exchange before ended.
+    before: WireBytes,
 }
 
 impl DownH1 {
@@ -36,6 +38,7 @@ impl DownH1 {
             half_closed_seen: false,
             is_ended: true,
             is_shut: false,
+            before: WireBytes { received: 0, sent: 0 },
         }
     }
 
@@ -49,6 +52,12 @@ impl DownH1 {
             BodyLength::Known(length) => Decoder::Length(length),
             BodyLength::Unknown => Decoder::chunked(),
         };
+    }
+
+    /// What has passed since the last call.
+    pub(crate) fn take_passed(&mut self) -> WireBytes {
+        let passed = self.wire.passed();
+        passed.since(std::mem::replace(&mut self.before, passed))
     }
 
     /// Whether the answer was said to its end and has left.

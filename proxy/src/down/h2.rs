@@ -5,12 +5,14 @@ use crate::answer::LocalAnswer;
 use crate::fields::FieldName;
 use crate::h2_read;
 use crate::h2_send::SendQueue;
+use crate::h2_unread::UnreadUploads;
 use crate::request::Request;
 use crate::response::{AnswerBody, UpstreamHead};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 /// Upload bytes that are taken before the client is told: often enough that many streams cannot hold the connection's
@@ -24,6 +26,7 @@ pub(crate) struct DownH2 {
     respond: SendResponse<Bytes>,
     send: Option<SendQueue>,
     unreleased: usize,
+    unread: Rc<UnreadUploads>,
     has_body: bool,
     was_reset: bool,
     websocket: WebSocket,
@@ -39,9 +42,9 @@ enum WebSocket {
 }
 
 impl DownH2 {
-    pub(crate) fn new(recv: RecvStream, respond: SendResponse<Bytes>) -> Self {
+    pub(crate) fn new(recv: RecvStream, respond: SendResponse<Bytes>, unread: Rc<UnreadUploads>) -> Self {
         let websocket = WebSocket::No;
-        Self { recv, respond, send: None, unreleased: 0, has_body: false, was_reset: false, websocket }
+        Self { recv, respond, send: None, unreleased: 0, unread, has_body: false, was_reset: false, websocket }
     }
 
     /// Prepares for the exchange of a request.
@@ -69,6 +72,7 @@ impl DownH2 {
     }
 
     pub(super) fn accepted(&mut self, len: usize) {
+        self.unread.taken(len);
         self.unreleased += len;
         if self.unreleased >= RELEASE_STEP || self.recv.is_end_stream() {
             // It fails only where the stream is gone, which the next read tells.
@@ -175,6 +179,14 @@ impl DownH2 {
             Some(send) => send.reset(reason),
             None => self.respond.send_reset(reason),
         }
+    }
+}
+
+impl Drop for DownH2 {
+    /// What was not read is thrown away with the stream.
+    fn drop(&mut self) {
+        let held = self.recv.flow_control().used_capacity();
+        self.unread.taken(held.saturating_sub(self.unreleased));
     }
 }
 

@@ -136,9 +136,11 @@ impl Exchange<'_> {
         let Some(key) = self.worker.pool.key(picked.upstream(), &backend.backend, need) else {
             return Attempted::Failed(Failure::NO_WEBSOCKET, Stale::No);
         };
+        self.draft.reached(Phase::Connect);
         self.draft.set(|record| {
             record.attempts += 1;
-            record.phase = Phase::Connect;
+            (record.connect, record.sent) = (None, None);
+            (record.upstream_version, record.upstream_wire) = (None, None);
             record.endpoint = Some(picked.upstream().address().clone());
             record.reused = false;
         });
@@ -198,13 +200,15 @@ impl Exchange<'_> {
             Ok(begun) => begun,
             Err(failure) => return Attempted::Failed(failure, Stale::No),
         };
+        self.draft.reached(Phase::Send);
         self.draft.set(|record| {
-            record.phase = Phase::Wait;
             record.reused = is_reused;
+            record.upstream_version = Some(up.version());
         });
         let mut transfer = Transfer::new(up);
         let end = self.transfer(&mut transfer, picked).await;
         let Transfer { up, .. } = transfer;
+        self.draft.set(|record| record.upstream_wire = up.passed());
         let reusable = match end {
             End::Complete(finish) => {
                 if let (Up::H1(up), Some(lease)) = (up, lease)

@@ -4,7 +4,7 @@
 mod tests;
 
 use crate::metrics::InFlight;
-use crate::record::{Ending, Reason, Record};
+use crate::record::{Ending, Phase, Reason, Record};
 use crate::worker::Worker;
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,6 +22,7 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new(worker: &Rc<Worker>, record: Record) -> Self {
+        worker.metrics.phase_begun(record.phase);
         Self { worker: Rc::clone(worker), begun: Instant::now(), record: Some(Box::new(record)), running: None }
     }
 
@@ -29,6 +30,15 @@ impl Draft {
     pub(super) fn set(&mut self, change: impl FnOnce(&mut Record)) {
         if let Some(record) = &mut self.record {
             change(record);
+        }
+    }
+
+    /// The exchange has come this far.
+    pub(super) fn reached(&mut self, phase: Phase) {
+        if let Some(record) = &mut self.record {
+            self.worker.metrics.phase_ended(record.phase);
+            self.worker.metrics.phase_begun(phase);
+            record.phase = phase;
         }
     }
 
@@ -74,6 +84,7 @@ impl Draft {
     pub(super) fn conclude(&mut self) {
         if let Some(mut record) = self.record.take() {
             record.total = self.begun.elapsed();
+            self.worker.metrics.phase_ended(record.phase);
             self.worker.observe(record, self.running.take());
         }
     }

@@ -11,7 +11,7 @@ use crate::down::{DownError, Upload as UploadEvent, Watched};
 use crate::health::FailureKind;
 use crate::live::Picked;
 use crate::metrics::Held;
-use crate::record::Reason;
+use crate::record::{Phase, Reason};
 use crate::request::BodyLength;
 use crate::up::{Up, UpError};
 use bytes::Bytes;
@@ -38,6 +38,7 @@ pub(super) struct Transfer {
     answer: Answer,
     has_begun: bool,
     is_tunnel: bool,
+    is_sent: bool,
     /// The upstream takes no more of the upload.
     upload_refused: bool,
     interim_heads: usize,
@@ -71,6 +72,7 @@ impl Transfer {
             answer: Answer::Awaited,
             has_begun: false,
             is_tunnel: false,
+            is_sent: false,
             upload_refused: false,
             interim_heads: 0,
             keep: false,
@@ -149,10 +151,14 @@ impl Exchange<'_> {
         moved: &mut Moved,
     ) -> Result<(), End> {
         self.read_upload(cx, transfer, moved)?;
-        if let Poll::Ready(Err(_)) = transfer.up.poll_drain(cx, &mut moved.to_upstream) {
-            // Its answer may be on the way all the same: a 413, a redirect to a login.
-            transfer.refuse_upload();
-            moved.to_upstream = true;
+        match transfer.up.poll_drain(cx, &mut moved.to_upstream) {
+            Poll::Ready(Ok(())) if self.upload.is_ended() && !transfer.is_sent => self.on_sent(transfer),
+            Poll::Ready(Err(_)) => {
+                // Its answer may be on the way all the same: a 413, a redirect to a login.
+                transfer.refuse_upload();
+                moved.to_upstream = true;
+            }
+            Poll::Ready(Ok(())) | Poll::Pending => {}
         }
         // All that is there is read before any of it is sent: a head and a small body leave in one segment.
         for _ in 0..ROUNDS {
@@ -171,6 +177,15 @@ impl Exchange<'_> {
         match self.down.poll_drain(cx, &mut moved.to_client) {
             Poll::Ready(Err(_)) => Err(End::ClientGone(Reason::ClientGone)),
             Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+        }
+    }
+
+    fn on_sent(&mut self, transfer: &mut Transfer) {
+        transfer.is_sent = true;
+        let sent = self.draft.elapsed();
+        self.draft.set(|record| record.sent = Some(sent));
+        if transfer.answer == Answer::Awaited {
+            self.draft.reached(Phase::Wait);
         }
     }
 

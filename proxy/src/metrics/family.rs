@@ -105,10 +105,14 @@ families! { WORKER_FAMILIES, by route: false;
         "Connections of clients that were accepted.";
     CONNECTIONS_REFUSED = COUNTER "tidegate_connections_refused_total" ["reason"]
         "Times that no connection could be taken: ceiling (too many open), descriptors (none left), error.";
+    EXCHANGES = GAUGE "tidegate_exchanges" ["phase"]
+        "Requests that run now, by how far they came: a phase of the access log.";
     HTTP2_STREAMS = GAUGE "tidegate_http2_streams" []
         "Open HTTP/2 streams of clients.";
     HTTP2_FLOODS = COUNTER "tidegate_http2_floods_total" []
         "HTTP/2 connections ended with ENHANCE_YOUR_CALM: too many resets, malformed requests or empty frames.";
+    HTTP2_UNREAD_UPLOADS = GAUGE "tidegate_http2_unread_upload_bytes" []
+        "Bytes of uploads that HTTP/2 clients have sent and no endpoint has taken yet.";
     TLS_HANDSHAKES = COUNTER "tidegate_tls_handshakes_total" ["version"]
         "Finished handshakes with clients.";
     TLS_RESUMPTIONS = COUNTER "tidegate_tls_resumptions_total" ["version"]

@@ -1,6 +1,6 @@
 //! Label values: small closed sets, so that a tally for each is an array.
 
-use crate::record::Reason;
+use crate::record::{Phase, Reason};
 use crate::tls::HandshakeFailure;
 use config::ListenerName;
 use std::fmt;
@@ -174,6 +174,16 @@ impl From<u16> for CodeClass {
 }
 
 label_values!(CodeClass { C1 = "1xx", C2 = "2xx", C3 = "3xx", C4 = "4xx", C5 = "5xx" });
+
+label_values!(Phase {
+    Head = "head",
+    Route = "route",
+    Connect = "connect",
+    Send = "send",
+    Wait = "wait",
+    Stream = "stream",
+    Tunnel = "tunnel",
+});
 
 label_values!(ListenerName { Http = "http", Https = "https" });
 

@@ -1,7 +1,7 @@
 use super::family::of_proxy;
 use super::label::{CodeClass, LabelValue, TlsVersion};
 use super::*;
-use crate::record::{Ending, Phase, Reason, Record, Version};
+use crate::record::{Ending, Phase, Reason, Record};
 use crate::tls::{HandshakeFailure, TlsFacts};
 use config::{
     BackendPort, CertificateTable, HostPattern, HostRules, Kind, Listener, ListenerName, PathMatch, PlainHttp,
@@ -42,29 +42,18 @@ fn backend(service: &str) -> BackendKey {
 
 fn record(name: Option<&str>, service: Option<&str>) -> Record {
     Record {
-        time: UNIX_EPOCH,
-        client: "192.0.2.1:5000".parse().expect("address"),
-        listener: ListenerName::Http,
-        tls: None,
-        version: Version::Http11,
         method: "GET".to_owned(),
         host: "shop.test".to_owned(),
         path: "/".to_owned(),
-        request_id: String::new(),
         status: 200,
-        reason: None,
         phase: Phase::Stream,
-        ending: Ending::Complete,
         route: name.map(route),
         backend: service.map(backend),
-        endpoint: None,
         attempts: 1,
-        reused: false,
         bytes_in: 10,
         bytes_out: 100,
-        connect: None,
-        first_byte: None,
         total: Duration::from_millis(3),
+        ..Record::of("192.0.2.1:5000".parse().expect("address"), ListenerName::Http)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::label::{ConnectionKind, RefusedFor, Tallies, Tally, TlsVersion, UpstreamProtocol, UpstreamState};
 use super::lock;
 use super::series::RouteSeries;
-use crate::record::{Reason, Record};
+use crate::record::{Phase, Reason, Record};
 use crate::tls::{HandshakeFailure, TlsFacts};
 use config::{BackendKey, BackendPort, ListenerName, ObjectRef};
 use rustc_hash::{FxBuildHasher, FxHashMap};
@@ -21,8 +21,10 @@ pub(super) struct Shard {
     pub(super) connections: Tallies<ConnectionKind>,
     pub(super) accepted: Tallies<ListenerName>,
     pub(super) refused: Tallies<RefusedFor>,
+    pub(super) exchanges: Tallies<Phase>,
     pub(super) http2_streams: Tally,
     pub(super) http2_floods: Tally,
+    pub(super) http2_unread_uploads: Tally,
     pub(super) handshakes: Tallies<TlsVersion>,
     pub(super) resumptions: Tallies<TlsVersion>,
     pub(super) handshake_failures: Tallies<HandshakeFailure>,
@@ -156,6 +158,28 @@ impl WorkerMetrics {
     /// Counts an HTTP/2 connection that was ended since it flooded.
     pub fn http2_flood(&self) {
         self.0.shard.http2_floods.add(1);
+    }
+
+    /// An exchange is in a phase until it is told to have ended.
+    pub(crate) fn phase_begun(&self, phase: Phase) {
+        self.0.shard.exchanges.add(phase, 1);
+    }
+
+    /// An exchange has left a phase.
+    pub(crate) fn phase_ended(&self, phase: Phase) {
+        self.0.shard.exchanges.subtract(phase, 1);
+    }
+
+    /// Bytes of uploads that HTTP/2 clients have sent and no upstream has taken.
+    #[must_use]
+    pub fn unread_uploads(&self) -> u64 {
+        self.0.shard.http2_unread_uploads.value()
+    }
+
+    /// A connection's share of them changed.
+    pub(crate) fn unread_uploads_changed(&self, before: u64, after: u64) {
+        self.0.shard.http2_unread_uploads.subtract(before);
+        self.0.shard.http2_unread_uploads.add(after);
     }
 
     /// Counts a new connection to an endpoint.

@@ -4,7 +4,7 @@ use super::{Download, UpError};
 use crate::fields::{FieldName, Fields};
 use crate::h1::{Decoded, Decoder, Encoder, HeadLimits, HeadParser, StatusLine};
 use crate::limits::Limits;
-use crate::record::Version;
+use crate::record::{Version, WireBytes};
 use crate::request::{ConnectionOptions, Framing, Method};
 use crate::response::UpstreamHead;
 use crate::wire::Wire;
@@ -26,6 +26,7 @@ pub(crate) struct UpH1 {
     /// Whether the request asked for WebSocket, which alone makes a 101 an answer.
     asked_upgrade: bool,
     is_tunnel: bool,
+    before: WireBytes,
     received_before: u64,
     upload_ended: bool,
     is_shut: bool,
@@ -44,6 +45,7 @@ impl UpH1 {
     pub(crate) fn new(wire: Wire, limits: &Limits, encoder: Encoder, asked_upgrade: bool) -> Self {
         let limits = HeadLimits { line: limits.request_line, head: limits.head, fields: limits.fields };
         Self {
+            before: wire.passed(),
             received_before: wire.received(),
             wire,
             parser: HeadParser::for_responses(limits),
@@ -68,6 +70,11 @@ impl UpH1 {
 
     pub(crate) fn head_output(&mut self) -> &mut Vec<u8> {
         self.wire.output()
+    }
+
+    /// The bytes of this attempt.
+    pub(super) fn passed(&self) -> WireBytes {
+        self.wire.passed().since(self.before)
     }
 
     fn has_answered(&self) -> bool {

@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod accounting;
 mod blame;
 mod bytewise;
 mod churn;
@@ -23,6 +24,7 @@ mod h2_grpc;
 mod h2_heads;
 mod h2_limits;
 mod h2_siblings;
+mod h2_unread;
 mod h2_upstream;
 mod h2_websocket;
 mod interim;

@@ -8,6 +8,7 @@ use crate::drain::{DrainPhase, Reached};
 use crate::exchange::record_refusal;
 use crate::h2_io::{H2Io, Moves};
 use crate::h2_pulse::Pulse;
+use crate::h2_unread::UnreadUploads;
 use crate::metrics::Level;
 use crate::record;
 use crate::request::{Asked, Refusal, Request};
@@ -30,16 +31,18 @@ pub(super) struct Streams {
     /// Streams that their client took back.
     reset: Cell<u32>,
     cut: RefCell<Vec<DownH2>>,
+    unread: Rc<UnreadUploads>,
     driver: RefCell<Option<Waker>>,
 }
 
 impl Streams {
-    fn new(now: Instant) -> Rc<Self> {
+    fn new(now: Instant, unread: Rc<UnreadUploads>) -> Rc<Self> {
         Rc::new(Self {
             open: Cell::new(0),
             changed: Cell::new(now),
             reset: Cell::new(0),
             cut: RefCell::default(),
+            unread,
             driver: RefCell::default(),
         })
     }
@@ -54,6 +57,7 @@ impl Streams {
         self.changed.set(Instant::now());
         // The deadline of a drain waits for the last one.
         if self.open.get() == 0 {
+            self.unread.clear();
             self.wake_driver();
         }
     }
@@ -129,6 +133,7 @@ impl Driver {
         downstream: Downstream,
         mut connection: Connection<H2Io, Bytes>,
         moves: Rc<Moves>,
+        unread: Rc<UnreadUploads>,
     ) -> Self {
         let limits = &worker.settings.limits;
         let now = Instant::now();
@@ -136,7 +141,7 @@ impl Driver {
             pulse: Pulse::new(connection.ping_pong(), limits.h2_ping_idle, limits.h2_ping_timeout),
             connection,
             moves,
-            streams: Streams::new(now),
+            streams: Streams::new(now, unread),
             downstream: Rc::new(downstream),
             clock: Clock::default(),
             drained: worker.drain.reached(DrainPhase::Stopping),
@@ -266,7 +271,7 @@ impl Driver {
             let (has_body, port) = (!recv.is_end_stream(), downstream.default_port());
             let request = Request::from_h2(&parts, has_body, settings.paths, &settings.limits, port);
             let request = request.map_err(|refusal| (refusal, Asked::of_parts(&parts)));
-            let down = DownH2::new(recv, respond);
+            let down = DownH2::new(recv, respond, Rc::clone(&self.streams.unread));
             // Boxed, since a task moves its future several times.
             tokio::task::spawn_local(Box::pin(serve_stream(worker, downstream, request, down, guard)));
         }

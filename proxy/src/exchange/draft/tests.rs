@@ -8,7 +8,7 @@ use crate::live::tests::{key, snapshot};
 use crate::live::{Live, ViewCache};
 use crate::metrics::{ConnectionKind, Level, Metrics};
 use crate::pool::{Pool, UpstreamCeiling};
-use crate::record::{Phase, Version};
+use crate::record::Phase;
 use crate::tls::upstream::UpstreamTlsConfigs;
 use crate::worker::Observed;
 use config::{AccessLogFormat, DrainSettings, Kind, ListenerName, ObjectRef, PathSettings};
@@ -16,7 +16,6 @@ use prometheus::Registry;
 use std::io::{self, Write};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
 use tokio::task::yield_now;
 
 /// The log's lines.
@@ -65,29 +64,13 @@ impl Observing {
 
     fn draft(&self, status: u16) -> Draft {
         let record = Record {
-            time: SystemTime::UNIX_EPOCH,
-            client: ([127, 0, 0, 1], 1).into(),
-            listener: ListenerName::Http,
-            tls: None,
-            version: Version::Http11,
             method: "GET".into(),
             host: "a".into(),
             path: "/".into(),
-            request_id: String::new(),
             status,
-            reason: None,
             phase: Phase::Stream,
-            ending: Ending::Complete,
-            route: None,
-            backend: None,
-            endpoint: None,
             attempts: 1,
-            reused: false,
-            bytes_in: 0,
-            bytes_out: 0,
-            connect: None,
-            first_byte: None,
-            total: Duration::ZERO,
+            ..Record::of(([127, 0, 0, 1], 1).into(), ListenerName::Http)
         };
         Draft::new(&self.worker, record)
     }

@@ -92,9 +92,10 @@ impl Exchange<'_> {
 
     fn note_head(&mut self, head: &UpstreamHead, phase: Phase) {
         let first_byte = self.draft.elapsed();
+        self.draft.reached(phase);
         self.draft.set(|record| {
             record.status = head.status;
-            record.phase = phase;
+            record.upstream_status = Some(head.status);
             record.first_byte = Some(first_byte);
         });
     }
