@@ -2,9 +2,9 @@
 
 mod admin;
 mod allocator;
+mod cgroup;
 mod check;
 mod cli;
-mod cpus;
 mod demo;
 mod durations;
 mod explain;

@@ -8,6 +8,7 @@ mod signals;
 pub(crate) use bound::{Addresses, Bound, bind};
 
 use crate::admin::Readiness;
+use crate::cgroup::memory;
 use anyhow::Context as _;
 use config::{ListenerName, Protocol, Reader, Settings, Snapshot};
 use control::Control;
@@ -29,6 +30,8 @@ use tokio::time::sleep;
 pub(crate) const CONTROL_THREADS: usize = 2;
 /// Open files where the system does not say how many there may be.
 const FEW_FILES: u64 = 1024;
+/// Memory in bytes that is there for each connection: a client that does its worst takes more, most take a tenth.
+const MEMORY_OF_CONNECTION: u64 = 64 * 1024;
 /// Fewer connections at once than this are worth a warning.
 const FEW_CONNECTIONS: usize = 256;
 
@@ -153,20 +156,23 @@ fn shared(settings: &Settings, registry: &Registry) -> anyhow::Result<(Shared, A
     Ok((Shared { ceiling, metrics, access_log }, thread))
 }
 
-/// Connections of clients that so many open files carry.
+/// Connections of clients that so many open files carry, and the memory that we have.
 fn connections(limit: u64, workers: usize) -> anyhow::Result<usize> {
-    let connections = connection_ceiling(limit, workers);
+    let by_files = connection_ceiling(limit, workers);
     anyhow::ensure!(
-        connections > 0,
+        by_files > 0,
         "a limit of {limit} open files (RLIMIT_NOFILE, `ulimit -n`) leaves none for connections"
     );
-    if connections < FEW_CONNECTIONS {
+    if by_files < FEW_CONNECTIONS {
         tracing::warn!(
             limit,
-            connections,
+            connections = by_files,
             "the limit of open files (RLIMIT_NOFILE, `ulimit -n`) is low: more clients than that have to wait"
         );
     }
+    let by_memory = memory().and_then(|bytes| usize::try_from(bytes / MEMORY_OF_CONNECTION).ok());
+    let connections = by_memory.map_or(by_files, |by_memory| by_files.min(by_memory).max(1));
+    tracing::debug!(connections, by_files, by_memory, "most connections of clients at once");
     Ok(connections)
 }
 

@@ -1,7 +1,7 @@
 //! From flags to settings: the flags' words are clap's, the settings are the model's.
 
+use crate::cgroup::default_workers;
 use crate::cli::{AccessLogForm, EncodedSlashes, LogForm, ObjectFlags, PathFlags, ServeFlags};
-use crate::cpus::default_workers;
 use config::{AccessLogFormat, DrainSettings, IngressSettings, ListenSettings, LogFormat, PathSettings, Settings};
 use controller::TranslateSettings;
 use std::time::Duration;

@@ -24,6 +24,9 @@ pub struct Limits {
     pub hello: Duration,
     pub first_request: Duration,
     pub idle: Duration,
+    /// After about this (a tenth more or less, so that clients do not come back all at once) a connection of a client takes
+    /// no more requests, so that new replicas get their share of long-lived clients.
+    pub connection_age: Duration,
     pub head_total: Duration,
     pub body_idle: Duration,
     /// From head read to last byte sent; `None`: no end.
@@ -92,6 +95,7 @@ impl Default for Limits {
             hello: s(10),
             first_request: s(10),
             idle: s(75),
+            connection_age: s(3600),
             head_total: s(10),
             body_idle: s(60),
             request: None,

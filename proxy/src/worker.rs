@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
 
 /// Where a worker's random numbers begin and its counts and records go.
 pub(crate) struct Observed {
@@ -95,6 +96,12 @@ impl Worker {
             .filter_map(|digit| HEX.get((number >> (4 * digit)) as usize & 15))
             .map(|&digit| char::from(digit))
             .collect()
+    }
+
+    /// When a client's connection that begins now is to take no more requests.
+    pub(crate) fn old_at(&self) -> Instant {
+        let age = self.settings.limits.connection_age;
+        Instant::now() + age * 9 / 10 + self.random.time_below(age / 5)
     }
 
     /// One of several targets by weight; `None` where all weigh nothing.

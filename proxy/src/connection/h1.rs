@@ -29,6 +29,8 @@ struct Connection {
     clock: Clock,
     departure: Departure,
     requests: u32,
+    old_at: Instant,
+    is_old: bool,
 }
 
 /// What waiting for a head came to.
@@ -59,6 +61,8 @@ pub(super) async fn serve(worker: Rc<Worker>, downstream: Downstream, wire: Wire
         clock: Clock::default(),
         departure,
         requests: 0,
+        old_at: worker.old_at(),
+        is_old: false,
     };
     connection.run().await;
 }
@@ -92,7 +96,7 @@ impl Connection {
                 Version::Http10 => request.options.keep_alive && !request.options.close,
                 Version::Http11 | Version::Http2 => !request.options.close,
             };
-            let may_keep = wants_keep && !self.worker.drain.is_closing();
+            let may_keep = wants_keep && !self.is_old && !self.worker.drain.is_closing();
             self.down.begin(&request);
             let exchange =
                 Exchange::new(&self.worker, &self.downstream, &mut self.clock, Down::H1(&mut self.down), &request);
@@ -111,7 +115,9 @@ impl Connection {
     async fn next_head(&mut self) -> Next {
         let Self { down, parser, clock, departure, worker, requests, .. } = self;
         let limits = &worker.settings.limits;
-        let idle_until = Instant::now() + if *requests == 0 { limits.first_request } else { limits.idle };
+        let now = Instant::now();
+        self.is_old = now >= self.old_at;
+        let idle_until = now + if *requests == 0 { limits.first_request } else { limits.idle };
         let mut head_until: Option<Instant> = None;
         poll_fn(|cx| {
             loop {

@@ -1,6 +1,8 @@
 //! Requests that follow one another on a client's connection, and when it ends.
 
+use crate::harness::h2::{self, Over};
 use crate::harness::{field, proxied};
+use std::time::Duration;
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: a.test\r\n\r\n")
@@ -153,4 +155,42 @@ async fn case_94_a_local_answer_keeps_the_connection() {
     up.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     assert_eq!(client.answer().await.1, "ok");
     proxy.after(&["GET / 404 no_route", "GET / 200", "POST / 404 no_route", "GET / 200"]).await;
+}
+
+#[tokio::test]
+async fn an_old_connection_takes_no_more_requests() {
+    let (upstream, proxy) = proxied(|setup| setup.limits.connection_age = Duration::ZERO).await;
+    let mut client = proxy.client().await;
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+    let mut up = upstream.accept().await;
+    up.head().await;
+    up.no_content().await;
+    let head = client.head().await;
+    assert_eq!(field(&head, "connection"), Some("close"), "{head}");
+    client.is_closed().await;
+    proxy.after(&["GET / 204"]).await;
+}
+
+#[tokio::test]
+async fn an_old_http2_connection_goes_away_and_its_streams_run_to_their_end() {
+    let (upstream, proxy) = proxied(|setup| {
+        setup.limits.connection_age = Duration::ZERO;
+        setup.limits.linger_total = Duration::from_millis(50);
+    })
+    .await;
+    let mut client = proxy.h2(Over::Clear).await;
+    let response = client.get("/").await;
+    let mut up = upstream.accept().await;
+    up.head().await;
+    up.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n").await;
+    let mut received = h2::head(response).await.into_body();
+    // Longer than a connection without streams would have.
+    for text in ["one", "two", "end"] {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        up.send(text).await;
+        assert_eq!(h2::piece(&mut received).await, text);
+    }
+    assert_eq!(h2::body(&mut received).await, (vec![], Ok(None)));
+    client.ended().await.expect("a clean end");
+    proxy.after(&["GET / 200"]).await;
 }

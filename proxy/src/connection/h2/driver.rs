@@ -84,7 +84,7 @@ enum State {
     Open,
     /// The drain has reached it; it goes when its time has come.
     Leaving(Instant),
-    /// GOAWAY is out; it is closed by force at that time.
+    /// GOAWAY is out, since then; streams that are open run to their end.
     Closing(Instant),
     /// GOAWAY is out with an error; nothing is served any more.
     Failed(Instant),
@@ -123,6 +123,7 @@ pub(super) struct Driver {
     is_draining: bool,
     state: State,
     begun: Instant,
+    old_at: Instant,
     window: Window,
     has_served: bool,
 }
@@ -148,6 +149,7 @@ impl Driver {
             is_draining: false,
             state: State::Open,
             begun: now,
+            old_at: worker.old_at(),
             window: Window { since: now, streams: 0, resets_before: 0 },
             has_served: false,
             worker,
@@ -197,10 +199,12 @@ impl Driver {
         let look = self.pulse.poll(cx, self.moves.last_read(), is_waited_for).ok()?;
         let changed = self.streams.changed.get();
         let by_state = match self.state {
-            State::Closing(at) | State::Failed(at) => Some((at, Due::Force)),
+            State::Failed(at) => Some((at, Due::Force)),
+            State::Closing(_) if is_waited_for => None,
+            State::Closing(since) => Some((since.max(changed) + limits.linger_total, Due::Force)),
             State::Leaving(at) => Some((at, Due::Leave)),
-            State::Open if is_waited_for => None,
-            State::Open if self.has_served => Some((changed + limits.h2_idle, Due::Leave)),
+            State::Open if is_waited_for => Some((self.old_at, Due::Leave)),
+            State::Open if self.has_served => Some((self.old_at.min(changed + limits.h2_idle), Due::Leave)),
             State::Open => Some((changed + limits.first_request, Due::Leave)),
         };
         let stalled = self.moves.blocked_since().map(|since| (since + limits.write, Due::Force));
@@ -242,9 +246,7 @@ impl Driver {
     /// Sends GOAWAY; streams that are open, and those that the client began before it heard of it, are served.
     fn leave(&mut self) {
         self.connection.graceful_shutdown();
-        let limits = &self.worker.settings.limits;
-        let patience = if self.streams.open.get() > 0 { limits.tunnel } else { limits.linger_total };
-        self.state = State::Closing(Instant::now() + patience);
+        self.state = State::Closing(Instant::now());
     }
 
     /// Ends the connection with an error; its streams end with it.
