@@ -9,6 +9,7 @@ use crate::figures::ControlMetrics;
 use crate::{routes, text};
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -17,6 +18,7 @@ use config::{Snapshot, Subscriber};
 use connections::Connections;
 use controller::Statuses;
 use prometheus::{Registry, TextEncoder};
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -53,8 +55,10 @@ pub(crate) async fn serve(
     shown: Shown,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    let is_local = socket.local_addr()?.ip().is_loopback();
     let connections = Connections::new(TcpListener::from_std(socket)?);
-    axum::serve(connections, router(shown)).with_graceful_shutdown(shutdown).await
+    let router = if is_local { router(shown).layer(middleware::from_fn(only_local_names)) } else { router(shown) };
+    axum::serve(connections, router).with_graceful_shutdown(shutdown).await
 }
 
 const PATHS: &str = "/livez /readyz /metrics /snapshot /routes /statuses";
@@ -70,6 +74,20 @@ fn router(shown: Shown) -> Router {
         .fallback(|| async { (StatusCode::NOT_FOUND, format!("not found; there are {PATHS}\n")) })
         .layer(middleware::from_fn(only_reads))
         .with_state(shown)
+}
+
+/// A page of a browser on this machine may reach a loopback address by a name of its own (DNS rebinding).
+async fn only_local_names(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if host.parse::<Authority>().is_ok_and(|authority| is_local_name(authority.host())) {
+        return next.run(request).await;
+    }
+    (StatusCode::FORBIDDEN, "ask for an address or localhost: this endpoint is for this machine only\n").into_response()
+}
+
+fn is_local_name(host: &str) -> bool {
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    address.parse::<IpAddr>().is_ok() || host.eq_ignore_ascii_case("localhost")
 }
 
 async fn only_reads(request: Request, next: Next) -> Response {

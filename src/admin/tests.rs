@@ -41,8 +41,13 @@ impl Endpoint {
 
     /// Status line, head and body of the answer to `METHOD PATH`.
     async fn answer(&self, request: &str) -> (u16, String, String) {
+        self.answer_by("localhost", request).await
+    }
+
+    /// The same of a host.
+    async fn answer_by(&self, host: &str, request: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(self.address).await.expect("connected");
-        let request = format!("{request} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
+        let request = format!("{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut answer = String::new();
         timeout(SOON, stream.read_to_string(&mut answer)).await.expect("in time").expect("text");
@@ -152,9 +157,27 @@ async fn silent_connections_do_not_keep_others_out() {
     }
     let begin = tokio::time::Instant::now();
     let mut stream = TcpStream::connect(endpoint.address).await.expect("in the backlog");
-    stream.write_all(b"GET /livez HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n").await.expect("sent");
+    stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.expect("sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("answered");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert!(begin.elapsed() >= IDLE / 2, "it did not wait for a silent one to end");
+}
+
+#[tokio::test]
+async fn a_loopback_address_answers_to_no_name_that_others_can_give_it() {
+    let endpoint = Endpoint::start();
+    for (host, status) in [
+        ("127.0.0.1:9901", 200),
+        ("[::1]:9901", 200),
+        ("LOCALHOST", 200),
+        ("evil.test", 403),
+        ("evil.test:9901", 403),
+        ("localhost.evil.test", 403),
+        ("127.0.0.1.evil.test", 403),
+        ("localhost@evil.test", 403),
+        ("", 403),
+    ] {
+        assert_eq!(endpoint.answer_by(host, "GET /livez").await.0, status, "{host}");
+    }
 }

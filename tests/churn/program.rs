@@ -58,7 +58,7 @@ impl Program {
     pub(crate) async fn admin(&self, path: &str) -> (u16, String) {
         let answered = async {
             let mut peer = Peer::new(TcpStream::connect(self.admin).await.expect("the admin endpoint"));
-            let request = format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
+            let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
             peer.send(request).await.expect("a request");
             let head = peer.head().await.expect("an answer").expect("a head");
             (head.clone(), peer.body(&head).await.expect("a body"))

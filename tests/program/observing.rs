@@ -21,7 +21,7 @@ fn the_admin_endpoint_shows_what_is_served() {
     ]);
     let tidegate = Tidegate::run(manifests.path(), &[]);
     assert_eq!(tidegate.get("shop.test", "/").status, 200);
-    let admin = |path: &str| get(tidegate.admin, "admin", path);
+    let admin = |path: &str| get(tidegate.admin, "localhost", path);
     assert_eq!(admin("/livez").status, 200);
     assert_eq!(json(&admin("/snapshot").body)["generation"], 1);
     assert!(admin("/routes").body.contains(&format!("shop/web:80  {}", backend.address)), "{}", admin("/routes").body);
@@ -78,10 +78,10 @@ fn secrets_are_shown_to_nobody() {
     let with_tls = "  tls: [{hosts: [shop.test], secretName: tls}]\n  rules:";
     manifests.write("a.yaml", &ingress("web", "shop.test", "/", "web").replace("  rules:", with_tls));
     let tidegate = Tidegate::run(manifests.path(), &[]);
-    let snapshot = get(tidegate.admin, "admin", "/snapshot").body;
+    let snapshot = get(tidegate.admin, "localhost", "/snapshot").body;
     let secrets = json(&snapshot)["routing"]["listeners"][1]["certificates"]["declared"]["shop.test"][0]["key"].clone();
     assert_eq!(secrets, "[redacted]", "{snapshot}");
-    let routes = get(tidegate.admin, "admin", "/routes").body;
+    let routes = get(tidegate.admin, "localhost", "/routes").body;
     assert!(routes.contains("shop/tls, redirects"), "{routes}");
 }
 

@@ -33,9 +33,9 @@ fn while_it_drains_readiness_fails_and_requests_are_answered() {
     tidegate.signal("-TERM");
     tidegate.logged("draining");
     let readyz =
-        until("not ready", || Some(get(tidegate.admin, "admin", "/readyz")).filter(|answer| answer.status == 503));
+        until("not ready", || Some(get(tidegate.admin, "localhost", "/readyz")).filter(|answer| answer.status == 503));
     assert_eq!(readyz.body, "draining\n");
-    assert_eq!(get(tidegate.admin, "admin", "/livez").status, 200);
+    assert_eq!(get(tidegate.admin, "localhost", "/livez").status, 200);
     let answer = tidegate.get("shop.test", "/");
     assert_eq!((answer.status, answer.body.as_str()), (200, "one /"));
     assert!(tidegate.is_running());
@@ -73,7 +73,7 @@ fn a_kept_connection_is_told_to_close_and_ends() {
     assert!(!ask().contains("connection: close"));
     tidegate.signal("-TERM");
     tidegate.logged("draining");
-    until("not ready", || (get(tidegate.admin, "admin", "/readyz").status == 503).then_some(()));
+    until("not ready", || (get(tidegate.admin, "localhost", "/readyz").status == 503).then_some(()));
     let head = ask();
     assert!(head.contains("connection: close"), "{head}");
     assert_eq!(reader.read(&mut [0; 1]).expect("closed well"), 0);

@@ -58,7 +58,7 @@ impl Tidegate {
     /// Starts it with these flags more and waits until it is ready.
     pub(crate) fn run(manifests: &Path, flags: &[&str]) -> Self {
         let tidegate = Self::start(manifests, flags);
-        until("ready", || (client::get(tidegate.admin, "admin", "/readyz").status == 200).then_some(()));
+        until("ready", || (client::get(tidegate.admin, "localhost", "/readyz").status == 200).then_some(()));
         tidegate
     }
 
