@@ -12,6 +12,7 @@ use crate::record::WireBytes;
 use crate::response::{AnswerBody, UpstreamHead};
 use bytes::Bytes;
 use http::HeaderMap;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 /// What came from the client.
@@ -44,13 +45,13 @@ pub(crate) enum Watched {
 }
 
 /// What an answer's head needs to know beside the head.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct HeadOptions<'h> {
     pub(crate) body: AnswerBody,
     /// Whether the connection serves another request after this.
     pub(crate) keep: bool,
-    /// The Date field of now, for answers that lack one.
-    pub(crate) date: &'h str,
+    /// Asked for the Date field of now where an answer lacks one.
+    pub(crate) date: &'h dyn Fn() -> Rc<str>,
 }
 
 /// Name of this server where the upstream gave none.

@@ -127,7 +127,7 @@ impl WireBytes {
 /// One exchange.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// When its head was read.
+    /// When its head was read; the epoch until it is logged, since nobody else asks.
     pub time: SystemTime,
     /// The peer.
     pub client: SocketAddr,
@@ -188,10 +188,10 @@ pub struct Record {
 }
 
 impl Record {
-    /// What is known of one before anything of it is: it begins now.
+    /// What is known of one before anything of it is.
     pub(crate) fn of(client: SocketAddr, listener: ListenerName) -> Self {
         Self {
-            time: SystemTime::now(),
+            time: SystemTime::UNIX_EPOCH,
             client,
             listener,
             tls: None,

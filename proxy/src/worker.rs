@@ -118,12 +118,13 @@ impl Worker {
 
     /// Counts and logs an exchange at its end.
     /// `running`: what counted the request while it ran, which knows its series.
-    pub(crate) fn observe(&self, record: Box<Record>, running: Option<InFlight>) {
+    pub(crate) fn observe(&self, mut record: Box<Record>, running: Option<InFlight>) {
         match running {
             Some(running) => running.observe(&record),
             None => self.metrics.observe(&record),
         }
         if self.access_log.is_on() {
+            record.time = SystemTime::now() - record.total;
             self.access_log.log(record);
         }
     }

@@ -173,7 +173,7 @@ impl DownH1 {
             self.line(field.name, field.value);
         }
         if !has_date {
-            self.line(b"Date", options.date.as_bytes());
+            self.line(b"Date", (options.date)().as_bytes());
         }
         if !has_server {
             self.line(b"Server", SERVER.as_bytes());

@@ -193,7 +193,7 @@ impl Drop for DownH2 {
 fn final_map(head: &UpstreamHead, options: HeadOptions<'_>) -> HeaderMap {
     let mut map = map_of(head);
     if !head.fields.has(FieldName::Date)
-        && let Ok(date) = HeaderValue::from_str(options.date)
+        && let Ok(date) = HeaderValue::from_str(&(options.date)())
     {
         map.insert(http::header::DATE, date);
     }

@@ -26,8 +26,8 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct Streams {
     open: Cell<usize>,
-    /// When the last one began or ended.
-    changed: Cell<Instant>,
+    /// When the last one ended and no other was open.
+    idle_since: Cell<Instant>,
     /// Streams that their client took back.
     reset: Cell<u32>,
     cut: RefCell<Vec<DownH2>>,
@@ -39,7 +39,7 @@ impl Streams {
     fn new(now: Instant, unread: Rc<UnreadUploads>) -> Rc<Self> {
         Rc::new(Self {
             open: Cell::new(0),
-            changed: Cell::new(now),
+            idle_since: Cell::new(now),
             reset: Cell::new(0),
             cut: RefCell::default(),
             unread,
@@ -49,14 +49,13 @@ impl Streams {
 
     pub(super) fn began(&self) {
         self.open.set(self.open.get() + 1);
-        self.changed.set(Instant::now());
     }
 
     pub(super) fn ended(&self) {
         self.open.set(self.open.get() - 1);
-        self.changed.set(Instant::now());
         // The deadline of a drain waits for the last one.
         if self.open.get() == 0 {
+            self.idle_since.set(Instant::now());
             self.unread.clear();
             self.wake_driver();
         }
@@ -197,15 +196,15 @@ impl Driver {
         let limits = &self.worker.settings.limits;
         let is_waited_for = self.streams.open.get() > 0;
         let look = self.pulse.poll(cx, self.moves.last_read(), is_waited_for).ok()?;
-        let changed = self.streams.changed.get();
+        let idle_since = self.streams.idle_since.get();
         let by_state = match self.state {
             State::Failed(at) => Some((at, Due::Force)),
             State::Closing(_) if is_waited_for => None,
-            State::Closing(since) => Some((since.max(changed) + limits.linger_total, Due::Force)),
+            State::Closing(since) => Some((since.max(idle_since) + limits.linger_total, Due::Force)),
             State::Leaving(at) => Some((at, Due::Leave)),
             State::Open if is_waited_for => Some((self.old_at, Due::Leave)),
-            State::Open if self.has_served => Some((self.old_at.min(changed + limits.h2_idle), Due::Leave)),
-            State::Open => Some((changed + limits.first_request, Due::Leave)),
+            State::Open if self.has_served => Some((self.old_at.min(idle_since + limits.h2_idle), Due::Leave)),
+            State::Open => Some((idle_since + limits.first_request, Due::Leave)),
         };
         let stalled = self.moves.blocked_since().map(|since| (since + limits.write, Due::Force));
         let is_greeted = self.moves.is_acknowledged() || matches!(self.state, State::Failed(_));
@@ -294,7 +293,7 @@ impl Driver {
     /// Rapid reset (CVE-2023-44487): more than half of many streams taken back.
     fn is_flooded(&mut self) -> bool {
         let limits = &self.worker.settings.limits;
-        let now = Instant::now();
+        let now = self.moves.last_read();
         if now - self.window.since >= limits.h2_reset_window {
             self.window = Window { since: now, streams: 0, resets_before: self.streams.reset.get() };
         }

@@ -69,8 +69,8 @@ impl Exchange<'_> {
         let body = head.answer_body(self.request.method);
         transfer.keep = self.keeps_after(head, body);
         self.note_head(head, Phase::Stream);
-        let date = self.worker.date();
-        self.down.head(head, HeadOptions { body, keep: transfer.keep, date: &date })?;
+        let worker = self.worker;
+        self.down.head(head, HeadOptions { body, keep: transfer.keep, date: &|| worker.date() })?;
         transfer.answer = Answer::Streaming;
         if transfer.up.is_done() || matches!(body, AnswerBody::Absent(_) | AnswerBody::Length(0)) {
             self.end_answer(transfer, None);
@@ -80,8 +80,8 @@ impl Exchange<'_> {
 
     fn on_upgrade(&mut self, transfer: &mut Transfer, head: &UpstreamHead) -> Result<(), DownError> {
         self.note_head(head, Phase::Tunnel);
-        let date = self.worker.date();
-        self.down.tunnel(head, HeadOptions { body: AnswerBody::Stream, keep: false, date: &date })?;
+        let worker = self.worker;
+        self.down.tunnel(head, HeadOptions { body: AnswerBody::Stream, keep: false, date: &|| worker.date() })?;
         transfer.answer = Answer::Streaming;
         transfer.is_tunnel = true;
         self.deadline = None;
