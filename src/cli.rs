@@ -1,9 +1,8 @@
 //! The command line: every command, every flag, and the environment variable that mirrors each flag.
 
-use crate::durations::duration;
 use clap::builder::Resettable;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use config::{DomainName, ObjectName, ServicePort};
+use config::{DomainName, ObjectName, ServicePort, parse_duration};
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -127,10 +126,10 @@ pub(crate) struct ServeFlags {
     #[arg(long, value_name = "PORT", env = "TIDEGATE_ADVERTISED_HTTPS_PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) advertised_https_port: Option<u16>,
     /// Time from SIGTERM in which new connections are still taken [default: 5s; demo: 0s]
-    #[arg(long, value_name = "TIME", env = "TIDEGATE_DRAIN_DELAY", allow_hyphen_values = true, value_parser = duration)]
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_DRAIN_DELAY", allow_hyphen_values = true, value_parser = parse_duration)]
     pub(crate) drain_delay: Option<Duration>,
     /// Time after that in which running requests may end [default: 25s; demo: 2s]
-    #[arg(long, value_name = "TIME", env = "TIDEGATE_DRAIN_TIMEOUT", allow_hyphen_values = true, value_parser = duration)]
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_DRAIN_TIMEOUT", allow_hyphen_values = true, value_parser = parse_duration)]
     pub(crate) drain_timeout: Option<Duration>,
     /// Form of the log on standard error
     #[arg(long, value_name = "FORM", env = "TIDEGATE_LOG_FORMAT", default_value = "text")]

@@ -6,7 +6,6 @@ mod cgroup;
 mod check;
 mod cli;
 mod demo;
-mod durations;
 mod explain;
 mod figures;
 mod logging;

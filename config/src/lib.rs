@@ -3,6 +3,7 @@
 
 mod backend;
 mod certificate;
+mod duration;
 mod host;
 mod names;
 mod object_ref;
@@ -17,6 +18,7 @@ pub use backend::{
     EndpointState, Trust, UpstreamTls,
 };
 pub use certificate::{Certificate, CertificateTable, KeyKind, PrivateKey};
+pub use duration::parse_duration;
 pub use host::{Host, HostError, HostPattern};
 pub use names::{
     AddressOwner, DomainName, DomainNameError, EndpointName, NameChange, NameTable, Owners, PortName, ServiceNames,
