@@ -7,6 +7,7 @@ mod draft;
 mod failure;
 mod farewell;
 mod interrupt;
+mod tally;
 mod trailers;
 mod transfer;
 mod upload;

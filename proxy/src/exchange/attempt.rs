@@ -1,13 +1,14 @@
 //! Attempts at endpoints, one after the other, until one answers or none is left to try.
 
-use super::failure::{Failure, Retry};
+use super::failure::Failure;
+use super::tally::{Stale, Tally};
 use super::transfer::{End, Transfer};
 use super::{Exchange, Finish, Interrupt};
 use crate::balance::pick;
 use crate::forward::{UploadFraming, h2_request, write_h1};
 use crate::h1::Encoder;
 use crate::health::FailureKind;
-use crate::live::{LiveBackend, Picked, Upstream};
+use crate::live::{LiveBackend, Picked};
 use crate::pool::{Acquired, ConnectError, Kept, Lease, Need, PoolKey};
 use crate::record::{Phase, Reason, Version};
 use crate::request::BodyLength;
@@ -18,32 +19,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep};
 
-/// Endpoints that may refuse the connection before the client hears of it: nothing was sent to any of them.
-const CONNECT_ATTEMPTS: u32 = 4;
-
-/// What the attempts of one exchange have come to.
-#[derive(Debug, Default)]
-struct Tally {
-    tried: Vec<u32>,
-    /// Attempts that reached an endpoint.
-    sent: u32,
-    connects_failed: u32,
-    /// The last attempt got no connection.
-    is_unsent: bool,
-    /// A kept connection turned out dead: from then on they must be fresh.
-    needs_fresh: bool,
-    /// The last attempt failed by its endpoint's fault.
-    is_hurt: bool,
-}
-
-impl Tally {
-    /// Whether another attempt can only go where one has just failed.
-    fn must_pause(&self, backend: &LiveBackend) -> bool {
-        let is_new = |upstream: &Arc<Upstream>| upstream.is_current() && !self.tried.contains(&upstream.id());
-        self.is_hurt && !backend.candidates().iter().any(is_new)
-    }
-}
-
 /// An attempt that ended without an answer.
 enum Attempted {
     Answered(Finish),
@@ -52,23 +27,16 @@ enum Attempted {
     Interrupted(Interrupt),
 }
 
-/// Whether a failure may be that of a connection kept too long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stale {
-    Perhaps,
-    No,
-}
-
 impl Exchange<'_> {
     /// Tries endpoints of a backend.
     pub(super) async fn try_endpoints(&mut self, backend: &Arc<LiveBackend>) -> Finish {
         if matches!(self.request.body, BodyLength::Known(length) if length > self.worker.settings.limits.upload) {
             return self.refuse(413, Reason::UploadTooLarge).await;
         }
-        let mut tally = Tally::default();
+        let mut tally = Tally::new(backend);
         self.worker.budgets.requested(&backend.backend.key);
         loop {
-            if tally.must_pause(backend)
+            if tally.must_pause()
                 && let Err(interrupt) = self.pause().await
             {
                 return self.interrupted(interrupt).await;
@@ -76,7 +44,7 @@ impl Exchange<'_> {
             let Some(mut picked) = pick(backend, &tally.tried, Instant::now(), &self.worker.random) else {
                 return self.refuse(503, Reason::NoEndpoint).await;
             };
-            let (failure, stale) = match self.attempt(backend, &mut picked, &mut tally).await {
+            let (failure, stale) = match self.attempt(&mut picked, &mut tally).await {
                 Attempted::Answered(finish) => return finish,
                 Attempted::ClientGone(reason) => {
                     self.draft.cut(reason);
@@ -94,7 +62,7 @@ impl Exchange<'_> {
             drop(picked);
             tally.is_hurt = blame.is_some();
             tally.needs_fresh |= stale == Stale::Perhaps;
-            if let Err(reason) = self.may_retry(backend, failure, stale, &tally) {
+            if let Err(reason) = self.may_retry(failure, stale, &tally) {
                 return self.refuse(failure.status, reason).await;
             }
         }
@@ -106,32 +74,8 @@ impl Exchange<'_> {
         }
     }
 
-    fn may_retry(&self, backend: &LiveBackend, failure: Failure, stale: Stale, tally: &Tally) -> Result<(), Reason> {
-        let is_safe = match failure.retry {
-            Retry::Always => true,
-            Retry::IfIdempotent => self.request.method.is_idempotent() && !self.request.is_websocket,
-            Retry::Never => false,
-        };
-        if !is_safe || !self.upload.can_replay() {
-            return Err(failure.reason);
-        }
-        let has_others = tally.tried.len() < backend.candidates().len();
-        let may_go_on = if tally.is_unsent {
-            has_others && tally.connects_failed < CONNECT_ATTEMPTS
-        } else {
-            tally.sent < self.worker.settings.limits.attempts
-        };
-        if !may_go_on {
-            return Err(failure.reason);
-        }
-        // Refused connections cost the endpoints nothing that a budget could save.
-        if !tally.is_unsent && stale == Stale::No && !self.worker.budgets.may_retry(&backend.backend.key) {
-            return Err(Reason::RetryDenied);
-        }
-        Ok(())
-    }
-
-    async fn attempt(&mut self, backend: &Arc<LiveBackend>, picked: &mut Picked, tally: &mut Tally) -> Attempted {
+    async fn attempt(&mut self, picked: &mut Picked, tally: &mut Tally<'_>) -> Attempted {
+        let backend = tally.backend;
         let need = if self.request.is_websocket { Need::Http1 } else { Need::Any };
         let Some(key) = self.worker.pool.key(picked.upstream(), &backend.backend, need) else {
             return Attempted::Failed(Failure::NO_WEBSOCKET, Stale::No);

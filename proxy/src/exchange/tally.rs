@@ -1,0 +1,81 @@
+//! What the attempts of one exchange have come to, and whether another may follow.
+
+use super::Exchange;
+use super::failure::{Failure, Retry};
+use crate::live::{LiveBackend, Upstream};
+use crate::record::Reason;
+use std::sync::Arc;
+
+/// Endpoints that may refuse the connection before the client hears of it: nothing was sent to any of them.
+const CONNECT_ATTEMPTS: u32 = 4;
+
+/// The attempts so far.
+#[derive(Debug)]
+pub(super) struct Tally<'b> {
+    pub(super) backend: &'b Arc<LiveBackend>,
+    pub(super) tried: Vec<u32>,
+    /// Attempts that reached an endpoint.
+    pub(super) sent: u32,
+    pub(super) connects_failed: u32,
+    /// The last attempt got no connection.
+    pub(super) is_unsent: bool,
+    /// A kept connection turned out dead: from then on they must be fresh.
+    pub(super) needs_fresh: bool,
+    /// The last attempt failed by its endpoint's fault.
+    pub(super) is_hurt: bool,
+}
+
+/// Whether a failure may be that of a connection kept too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stale {
+    Perhaps,
+    No,
+}
+
+impl<'b> Tally<'b> {
+    pub(super) fn new(backend: &'b Arc<LiveBackend>) -> Self {
+        Self {
+            backend,
+            tried: Vec::new(),
+            sent: 0,
+            connects_failed: 0,
+            is_unsent: false,
+            needs_fresh: false,
+            is_hurt: false,
+        }
+    }
+
+    /// Whether another attempt can only go where one has just failed.
+    pub(super) fn must_pause(&self) -> bool {
+        let is_new = |upstream: &Arc<Upstream>| upstream.is_current() && !self.tried.contains(&upstream.id());
+        self.is_hurt && !self.backend.candidates().iter().any(is_new)
+    }
+}
+
+impl Exchange<'_> {
+    /// Whether another attempt may follow; if not, the word for what is answered then.
+    pub(super) fn may_retry(&self, failure: Failure, stale: Stale, tally: &Tally<'_>) -> Result<(), Reason> {
+        let is_safe = match failure.retry {
+            Retry::Always => true,
+            Retry::IfIdempotent => self.request.method.is_idempotent() && !self.request.is_websocket,
+            Retry::Never => false,
+        };
+        if !is_safe || !self.upload.can_replay() {
+            return Err(failure.reason);
+        }
+        let has_others = tally.tried.len() < tally.backend.candidates().len();
+        let may_go_on = if tally.is_unsent {
+            has_others && tally.connects_failed < CONNECT_ATTEMPTS
+        } else {
+            tally.sent < self.worker.settings.limits.attempts
+        };
+        if !may_go_on {
+            return Err(failure.reason);
+        }
+        // Refused connections cost the endpoints nothing that a budget could save.
+        if !tally.is_unsent && stale == Stale::No && !self.worker.budgets.may_retry(&tally.backend.backend.key) {
+            return Err(Reason::RetryDenied);
+        }
+        Ok(())
+    }
+}
