@@ -22,6 +22,7 @@ fn rule(path: PathMatch) -> Rule {
         path,
         plain_http: PlainHttp::Serve,
         action: Action::Forward(Split { targets: [Target { weight: 1, backend }].into() }),
+        policy: None,
     }
 }
 

@@ -23,6 +23,16 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     milliseconds.filter(|&milliseconds| milliseconds <= year).map(Duration::from_millis).ok_or_else(wrong)
 }
 
+/// The same the other way round: in the largest unit that tells it exactly, of those that [`parse_duration`] reads.
+pub(crate) fn duration_text(duration: Duration) -> String {
+    let milliseconds = duration.as_millis();
+    let units = [("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+    match units.iter().find(|(_, unit)| milliseconds > 0 && milliseconds % unit == 0) {
+        Some((name, unit)) => format!("{}{name}", milliseconds / unit),
+        None => format!("{milliseconds}ms"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,5 +45,14 @@ mod tests {
         for text in ["", "5", "s", "5 s", "-5s", "1.5s", "5d", "5S", "99999999999h", "99999999999999999999s"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn they_are_written_as_they_are_read() {
+        for text in ["1ms", "1500ms", "5s", "90s", "2m", "61m", "1h", "8784h"] {
+            assert_eq!(parse_duration(text).map(duration_text).as_deref(), Ok(text));
+        }
+        assert_eq!(duration_text(Duration::from_secs(120)), "2m");
+        assert_eq!(duration_text(Duration::ZERO), "0ms");
     }
 }

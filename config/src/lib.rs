@@ -29,7 +29,8 @@ pub use path::{CanonicalPath, EncodedSlashes, PathError, PathSettings, canonical
 pub use publish::{Publisher, Reader, Subscriber, publisher};
 pub use routing::{
     Action, Explanation, Found, HostRules, HostTable, HttpsRedirect, Listener, ListenerName, Loss, Miss, Outcome,
-    PathMatch, PlainHttp, Protocol, Respond, RoutingTable, Rule, RuleOrigin, Split, Target, is_acme_challenge,
+    PathMatch, PlainHttp, Protocol, Respond, RoutingTable, Rule, RuleOrigin, RulePolicy, Split, StatusSet, Target,
+    is_acme_challenge,
 };
 pub use settings::{
     AccessLogFormat, DrainSettings, IngressSettings, ListenSettings, LogFormat, ObjectName, ServicePort, Settings,

@@ -2,11 +2,13 @@
 //! [`HostRules::new`] sorts once; [`RoutingTable::find`] relies on it, which is why both are in this module.
 
 mod explain;
+mod policy;
 mod rule;
 #[cfg(test)]
 mod tests;
 
 pub use explain::{Explanation, Loss};
+pub use policy::{RulePolicy, StatusSet};
 pub use rule::{
     Action, HttpsRedirect, Outcome, PathMatch, PlainHttp, Respond, Rule, RuleOrigin, Split, Target, is_acme_challenge,
 };

@@ -8,6 +8,7 @@ mod failure;
 mod farewell;
 mod interrupt;
 mod tally;
+mod terms;
 mod trailers;
 mod transfer;
 mod upload;
@@ -32,6 +33,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
+use terms::Terms;
 use tokio::time::Instant;
 use upload::Upload;
 
@@ -61,9 +63,9 @@ pub(crate) struct Exchange<'e> {
     upload: Upload,
     /// Whether the connection may serve another request.
     may_keep: bool,
-    /// When the rule's time for the whole is over.
-    deadline: Option<Instant>,
-    /// When the drain's is.
+    /// What its rule says of time and tries, if anything.
+    terms: Option<Box<Terms>>,
+    /// When the drain's time is over.
     over: Reached,
 }
 
@@ -97,7 +99,7 @@ impl<'e> Exchange<'e> {
             draft,
             upload: Upload::default(),
             may_keep: true,
-            deadline: worker.settings.limits.request.map(|time| Instant::now() + time),
+            terms: None,
             over: worker.drain.reached(DrainPhase::Deadline),
         }
     }
@@ -144,7 +146,10 @@ impl<'e> Exchange<'e> {
                 self.note_rule(&rule.origin);
                 self.refuse(*status, Reason::ResourceBackend).await
             }
-            Outcome::Action(Action::Forward(split)) => self.forward(&rule.origin, split).await,
+            Outcome::Action(Action::Forward(split)) => {
+                self.terms = rule.policy.as_ref().map(|policy| Terms::new(policy, self.draft.begun()));
+                self.forward(&rule.origin, split).await
+            }
         }
     }
 

@@ -16,8 +16,8 @@ const LONGEST_PERIOD: Duration = Duration::from_secs(60);
 /// How long a probe keeps others away: longer than a connection may take to be made, so that its failure counts.
 const PROBE_WINDOW: Duration = Duration::from_secs(6);
 
-/// What counts against an endpoint. Client aborts, 501, 505, denied retries, exhausted local ports and deadlines of our
-/// own that are shorter than the upstream's do not, and are never reported.
+/// What counts against an endpoint. Client aborts, 501, 505, denied retries, exhausted local ports and the end of the
+/// time for a whole request do not, and are never reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
     /// No connection or no TLS session: nobody serves there, so few are enough.

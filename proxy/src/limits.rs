@@ -29,8 +29,6 @@ pub struct Limits {
     pub connection_age: Duration,
     pub head_total: Duration,
     pub body_idle: Duration,
-    /// From head read to last byte sent; `None`: no end.
-    pub request: Option<Duration>,
     pub connect: Duration,
     pub tls: Duration,
     pub upstream_head: Duration,
@@ -59,6 +57,7 @@ pub struct Limits {
     pub h2_resets: u32,
     pub h2_reset_window: Duration,
     // Upstream.
+    /// Tries of a request that reach an endpoint, where its rule does not say.
     pub attempts: u32,
     /// The longest before another attempt at the same endpoint; a tenth is the shortest.
     pub retry_pause: Duration,
@@ -98,7 +97,6 @@ impl Default for Limits {
             connection_age: s(3600),
             head_total: s(10),
             body_idle: s(60),
-            request: None,
             connect: s(5),
             tls: s(5),
             upstream_head: s(60),

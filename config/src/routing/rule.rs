@@ -1,5 +1,6 @@
 //! One row of the routing table: its condition and its outcome.
 
+use super::RulePolicy;
 use crate::{BackendKey, ObjectRef};
 use serde::Serialize;
 use smallvec::SmallVec;
@@ -124,6 +125,9 @@ pub struct Rule {
     pub plain_http: PlainHttp,
     /// What it does.
     pub action: Action,
+    /// What it says of time and tries; `None`: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Arc<RulePolicy>>,
 }
 
 /// A redirect to the same URL over TLS.

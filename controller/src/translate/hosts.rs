@@ -53,6 +53,7 @@ impl Hosts {
                 path: PathMatch::prefix("/"),
                 plain_http: PlainHttp::Serve,
                 action: forward(&service.0),
+                policy: None,
             }
         });
         let any = last_resort.iter().map(|rule| Arc::new(HostRules::new(HostPattern::Any, vec![rule.clone()])));
@@ -115,7 +116,8 @@ impl Hosts {
             for path in ingress.rules.iter().filter(|rule| rule.host == *host).flat_map(|rule| &rule.paths) {
                 let IngressPath { path, backend, field } = path;
                 let origin = RuleOrigin { object: Arc::clone(&ingress.object), field: Arc::clone(field) };
-                assembly.add(place, Rule { origin, path: path.clone(), plain_http, action: action(backend) });
+                assembly
+                    .add(place, Rule { origin, path: path.clone(), plain_http, action: action(backend), policy: None });
             }
         }
         // Every rule comes before every default backend, however old.
@@ -123,7 +125,10 @@ impl Hosts {
             if let Some(backend) = &ingress.default_backend {
                 let origin = RuleOrigin { object: Arc::clone(&ingress.object), field: Arc::clone(&self.default_field) };
                 let plain_http = self.plain_http(ingress, has_tls);
-                assembly.add(place, Rule { origin, path: PathMatch::prefix("/"), plain_http, action: action(backend) });
+                assembly.add(
+                    place,
+                    Rule { origin, path: PathMatch::prefix("/"), plain_http, action: action(backend), policy: None },
+                );
             }
         }
         assembly.finish(ingresses, self.last_resort.as_ref())

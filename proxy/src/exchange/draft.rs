@@ -54,7 +54,12 @@ impl Draft {
         }
     }
 
-    /// Time since the head was read.
+    /// When the head was read.
+    pub(super) fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    /// Time since then.
     pub(super) fn elapsed(&self) -> Duration {
         self.begun.elapsed()
     }

@@ -35,7 +35,7 @@ impl Exchange<'_> {
         if Pin::new(&mut self.over).poll(cx).is_ready() {
             return Poll::Ready(Interrupt::Draining);
         }
-        let Some(deadline) = self.deadline else { return Poll::Pending };
+        let Some(deadline) = self.terms.as_ref().and_then(|terms| terms.deadline) else { return Poll::Pending };
         self.clock.poll(cx, deadline).map(|()| Interrupt::Deadline)
     }
 

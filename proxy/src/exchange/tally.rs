@@ -6,7 +6,8 @@ use crate::live::{LiveBackend, Upstream};
 use crate::record::Reason;
 use std::sync::Arc;
 
-/// Endpoints that may refuse the connection before the client hears of it: nothing was sent to any of them.
+/// Endpoints that may refuse the connection before the client hears of it, where a rule does not allow more tries:
+/// nothing was sent to any of them.
 const CONNECT_ATTEMPTS: u32 = 4;
 
 /// The attempts so far.
@@ -63,11 +64,13 @@ impl Exchange<'_> {
         if !is_safe || !self.upload.can_replay() {
             return Err(failure.reason);
         }
+        let attempts = self.terms.as_ref().and_then(|terms| terms.policy.attempts);
+        let attempts = attempts.unwrap_or(self.worker.settings.limits.attempts);
         let has_others = tally.tried.len() < tally.backend.candidates().len();
         let may_go_on = if tally.is_unsent {
-            has_others && tally.connects_failed < CONNECT_ATTEMPTS
+            has_others && tally.connects_failed < attempts.max(CONNECT_ATTEMPTS)
         } else {
-            tally.sent < self.worker.settings.limits.attempts
+            tally.sent < attempts
         };
         if !may_go_on {
             return Err(failure.reason);

@@ -209,6 +209,7 @@ fn routes_and_backends_of_the_table_are_kept() {
         path: PathMatch::prefix("/"),
         plain_http: PlainHttp::Serve,
         action: Action::Forward(Split { targets: [Target { weight: 1, backend: backend("web") }].into() }),
+        policy: None,
     };
     let hosts = [Arc::new(HostRules::new(HostPattern::Any, vec![rule]))].into_iter().collect();
     let certificates = Arc::<CertificateTable>::default();

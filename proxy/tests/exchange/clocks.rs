@@ -1,6 +1,8 @@
 //! Deadlines: each fires where its side owes something, and nowhere else.
 
 use crate::harness::{Bulk, Ended, PATIENCE, field, proxied};
+use config::RulePolicy;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -9,11 +11,16 @@ const MIB: u64 = 1024 * 1024;
 /// A deadline that is to be met.
 const SOON: Duration = Duration::from_millis(200);
 
+/// A rule whose requests have so much time.
+fn within(time: Duration) -> Option<Arc<RulePolicy>> {
+    Some(Arc::new(RulePolicy { request: Some(time), ..RulePolicy::default() }))
+}
+
 #[tokio::test]
 async fn case_140_the_time_for_a_request_is_over_before_its_answer() {
     let upload = "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nhello";
     for (request, record) in [(GET, "GET / 504 deadline"), (upload, "POST / 504 deadline")] {
-        let (upstream, proxy) = proxied(|setup| setup.limits.request = Some(SOON)).await;
+        let (upstream, proxy) = proxied(|setup| setup.policy = within(SOON)).await;
         let mut client = proxy.client().await;
         let begun = Instant::now();
         client.send(request).await;
@@ -30,7 +37,7 @@ async fn case_140_the_time_for_a_request_is_over_before_its_answer() {
 
 #[tokio::test]
 async fn case_140_the_time_for_a_request_is_over_within_its_answer() {
-    let (upstream, proxy) = proxied(|setup| setup.limits.request = Some(SOON)).await;
+    let (upstream, proxy) = proxied(|setup| setup.policy = within(SOON)).await;
     let mut client = proxy.client().await;
     client.send(GET).await;
     let mut up = upstream.accept().await;
@@ -58,7 +65,7 @@ async fn case_140_the_time_for_a_request_is_over_within_its_answer() {
 #[tokio::test]
 async fn case_140_a_request_in_time_is_not_disturbed_and_a_tunnel_has_its_own() {
     let (upstream, proxy) = proxied(|setup| {
-        setup.limits.request = Some(SOON);
+        setup.policy = within(SOON);
         setup.limits.tunnel = 3 * SOON;
     })
     .await;

@@ -19,8 +19,8 @@ pub(crate) use upstream::Upstream;
 use config::{
     Action, Backend, BackendKey, BackendPort, BackendProtocol, BackendTable, Balancing, CertificateTable, Endpoint,
     EndpointAddress, EndpointState, HostPattern, HostRules, HostTable, Kind, Listener, ListenerName, NameTable,
-    ObjectRef, PathMatch, PathSettings, PlainHttp, Protocol, Publisher, RoutingTable, Rule, RuleOrigin, Snapshot,
-    Split, Target, UpstreamTls, publisher,
+    ObjectRef, PathMatch, PathSettings, PlainHttp, Protocol, Publisher, RoutingTable, Rule, RuleOrigin, RulePolicy,
+    Snapshot, Split, Target, UpstreamTls, publisher,
 };
 use prometheus::Registry;
 use proxy::drain::Drain;
@@ -45,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) balancing: Balancing,
     pub(crate) endpoints: Vec<SocketAddr>,
     pub(crate) plain_http: PlainHttp,
+    /// That of the one rule.
+    pub(crate) policy: Option<Arc<RulePolicy>>,
     pub(crate) drain: config::DrainSettings,
     /// Client connections at once.
     pub(crate) ceiling: usize,
@@ -62,6 +64,7 @@ impl Setup {
             balancing: Balancing::RoundRobin,
             endpoints: endpoints.to_vec(),
             plain_http: PlainHttp::Serve,
+            policy: None,
             drain: config::DrainSettings { delay: Duration::ZERO, timeout: Duration::from_secs(5) },
             ceiling: 10_000,
         }
@@ -98,6 +101,7 @@ impl Setup {
             path: PathMatch::prefix("/"),
             plain_http: self.plain_http,
             action: Action::Forward(Split { targets: [Target { weight: 1, backend: key }].into() }),
+            policy: self.policy.clone(),
         };
         let hosts: Arc<HostTable> =
             Arc::new([Arc::new(HostRules::new(self.host.clone(), vec![rule]))].into_iter().collect());

@@ -36,6 +36,7 @@ mod request_bodies;
 mod request_heads;
 mod responses;
 mod retries;
+mod rule_retries;
 mod streaming;
 mod tls;
 mod tls_clients;

@@ -26,7 +26,7 @@ fn rule(text: &str) -> Rule {
     let object = Arc::new(ObjectRef::new(Kind::Ingress, "default", "web"));
     let origin = RuleOrigin { object, field: "spec".into() };
     let action = Action::Respond(Respond { status: 503, reason: "resource_backend" });
-    Rule { origin, path, plain_http: PlainHttp::Serve, action }
+    Rule { origin, path, plain_http: PlainHttp::Serve, action, policy: None }
 }
 
 #[test]

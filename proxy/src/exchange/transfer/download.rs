@@ -84,7 +84,8 @@ impl Exchange<'_> {
         self.down.tunnel(head, HeadOptions { body: AnswerBody::Stream, keep: false, date: &|| worker.date() })?;
         transfer.answer = Answer::Streaming;
         transfer.is_tunnel = true;
-        self.deadline = None;
+        // A tunnel has its own.
+        self.terms = None;
         self.upload.begin_tunnel();
         transfer.tunnel = Some(self.worker.metrics.hold(Level::Connection(ConnectionKind::Tunnel)));
         Ok(())
