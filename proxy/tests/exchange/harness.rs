@@ -8,6 +8,7 @@ mod origin;
 mod records;
 pub(crate) mod tls;
 pub(crate) mod tunnel;
+pub(crate) mod unreachable;
 mod upstream;
 
 pub(crate) use bulk::Bulk;

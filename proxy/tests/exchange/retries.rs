@@ -1,8 +1,7 @@
 //! Attempts that fail before an answer: which requests are tried again, where, and how often.
 
+use crate::harness::unreachable::{BlackHole, refusing, refusing_on};
 use crate::harness::{Client, Running, Setup, Upstream, field, proxied};
-use socket2::{Domain, Socket, Type};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -21,40 +20,6 @@ async fn warm() -> (Upstream, Running, Client, Client) {
     up.send(OK).await;
     client.answer().await;
     (upstream, proxy, client, up)
-}
-
-/// An address at which nobody listens, taken for as long as the socket lives.
-fn refusing() -> (Socket, SocketAddr) {
-    refusing_on([127, 0, 0, 1])
-}
-
-fn refusing_on(ip: [u8; 4]) -> (Socket, SocketAddr) {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    socket.bind(&SocketAddr::from((ip, 0)).into()).expect("bind");
-    let address = socket.local_addr().expect("bound").as_socket().expect("an address");
-    (socket, address)
-}
-
-/// An address at which connections are neither taken nor refused: its queue is full.
-struct BlackHole {
-    address: SocketAddr,
-    _listener: Socket,
-    _queued: Vec<Socket>,
-}
-
-impl BlackHole {
-    fn open() -> Self {
-        let (listener, address) = refusing();
-        listener.listen(0).expect("listen");
-        let queued = (0..2).map(|_| {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-            socket.set_nonblocking(true).expect("nonblocking");
-            // The first is connected at once, the second never.
-            let _ = socket.connect(&address.into());
-            socket
-        });
-        Self { address, _queued: queued.collect(), _listener: listener }
-    }
 }
 
 #[tokio::test]
