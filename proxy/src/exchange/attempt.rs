@@ -9,7 +9,7 @@ use crate::forward::{UploadFraming, h2_request, write_h1};
 use crate::h1::Encoder;
 use crate::health::FailureKind;
 use crate::live::{LiveBackend, Picked};
-use crate::pool::{Acquired, ConnectError, Kept, Lease, Need, PoolKey};
+use crate::pool::{Acquired, ConnectError, ConnectFailure, Kept, Lease, Need, PoolKey};
 use crate::record::{Phase, Reason, Version};
 use crate::request::BodyLength;
 use crate::up::{Up, UpError, UpH1, UpH2};
@@ -17,7 +17,7 @@ use crate::websocket;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// An attempt that ended without an answer.
 enum Attempted {
@@ -88,13 +88,17 @@ impl Exchange<'_> {
             record.endpoint = Some(picked.upstream().address().clone());
             record.reused = false;
         });
+        if let Some(terms) = &mut self.terms {
+            terms.awaits_endpoint();
+        }
         let kept = if tally.needs_fresh { None } else { self.worker.pool.kept(key) };
         let acquired = match kept {
             Some(acquired) => acquired,
             None => {
                 let (upstream, backend) = (Arc::clone(picked.upstream()), Arc::clone(&backend.backend));
                 let make = Rc::clone(&self.worker.pool).make(key, upstream, backend);
-                match self.connect(Box::pin(make)).await {
+                let over = self.terms.as_ref().and_then(|terms| terms.attempt_over);
+                match self.connect(Box::pin(within(over, make))).await {
                     Ok(Ok(acquired)) => acquired,
                     Ok(Err(error)) => {
                         (tally.connects_failed, tally.is_unsent) = (tally.connects_failed + 1, true);
@@ -171,6 +175,7 @@ impl Exchange<'_> {
                 Attempted::Failed(Failure::of_upstream(error), if is_stale { Stale::Perhaps } else { Stale::No })
             }
             End::HeadTimeout => Attempted::Failed(Failure::HEAD_TIMEOUT, Stale::No),
+            End::AttemptTimeout => Attempted::Failed(Failure::ATTEMPT_TIMEOUT, Stale::No),
             End::Cut(finish) => Attempted::Answered(finish),
             End::TunnelOver => {
                 let mut up = up;
@@ -219,6 +224,17 @@ impl Exchange<'_> {
                 Ok((Up::H2(Box::new(UpH2::new(response, send, is_bodiless, permit))), is_reused, None))
             }
         }
+    }
+}
+
+/// Makes a connection unless the time of the attempt is over before.
+async fn within(
+    over: Option<Instant>,
+    make: impl Future<Output = Result<Acquired, ConnectError>>,
+) -> Result<Acquired, ConnectError> {
+    match over {
+        None => make.await,
+        Some(over) => timeout_at(over, make).await.unwrap_or_else(|_| Err(ConnectFailure::AttemptTimeout.into())),
     }
 }
 

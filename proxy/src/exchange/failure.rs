@@ -31,6 +31,8 @@ impl Failure {
         let (status, reason, retry, blame) = match failure {
             C::Connect => (502, Reason::ConnectFailed, Retry::Always, Some(FailureKind::Connect)),
             C::Timeout => (504, Reason::ConnectTimeout, Retry::Always, Some(FailureKind::Connect)),
+            // Whatever took so long: an endpoint that takes no connection in that time must not be tried for ever.
+            C::AttemptTimeout => (504, Reason::ConnectTimeout, Retry::Always, Some(FailureKind::Timeout)),
             C::Tls => (502, Reason::TlsFailed, Retry::Always, Some(FailureKind::Connect)),
             C::Protocol => (502, Reason::UpstreamProtocol, Retry::Always, Some(FailureKind::Connect)),
             C::LocalPorts => (503, Reason::LocalPorts, Retry::Never, None),
@@ -62,4 +64,7 @@ impl Failure {
 
     pub(super) const HEAD_TIMEOUT: Self =
         Self { status: 504, reason: Reason::UpstreamTimeout, retry: Retry::Never, blame: Some(FailureKind::Timeout) };
+
+    /// The time that a rule gives an attempt is there for the next one's sake.
+    pub(super) const ATTEMPT_TIMEOUT: Self = Self { retry: Retry::IfIdempotent, ..Self::HEAD_TIMEOUT };
 }

@@ -37,6 +37,8 @@ pub(super) struct Transfer {
     pub(super) up: Up,
     answer: Answer,
     has_begun: bool,
+    /// Whether all that was there at the beginning has been read.
+    has_slept: bool,
     is_tunnel: bool,
     is_sent: bool,
     /// The upstream takes no more of the upload.
@@ -56,6 +58,8 @@ pub(super) enum End {
     /// The upstream failed before the final head.
     Failed(UpError),
     HeadTimeout,
+    /// The time that the rule gives an attempt was over before it.
+    AttemptTimeout,
     /// The answer could not be completed.
     Cut(Finish),
     ClientGone(Reason),
@@ -71,6 +75,7 @@ impl Transfer {
             up,
             answer: Answer::Awaited,
             has_begun: false,
+            has_slept: false,
             is_tunnel: false,
             is_sent: false,
             upload_refused: false,
@@ -124,6 +129,7 @@ impl Exchange<'_> {
                     self.down.release_input();
                 }
                 transfer.clocks.note(moved_at_all, Instant::now());
+                transfer.has_slept = true;
                 return self.poll_clocks(cx, transfer);
             }
         }
@@ -239,6 +245,11 @@ impl Exchange<'_> {
                 let trailers = trailers.map(without_framing);
                 transfer.up.end(trailers.clone());
                 self.upload.end(trailers);
+                if transfer.has_slept
+                    && let Some(terms) = &mut self.terms
+                {
+                    terms.awaits_endpoint();
+                }
                 Ok(())
             }
             Err(error) => {

@@ -22,6 +22,8 @@ pub(crate) enum ConnectFailure {
     /// Refused or unreachable, or a name without an address.
     Connect,
     Timeout,
+    /// The time that a rule gives an attempt was over before.
+    AttemptTimeout,
     /// The handshake failed or the certificate was not believed.
     Tls,
     /// No local port is left (EADDRNOTAVAIL): not the endpoint's fault.

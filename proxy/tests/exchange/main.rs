@@ -6,6 +6,7 @@
 mod harness;
 
 mod accounting;
+mod attempt_timeouts;
 mod blame;
 mod bytewise;
 mod churn;

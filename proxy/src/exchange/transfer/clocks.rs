@@ -10,6 +10,8 @@ pub(super) enum Due {
     ClientWrites,
     UpstreamReads,
     UpstreamAnswers,
+    /// The upstream, by what the rule says.
+    Attempt,
     /// An upstream that refused the upload has said nothing since.
     LateAnswer,
     Tunnel,

@@ -45,10 +45,21 @@ impl Exchange<'_> {
         } else {
             (transfer.clocks.from_upstream.max(transfer.clocks.to_client) + limits.upstream_idle, Due::UpstreamAnswers)
         };
+        let (deadline, due) = match self.attempt_over(transfer) {
+            Some(over) if over < deadline => (over, Due::Attempt),
+            _ => (deadline, due),
+        };
         // Where nothing of the client is read, nothing tells that it has left but a look.
         let next_look = self.down.is_blind(limits.read_ahead).then(|| Instant::now() + LOOK);
         let wake = next_look.map_or(deadline, |look| look.min(deadline));
         self.clock.poll(cx, wake).map(|()| self.timed_out(transfer, due))
+    }
+
+    /// When the rule's time for this attempt is over, while it is the upstream who owes something.
+    fn attempt_over(&self, transfer: &Transfer) -> Option<Instant> {
+        let over = self.terms.as_ref()?.attempt_over?;
+        let owes = transfer.answer == Answer::Awaited && self.upload.is_ended() && self.down.has_room();
+        owes.then_some(over)
     }
 
     pub(super) fn end_by(&mut self, transfer: &Transfer, interrupt: Interrupt) -> End {
@@ -71,6 +82,7 @@ impl Exchange<'_> {
             Due::Tunnel => Reason::TunnelTimeout,
             Due::UpstreamReads | Due::UpstreamAnswers => Reason::UpstreamTimeout,
             Due::LateAnswer => return End::Failed(UpError::Silent),
+            Due::Attempt => return End::AttemptTimeout,
         };
         match due {
             Due::ClientWrites if !has_begun => return End::Refused(408, reason),
