@@ -27,7 +27,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 pub(crate) fn duration_text(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     let units = [("h", 3_600_000), ("m", 60_000), ("s", 1000)];
-    match units.iter().find(|(_, unit)| milliseconds > 0 && milliseconds % unit == 0) {
+    match units.iter().find(|(_, unit)| milliseconds > 0 && milliseconds.is_multiple_of(*unit)) {
         Some((name, unit)) => format!("{}{name}", milliseconds / unit),
         None => format!("{milliseconds}ms"),
     }

@@ -47,6 +47,7 @@ reasons! {
     UpstreamTimeout = "upstream_timeout",
     UpstreamReset = "upstream_reset",
     UpstreamProtocol = "upstream_protocol",
+    UpstreamStatus = "upstream_status",
     Overflow = "overflow",
     LocalPorts = "local_ports",
     LocalResources = "local_resources",
@@ -147,7 +148,7 @@ pub struct Record {
     pub request_id: String,
     /// The status sent; 499 where the client left before one was.
     pub status: u16,
-    /// Set where the answer was made or ended here.
+    /// Set where the answer was made or ended here, or is the backend's since no other attempt was allowed.
     pub reason: Option<Reason>,
     /// How far it came.
     pub phase: Phase,

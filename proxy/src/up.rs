@@ -85,6 +85,17 @@ impl Up {
         }
     }
 
+    /// Reads over what is there of an answer that nobody wants, up to about `limit` bytes.
+    pub(crate) fn skip(&mut self, cx: &mut Context<'_>, method: Method, limit: usize) {
+        let mut skipped = 0;
+        while skipped < limit && !self.is_done() {
+            match self.poll_read(cx, method) {
+                Poll::Ready(Ok(Download::Data(data))) => skipped += data.len(),
+                _ => return,
+            }
+        }
+    }
+
     /// Whether the answer was read to its end.
     pub(crate) fn is_done(&self) -> bool {
         match self {

@@ -14,15 +14,20 @@ use crate::record::{Phase, Reason, Version};
 use crate::request::BodyLength;
 use crate::up::{Up, UpError, UpH1, UpH2};
 use crate::websocket;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// An attempt that ended without an answer.
+/// How an attempt ended.
 enum Attempted {
     Answered(Finish),
+    /// Without an answer.
     Failed(Failure, Stale),
+    /// With an answer in whose place another attempt is made.
+    Unwanted,
     ClientGone(Reason),
     Interrupted(Interrupt),
 }
@@ -52,15 +57,18 @@ impl Exchange<'_> {
                 }
                 Attempted::Interrupted(interrupt) => return self.interrupted(interrupt).await,
                 Attempted::Failed(failure, stale) => (failure, stale),
+                Attempted::Unwanted => {
+                    tally.failed_at(picked.upstream(), true);
+                    continue;
+                }
             };
             self.draft.attempt_failed(failure.reason);
             let blame = failure.blame.filter(|_| stale == Stale::No);
             if let Some(kind) = blame {
                 self.blame(&mut picked, kind);
             }
-            tally.tried.push(picked.upstream().id());
+            tally.failed_at(picked.upstream(), blame.is_some());
             drop(picked);
-            tally.is_hurt = blame.is_some();
             tally.needs_fresh |= stale == Stale::Perhaps;
             if let Err(reason) = self.may_retry(failure, stale, &tally) {
                 return self.refuse(failure.status, reason).await;
@@ -84,7 +92,7 @@ impl Exchange<'_> {
         self.draft.set(|record| {
             record.attempts += 1;
             (record.connect, record.sent) = (None, None);
-            (record.upstream_version, record.upstream_wire) = (None, None);
+            (record.upstream_version, record.upstream_status, record.upstream_wire) = (None, None, None);
             record.endpoint = Some(picked.upstream().address().clone());
             record.reused = false;
         });
@@ -98,7 +106,7 @@ impl Exchange<'_> {
                 let (upstream, backend) = (Arc::clone(picked.upstream()), Arc::clone(&backend.backend));
                 let make = Rc::clone(&self.worker.pool).make(key, upstream, backend);
                 let over = self.terms.as_ref().and_then(|terms| terms.attempt_over);
-                match self.connect(Box::pin(within(over, make))).await {
+                match self.connect(Box::pin(within(over, Box::pin(make)))).await {
                     Ok(Ok(acquired)) => acquired,
                     Ok(Err(error)) => {
                         (tally.connects_failed, tally.is_unsent) = (tally.connects_failed + 1, true);
@@ -110,7 +118,7 @@ impl Exchange<'_> {
             }
         };
         (tally.sent, tally.is_unsent) = (tally.sent + 1, false);
-        self.exchange_with(acquired, key, picked).await
+        self.exchange_with(acquired, key, picked, tally).await
     }
 
     /// Waits for a connection; making one is boxed, since most exchanges find one that is kept.
@@ -143,7 +151,13 @@ impl Exchange<'_> {
     }
 
     /// Sends the request and streams the answer.
-    async fn exchange_with(&mut self, acquired: Acquired, key: PoolKey, picked: &mut Picked) -> Attempted {
+    async fn exchange_with(
+        &mut self,
+        acquired: Acquired,
+        key: PoolKey,
+        picked: &mut Picked,
+        tally: &Tally<'_>,
+    ) -> Attempted {
         let (up, is_reused, lease) = match self.begin(acquired) {
             Ok(begun) => begun,
             Err(failure) => return Attempted::Failed(failure, Stale::No),
@@ -154,19 +168,27 @@ impl Exchange<'_> {
             record.upstream_version = Some(up.version());
         });
         let mut transfer = Transfer::new(up);
-        let end = self.transfer(&mut transfer, picked).await;
+        let end = loop {
+            let end = self.transfer(&mut transfer, picked).await;
+            if end != End::HeldBack {
+                break end;
+            }
+            if let Some(end) = poll_fn(|cx| Poll::Ready(self.held_back(cx, &mut transfer, tally))).await {
+                break end;
+            }
+        };
         let Transfer { up, .. } = transfer;
         self.draft.set(|record| record.upstream_wire = up.passed());
         let reusable = match end {
             End::Complete(finish) => {
-                if let (Up::H1(up), Some(lease)) = (up, lease)
-                    && let Some((wire, keep_for)) = up.into_idle()
-                {
-                    let kept = Kept { wire, lease, is_reused };
-                    self.worker.pool.give(key, picked.upstream(), kept, keep_for);
-                }
+                self.keep(up, key, lease.map(|lease| (lease, is_reused)), picked);
                 return Attempted::Answered(finish);
             }
+            End::HeldBack if up.is_done() && self.upload.is_ended() => {
+                self.keep(up, key, lease.map(|lease| (lease, is_reused)), picked);
+                return Attempted::Unwanted;
+            }
+            End::HeldBack => Attempted::Unwanted,
             End::Failed(error) => {
                 if error == UpError::NeedsHttp1 {
                     self.worker.pool.speak_h1(key);
@@ -192,6 +214,16 @@ impl Exchange<'_> {
         };
         release(up);
         reusable
+    }
+
+    /// Keeps a connection on which all is said and read, if another request may follow.
+    fn keep(&self, up: Up, key: PoolKey, lease: Option<(Lease, bool)>, picked: &Picked) {
+        if let (Up::H1(up), Some((lease, is_reused))) = (up, lease)
+            && let Some((wire, keep_for)) = up.into_idle()
+        {
+            let kept = Kept { wire, lease, is_reused };
+            self.worker.pool.give(key, picked.upstream(), kept, keep_for);
+        }
     }
 
     /// Writes the head.
@@ -230,7 +262,7 @@ impl Exchange<'_> {
 /// Makes a connection unless the time of the attempt is over before.
 async fn within(
     over: Option<Instant>,
-    make: impl Future<Output = Result<Acquired, ConnectError>>,
+    make: Pin<Box<impl Future<Output = Result<Acquired, ConnectError>>>>,
 ) -> Result<Acquired, ConnectError> {
     match over {
         None => make.await,

@@ -54,6 +54,11 @@ impl Failure {
         Self { status, reason, retry, blame }
     }
 
+    /// An answer with a status after which the rule wants another attempt.
+    pub(super) fn of_status(status: u16) -> Self {
+        Self { status, reason: Reason::UpstreamStatus, retry: Retry::IfIdempotent, blame: None }
+    }
+
     /// The backend speaks nothing that carries a WebSocket here: no endpoint was asked.
     pub(super) const NO_WEBSOCKET: Self =
         Self { status: 502, reason: Reason::NoWebSocket, retry: Retry::Never, blame: None };

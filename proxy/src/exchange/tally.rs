@@ -46,6 +46,12 @@ impl<'b> Tally<'b> {
         }
     }
 
+    /// Notes an attempt that is to be followed by another; `is_hurt` where its endpoint needs a pause.
+    pub(super) fn failed_at(&mut self, upstream: &Upstream, is_hurt: bool) {
+        self.tried.push(upstream.id());
+        self.is_hurt = is_hurt;
+    }
+
     /// Whether another attempt can only go where one has just failed.
     pub(super) fn must_pause(&self) -> bool {
         let is_new = |upstream: &Arc<Upstream>| upstream.is_current() && !self.tried.contains(&upstream.id());

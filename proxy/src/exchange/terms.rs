@@ -22,6 +22,11 @@ impl Terms {
         Box::new(Self { policy: Arc::clone(policy), deadline, attempt_over: None })
     }
 
+    /// Whether an answer with that status calls for another attempt.
+    pub(super) fn retries(&self, status: u16) -> bool {
+        self.policy.retry_on.contains(status)
+    }
+
     /// From now on an endpoint owes an answer: an attempt begins, which is to have its connection in that time too, or
     /// the upload that it waited for has ended.
     pub(super) fn awaits_endpoint(&mut self) {

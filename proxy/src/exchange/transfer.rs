@@ -4,6 +4,7 @@
 mod clocks;
 mod deadlines;
 mod download;
+mod held;
 
 use super::trailers::without_framing;
 use super::{Exchange, Finish};
@@ -13,6 +14,7 @@ use crate::live::Picked;
 use crate::metrics::Held;
 use crate::record::{Phase, Reason};
 use crate::request::BodyLength;
+use crate::response::UpstreamHead;
 use crate::up::{Up, UpError};
 use bytes::Bytes;
 use clocks::Clocks;
@@ -44,6 +46,8 @@ pub(super) struct Transfer {
     /// The upstream takes no more of the upload.
     upload_refused: bool,
     interim_heads: usize,
+    /// A final head that was not passed on yet.
+    held: Option<Box<UpstreamHead>>,
     /// What the answer's head told the client.
     keep: bool,
     clocks: Clocks,
@@ -58,6 +62,8 @@ pub(super) enum End {
     /// The upstream failed before the final head.
     Failed(UpError),
     HeadTimeout,
+    /// The final head is here and was not passed on: the rule wants another attempt after such an answer.
+    HeldBack,
     /// The time that the rule gives an attempt was over before it.
     AttemptTimeout,
     /// The answer could not be completed.
@@ -80,6 +86,7 @@ impl Transfer {
             is_sent: false,
             upload_refused: false,
             interim_heads: 0,
+            held: None,
             keep: false,
             clocks: Clocks::new(Instant::now()),
             tunnel: None,

@@ -85,6 +85,8 @@ fn ended(reason: Reason, phase: Phase) -> (By, How) {
         | R::MethodNotAllowed
         | R::ExpectationFailed
         | R::NotImplemented => (By::Proxy, How::Refused),
+        // It stands for a try in the metrics; a record has the word of what came of it.
+        R::UpstreamStatus => (By::Upstream, How::Complete),
         R::ConnectFailed => (By::Upstream, How::Refused),
         R::ConnectTimeout => (By::Upstream, How::Timeout(Waited::Connect)),
         R::TlsFailed | R::UpstreamProtocol => (By::Upstream, How::Protocol),

@@ -25,6 +25,10 @@ impl Exchange<'_> {
             Download::Interim(head) => self.on_interim(transfer, &head),
             Download::Final(head) => {
                 picked.succeeded();
+                if self.terms.as_ref().is_some_and(|terms| terms.retries(head.status)) {
+                    transfer.held = Some(Box::new(head));
+                    return Err(End::HeldBack);
+                }
                 self.on_final(transfer, &head).map_err(gone)
             }
             Download::Upgraded(head) => {
@@ -64,7 +68,7 @@ impl Exchange<'_> {
         self.down.interim(head).map_err(|_| End::ClientGone(Reason::ClientGone))
     }
 
-    fn on_final(&mut self, transfer: &mut Transfer, head: &UpstreamHead) -> Result<(), DownError> {
+    pub(super) fn on_final(&mut self, transfer: &mut Transfer, head: &UpstreamHead) -> Result<(), DownError> {
         self.upload.overflow();
         let body = head.answer_body(self.request.method);
         transfer.keep = self.keeps_after(head, body);
