@@ -7,6 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 pub(crate) const SSL_REDIRECT: &str = "tidegate.dev/ssl-redirect";
+pub(crate) const REQUEST_TIMEOUT: &str = "tidegate.dev/request-timeout";
+pub(crate) const ATTEMPT_TIMEOUT: &str = "tidegate.dev/attempt-timeout";
+pub(crate) const ATTEMPTS: &str = "tidegate.dev/attempts";
+pub(crate) const RETRY_ON: &str = "tidegate.dev/retry-on";
 pub(crate) const ENDPOINTS: &str = "tidegate.dev/endpoints";
 pub(crate) const LOAD_BALANCE: &str = "tidegate.dev/load-balance";
 pub(crate) const NGINX_SSL_REDIRECT: &str = "nginx.ingress.kubernetes.io/ssl-redirect";
@@ -14,8 +18,15 @@ pub(crate) const CLASS: &str = "kubernetes.io/ingress.class";
 
 const PREFIX: &str = "tidegate.dev/";
 const NGINX_PREFIX: &str = "nginx.ingress.kubernetes.io/";
-const KNOWN: [(&str, Kind); 3] =
-    [(SSL_REDIRECT, Kind::Ingress), (ENDPOINTS, Kind::Service), (LOAD_BALANCE, Kind::Service)];
+const KNOWN: [(&str, Kind); 7] = [
+    (SSL_REDIRECT, Kind::Ingress),
+    (REQUEST_TIMEOUT, Kind::Ingress),
+    (ATTEMPT_TIMEOUT, Kind::Ingress),
+    (ATTEMPTS, Kind::Ingress),
+    (RETRY_ON, Kind::Ingress),
+    (ENDPOINTS, Kind::Service),
+    (LOAD_BALANCE, Kind::Service),
+];
 
 /// The annotations of one object.
 pub(crate) struct Annotations<'o>(Option<&'o BTreeMap<String, String>>);

@@ -3,12 +3,13 @@
 
 mod backend;
 mod path;
+mod policy;
 
 use super::annotations::{self, Annotations, choice};
 use super::interner::Interner;
 use super::kept::Named;
 use crate::status::{Problem, Reason};
-use config::{BackendKey, HostPattern, Kind, ObjectName, ObjectRef, PathMatch};
+use config::{BackendKey, HostPattern, Kind, ObjectName, ObjectRef, PathMatch, RulePolicy};
 use k8s_openapi::api::networking::v1 as k8s;
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct Ingress {
     pub class: Option<Arc<str>>,
     /// `tidegate.dev/ssl-redirect`, else `nginx.ingress.kubernetes.io/ssl-redirect`.
     pub ssl_redirect: Option<bool>,
+    /// `tidegate.dev/request-timeout`, `attempt-timeout`, `attempts` and `retry-on`; `None` where they say nothing.
+    pub policy: Option<Arc<RulePolicy>>,
     /// `spec.defaultBackend`.
     pub default_backend: Option<Box<IngressBackend>>,
     /// `spec.rules`, without those whose host is refused.
@@ -94,6 +97,7 @@ impl Ingress {
         let annotations = Annotations::new(Kind::Ingress, metadata.annotations.as_ref(), &mut problems);
         annotations.report_nginx(&mut problems);
         let ssl_redirect = read_ssl_redirect(&annotations, &mut problems);
+        let policy = policy::read(&annotations, &mut problems);
         let class = read_class(ingress_class_name, &annotations, &mut problems).map(|class| names.intern(&class));
         let rules = rules.unwrap_or_default();
         let has_rules = !rules.is_empty();
@@ -112,6 +116,7 @@ impl Ingress {
             created: metadata.creation_timestamp.map(|time| time.0.as_second()),
             class,
             ssl_redirect,
+            policy,
             default_backend: default_backend.map(Box::new),
             rules: rules.into(),
             has_rules,

@@ -115,20 +115,14 @@ impl Hosts {
             let plain_http = self.plain_http(ingress, has_tls);
             for path in ingress.rules.iter().filter(|rule| rule.host == *host).flat_map(|rule| &rule.paths) {
                 let IngressPath { path, backend, field } = path;
-                let origin = RuleOrigin { object: Arc::clone(&ingress.object), field: Arc::clone(field) };
-                assembly
-                    .add(place, Rule { origin, path: path.clone(), plain_http, action: action(backend), policy: None });
+                assembly.add(place, rule(ingress, field, path.clone(), plain_http, backend));
             }
         }
         // Every rule comes before every default backend, however old.
         for (place, ingress) in ingresses.iter().enumerate() {
             if let Some(backend) = &ingress.default_backend {
-                let origin = RuleOrigin { object: Arc::clone(&ingress.object), field: Arc::clone(&self.default_field) };
                 let plain_http = self.plain_http(ingress, has_tls);
-                assembly.add(
-                    place,
-                    Rule { origin, path: PathMatch::prefix("/"), plain_http, action: action(backend), policy: None },
-                );
+                assembly.add(place, rule(ingress, &self.default_field, PathMatch::prefix("/"), plain_http, backend));
             }
         }
         assembly.finish(ingresses, self.last_resort.as_ref())
@@ -228,6 +222,17 @@ fn hosts_of(ingress: &Ingress) -> Vec<&HostPattern> {
     hosts.sort_unstable();
     hosts.dedup();
     hosts
+}
+
+/// The rule that an Ingress has in `field`.
+fn rule(ingress: &Ingress, field: &Arc<str>, path: PathMatch, plain_http: PlainHttp, backend: &IngressBackend) -> Rule {
+    Rule {
+        origin: RuleOrigin { object: Arc::clone(&ingress.object), field: Arc::clone(field) },
+        path,
+        plain_http,
+        action: action(backend),
+        policy: ingress.policy.clone(),
+    }
 }
 
 fn action(backend: &IngressBackend) -> Action {
