@@ -11,8 +11,8 @@ pub struct RulePolicy {
     /// Gateway API `timeouts.request`.
     #[serde(serialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub request: Option<Duration>,
-    /// For an endpoint to take the connection and begin its answer to what it was sent; `None`: the proxy's limits alone.
-    /// Not zero. Gateway API `timeouts.backendRequest`.
+    /// For an endpoint to take the connection and begin its answer to what it was sent, in place of the proxy's limit for
+    /// the latter; `None`: that one. Not zero. Gateway API `timeouts.backendRequest`.
     #[serde(serialize_with = "text", skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Duration>,
     /// Tries in all that reach an endpoint, 1 to 10; `None`: the proxy's default. Gateway API `retry.attempts` and one.

@@ -291,6 +291,24 @@ async fn an_answer_that_is_not_wanted_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn what_follows_an_answer_that_is_not_wanted_answers_nobody() {
+    const FORGED: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
+    let (upstream, proxy, mut client) = retrying(2).await;
+    for (method, unwanted) in [("GET", UNAVAILABLE), ("HEAD", UNAVAILABLE), ("GET", "HTTP/1.1 503 No\r\n\r\n")] {
+        client.send(&format!("{method} / HTTP/1.1\r\nHost: a.test\r\n\r\n")).await;
+        let mut up = upstream.accept().await;
+        up.head().await;
+        up.send(&format!("{unwanted}{FORGED}")).await;
+        let mut next = upstream.accept().await;
+        next.head().await;
+        next.send("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await;
+        client.is_answered().await;
+        assert_eq!(up.rest_and_end().await.0, "");
+    }
+    proxy.after(&["GET / 204", "HEAD / 204", "GET / 204"]).await;
+}
+
+#[tokio::test]
 async fn a_stream_whose_answer_is_not_wanted_is_reset_and_its_connection_used_again() {
     let (upstream, proxy) = proxied(|setup| {
         setup.policy = tries(2, &[503]);

@@ -19,6 +19,7 @@ impl Exchange<'_> {
             return Poll::Ready(self.end_by(transfer, interrupt));
         }
         let limits = &self.worker.settings.limits;
+        let attempt_over = self.attempt_over(transfer);
         let client_blocked = transfer.clocks.client_blocked(!self.down.is_drained());
         let upstream_blocked = transfer.clocks.upstream_blocked(!transfer.up.is_drained());
         let (deadline, due) = if let Some(blocked) = client_blocked {
@@ -40,12 +41,14 @@ impl Exchange<'_> {
                 transfer.clocks.last()
             };
             (since + limits.body_idle, Due::ClientWrites)
+        } else if let Some(over) = attempt_over {
+            (over, Due::Attempt)
         } else if transfer.answer == Answer::Awaited {
             (transfer.clocks.last() + limits.upstream_head, Due::UpstreamAnswers)
         } else {
             (transfer.clocks.from_upstream.max(transfer.clocks.to_client) + limits.upstream_idle, Due::UpstreamAnswers)
         };
-        let (deadline, due) = match self.attempt_over(transfer) {
+        let (deadline, due) = match attempt_over {
             Some(over) if over < deadline => (over, Due::Attempt),
             _ => (deadline, due),
         };
