@@ -96,16 +96,13 @@ impl Exchange<'_> {
             record.endpoint = Some(picked.upstream().address().clone());
             record.reused = false;
         });
-        if let Some(terms) = &mut self.terms {
-            terms.awaits_endpoint();
-        }
+        let over = self.terms.as_mut().and_then(|terms| terms.begin_attempt());
         let kept = if tally.needs_fresh { None } else { self.worker.pool.kept(key) };
         let acquired = match kept {
             Some(acquired) => acquired,
             None => {
                 let (upstream, backend) = (Arc::clone(picked.upstream()), Arc::clone(&backend.backend));
                 let make = Rc::clone(&self.worker.pool).make(key, upstream, backend);
-                let over = self.terms.as_ref().and_then(|terms| terms.attempt_over);
                 match self.connect(Box::pin(within(over, Box::pin(make)))).await {
                     Ok(Ok(acquired)) => acquired,
                     Ok(Err(error)) => {

@@ -14,7 +14,6 @@ use crate::live::Picked;
 use crate::metrics::Held;
 use crate::record::{Phase, Reason};
 use crate::request::BodyLength;
-use crate::response::UpstreamHead;
 use crate::up::{Up, UpError};
 use bytes::Bytes;
 use clocks::Clocks;
@@ -39,15 +38,11 @@ pub(super) struct Transfer {
     pub(super) up: Up,
     answer: Answer,
     has_begun: bool,
-    /// Whether all that was there at the beginning has been read.
-    has_slept: bool,
     is_tunnel: bool,
     is_sent: bool,
     /// The upstream takes no more of the upload.
     upload_refused: bool,
     interim_heads: usize,
-    /// A final head that was not passed on yet.
-    held: Option<Box<UpstreamHead>>,
     /// What the answer's head told the client.
     keep: bool,
     clocks: Clocks,
@@ -81,12 +76,10 @@ impl Transfer {
             up,
             answer: Answer::Awaited,
             has_begun: false,
-            has_slept: false,
             is_tunnel: false,
             is_sent: false,
             upload_refused: false,
             interim_heads: 0,
-            held: None,
             keep: false,
             clocks: Clocks::new(Instant::now()),
             tunnel: None,
@@ -136,7 +129,6 @@ impl Exchange<'_> {
                     self.down.release_input();
                 }
                 transfer.clocks.note(moved_at_all, Instant::now());
-                transfer.has_slept = true;
                 return self.poll_clocks(cx, transfer);
             }
         }
@@ -252,10 +244,8 @@ impl Exchange<'_> {
                 let trailers = trailers.map(without_framing);
                 transfer.up.end(trailers.clone());
                 self.upload.end(trailers);
-                if transfer.has_slept
-                    && let Some(terms) = &mut self.terms
-                {
-                    terms.awaits_endpoint();
+                if let Some(terms) = &mut self.terms {
+                    terms.upload_ended();
                 }
                 Ok(())
             }

@@ -19,7 +19,8 @@ impl Exchange<'_> {
             return Poll::Ready(self.end_by(transfer, interrupt));
         }
         let limits = &self.worker.settings.limits;
-        let attempt_over = self.attempt_over(transfer);
+        let attempt_over =
+            self.terms.as_mut().and_then(|terms| terms.sleeps()).filter(|_| self.awaits_upstream(transfer));
         let client_blocked = transfer.clocks.client_blocked(!self.down.is_drained());
         let upstream_blocked = transfer.clocks.upstream_blocked(!transfer.up.is_drained());
         let (deadline, due) = if let Some(blocked) = client_blocked {
@@ -58,11 +59,9 @@ impl Exchange<'_> {
         self.clock.poll(cx, wake).map(|()| self.timed_out(transfer, due))
     }
 
-    /// When the rule's time for this attempt is over, while it is the upstream who owes something.
-    fn attempt_over(&self, transfer: &Transfer) -> Option<Instant> {
-        let over = self.terms.as_ref()?.attempt_over?;
-        let owes = transfer.answer == Answer::Awaited && self.upload.is_ended() && self.down.has_room();
-        owes.then_some(over)
+    /// Whether it is the upstream's turn alone: it has all of the request, and its answer has not begun.
+    fn awaits_upstream(&self, transfer: &Transfer) -> bool {
+        transfer.answer == Answer::Awaited && self.upload.is_ended() && self.down.has_room()
     }
 
     pub(super) fn end_by(&mut self, transfer: &Transfer, interrupt: Interrupt) -> End {

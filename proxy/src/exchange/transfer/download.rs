@@ -25,8 +25,10 @@ impl Exchange<'_> {
             Download::Interim(head) => self.on_interim(transfer, &head),
             Download::Final(head) => {
                 picked.succeeded();
-                if self.terms.as_ref().is_some_and(|terms| terms.retries(head.status)) {
-                    transfer.held = Some(Box::new(head));
+                if let Some(terms) = &mut self.terms
+                    && terms.retries(head.status)
+                {
+                    terms.held = Some(head);
                     return Err(End::HeldBack);
                 }
                 self.on_final(transfer, &head).map_err(gone)

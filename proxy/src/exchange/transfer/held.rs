@@ -19,7 +19,7 @@ impl Exchange<'_> {
         transfer: &mut Transfer,
         tally: &Tally<'_>,
     ) -> Option<End> {
-        let head = transfer.held.take()?;
+        let head = self.terms.as_mut()?.held.take()?;
         let failure = Failure::of_status(head.status);
         self.draft.attempt_failed(failure.reason);
         let Err(reason) = self.may_retry(failure, Stale::No, tally) else {
