@@ -6,7 +6,7 @@ mod h2;
 mod script;
 
 use crate::harness::{Running, Setup};
-use config::BackendProtocol;
+use config::{BackendProtocol, RulePolicy};
 use script::{ClientScript, UpstreamScript};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -94,10 +94,10 @@ struct Stage {
 }
 
 impl Stage {
-    async fn start(protocol: BackendProtocol, change: impl FnOnce(&mut Limits)) -> Self {
+    async fn start(protocol: BackendProtocol, change: impl FnOnce(&mut Setup)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
-        let setup =
-            Setup::to(&[listener.local_addr().expect("bound")]).speaking(protocol).limits(clocks).limits(change);
+        let mut setup = Setup::to(&[listener.local_addr().expect("bound")]).speaking(protocol).limits(clocks);
+        change(&mut setup);
         let attempts = Arc::<Attempts>::default();
         let upstream = match protocol {
             BackendProtocol::H2c => tokio::spawn(h2::upstream(listener, Arc::clone(&attempts))),
@@ -185,12 +185,24 @@ fn tell(stage: &Stage, fault: &str, (client, answer): &Met) -> String {
 
 #[tokio::test]
 async fn case_153_whatever_peers_do_a_cut_message_never_looks_whole_and_nothing_hangs() {
-    let small = |limits: &mut Limits| (limits.read, limits.output, limits.read_ahead) = (113, 2000, 7);
+    // Half of all answers are tried for again.
+    let policy = Arc::new(RulePolicy {
+        attempt: Some(CLOCK),
+        attempts: Some(3),
+        retry_on: [204, 404, 500].into_iter().collect(),
+        ..RulePolicy::default()
+    });
+    let small = |setup: &mut Setup| {
+        (setup.limits.read, setup.limits.output, setup.limits.read_ahead) = (113, 2000, 7);
+    };
+    let retrying = |setup: &mut Setup| setup.policy = Some(Arc::clone(&policy));
     let stages = Arc::new([
         Stage::start(BackendProtocol::Http1, |_| {}).await,
         Stage::start(BackendProtocol::H2c, |_| {}).await,
         Stage::start(BackendProtocol::Http1, small).await,
         Stage::start(BackendProtocol::H2c, small).await,
+        Stage::start(BackendProtocol::Http1, retrying).await,
+        Stage::start(BackendProtocol::H2c, retrying).await,
     ]);
     let (seeds, begun) = (Arc::new(AtomicU64::new(0)), Instant::now());
     let mut clients = JoinSet::new();
@@ -200,7 +212,7 @@ async fn case_153_whatever_peers_do_a_cut_message_never_looks_whole_and_nothing_
             let (mut all, mut faults) = (Vec::new(), Vec::new());
             while begun.elapsed() < TIME && faults.is_empty() {
                 let seed = seeds.fetch_add(3, Relaxed);
-                let number = (seed / 12 % 4) as usize;
+                let number = (seed / 12 % 6) as usize;
                 let stage = &stages[number];
                 match meet(stage, seed).await {
                     Err(hangs) => faults.push(hangs),
