@@ -1,6 +1,6 @@
 //! Tries as a rule sets them: how many, after which statuses, and what becomes of the answers that are not passed on.
 
-use crate::harness::h2::{H2Client, H2Peer, Over, answer, body, request, reset, respond};
+use crate::harness::h2::{H2Client, H2Peer, Over, answer, body, piece, request, reset, respond};
 use crate::harness::tunnel::UPGRADE;
 use crate::harness::unreachable::refusing_on;
 use crate::harness::{Bulk, Client, Running, Setup, Upstream, field, proxied};
@@ -249,6 +249,31 @@ async fn an_upload_that_still_runs_goes_on_to_the_next_endpoint() {
     assert_eq!(up.exactly(5).await, "world");
     up.send(OK).await;
     assert_eq!(client.answer().await.1, "ok");
+    proxy.after(&["PUT / 200"]).await;
+}
+
+#[tokio::test]
+async fn an_upload_of_a_stream_goes_on_to_the_next_stream() {
+    let (upstream, proxy) = proxied(|setup| {
+        setup.policy = tries(2, &[503]);
+        setup.protocol = BackendProtocol::H2c;
+    })
+    .await;
+    let mut client = proxy.h2(Over::Clear).await;
+    let (response, mut upload) = client.send(request("PUT", "/").body(()).expect("a request"), false).await;
+    upload.send_data(Bytes::from_static(b"hello"), false).expect("open");
+    let mut up = upstream.accept_h2().await;
+    let (mut first, mut sent) = up.request().await;
+    assert_eq!(piece(first.body_mut()).await, "hello");
+    refuse(&mut sent);
+    let (mut second, mut sent) = up.request().await;
+    assert_eq!(piece(second.body_mut()).await, "hello");
+    // The first stream was cut, so that it does not look whole.
+    assert_eq!(body(first.body_mut()).await, (vec![], Err(Some(Reason::CANCEL))));
+    upload.send_data(Bytes::from_static(b"world"), true).expect("open");
+    assert_eq!(body(second.body_mut()).await, (b"world".to_vec(), Ok(None)));
+    respond(&mut sent, 200, "ok");
+    assert_eq!(answer(response).await.text(), "ok");
     proxy.after(&["PUT / 200"]).await;
 }
 
