@@ -101,23 +101,30 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_smallest_quota_counts_rounded_up() {
+    /// A directory with these files.
+    fn hierarchy(files: &[(&str, &str)]) -> tempfile::TempDir {
         let root = tempfile::tempdir().expect("a directory");
-        let write = |path: &str, text: &str| {
+        for (path, text) in files {
             let path = root.path().join(path);
             fs::create_dir_all(path.parent().expect("a parent")).expect("created");
             fs::write(path, text).expect("written");
-        };
-        write("cpu.max", "max 100000\n");
-        write("pods/cpu.max", "350000 100000\n");
-        write("pods/a/cpu.max", "max 100000\n");
-        write("pods/b/cpu.max", "150000 100000\n");
-        write("pods/c/cpu.max", "1000 100000\n");
-        write("cpu,cpuacct/docker/cpu.cfs_quota_us", "250000\n");
-        write("cpu,cpuacct/docker/cpu.cfs_period_us", "100000\n");
-        write("cpu,cpuacct/free/cpu.cfs_quota_us", "-1\n");
-        write("cpu,cpuacct/free/cpu.cfs_period_us", "100000\n");
+        }
+        root
+    }
+
+    #[test]
+    fn the_smallest_quota_counts_rounded_up() {
+        let root = hierarchy(&[
+            ("cpu.max", "max 100000\n"),
+            ("pods/cpu.max", "350000 100000\n"),
+            ("pods/a/cpu.max", "max 100000\n"),
+            ("pods/b/cpu.max", "150000 100000\n"),
+            ("pods/c/cpu.max", "1000 100000\n"),
+            ("cpu,cpuacct/docker/cpu.cfs_quota_us", "250000\n"),
+            ("cpu,cpuacct/docker/cpu.cfs_period_us", "100000\n"),
+            ("cpu,cpuacct/free/cpu.cfs_quota_us", "-1\n"),
+            ("cpu,cpuacct/free/cpu.cfs_period_us", "100000\n"),
+        ]);
         for (cgroups, expected) in [
             ("0::/pods/a\n", Some(4)),
             ("0::/pods/b\n", Some(2)),
@@ -134,16 +141,12 @@ mod tests {
 
     #[test]
     fn the_smallest_limit_of_memory_counts() {
-        let root = tempfile::tempdir().expect("a directory");
-        let write = |path: &str, text: &str| {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().expect("a parent")).expect("created");
-            fs::write(path, text).expect("written");
-        };
-        write("pods/memory.max", "1073741824\n");
-        write("pods/a/memory.max", "max\n");
-        write("pods/b/memory.max", "134217728\n");
-        write("memory/docker/memory.limit_in_bytes", "268435456\n");
+        let root = hierarchy(&[
+            ("pods/memory.max", "1073741824\n"),
+            ("pods/a/memory.max", "max\n"),
+            ("pods/b/memory.max", "134217728\n"),
+            ("memory/docker/memory.limit_in_bytes", "268435456\n"),
+        ]);
         for (cgroups, expected) in [
             ("0::/pods/a\n", Some(1 << 30)),
             ("0::/pods/b\n", Some(128 << 20)),
