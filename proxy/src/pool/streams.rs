@@ -1,21 +1,22 @@
 //! HTTP/2 connections to upstreams, each shared by the requests of one worker.
 
+mod keeper;
+
 use super::connect::Connected;
 use super::{ConnectError, ConnectFailure, PoolKey};
 use crate::clock::Clock;
-use crate::h2_io::{H2Io, Moves};
+use crate::h2_io::H2Io;
 use crate::h2_pulse::Pulse;
 use crate::limits::Limits;
 use crate::live::Upstream;
 use crate::metrics::{Held, Level, UpstreamState};
 use crate::wire::Io;
 use bytes::Bytes;
-use h2::client::{Builder, Connection, SendRequest};
+use h2::client::{Builder, SendRequest};
+use keeper::Keeper;
 use rustc_hash::FxHashMap;
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -314,58 +315,4 @@ fn builder(limits: &Limits) -> Builder {
 fn connection_window(limits: &Limits) -> u32 {
     let streams = u32::try_from(limits.upstream_streams).unwrap_or(u32::MAX);
     limits.upstream_window.saturating_mul(streams).min(LARGEST_WINDOW)
-}
-
-/// Drives a connection, and asks it for a sign of life while streams wait on it.
-/// It does not keep the connection: once the sweeper let go of it and its streams ended, it ends.
-struct Keeper {
-    shared: Weak<StreamConnection>,
-    endpoint: Rc<Endpoint>,
-    /// Until the upstream has said how many streams it takes: else a burst would open a connection for each.
-    opening: Option<Opening>,
-    pulse: Pulse,
-    moves: Rc<Moves>,
-    /// How long the upstream may take nothing.
-    stalled: Duration,
-    clock: Clock,
-}
-
-impl Keeper {
-    async fn drive(mut self, mut connection: Connection<H2Io, Bytes>) {
-        poll_fn(|cx| self.poll(cx, &mut connection)).await;
-        if let Some(shared) = self.shared.upgrade() {
-            self.endpoint.forget(&shared);
-        }
-    }
-
-    /// Ready when the connection is over, or the upstream dead.
-    fn poll(&mut self, cx: &mut Context<'_>, connection: &mut Connection<H2Io, Bytes>) -> Poll<()> {
-        self.moves.begin_turn();
-        if Pin::new(&mut *connection).poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        let shared = self.shared.upgrade();
-        if let Some(shared) = &shared {
-            self.learn(shared, connection.max_concurrent_send_streams());
-        }
-        let is_waited_for = shared.is_some_and(|shared| shared.active.get() > 0);
-        loop {
-            let Ok(look) = self.pulse.poll(cx, self.moves.last_read(), is_waited_for) else { return Poll::Ready(()) };
-            let stalls = self.moves.blocked_since().map(|since| since + self.stalled);
-            if self.clock.poll(cx, stalls.map_or(look, |stalls| stalls.min(look))).is_pending() {
-                return Poll::Pending;
-            }
-            if stalls.is_some_and(|stalls| stalls <= Instant::now()) {
-                return Poll::Ready(());
-            }
-        }
-    }
-
-    fn learn(&mut self, shared: &StreamConnection, most: usize) {
-        if most != UNSAID && (self.opening.is_some() || shared.most.get() != most) {
-            shared.most.set(most);
-            self.opening = None;
-            self.endpoint.changed.notify_waiters();
-        }
-    }
 }
