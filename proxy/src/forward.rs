@@ -9,6 +9,7 @@ pub(crate) use provenance::Provenance;
 
 use crate::fields::{Field, FieldName};
 use crate::request::{BodyLength, Method, Request, Target};
+use h2::ext::Protocol;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::borrow::Cow;
 
@@ -170,6 +171,20 @@ pub(crate) fn h2_request(
     *head.method_mut() = http::Method::from_bytes(&request.method_name).map_err(|_| NotForH2)?;
     *head.uri_mut() = uri.map_err(|_| NotForH2)?;
     *head.headers_mut() = map;
+    Ok(head)
+}
+
+/// The head of an extended CONNECT for a WebSocket; what comes of it is a tunnel (RFC 8441 §5).
+pub(crate) fn h2_connect(
+    request: &Request,
+    provenance: &Provenance,
+    scheme: &str,
+) -> Result<http::Request<()>, NotForH2> {
+    let mut head = h2_request(request, provenance, UploadFraming::None, scheme)?;
+    *head.method_mut() = http::Method::CONNECT;
+    head.extensions_mut().insert(Protocol::from_static("websocket"));
+    // HTTP/2 needs no proof that the handshake was read.
+    head.headers_mut().remove(http::header::SEC_WEBSOCKET_KEY);
     Ok(head)
 }
 

@@ -45,6 +45,11 @@ impl SendQueue {
         self.queue.is_empty() && !matches!(self.end, End::Asked(_))
     }
 
+    /// Whether the stream's end, or a reset, has been handed over.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.end, End::Sent)
+    }
+
     /// Adds data, which is not empty.
     pub(crate) fn push(&mut self, data: Bytes) {
         self.queued += data.len();

@@ -10,6 +10,7 @@ use connect::Connected;
 pub(crate) use connect::{ConnectError, ConnectFailure};
 pub(crate) use idle::{Kept, Lease};
 pub(crate) use streams::StreamPermit;
+use streams::is_greeted;
 
 use crate::limits::Limits;
 use crate::live::Upstream;
@@ -53,8 +54,8 @@ enum Speech {
 pub(crate) enum Need {
     /// Whatever the backend speaks.
     Any,
-    /// HTTP/1.1, for an upgrade.
-    Http1,
+    /// HTTP/1.1, for an upgrade; of a backend that speaks HTTP/2 alone a stream that may be a WebSocket's (RFC 8441).
+    WebSocket,
 }
 
 /// A connection for one attempt.
@@ -103,8 +104,8 @@ impl Pool {
         }
     }
 
-    /// The key of an endpoint spoken to as `backend` says; `None` where what is needed cannot be had of it.
-    pub(crate) fn key(&self, upstream: &Upstream, backend: &Backend, need: Need) -> Option<PoolKey> {
+    /// The key of an endpoint spoken to as `backend` says and `need` has it.
+    pub(crate) fn key(&self, upstream: &Upstream, backend: &Backend, need: Need) -> PoolKey {
         let tls = |policy, alpn| Speech::Tls(self.tls.borrow_mut().policy(policy, alpn), alpn);
         let key = |speech| PoolKey { upstream: upstream.id(), speech };
         let (preferred, http1) = match (&backend.tls, backend.protocol) {
@@ -113,16 +114,16 @@ impl Pool {
             (None, BackendProtocol::Http1 | BackendProtocol::Https) => (Speech::Http1, Speech::Http1),
         };
         let wants_h1 = self.h1_only.borrow().contains(&key(preferred));
-        match need {
-            Need::Any => Some(key(if wants_h1 { http1 } else { preferred })),
-            Need::Http1 => (preferred != Speech::H2c || wants_h1).then(|| key(http1)),
-        }
+        // Of a server that speaks both: few take an extended CONNECT.
+        let upgrades = need == Need::WebSocket && preferred != Speech::H2c;
+        key(if wants_h1 || upgrades { http1 } else { preferred })
     }
 
-    /// A kept connection, without waiting; `None` where one must be made.
-    pub(crate) fn kept(&self, key: PoolKey) -> Option<Acquired> {
+    /// A kept connection, without waiting; `None` where one must be made or waited for.
+    pub(crate) fn kept(&self, key: PoolKey, need: Need) -> Option<Acquired> {
         if key.may_h2()
             && let Some((sender, permit)) = self.streams.take(key)
+            && (need == Need::Any || is_greeted(&sender))
         {
             self.metrics.upstream_reused(UpstreamProtocol::Http2);
             return Some(Acquired::H2 { sender, permit, is_reused: true });
@@ -132,9 +133,26 @@ impl Pool {
         Some(Acquired::H1(kept))
     }
 
-    /// Makes a connection, or waits for a stream of one that others are making.
+    /// Makes a connection, or waits for a stream of one that others are making. Whether a stream may be a WebSocket's is
+    /// known once the upstream's SETTINGS are here: for such a one they are waited for too.
     pub(crate) async fn make(
         self: Rc<Self>,
+        key: PoolKey,
+        need: Need,
+        upstream: Arc<Upstream>,
+        backend: Arc<Backend>,
+    ) -> Result<Acquired, ConnectError> {
+        let acquired = self.any(key, upstream, backend).await?;
+        if need == Need::WebSocket
+            && let Acquired::H2 { sender, permit, .. } = &acquired
+        {
+            permit.greeted(sender, self.limits.connect).await?;
+        }
+        Ok(acquired)
+    }
+
+    async fn any(
+        &self,
         key: PoolKey,
         upstream: Arc<Upstream>,
         backend: Arc<Backend>,

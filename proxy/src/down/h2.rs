@@ -61,7 +61,12 @@ impl DownH2 {
         Poll::Ready(match ready!(h2_read::poll_data(&mut self.recv, cx)) {
             Some(Ok(data)) => Ok(Upload::Data(data)),
             Some(Err(error)) => Err(self.failed(&error)),
-            None => ready!(self.recv.poll_trailers(cx)).map(Upload::End).map_err(|error| self.failed(&error)),
+            None => match ready!(self.recv.poll_trailers(cx)) {
+                // A tunnel has none (RFC 9113 §8.5).
+                Ok(Some(_)) if self.websocket == WebSocket::Open => Err(DownError::Malformed),
+                Ok(trailers) => Ok(Upload::End(trailers)),
+                Err(error) => Err(self.failed(&error)),
+            },
         })
     }
 

@@ -5,15 +5,17 @@ use super::tally::{Stale, Tally};
 use super::transfer::{End, Transfer};
 use super::{Exchange, Finish, Interrupt};
 use crate::balance::pick;
-use crate::forward::{UploadFraming, h2_request, write_h1};
+use crate::forward::{NotForH2, UploadFraming, h2_connect, h2_request, write_h1};
 use crate::h1::Encoder;
 use crate::health::FailureKind;
 use crate::live::{LiveBackend, Picked};
-use crate::pool::{Acquired, ConnectError, ConnectFailure, Kept, Lease, Need, PoolKey};
+use crate::pool::{Acquired, ConnectError, ConnectFailure, Kept, Lease, Need, PoolKey, StreamPermit};
 use crate::record::{Phase, Reason, Version};
 use crate::request::BodyLength;
 use crate::up::{Up, UpError, UpH1, UpH2};
 use crate::websocket;
+use bytes::Bytes;
+use h2::client::SendRequest;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -84,10 +86,8 @@ impl Exchange<'_> {
 
     async fn attempt(&mut self, picked: &mut Picked, tally: &mut Tally<'_>) -> Attempted {
         let backend = tally.backend;
-        let need = if self.request.is_websocket { Need::Http1 } else { Need::Any };
-        let Some(key) = self.worker.pool.key(picked.upstream(), &backend.backend, need) else {
-            return Attempted::Failed(Failure::NO_WEBSOCKET, Stale::No);
-        };
+        let need = if self.request.is_websocket { Need::WebSocket } else { Need::Any };
+        let key = self.worker.pool.key(picked.upstream(), &backend.backend, need);
         self.draft.reached(Phase::Connect);
         self.draft.set(|record| {
             record.attempts += 1;
@@ -97,12 +97,12 @@ impl Exchange<'_> {
             record.reused = false;
         });
         let over = self.terms.as_mut().and_then(|terms| terms.begin_attempt());
-        let kept = if tally.needs_fresh { None } else { self.worker.pool.kept(key) };
+        let kept = if tally.needs_fresh { None } else { self.worker.pool.kept(key, need) };
         let acquired = match kept {
             Some(acquired) => acquired,
             None => {
                 let (upstream, backend) = (Arc::clone(picked.upstream()), Arc::clone(&backend.backend));
-                let make = Rc::clone(&self.worker.pool).make(key, upstream, backend);
+                let make = Rc::clone(&self.worker.pool).make(key, need, upstream, backend);
                 match self.connect(Box::pin(within(over, Box::pin(make)))).await {
                     Ok(Ok(acquired)) => acquired,
                     Ok(Err(error)) => {
@@ -225,35 +225,69 @@ impl Exchange<'_> {
 
     /// Writes the head.
     fn begin(&mut self, acquired: Acquired) -> Result<(Up, bool, Option<Lease>), Failure> {
-        let framing = UploadFraming::of(self.request);
-        let limits = &self.worker.settings.limits;
         match acquired {
-            Acquired::H1(kept) => {
-                let encoder = match framing {
-                    UploadFraming::None => Encoder::Nothing,
-                    UploadFraming::Length(_) => Encoder::Length,
-                    UploadFraming::Chunked => Encoder::Chunked,
+            Acquired::H1(kept) => Ok(self.begin_h1(kept)),
+            Acquired::H2 { sender, permit, is_reused } => {
+                let up = if self.request.is_websocket {
+                    self.begin_websocket(sender, permit)
+                } else {
+                    self.begin_h2(sender, permit)
                 };
-                let mut up = UpH1::new(kept.wire, limits, encoder, self.request.is_websocket);
-                let key = (self.request.is_websocket && self.request.version == Version::Http2)
-                    .then(|| websocket::key(&self.worker.random));
-                write_h1(up.head_output(), self.request, &self.provenance, framing, key.as_deref());
-                up.expect_accept(key.as_deref().map(websocket::accept_of));
-                Ok((Up::H1(up), kept.is_reused, Some(kept.lease)))
-            }
-            Acquired::H2 { mut sender, permit, is_reused } => {
-                let scheme = permit.scheme();
-                let head =
-                    h2_request(self.request, &self.provenance, framing, scheme).map_err(|_| Failure::NOT_FOR_H2)?;
-                let is_bodiless = matches!(framing, UploadFraming::None | UploadFraming::Length(0));
-                let (response, send) = sender.send_request(head, is_bodiless).map_err(|_| {
-                    permit.retire();
-                    Failure::of_upstream(UpError::Refused)
-                })?;
-                Ok((Up::H2(Box::new(UpH2::new(response, send, is_bodiless, permit))), is_reused, None))
+                Ok((Up::H2(Box::new(up?)), is_reused, None))
             }
         }
     }
+
+    fn begin_h1(&self, kept: Kept) -> (Up, bool, Option<Lease>) {
+        let framing = UploadFraming::of(self.request);
+        let encoder = match framing {
+            UploadFraming::None => Encoder::Nothing,
+            UploadFraming::Length(_) => Encoder::Length,
+            UploadFraming::Chunked => Encoder::Chunked,
+        };
+        let mut up = UpH1::new(kept.wire, &self.worker.settings.limits, encoder, self.request.is_websocket);
+        let key = (self.request.is_websocket && self.request.version == Version::Http2)
+            .then(|| websocket::key(&self.worker.random));
+        write_h1(up.head_output(), self.request, &self.provenance, framing, key.as_deref());
+        up.expect_accept(key.as_deref().map(websocket::accept_of));
+        (Up::H1(up), kept.is_reused, Some(kept.lease))
+    }
+
+    fn begin_h2(&self, mut sender: SendRequest<Bytes>, permit: StreamPermit) -> Result<UpH2, Failure> {
+        let framing = UploadFraming::of(self.request);
+        let head = h2_request(self.request, &self.provenance, framing, permit.scheme())
+            .map_err(|NotForH2| Failure::NOT_FOR_H2)?;
+        let is_bodiless = matches!(framing, UploadFraming::None | UploadFraming::Length(0));
+        match sender.send_request(head, is_bodiless) {
+            Ok((response, send)) => Ok(UpH2::new(response, send, is_bodiless, permit)),
+            Err(_) => Err(refused(&permit)),
+        }
+    }
+
+    /// Asks for a WebSocket by extended CONNECT; the upstream's SETTINGS are here. A client of HTTP/1 gets the proof that
+    /// its key was read from here, since HTTP/2 has neither (RFC 8441 §5).
+    fn begin_websocket(&self, mut sender: SendRequest<Bytes>, permit: StreamPermit) -> Result<UpH2, Failure> {
+        let accept = match (self.request.version, websocket::key_of(&self.request.fields)) {
+            (Version::Http2, _) => None,
+            (Version::Http10 | Version::Http11, Some(key)) => Some(websocket::accept_of(key)),
+            (Version::Http10 | Version::Http11, None) => return Err(Failure::BAD_KEY),
+        };
+        if !sender.is_extended_connect_protocol_enabled() {
+            return Err(Failure::NO_WEBSOCKET);
+        }
+        let head =
+            h2_connect(self.request, &self.provenance, permit.scheme()).map_err(|NotForH2| Failure::NOT_FOR_H2)?;
+        match sender.send_request(head, false) {
+            Ok((response, send)) => Ok(UpH2::new(response, send, false, permit).asking_for_websocket(accept)),
+            Err(_) => Err(refused(&permit)),
+        }
+    }
+}
+
+/// The connection took no more streams since it was chosen.
+fn refused(permit: &StreamPermit) -> Failure {
+    permit.retire();
+    Failure::of_upstream(UpError::Refused)
 }
 
 /// Makes a connection unless the time of the attempt is over before.

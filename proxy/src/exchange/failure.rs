@@ -59,13 +59,17 @@ impl Failure {
         Self { status, reason: Reason::UpstreamStatus, retry: Retry::IfIdempotent, blame: None }
     }
 
-    /// The backend speaks nothing that carries a WebSocket here: no endpoint was asked.
+    /// The endpoint speaks HTTP/2 alone and takes no WebSockets over it: it was not asked. Nor are others: those of a
+    /// Service run the same program, and clients could use up the budget of its retries.
     pub(super) const NO_WEBSOCKET: Self =
         Self { status: 502, reason: Reason::NoWebSocket, retry: Retry::Never, blame: None };
 
     /// The client's head cannot be said in HTTP/2: no endpoint was asked.
     pub(super) const NOT_FOR_H2: Self =
         Self { status: 400, reason: Reason::BadRequest, retry: Retry::Never, blame: None };
+
+    /// The client's WebSocket handshake has no key, or none that could be answered (RFC 6455 §4.2.1): no endpoint was asked.
+    pub(super) const BAD_KEY: Self = Self { status: 400, reason: Reason::BadRequest, retry: Retry::Never, blame: None };
 
     pub(super) const HEAD_TIMEOUT: Self =
         Self { status: 504, reason: Reason::UpstreamTimeout, retry: Retry::Never, blame: Some(FailureKind::Timeout) };

@@ -44,6 +44,8 @@ struct StreamConnection {
     /// Streams whose uploads wait for the upstream, and when it last took some of any.
     waiting: Cell<usize>,
     took: Cell<Instant>,
+    /// The upstream's SETTINGS came, or the connection is over.
+    learned: Notify,
     level: RefCell<Held>,
 }
 
@@ -125,6 +127,28 @@ impl StreamPermit {
         }
     }
 
+    /// Waits for the SETTINGS of the upstream, which it is to begin with (RFC 9113 §3.4) and which `sender`'s connection
+    /// then knows. A connection on which they do not come in time is used no more.
+    pub(super) async fn greeted(&self, sender: &SendRequest<Bytes>, patience: Duration) -> Result<(), ConnectFailure> {
+        let greeted = async {
+            loop {
+                let learned = self.connection.learned.notified();
+                if is_greeted(sender) {
+                    return Ok(());
+                }
+                if !is_open(&mut sender.clone()) {
+                    return Err(ConnectFailure::Protocol);
+                }
+                learned.await;
+            }
+        };
+        let greeted = timeout(patience, greeted).await.unwrap_or(Err(ConnectFailure::Timeout));
+        if greeted.is_err() {
+            self.retire();
+        }
+        greeted
+    }
+
     /// The `:scheme` of requests on the connection.
     pub(crate) fn scheme(&self) -> &'static str {
         if self.connection.is_tls { "https" } else { "http" }
@@ -189,7 +213,7 @@ impl StreamConnections {
         loop {
             let free = self.free(&endpoint, stalled)?;
             let mut sender = free.sender.clone();
-            if let Poll::Ready(Ok(())) = sender.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            if is_open(&mut sender) {
                 return Some((sender, StreamPermit::new(&free, &endpoint)));
             }
             // GOAWAY came, or its stream numbers are used up.
@@ -279,6 +303,7 @@ impl Opening {
             used: Cell::new(Instant::now()),
             waiting: Cell::new(0),
             took: Cell::new(Instant::now()),
+            learned: Notify::new(),
             level: RefCell::new(level),
         });
         self.endpoint.connections.borrow_mut().push(Rc::clone(&shared));
@@ -295,6 +320,16 @@ impl Opening {
         tokio::task::spawn_local(keeper.drive(connection));
         Ok((sender, permit))
     }
+}
+
+/// Whether another stream can be opened; not so after a GOAWAY, or once all stream numbers are used up.
+fn is_open(sender: &mut SendRequest<Bytes>) -> bool {
+    matches!(sender.poll_ready(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(())))
+}
+
+/// Whether the upstream's SETTINGS are here.
+pub(super) fn is_greeted(sender: &SendRequest<Bytes>) -> bool {
+    sender.current_max_send_streams() != UNSAID
 }
 
 fn builder(limits: &Limits) -> Builder {

@@ -11,7 +11,8 @@ use crate::response::UpstreamHead;
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, Response};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -23,7 +24,18 @@ pub(crate) struct UpH2 {
     send: SendQueue,
     is_done: bool,
     has_answered: bool,
+    websocket: WebSocket,
     permit: StreamPermit,
+}
+
+/// Whether the stream is, or may become, a WebSocket (RFC 8441).
+#[derive(Debug)]
+enum WebSocket {
+    No,
+    /// What the client sends is held back until the upstream agrees; with the `Sec-WebSocket-Accept` that the client is
+    /// to get then.
+    Asked(Option<String>),
+    Open,
 }
 
 impl UpH2 {
@@ -38,7 +50,13 @@ impl UpH2 {
         if is_bodiless {
             send.give_up();
         }
-        Self { response, recv: None, send, is_done: false, has_answered: false, permit }
+        let websocket = WebSocket::No;
+        Self { response, recv: None, send, is_done: false, has_answered: false, websocket, permit }
+    }
+
+    /// The head was an extended CONNECT; `accept` is what proves to the client that its key was read, if it sent one.
+    pub(crate) fn asking_for_websocket(self, accept: Option<String>) -> Self {
+        Self { websocket: WebSocket::Asked(accept), ..self }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -55,7 +73,11 @@ impl UpH2 {
                 self.is_done = recv.is_end_stream();
                 Ok(Download::Data(data))
             }
-            None => ready!(recv.poll_trailers(cx)).map(Download::End),
+            None => match ready!(recv.poll_trailers(cx)) {
+                // A tunnel has none (RFC 9113 §8.5).
+                Ok(Some(_)) if matches!(self.websocket, WebSocket::Open) => return Poll::Ready(Err(UpError::Cut)),
+                end => end.map(Download::End),
+            },
             Some(Err(error)) => Err(error),
         };
         self.is_done |= matches!(event, Ok(Download::End(_)));
@@ -81,6 +103,12 @@ impl UpH2 {
         };
         self.has_answered = true;
         let (parts, recv) = response.into_parts();
+        if let WebSocket::Asked(accept) = std::mem::replace(&mut self.websocket, WebSocket::No) {
+            if parts.status.is_success() {
+                return Poll::Ready(self.open_websocket(parts, recv, accept));
+            }
+            self.end_request(cx);
+        }
         let ends_here = recv.is_end_stream();
         let Some(head) = head_of(&Response::from_parts(parts, ())).filter(|head| head.status != 101) else {
             return Poll::Ready(Err(UpError::Protocol));
@@ -88,6 +116,36 @@ impl UpH2 {
         self.is_done = ends_here;
         self.recv = Some(recv);
         Poll::Ready(Ok(Download::Final(UpstreamHead { ends_here, ..head })))
+    }
+
+    /// Any 2xx opens the tunnel (RFC 9110 §9.3.6). The head is what an HTTP/1.1 upstream would have said.
+    fn open_websocket(
+        &mut self,
+        mut parts: Parts,
+        recv: RecvStream,
+        accept: Option<String>,
+    ) -> Result<Download, UpError> {
+        let map = &mut parts.headers;
+        // Of the tunnel they say nothing.
+        for name in [header::CONTENT_LENGTH, header::SEC_WEBSOCKET_ACCEPT] {
+            map.remove(name);
+        }
+        if let Some(accept) = accept.and_then(|accept| HeaderValue::try_from(accept).ok()) {
+            map.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+        }
+        map.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        parts.status = StatusCode::SWITCHING_PROTOCOLS;
+        let head = head_of(&Response::from_parts(parts, ())).ok_or(UpError::Protocol)?;
+        self.recv = Some(recv);
+        self.websocket = WebSocket::Open;
+        Ok(Download::Upgraded(head))
+    }
+
+    /// Nothing follows a request whose WebSocket was refused; to cancel it would look like abuse.
+    fn end_request(&mut self, cx: &mut Context<'_>) {
+        self.send.finish(None);
+        // It fails only where the stream is gone, which the next read tells.
+        let _ = self.send.poll_drain(cx, &mut false);
     }
 
     fn failed(&self, error: &h2::Error) -> UpError {
@@ -127,6 +185,10 @@ impl UpH2 {
         self.permit.note_upload(drained.is_pending(), has_moved);
         *progress |= has_moved;
         match ready!(drained) {
+            Ok(()) if self.was_tunnel_reset(cx) => {
+                self.send.give_up();
+                Poll::Ready(Err(UpError::Cut))
+            }
             Ok(()) => Poll::Ready(Ok(())),
             Err(error) => {
                 self.send.give_up();
@@ -135,12 +197,22 @@ impl UpH2 {
         }
     }
 
+    /// Whether the upstream has reset a tunnel of which it may have ended its own half before, so that no read tells.
+    fn was_tunnel_reset(&mut self, cx: &mut Context<'_>) -> bool {
+        matches!(self.websocket, WebSocket::Open) && !self.send.has_ended() && self.send.poll_reset(cx).is_ready()
+    }
+
     pub(super) fn data(&mut self, data: Bytes) {
         self.send.push(data);
     }
 
     pub(super) fn end(&mut self, trailers: Option<HeaderMap>) {
-        self.send.finish(trailers);
+        match self.websocket {
+            WebSocket::No => self.send.finish(trailers),
+            // The request's head is all of it, and the tunnel's upload has not begun.
+            WebSocket::Asked(_) => {}
+            WebSocket::Open => self.send.finish(None),
+        }
     }
 
     /// Cancels what is still under way on the stream.

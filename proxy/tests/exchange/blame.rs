@@ -15,27 +15,44 @@ async fn a_websocket_that_a_backend_cannot_speak_is_refused_and_nobody_blamed() 
     let (one, other) = (Upstream::bind().await, Upstream::bind().await);
     let proxy = Setup::to(&[one.address, other.address]).speaking(BackendProtocol::H2c).start().await;
     let mut client = proxy.client().await;
+    client.send(UPGRADE).await;
+    let (mut first, other) = tokio::select! {
+        up = one.accept_h2() => (up, &other),
+        up = other.accept_h2() => (up, &one),
+    };
+    is_refused(&mut client, &proxy).await;
+    client.send(UPGRADE).await;
+    let mut second = other.accept_h2().await;
+    is_refused(&mut client, &proxy).await;
     // Nine in turn: one of the two would have the five failures that eject, the other would not.
-    for _ in 0..9 {
+    for _ in 2..9 {
         client.send(UPGRADE).await;
-        let (head, _) = client.answer().await;
-        assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
-        assert_eq!(field(&head, "connection"), None, "{head}");
-        assert_eq!(proxy.record().await, "GET /chat 502 no_websocket");
+        is_refused(&mut client, &proxy).await;
     }
-    // Each has its turn.
+    // Each has its turn still, and has been asked for nothing else.
+    let mut turns = vec![];
     for _ in 0..2 {
         client.send(GET).await;
-        let mut up = tokio::select! {
-            up = one.accept_h2() => up,
-            up = other.accept_h2() => up,
+        let (turn, (asked, mut sent)) = tokio::select! {
+            seen = first.request() => (1, seen),
+            seen = second.request() => (2, seen),
         };
-        let (_, mut sent) = up.request().await;
+        assert_eq!((asked.method(), asked.uri().path()), (&http::Method::GET, "/"));
         respond(&mut sent, 200, "ok");
         assert_eq!(client.answer().await.1, "ok");
+        turns.push(turn);
     }
+    turns.sort_unstable();
+    assert_eq!(turns, [1, 2]);
     proxy.after(&["GET / 200"; 2]).await;
     assert_eq!(proxy.ejections().await, 0);
+}
+
+async fn is_refused(client: &mut Client, proxy: &Running) {
+    let (head, _) = client.answer().await;
+    assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+    assert_eq!(field(&head, "connection"), None, "{head}");
+    assert_eq!(proxy.record().await, "GET /chat 502 no_websocket");
 }
 
 #[tokio::test]

@@ -2,13 +2,11 @@
 
 use crate::harness::frames::{END_HEADERS, frame, kind, literal};
 use crate::harness::h2::{BOTH, H2Client, Over, answer, body, head, piece};
+use crate::harness::tunnel::{client, connect};
 use crate::harness::{Client, Ended, Running, Upstream, field, proxied};
 use base64::Engine;
 use bytes::Bytes;
-use h2::client::ResponseFuture;
-use h2::ext::Protocol;
 use h2::{Reason, RecvStream, SendStream};
-use http::Request;
 
 /// The `Sec-WebSocket-Accept` that fits a request's key (RFC 6455 §4.2.2).
 fn accept_of(head: &str) -> String {
@@ -23,22 +21,6 @@ fn switching(accept: &str) -> String {
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\
          Sec-WebSocket-Protocol: chat\r\n\r\n"
     )
-}
-
-async fn connect(client: &mut H2Client, protocol: &'static str) -> (ResponseFuture, SendStream<Bytes>) {
-    let request = Request::builder()
-        .method("CONNECT")
-        .uri("https://a.test/chat?room=1")
-        .extension(Protocol::from_static(protocol));
-    let request = request.header("sec-websocket-version", "13").header("sec-websocket-protocol", "chat");
-    client.send(request.header("origin", "https://a.test").body(()).expect("a request"), false).await
-}
-
-/// A client that may connect so: it has seen the proxy's SETTINGS.
-async fn client(proxy: &Running, over: Over) -> H2Client {
-    let mut client = proxy.h2(over).await;
-    client.offers_extended_connect().await;
-    client
 }
 
 struct Open {
@@ -208,16 +190,6 @@ async fn case_107_another_protocol_is_a_501() {
     assert_eq!(answer(response).await.status(), 501);
     assert!(upstream.is_left_alone().await);
     proxy.after(&["- - 501 not_implemented"]).await;
-}
-
-#[tokio::test]
-async fn a_websocket_to_an_upstream_of_http2_alone_is_a_502() {
-    let (upstream, proxy) = proxied(|setup| setup.protocol = config::BackendProtocol::H2c).await;
-    let mut client = client(&proxy, Over::Clear).await;
-    let (response, _send) = connect(&mut client, "websocket").await;
-    assert_eq!(answer(response).await.status(), 502);
-    assert!(upstream.is_left_alone().await);
-    proxy.after(&["GET /chat?room=1 502 no_websocket"]).await;
 }
 
 #[tokio::test]

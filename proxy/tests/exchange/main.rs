@@ -27,6 +27,8 @@ mod h2_limits;
 mod h2_siblings;
 mod h2_unread;
 mod h2_upstream;
+mod h2_upstream_tunnels;
+mod h2_upstream_websocket;
 mod h2_websocket;
 mod interim;
 mod local_answers;

@@ -30,8 +30,11 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) async fn drive(mut self, mut connection: Connection<H2Io, Bytes>) {
         poll_fn(|cx| self.poll(cx, &mut connection)).await;
+        // Those who wait for it are to find it over.
+        drop(connection);
         if let Some(shared) = self.shared.upgrade() {
             self.endpoint.forget(&shared);
+            shared.learned.notify_waiters();
         }
     }
 
@@ -63,6 +66,7 @@ impl Keeper {
             shared.most.set(most);
             self.opening = None;
             self.endpoint.changed.notify_waiters();
+            shared.learned.notify_waiters();
         }
     }
 }
