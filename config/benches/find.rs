@@ -40,7 +40,7 @@ fn table(hosts: usize, rules: usize) -> RoutingTable {
     let certificates = Arc::default();
     let listener =
         Listener { name: ListenerName::Http, protocol: Protocol::Http, certificates, hosts: Arc::new(hosts) };
-    RoutingTable { listeners: vec![listener] }
+    RoutingTable { listeners: vec![listener], client_policies: None }
 }
 
 #[divan::bench(args = [(1, 10), (1, 1_000), (1, 100_000), (10_000, 10_000), (10_000, 100_000)], sample_count = 50, sample_size = 4_096)]

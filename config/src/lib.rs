@@ -3,6 +3,7 @@
 
 mod backend;
 mod certificate;
+mod client_policy;
 mod duration;
 mod host;
 mod names;
@@ -18,6 +19,7 @@ pub use backend::{
     EndpointState, Trust, UpstreamTls,
 };
 pub use certificate::{Certificate, CertificateTable, KeyKind, PrivateKey};
+pub use client_policy::{ClientPolicy, ClientPolicyTable, TrustAnchor};
 pub use duration::parse_duration;
 pub use host::{Host, HostError, HostPattern};
 pub use names::{
@@ -30,7 +32,7 @@ pub use publish::{Publisher, Reader, Subscriber, publisher};
 pub use routing::{
     Action, Explanation, Found, HostRules, HostTable, HttpsRedirect, Listener, ListenerName, Loss, Miss, Outcome,
     PathMatch, PlainHttp, Protocol, Respond, RoutingTable, Rule, RuleOrigin, RulePolicy, Split, StatusSet, Target,
-    is_acme_challenge,
+    is_acme_challenge, is_acme_token,
 };
 pub use settings::{
     AccessLogFormat, DrainSettings, IngressSettings, ListenSettings, LogFormat, ObjectName, ServicePort, Settings,

@@ -11,9 +11,10 @@ pub use explain::{Explanation, Loss};
 pub use policy::{RulePolicy, StatusSet};
 pub use rule::{
     Action, HttpsRedirect, Outcome, PathMatch, PlainHttp, Respond, Rule, RuleOrigin, Split, Target, is_acme_challenge,
+    is_acme_token,
 };
 
-use crate::{CertificateTable, HostPattern, host::wildcard_suffix};
+use crate::{CertificateTable, ClientPolicy, ClientPolicyTable, HostPattern, host::wildcard_suffix};
 use foldhash::fast::RandomState;
 use serde::Serialize;
 use smallvec::SmallVec;
@@ -59,6 +60,9 @@ pub struct Listener {
 pub struct RoutingTable {
     /// A handful, in no order.
     pub listeners: Vec<Listener>,
+    /// Whose certificates hosts ask their clients for; `None`: no host asks for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_policies: Option<Arc<ClientPolicyTable>>,
 }
 
 /// What [`RoutingTable::find`] met.
@@ -97,6 +101,15 @@ impl RoutingTable {
             Some(listener) => listener.hosts.find(host, path),
             None => Found::Miss(Miss::Listener),
         }
+    }
+
+    /// What the host of that name, in canonical form, asks of its clients' certificates; empty: a client that names no
+    /// host. `None`: nothing, which costs one branch where no host asks for any.
+    #[must_use]
+    pub fn client_policy(&self, listener: ListenerName, host: &str) -> Option<&Arc<ClientPolicy>> {
+        let policies = self.client_policies.as_ref()?;
+        let owner = self.listener(listener).and_then(|listener| listener.hosts.owner(host));
+        policies.find(owner.map(|rules| &rules.host), host)
     }
 }
 

@@ -185,6 +185,7 @@ fn build_routing(hosts: &Hosts, certificates: &Certificates) -> Arc<RoutingTable
             listener(ListenerName::Http, Protocol::Http, Arc::default()),
             listener(ListenerName::Https, Protocol::Https, Arc::clone(&certificates.table)),
         ],
+        client_policies: None,
     })
 }
 

@@ -26,7 +26,7 @@ impl LocalAnswer {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut answer = match request.filter(|request| request.is_grpc()) {
             Some(_) => Self::grpc(status, reason),
-            None => Self::plain(status, request),
+            None => Self::plain(status, reason, request),
         };
         if let Ok(date) = HeaderValue::from_str(date) {
             answer.insert(header::DATE, date);
@@ -61,9 +61,14 @@ impl LocalAnswer {
         answer
     }
 
-    fn plain(status: StatusCode, request: Option<&Request>) -> Self {
+    fn plain(status: StatusCode, reason: Reason, request: Option<&Request>) -> Self {
         let form = request.map_or(Form::Text, preferred_form);
-        let (code, phrase) = (status.as_u16(), status.canonical_reason().unwrap_or("Error"));
+        let code = status.as_u16();
+        let phrase = match reason {
+            Reason::ClientCertificate => "A client certificate that this host accepts is required",
+            Reason::Misdirected => "Misdirected Request: this host needs a connection of its own",
+            _ => status.canonical_reason().unwrap_or("Error"),
+        };
         let (content_type, body) = match form {
             Form::Text => ("text/plain; charset=utf-8", format!("{code} {phrase}\n")),
             Form::Html => (
@@ -84,11 +89,12 @@ impl LocalAnswer {
     /// gRPC clients look at `grpc-status` and expect HTTP 200 (gRPC over HTTP/2, "Responses").
     fn grpc(status: StatusCode, reason: Reason) -> Self {
         let code = match status.as_u16() {
+            _ if reason == Reason::ClientCertificate => 16,
             400 => 13,
             401 => 16,
             403 => 7,
             404 => 12,
-            429 | 502 | 503 | 504 => 14,
+            421 | 429 | 502 | 503 | 504 => 14,
             _ => 2,
         };
         let mut answer = Self { status: StatusCode::OK, map: HeaderMap::with_capacity(8), body: Vec::new() };

@@ -10,7 +10,7 @@ use crate::downstream::{Downstream, canonical_ip};
 use crate::h2_io::PREFACE;
 use crate::listener::ConnectionPermit;
 use crate::metrics::{ConnectionKind, Level};
-use crate::tls::TlsFacts;
+use crate::tls::{HandshakeFailure, ServerTls};
 use crate::wire::{Io, Wire};
 use crate::worker::Worker;
 use config::{ListenerName, Protocol};
@@ -18,10 +18,10 @@ use departure::Departure;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::TlsAcceptor;
 
 /// The first line of HTTP/2's preface: no request of HTTP/1 begins so (RFC 9113 §3.4).
 const PREFACE_LINE: usize = 16;
@@ -36,7 +36,7 @@ pub(crate) struct Port {
     /// The port number that clients see.
     pub(crate) advertised: u16,
     /// Set on a TLS port.
-    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) tls: Option<Arc<ServerTls>>,
 }
 
 /// Serves a connection to its end. The protocols are boxed, so that a handshake that leads nowhere holds no room for them
@@ -64,15 +64,15 @@ pub(crate) async fn serve(
     };
     let (io, is_h2) = match &port.tls {
         None => (Io::Plain(socket), None),
-        Some(acceptor) => match timeout(limits.hello, acceptor.accept(socket)).await {
-            Ok(Ok(stream)) => {
-                let facts = TlsFacts::of(stream.get_ref().1);
+        Some(tls) => match timeout(limits.hello, Box::pin(tls.accept(socket))).await {
+            Ok(Ok((stream, facts))) => {
                 worker.metrics.handshake(&facts);
-                downstream.tls = Some(facts.version);
-                (Io::Tls(Box::new(stream.into())), facts.is_h2.then_some(()))
+                let is_h2 = facts.is_h2.then_some(());
+                downstream.tls = Some(Box::new(facts));
+                (Io::Tls(Box::new(stream.into())), is_h2)
             }
             Ok(Err(error)) => return worker.handshake_failed(peer, (&error).into()),
-            Err(_) => return worker.handshake_failed(peer, crate::tls::HandshakeFailure::Timeout),
+            Err(_) => return worker.handshake_failed(peer, HandshakeFailure::Timeout),
         },
     };
     let mut wire = Wire::new(io, limits);

@@ -1,5 +1,6 @@
 //! What is known of a client's connection: the facts behind `X-Forwarded-*`.
 
+use crate::tls::TlsFacts;
 use config::{ListenerName, Protocol};
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,8 +17,8 @@ pub(crate) struct Downstream {
     pub(crate) protocol: Protocol,
     /// The port that clients came to, as they see it.
     pub(crate) port_text: Box<str>,
-    /// `TLSv1.3` or `TLSv1.2`.
-    pub(crate) tls: Option<&'static str>,
+    /// What the handshake came to; in a box, since futures have room for this several times.
+    pub(crate) tls: Option<Box<TlsFacts>>,
 }
 
 impl Downstream {

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod caught;
+mod client_policy;
 mod draft;
 mod failure;
 mod farewell;
@@ -44,6 +45,8 @@ pub(crate) enum Finish {
     Keep,
     /// End it politely: the client may still be sending.
     Linger,
+    /// The same; what it was made under does not hold any more, so that HTTP/2 takes no further request on it either.
+    Retire,
     /// Close it so that what was sent does not look whole.
     Cut,
     /// Nobody is there, or all has been said.
@@ -133,11 +136,14 @@ impl<'e> Exchange<'e> {
         let routing = &view.snapshot.routing;
         let path = self.request.target.path();
         let rule = match routing.find(self.downstream.listener, self.request.host_name(), path) {
-            Found::Rule(rule) => rule,
-            Found::Miss(_) => return self.refuse(404, Reason::NoRoute).await,
+            Found::Rule(rule) => Some(rule),
+            Found::Miss(_) => None,
         };
-        let protocol = if self.provenance.proto == "https" { Protocol::Https } else { Protocol::Http };
-        match rule.outcome(protocol, path) {
+        if let Some(refusal) = self.client_refusal(rule) {
+            return self.refuse_client(refusal).await;
+        }
+        let Some(rule) = rule else { return self.refuse(404, Reason::NoRoute).await };
+        match rule.outcome(self.spoken(), path) {
             Outcome::Redirect(_) => {
                 self.note_rule(&rule.origin);
                 self.redirect().await
@@ -151,6 +157,11 @@ impl<'e> Exchange<'e> {
                 self.forward(&rule.origin, split).await
             }
         }
+    }
+
+    /// What the client spoke, perhaps to a trusted proxy.
+    fn spoken(&self) -> Protocol {
+        if self.provenance.proto == "https" { Protocol::Https } else { Protocol::Http }
     }
 
     /// `OPTIONS *` asks about this server, and Max-Forwards 0 forbids to ask any other (RFC 9110 §7.6.2, §9.3.7).
@@ -284,7 +295,8 @@ impl<'e> Exchange<'e> {
 /// The record of a request, or of what could not be read as one.
 fn record_of(downstream: &Downstream, asked: Asked) -> Record {
     let Asked { version, method, host, path } = asked;
-    let Downstream { peer, listener, tls, .. } = *downstream;
+    let Downstream { peer, listener, ref tls, .. } = *downstream;
+    let tls = tls.as_ref().map(|tls| tls.version);
     Record { tls, version, method, host, path, ..Record::of(peer, listener) }
 }
 

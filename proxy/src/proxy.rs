@@ -117,12 +117,12 @@ impl Proxy {
             });
         }
         for Sockets { listener, protocol, sockets } in listeners {
-            let acceptor = (protocol == Protocol::Https).then(|| server_tls.acceptor());
+            let tls = (protocol == Protocol::Https).then(|| Arc::clone(&server_tls));
             for (seat, socket) in seats.iter_mut().zip(sockets) {
                 dead_peer::find(&SockRef::from(&socket), &settings.limits)?;
                 let bound = socket.local_addr()?.port();
                 let advertised = if protocol == Protocol::Https { settings.advertised_https_port } else { bound };
-                seat.sockets.push((Port { listener, protocol, advertised, tls: acceptor.clone() }, socket));
+                seat.sockets.push((Port { listener, protocol, advertised, tls: tls.clone() }, socket));
             }
         }
         let workers =
@@ -156,6 +156,9 @@ fn certify(server_tls: &ServerTls, snapshot: &Snapshot) {
     let Some(listener) = snapshot.routing.listener(ListenerName::Https) else { return };
     for refused in server_tls.update(&listener.certificates) {
         tracing::error!(%refused, "certificate cannot be served");
+    }
+    for refused in server_tls.ask_clients(&snapshot.routing) {
+        tracing::error!(%refused, "every client is refused");
     }
 }
 

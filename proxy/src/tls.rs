@@ -1,23 +1,30 @@
-//! TLS towards clients: one server configuration a process, whose certificates follow the snapshot.
+//! TLS towards clients: one server configuration a process, whose certificates follow the snapshot, and one for each
+//! policy about client certificates.
 //! Towards endpoints: [`upstream`].
 
+mod accept;
+mod client_auth;
 mod keys;
 mod self_made;
 #[cfg(test)]
 mod tests;
 pub mod upstream;
 
+pub use client_auth::{RefusedPolicy, Verification};
 pub use keys::{CertifiedKeys, RefusedKey};
 
-use arc_swap::ArcSwap;
-use config::CertificateTable;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use client_auth::ClientAuth;
+use config::{CertificateTable, RoutingTable};
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::server::{ClientHello, ResolvesServerCert, ServerConnection, ServerSessionMemoryCache};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{
+    ClientHello, ResolvesServerCert, ServerConnection, ServerSessionMemoryCache, WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 use std::io;
 use std::sync::Arc;
-use tokio_rustls::TlsAcceptor;
 
 const H2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
@@ -46,6 +53,8 @@ fn provider() -> Arc<CryptoProvider> {
 pub struct ServerTls {
     config: Arc<ServerConfig>,
     certificates: Arc<Certificates>,
+    /// `None`: no host asks for client certificates.
+    client_auth: ArcSwapOption<ClientAuth>,
 }
 
 impl ServerTls {
@@ -54,24 +63,13 @@ impl ServerTls {
     /// # Errors
     /// [`TlsError`]: out of random bytes.
     pub fn new() -> Result<Self, TlsError> {
-        let provider = provider();
-        let self_made = Arc::new(self_made::certified_key(&provider)?);
+        let self_made = Arc::new(self_made::certified_key(&provider())?);
         let certificates = Arc::new(Certificates { current: ArcSwap::default(), self_made });
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&certificates) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![H2.to_vec(), HTTP1.to_vec()];
+        let mut config = server_config(WebPkiClientVerifier::no_client_auth(), &resolver(&certificates))?;
         config.ticketer = ring::Ticketer::new()?;
         config.send_tls13_tickets = 1;
         config.session_storage = ServerSessionMemoryCache::new(SESSIONS_WITHOUT_TICKET);
-        Ok(Self { config: Arc::new(config), certificates })
-    }
-
-    /// What takes connections; cheap to clone.
-    #[must_use]
-    pub fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.config))
+        Ok(Self { config: Arc::new(config), certificates, client_auth: ArcSwapOption::empty() })
     }
 
     /// Serves new handshakes from `table`; open connections and tickets stay good. Free where the table is the one
@@ -88,6 +86,38 @@ impl ServerTls {
         self.certificates.current.store(Arc::new(keys));
         refused
     }
+
+    /// Asks clients of new handshakes for certificates as the hosts of `routing` want it. Free where no host does, else
+    /// O(policies) where they changed. One task calls this, with ever newer tables.
+    ///
+    /// Returns the policies that cannot be used and that were not returned before.
+    #[must_use = "each refused policy is returned once, to be reported"]
+    pub fn ask_clients(&self, routing: &Arc<RoutingTable>) -> Vec<RefusedPolicy> {
+        let current = self.client_auth.load_full();
+        if current.as_ref().is_some_and(|current| current.is_of(routing)) {
+            return Vec::new();
+        }
+        let (next, refused) = ClientAuth::of(routing, current.as_deref(), &resolver(&self.certificates));
+        self.client_auth.store(next.map(Arc::new));
+        refused
+    }
+}
+
+/// What all handshakes have in common.
+fn server_config(
+    verifier: Arc<dyn ClientCertVerifier>,
+    certificates: &Arc<dyn ResolvesServerCert>,
+) -> Result<ServerConfig, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::clone(certificates));
+    config.alpn_protocols = vec![H2.to_vec(), HTTP1.to_vec()];
+    Ok(config)
+}
+
+fn resolver(certificates: &Arc<Certificates>) -> Arc<dyn ResolvesServerCert> {
+    Arc::clone(certificates) as Arc<dyn ResolvesServerCert>
 }
 
 #[derive(Debug)]
@@ -115,10 +145,12 @@ pub struct TlsFacts {
     pub is_h2: bool,
     /// Whether an earlier session was resumed.
     pub is_resumed: bool,
+    /// What was asked of the client's certificate.
+    pub client: Verification,
 }
 
 impl TlsFacts {
-    /// Reads them from a connection whose handshake is done.
+    /// Reads them from a connection whose handshake is done and whose client was asked for no certificate.
     #[must_use]
     pub fn of(connection: &ServerConnection) -> Self {
         Self {
@@ -129,6 +161,7 @@ impl TlsFacts {
             server_name: connection.server_name().map(|name| canonical(name).into()),
             is_h2: connection.alpn_protocol() == Some(H2),
             is_resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+            client: Verification::default(),
         }
     }
 }

@@ -156,8 +156,18 @@ impl Rule {
     }
 }
 
+const ACME: &str = "/.well-known/acme-challenge/";
+
 /// Whether a path belongs to an ACME HTTP-01 exchange (RFC 8555 §8.3), which plain HTTP must reach.
 #[must_use]
 pub fn is_acme_challenge(path: &str) -> bool {
-    path.starts_with("/.well-known/acme-challenge/")
+    path.starts_with(ACME)
+}
+
+/// Whether a path is that of one challenge, its token in base64url and nothing more: what is open on a host that is
+/// protected otherwise, where a backend could take `/..;/` below it for another path.
+#[must_use]
+pub fn is_acme_token(path: &str) -> bool {
+    let is_letter = |letter: u8| letter.is_ascii_alphanumeric() || b"-_".contains(&letter);
+    path.strip_prefix(ACME).is_some_and(|token| !token.is_empty() && token.bytes().all(is_letter))
 }

@@ -107,3 +107,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_acme_token_is_one_element_of_base64url() {
+    for (path, expected) in [
+        ("/.well-known/acme-challenge/LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0", true),
+        ("/.well-known/acme-challenge/a-b_c", true),
+        ("/.well-known/acme-challenge/", false),
+        ("/.well-known/acme-challenge", false),
+        ("/.well-known/acme-challenge/..;/admin", false),
+        ("/.well-known/acme-challenge/x/y", false),
+        ("/.well-known/acme-challenge/x%2Fy", false),
+        ("/x/.well-known/acme-challenge/x", false),
+    ] {
+        assert_eq!(is_acme_token(path), expected, "{path}");
+    }
+}

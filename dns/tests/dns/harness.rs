@@ -62,7 +62,7 @@ impl Running {
     pub(crate) fn publish(&self, names: NameTable) {
         self.publisher.publish(Arc::new(Snapshot {
             generation: 1,
-            routing: Arc::new(RoutingTable { listeners: Vec::new() }),
+            routing: Arc::new(RoutingTable::default()),
             backends: Arc::new(BackendTable::default()),
             names: Arc::new(names),
         }));

@@ -103,7 +103,7 @@ impl Connection {
             match exchange.run(may_keep).await {
                 Finish::Keep => {}
                 Finish::Close => return self.close().await,
-                Finish::Linger => return self.linger().await,
+                Finish::Linger | Finish::Retire => return self.linger().await,
                 Finish::Cut => return self.down.cut(),
             }
             if !self.down.upload_is_done() && !self.drain_upload().await {

@@ -103,6 +103,7 @@ fn serve_stream(
         match finish {
             // h2 ends with NO_ERROR what was answered before all of it came, and cancels what was not answered in full.
             Finish::Keep | Finish::Linger | Finish::Close => {}
+            Finish::Retire => guard.streams.retire(),
             Finish::Cut => guard.streams.cut(down),
         }
     }

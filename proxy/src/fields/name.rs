@@ -31,10 +31,12 @@ pub(crate) enum FieldName {
     XForwardedProto,
     XRealIp,
     XRequestId,
-    /// A claim of another proxy, believed from trusted peers only: `Forwarded`, `X-Forwarded-Prefix`, `X-Original-URL`.
+    /// A claim of another proxy, believed from trusted peers only: `Forwarded`, `X-Forwarded-Prefix`, `X-Original-URL`,
+    /// `Client-Cert` (RFC 9440 §2.4).
     Claim,
     /// A name that a backend could take for one that we set or that frames a message, in a spelling that no proxy
-    /// uses: `X_Forwarded_For`, `Content.Length`; also `Proxy`, which CGI turns into a setting. Never forwarded.
+    /// uses: `X_Forwarded_For`, `Content.Length`; also `Proxy`, which CGI turns into a setting, and `ssl-client-*`, by
+    /// which ingress-nginx tells of a client's certificate. Never forwarded.
     Spoof,
     Other,
 }
@@ -88,9 +90,21 @@ static BY_LENGTH: [[u8; 6]; 21] = {
 };
 
 /// Prefixes and whole names that a backend may read as facts, after folding.
-const TRUSTED_PREFIXES: &[&str] = &["x-forwarded-", "x-original-"];
-const TRUSTED_NAMES: &[&str] =
-    &["forwarded", "x-real-ip", "x-request-id", "x-scheme", "host", "content-length", "transfer-encoding", "proxy"];
+const TRUSTED_PREFIXES: &[&str] = &["x-forwarded-", "x-original-", "x-ssl-client-", "x-client-cert"];
+const TRUSTED_NAMES: &[&str] = &[
+    "forwarded",
+    "x-real-ip",
+    "x-request-id",
+    "x-scheme",
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "proxy",
+    "client-cert",
+    "client-cert-chain",
+];
+/// The prefix of names that not even trusted peers may use.
+const NEVER_FORWARDED: &str = "ssl-client-";
 
 impl FieldName {
     /// Classifies a name in any case. Cost: a comparison with the few known names of that length.
@@ -122,13 +136,15 @@ impl FieldName {
 /// Folds every character that is no letter and no digit into `-`, as CGI-like backends fold into `_`, and asks whether
 /// that makes the name one that a backend trusts.
 fn claim_or_spoof(name: &[u8]) -> FieldName {
+    let begins_with = |text: &str| name.get(..text.len()).is_some_and(|start| folds_to(text, start));
     // Each of the names begins with one of these letters.
-    if !matches!(name.first().map(u8::to_ascii_lowercase), Some(b'x' | b'f' | b'h' | b'c' | b't' | b'p')) {
-        return FieldName::Other;
+    match name.first().map(u8::to_ascii_lowercase) {
+        Some(b'x' | b'f' | b'h' | b'c' | b't' | b'p') => {}
+        Some(b's') if begins_with(NEVER_FORWARDED) => return FieldName::Spoof,
+        _ => return FieldName::Other,
     }
-    let trusted = TRUSTED_NAMES.iter().find(|text| folds_to(text, name)).or_else(|| {
-        TRUSTED_PREFIXES.iter().find(|text| name.get(..text.len()).is_some_and(|start| folds_to(text, start)))
-    });
+    let names = TRUSTED_NAMES.iter().find(|text| folds_to(text, name));
+    let trusted = names.or_else(|| TRUSTED_PREFIXES.iter().find(|text| begins_with(text)));
     match trusted {
         None => FieldName::Other,
         Some(&"proxy") => FieldName::Spoof,
@@ -159,6 +175,10 @@ mod tests {
             "Content_Length",
             "Transfer_Encoding",
             "Proxy",
+            "ssl-client-verify",
+            "SSL_Client_Subject_DN",
+            "X_SSL_Client_Verify",
+            "Client_Cert",
         ] {
             assert_eq!(FieldName::of(name.as_bytes()), FieldName::Spoof, "{name}");
         }
@@ -166,14 +186,33 @@ mod tests {
 
     #[test]
     fn what_other_proxies_write_is_a_claim() {
-        for name in ["X-Forwarded-Prefix", "X-Forwarded-Client-Cert", "x-original-url", "Forwarded", "X-Scheme"] {
+        for name in [
+            "X-Forwarded-Prefix",
+            "X-Forwarded-Client-Cert",
+            "x-original-url",
+            "Forwarded",
+            "X-Scheme",
+            "X-SSL-Client-Verify",
+            "X-Client-Cert",
+            "Client-Cert-Chain",
+        ] {
             assert_eq!(FieldName::of(name.as_bytes()), FieldName::Claim, "{name}");
         }
     }
 
     #[test]
     fn other_names_pass() {
-        for name in ["X-Forwarded", "X-Custom_Header", "Content-Type2", "Hosts", "Proxy-Status", "X-Realm", "x", ""] {
+        for name in [
+            "X-Forwarded",
+            "X-Custom_Header",
+            "Content-Type2",
+            "Hosts",
+            "Proxy-Status",
+            "X-Realm",
+            "SSL-Client",
+            "x",
+            "",
+        ] {
             assert_eq!(FieldName::of(name.as_bytes()), FieldName::Other, "{name}");
         }
         assert_eq!(FieldName::of(b"HOST"), FieldName::Host);

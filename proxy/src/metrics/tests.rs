@@ -2,7 +2,7 @@ use super::family::of_proxy;
 use super::label::{CodeClass, LabelValue, TlsVersion};
 use super::*;
 use crate::record::{Ending, Phase, Reason, Record};
-use crate::tls::{HandshakeFailure, TlsFacts};
+use crate::tls::{HandshakeFailure, TlsFacts, Verification};
 use config::{
     BackendPort, CertificateTable, HostPattern, HostRules, Kind, Listener, ListenerName, PathMatch, PlainHttp,
     Protocol, Rule, RuleOrigin, Split, Target,
@@ -215,7 +215,7 @@ fn routes_and_backends_of_the_table_are_kept() {
     let certificates = Arc::<CertificateTable>::default();
     let listener =
         Listener { name: ListenerName::Http, protocol: Protocol::Http, certificates, hosts: Arc::new(hosts) };
-    metrics.retain_routed(&RoutingTable { listeners: vec![listener] });
+    metrics.retain_routed(&RoutingTable { listeners: vec![listener], client_policies: None });
     assert_eq!(
         samples(&registry, "tidegate_upstream_attempts_total"),
         format!(
@@ -254,7 +254,8 @@ fn count_everything(metrics: &Metrics) {
     worker.begin(&route("web"), Some(&backend("web"))).attempt_failed(Reason::ConnectFailed);
     worker.accepted(ListenerName::Https);
     worker.refused(RefusedFor::Ceiling);
-    worker.handshake(&TlsFacts { version: "TLSv1.3", server_name: None, is_h2: true, is_resumed: true });
+    let client = Verification::default();
+    worker.handshake(&TlsFacts { version: "TLSv1.3", server_name: None, is_h2: true, is_resumed: true, client });
     worker.handshake_failed(HandshakeFailure::NotTls);
     worker.http2_flood();
     worker.upstream_opened(UpstreamProtocol::Http2);

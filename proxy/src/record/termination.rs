@@ -75,6 +75,9 @@ fn ended(reason: Reason, phase: Phase) -> (By, How) {
         | R::NoEndpoint
         | R::ResourceBackend
         | R::NoWebSocket
+        | R::NoClientCa
+        | R::ClientCertificate
+        | R::Misdirected
         | R::Overflow
         | R::LocalPorts
         | R::LocalResources

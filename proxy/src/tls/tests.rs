@@ -2,7 +2,7 @@ pub(super) mod certificates;
 
 use super::*;
 use certificates::{RSA_SCHEMES, certificate, client, leaf, rsa_certificate};
-use config::{Certificate, HostPattern, PrivateKey};
+use config::{Certificate, ClientPolicy, ClientPolicyTable, HostPattern, Kind, ObjectRef, PrivateKey};
 use rustls::client::{Resumption, Tls12Resumption, WebPkiServerVerifier};
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{ClientConfig, RootCertStore, version};
@@ -16,8 +16,8 @@ async fn connect(tls: &ServerTls, client: &Arc<ClientConfig>, name: &'static str
     let (near, far) = duplex(16 * 1024);
     let name = ServerName::try_from(name).expect("server name");
     let connector = TlsConnector::from(Arc::clone(client));
-    let (client, server) = tokio::join!(connector.connect(name, near), tls.acceptor().accept(far));
-    Ok((client?, server?))
+    let (client, server) = tokio::join!(connector.connect(name, near), tls.accept(far));
+    Ok((client?, server?.0))
 }
 
 /// One byte each way; on TLS 1.3 the client meets its ticket on the way.
@@ -120,7 +120,8 @@ async fn facts_tell_what_was_agreed_on() {
         (client(&tls12, &[]), "TLSv1.2", false),
         (client(&tls13, &[b"spdy/3", HTTP1]), "TLSv1.3", false),
     ] {
-        let expected = TlsFacts { version, server_name: Some("shop.test".into()), is_h2, is_resumed: false };
+        let (server_name, client_is) = (Some("shop.test".into()), Verification::default());
+        let expected = TlsFacts { version, server_name, is_h2, is_resumed: false, client: client_is };
         assert_eq!(facts(&tls, &client, "Shop.Test").await, expected);
     }
     let nameless = facts(&tls, &client(&[], &[]), "192.0.2.1").await;
@@ -155,6 +156,7 @@ async fn sessions_are_resumed_also_after_a_rotation() {
         client.resumption = resumption;
         let client = Arc::new(client);
         assert!(!facts(&tls, &client, "shop.test").await.is_resumed, "{version:?}");
+        assert_eq!(tls.ask_clients(&other_host_asks()), []);
         assert!(facts(&tls, &client, "shop.test").await.is_resumed, "{version:?}");
         assert_eq!(tls.update(&table(&[("shop.test", &new)], &[])), []);
         assert!(facts(&tls, &client, "shop.test").await.is_resumed, "{version:?}");
@@ -220,28 +222,40 @@ fn self_made_certificate_names_its_host_and_is_short_lived() {
     assert!(!is_valid(0, "shop.test"));
 }
 
+/// Another host than those of the tests asks for client certificates, so that each handshake is chosen for its name.
+fn other_host_asks() -> Arc<RoutingTable> {
+    let mut policies = ClientPolicyTable::default();
+    let policy = ClientPolicy::without_anchors(ObjectRef::new(Kind::Secret, "test", "ca"));
+    policies.put(&HostPattern::parse(Some("other.test")).expect("pattern"), Some(Arc::new(policy)));
+    Arc::new(RoutingTable { client_policies: Some(Arc::new(policies)), ..RoutingTable::default() })
+}
+
 #[tokio::test]
 async fn failures_are_told_apart() {
     async fn failure(tls: &ServerTls, peer: impl AsyncFnOnce(DuplexStream)) -> HandshakeFailure {
         let (near, far) = duplex(16 * 1024);
-        let (accepted, ()) = tokio::join!(tls.acceptor().accept(far), peer(near));
-        HandshakeFailure::from(&accepted.expect_err("a failure"))
+        let (accepted, ()) = tokio::join!(tls.accept(far), peer(near));
+        HandshakeFailure::from(&accepted.map(|_| ()).expect_err("a failure"))
     }
     async fn handshake(client: Arc<ClientConfig>, near: DuplexStream) {
         let name = ServerName::try_from("shop.test").expect("name");
         assert!(TlsConnector::from(client).connect(name, near).await.is_err());
     }
     let shop = certificate("shop", &["shop.test"]);
-    let tls = server(&table(&[("shop.test", &shop)], &[]));
-    let plain = failure(&tls, async |mut near| near.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("write")).await;
-    assert_eq!(plain, HandshakeFailure::NotTls);
-    assert_eq!(failure(&tls, async |near| drop(near)).await, HandshakeFailure::Closed);
-    let rsa_only = certificates::client_of_schemes(RSA_SCHEMES);
-    assert_eq!(failure(&tls, async |near| handshake(rsa_only, near).await).await, HandshakeFailure::Incompatible);
-    let other_alpn = client(&[], &[b"acme-tls/1"]);
-    assert_eq!(failure(&tls, async |near| handshake(other_alpn, near).await).await, HandshakeFailure::Incompatible);
-    let distrusting = certificates::distrusting_client();
-    assert_eq!(failure(&tls, async |near| handshake(distrusting, near).await).await, HandshakeFailure::Alert);
+    let [usual, asking] = [(); 2].map(|()| server(&table(&[("shop.test", &shop)], &[])));
+    assert_eq!(asking.ask_clients(&other_host_asks()), []);
+    for tls in [usual, asking] {
+        let plain =
+            failure(&tls, async |mut near| near.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("write")).await;
+        assert_eq!(plain, HandshakeFailure::NotTls);
+        assert_eq!(failure(&tls, async |near| drop(near)).await, HandshakeFailure::Closed);
+        let rsa_only = certificates::client_of_schemes(RSA_SCHEMES);
+        assert_eq!(failure(&tls, async |near| handshake(rsa_only, near).await).await, HandshakeFailure::Incompatible);
+        let other_alpn = client(&[], &[b"acme-tls/1"]);
+        assert_eq!(failure(&tls, async |near| handshake(other_alpn, near).await).await, HandshakeFailure::Incompatible);
+        let distrusting = certificates::distrusting_client();
+        assert_eq!(failure(&tls, async |near| handshake(distrusting, near).await).await, HandshakeFailure::Alert);
+    }
     let timeout = io::Error::from(io::ErrorKind::TimedOut);
     assert_eq!(HandshakeFailure::from(&timeout), HandshakeFailure::Timeout);
 }

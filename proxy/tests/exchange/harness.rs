@@ -18,10 +18,10 @@ use records::Records;
 pub(crate) use upstream::Upstream;
 
 use config::{
-    Action, Backend, BackendKey, BackendPort, BackendProtocol, BackendTable, Balancing, CertificateTable, Endpoint,
-    EndpointAddress, EndpointState, HostPattern, HostRules, HostTable, Kind, Listener, ListenerName, NameTable,
-    ObjectRef, PathMatch, PathSettings, PlainHttp, Protocol, Publisher, RoutingTable, Rule, RuleOrigin, RulePolicy,
-    Snapshot, Split, Target, UpstreamTls, publisher,
+    Action, Backend, BackendKey, BackendPort, BackendProtocol, BackendTable, Balancing, CertificateTable, ClientPolicy,
+    ClientPolicyTable, Endpoint, EndpointAddress, EndpointState, HostPattern, HostRules, HostTable, Kind, Listener,
+    ListenerName, NameTable, ObjectRef, PathMatch, PathSettings, PlainHttp, Protocol, Publisher, RoutingTable, Rule,
+    RuleOrigin, RulePolicy, Snapshot, Split, Target, UpstreamTls, publisher,
 };
 use prometheus::Registry;
 use proxy::drain::Drain;
@@ -41,6 +41,8 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) trusted_proxies: Vec<&'static str>,
     pub(crate) host: HostPattern,
+    /// What hosts ask of their clients' certificates.
+    pub(crate) client_policies: Vec<(&'static str, Arc<ClientPolicy>)>,
     pub(crate) protocol: BackendProtocol,
     pub(crate) tls: Option<UpstreamTls>,
     pub(crate) balancing: Balancing,
@@ -60,6 +62,7 @@ impl Setup {
             limits: Limits::default(),
             trusted_proxies: vec![],
             host: HostPattern::Any,
+            client_policies: vec![],
             protocol: BackendProtocol::Http1,
             tls: None,
             balancing: Balancing::RoundRobin,
@@ -116,10 +119,18 @@ impl Setup {
             vec![listener(ListenerName::Http, Protocol::Http), listener(ListenerName::Https, Protocol::Https)];
         Arc::new(Snapshot {
             generation,
-            routing: Arc::new(RoutingTable { listeners }),
+            routing: Arc::new(RoutingTable { listeners, client_policies: self.client_policies() }),
             backends: Arc::new([Arc::new(backend)].into_iter().collect::<BackendTable>()),
             names: Arc::new(NameTable::default()),
         })
+    }
+
+    fn client_policies(&self) -> Option<Arc<ClientPolicyTable>> {
+        let mut table = ClientPolicyTable::default();
+        for (host, policy) in &self.client_policies {
+            table.put(&HostPattern::parse(Some(host)).expect("a good host"), Some(Arc::clone(policy)));
+        }
+        (!table.is_empty()).then(|| Arc::new(table))
     }
 
     /// Starts a proxy with one worker.

@@ -10,6 +10,7 @@ mod attempt_timeouts;
 mod blame;
 mod bytewise;
 mod churn;
+mod client_certificates;
 mod client_leaves;
 mod clocks;
 mod connections;

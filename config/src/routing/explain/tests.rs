@@ -15,7 +15,8 @@ fn table(text: &str) -> RoutingTable {
 
 fn table_of(hosts: HostTable) -> RoutingTable {
     let (name, protocol) = (ListenerName::Http, Protocol::Http);
-    RoutingTable { listeners: vec![Listener { name, protocol, certificates: Arc::default(), hosts: Arc::new(hosts) }] }
+    let listener = Listener { name, protocol, certificates: Arc::default(), hosts: Arc::new(hosts) };
+    RoutingTable { listeners: vec![listener], client_policies: None }
 }
 
 fn rule(text: &str) -> Rule {

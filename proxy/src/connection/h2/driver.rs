@@ -32,6 +32,8 @@ pub(super) struct Streams {
     reset: Cell<u32>,
     cut: RefCell<Vec<DownH2>>,
     unread: Rc<UnreadUploads>,
+    /// Whether one found that the connection is to take no more of them.
+    is_retired: Cell<bool>,
     driver: RefCell<Option<Waker>>,
 }
 
@@ -43,6 +45,7 @@ impl Streams {
             reset: Cell::new(0),
             cut: RefCell::default(),
             unread,
+            is_retired: Cell::new(false),
             driver: RefCell::default(),
         })
     }
@@ -68,6 +71,12 @@ impl Streams {
     /// Ends a stream with an error once what it was given to send has left: h2 drops what is queued on a reset.
     pub(super) fn cut(&self, down: DownH2) {
         self.cut.borrow_mut().push(down);
+        self.wake_driver();
+    }
+
+    /// Has the connection leave: its other streams are served to their end.
+    pub(super) fn retire(&self) {
+        self.is_retired.set(true);
         self.wake_driver();
     }
 
@@ -175,6 +184,11 @@ impl Driver {
             }
         }
         self.poll_drain(cx);
+        if self.streams.is_retired.get() && matches!(self.state, State::Open | State::Leaving(_)) {
+            self.leave();
+            // It leaves at the next poll.
+            cx.waker().wake_by_ref();
+        }
         loop {
             let Some((deadline, due)) = self.deadline(cx) else { return Poll::Ready(()) };
             if self.clock.poll(cx, deadline).is_pending() {

@@ -106,7 +106,7 @@ async fn public_roots_verify_chain_and_name() {
 
 #[tokio::test]
 async fn name_and_protocols_are_those_of_the_policy() {
-    let acceptor = ServerTls::new().expect("TLS").acceptor();
+    let acceptor = TlsAcceptor::from(ServerTls::new().expect("TLS").config);
     let mut configs = UpstreamTlsConfigs::new().expect("configs");
     let named = EndpointAddress::Name("external.test".into(), 443);
     for (name, at, alpn, sent, is_agreed_h2) in [
@@ -124,7 +124,7 @@ async fn name_and_protocols_are_those_of_the_policy() {
 
 #[tokio::test]
 async fn sessions_are_resumed_with_the_same_endpoint_and_policy_only() {
-    let acceptor = ServerTls::new().expect("TLS").acceptor();
+    let acceptor = TlsAcceptor::from(ServerTls::new().expect("TLS").config);
     let mut configs = UpstreamTlsConfigs::new().expect("configs");
     for (name, at, alpn, is_resumed) in [
         ("api.test", "192.0.2.1:443", UpstreamAlpn::Http1, false),

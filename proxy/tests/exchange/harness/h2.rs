@@ -66,6 +66,12 @@ pub(crate) struct H2Client {
 }
 
 impl H2Client {
+    /// Speaks HTTP/2 on a connection to the proxy.
+    pub(crate) async fn over(socket: impl Socket + 'static) -> Self {
+        let (sender, connection) = client::handshake(socket).await.expect("preface");
+        Self { sender, driver: tokio::spawn(connection) }
+    }
+
     /// Sends a head; `ends` where that is all.
     pub(crate) async fn send(&mut self, request: Request<()>, ends: bool) -> (ResponseFuture, SendStream<Bytes>) {
         self.ready().await;
@@ -97,6 +103,16 @@ impl H2Client {
     /// Waits until another stream may be opened.
     pub(crate) async fn ready(&mut self) {
         timeout(PATIENCE, poll_fn(|cx| self.sender.poll_ready(cx))).await.expect("not ready").expect("open");
+    }
+
+    /// Waits until the proxy takes no more streams on this connection.
+    pub(crate) async fn is_sent_away(&mut self) {
+        let sent_away = async {
+            while poll_fn(|cx| self.sender.poll_ready(cx)).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, sent_away).await.expect("no GOAWAY");
     }
 
     /// Waits for the end of the connection.
