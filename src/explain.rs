@@ -1,5 +1,6 @@
 //! `tidegate explain`: what becomes of one request, and why of nothing else.
 
+mod client_certificate;
 mod request;
 
 use crate::cli::{ExplainFlags, Output};
@@ -8,7 +9,9 @@ use crate::routes::{RouteBackend, RouteTarget, secrets, target};
 use crate::settings::{path_settings, translate_settings};
 use crate::text::{Table, json};
 use anyhow::Context as _;
-use config::{EndpointState, HostPattern, HostRules, ListenerName, ObjectRef, Outcome, PathMatch, Protocol, Rule};
+use config::{
+    ClientPolicy, EndpointState, HostPattern, HostRules, ListenerName, ObjectRef, Outcome, PathMatch, Protocol, Rule,
+};
 use controller::Verdict;
 use controller::objects::Ingress;
 use request::{Refusal, Request};
@@ -43,6 +46,9 @@ struct Report<'w> {
     /// For TLS: where the certificates for the server name come from; empty: self-made.
     #[serde(skip_serializing_if = "Option::is_none")]
     certificates: Option<Vec<&'w ObjectRef>>,
+    /// What the host asks of its clients' certificates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_certificate: Option<&'w Arc<ClientPolicy>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<Owner<'w>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,6 +101,12 @@ enum ReportedOutcome<'w> {
         status: u16,
         location: String,
     },
+    /// Whoever sends it.
+    Forbidden {
+        status: u16,
+        reason: &'static str,
+        why: String,
+    },
     #[serde(untagged)]
     Target(RouteTarget<'w>),
 }
@@ -115,6 +127,7 @@ impl<'w> Report<'w> {
             host: None,
             path: None,
             certificates: None,
+            client_certificate: None,
             owner: None,
             rule: None,
             outcome: ReportedOutcome::NoRoute { status: 404, reason: "no_route", why: String::new() },
@@ -167,6 +180,13 @@ impl<'w> Report<'w> {
             (None, Some(owner)) => no_route(format!("no rule of the host {} is for this path", owner.host)),
             (None, None) => no_route("no rule is for this host".to_owned()),
         };
+        let policy = |name| routing.client_policy(request.listener, name);
+        let handshake = (listener.protocol == Protocol::Https).then(|| policy(&request.server_name));
+        report.client_certificate = policy(&host.name);
+        let refusal = report
+            .client_certificate
+            .and_then(|policy| client_certificate::refusal(policy, handshake, path.path(), &report.outcome));
+        report.outcome = refusal.unwrap_or(report.outcome);
         Some(report)
     }
 }
@@ -247,6 +267,7 @@ impl fmt::Display for Report<'_> {
         }
         self.host.into_iter().for_each(|host| say("host", host.to_owned()));
         self.path.into_iter().for_each(|path| say("path", path.to_owned()));
+        self.client_certificate.into_iter().for_each(|of| say("client certificate", client_certificate::row(of)));
         if let Some(owner) = &self.owner {
             let beaten: Vec<_> = owner.beaten.iter().map(ToString::to_string).collect();
             let beaten = if beaten.is_empty() { String::new() } else { format!(", before {}", beaten.join(" and ")) };
@@ -290,7 +311,9 @@ impl ReportedOutcome<'_> {
             Self::Refused(Refusal { status, reason, why }) => {
                 vec![("action", format!("answers {status} ({reason}): {why}"))]
             }
-            Self::NoRoute { status, reason, why } => vec![("action", format!("answers {status} ({reason}): {why}"))],
+            Self::NoRoute { status, reason, why } | Self::Forbidden { status, reason, why } => {
+                vec![("action", format!("answers {status} ({reason}): {why}"))]
+            }
             Self::Redirect { status, location } => vec![("action", format!("redirects with {status} to {location}"))],
             Self::Target(RouteTarget::Respond { status, reason }) => {
                 vec![("action", format!("answers {status} ({reason})"))]

@@ -74,12 +74,15 @@ pub(crate) struct RouteEndpoint<'s> {
     pub(crate) state: EndpointState,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct RouteTls<'s> {
     /// Where the certificates come from; empty: the self-made one of the run.
     pub(crate) secrets: Vec<&'s ObjectRef>,
     /// Whether plain HTTP is sent to HTTPS.
     pub(crate) redirects: bool,
+    /// Where the authorities of clients' certificates come from; `None`: clients need none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client_ca: Option<&'s ObjectRef>,
 }
 
 /// Every rule: hosts in order, and within a host the most specific path first.
@@ -90,13 +93,18 @@ pub(crate) fn all(snapshot: &Snapshot) -> Vec<Route<'_>> {
     hosts.sort_by(|a, b| a.host.cmp(&b.host));
     let mut all = Vec::with_capacity(hosts.iter().map(|rules| rules.rules().len()).sum());
     for rules in hosts {
-        let secrets = secrets(&listener.certificates, &rules.host);
-        all.extend(rules.rules().iter().map(|rule| route(snapshot, &rules.host, rule, secrets.clone())));
+        let policies = snapshot.routing.client_policies.as_ref();
+        let tls = RouteTls {
+            secrets: secrets(&listener.certificates, &rules.host),
+            redirects: false,
+            client_ca: policies.and_then(|policies| policies.of(&rules.host)).map(|policy| &policy.source),
+        };
+        all.extend(rules.rules().iter().map(|rule| route(snapshot, &rules.host, rule, &tls)));
     }
     all
 }
 
-fn route<'s>(snapshot: &'s Snapshot, host: &'s HostPattern, rule: &'s Rule, secrets: Vec<&'s ObjectRef>) -> Route<'s> {
+fn route<'s>(snapshot: &'s Snapshot, host: &'s HostPattern, rule: &'s Rule, tls: &RouteTls<'s>) -> Route<'s> {
     let display = rule.path.to_string();
     let (path_type, path) = match display.split_once(' ') {
         Some(("Exact", path)) => ("Exact", path),
@@ -108,7 +116,7 @@ fn route<'s>(snapshot: &'s Snapshot, host: &'s HostPattern, rule: &'s Rule, secr
         path: path.to_owned(),
         path_type,
         target: target(snapshot, &rule.action),
-        tls: RouteTls { secrets, redirects: rule.plain_http == PlainHttp::RedirectToHttps },
+        tls: RouteTls { redirects: rule.plain_http == PlainHttp::RedirectToHttps, ..tls.clone() },
         object: &rule.origin.object,
         field: &rule.origin.field,
     }
@@ -177,7 +185,9 @@ fn text(routes: &[Route<'_>]) -> String {
 fn tls(tls: &RouteTls<'_>) -> String {
     let name = |secret: &&ObjectRef| format!("{}/{}", secret.namespace, secret.name);
     let secrets = if tls.secrets.is_empty() { "self-made".to_owned() } else { join(tls.secrets.iter().map(name)) };
-    if tls.redirects { format!("{secrets}, redirects") } else { secrets }
+    let redirects = tls.redirects.then(|| ", redirects".to_owned());
+    let clients = tls.client_ca.as_ref().map(|source| format!(", clients by {}", name(source)));
+    [Some(secrets), redirects, clients].into_iter().flatten().collect()
 }
 
 fn endpoints(endpoints: Option<&[RouteEndpoint<'_>]>) -> String {

@@ -7,6 +7,8 @@
 mod backend;
 #[path = "program/client.rs"]
 mod client;
+#[path = "program/client_certificates.rs"]
+mod client_certificates;
 #[path = "program/commands.rs"]
 mod commands;
 #[path = "program/demo.rs"]

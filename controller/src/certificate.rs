@@ -1,6 +1,7 @@
 //! The certificate of a Secret: PEM to the model's [`Certificate`], with everything checked that a handshake relies on.
 //! Done once, when the Secret arrives.
 
+pub mod authorities;
 #[cfg(test)]
 mod tests;
 
@@ -36,11 +37,21 @@ pub enum CertificateProblem {
         message: &'static str,
     },
     /// PEM without a section of the right kind.
-    #[error("{CHAIN} holds no certificate")]
-    NoCertificate,
+    #[error("{0} holds no certificate")]
+    NoCertificate(&'static str),
     /// A first certificate that is no X.509.
     #[error("{CHAIN}: the certificate is malformed: {0}")]
     Malformed(String),
+    /// A certificate that nothing can be verified with.
+    #[error("{key}: certificate {place} cannot be an authority's: {message}")]
+    NoAuthority {
+        /// The key of the Secret.
+        key: &'static str,
+        /// Its place, counted from 1.
+        place: usize,
+        /// What the parser says.
+        message: String,
+    },
     /// PEM without a private key.
     #[error("{KEY} holds no private key in PKCS#8, PKCS#1 or SEC1")]
     NoKey,
@@ -67,9 +78,9 @@ pub enum CertificateProblem {
 /// # Errors
 /// [`CertificateProblem`] where a handshake could not be made with it.
 pub fn parse(secret: &Secret) -> Result<Arc<Certificate>, CertificateProblem> {
-    let chain = read_chain(value(secret, CHAIN)?)?;
+    let chain = read_chain(CHAIN, value(secret, CHAIN)?)?;
     let key = read_key(value(secret, KEY)?)?;
-    let leaf = chain.first().ok_or(CertificateProblem::NoCertificate)?;
+    let leaf = chain.first().ok_or(CertificateProblem::NoCertificate(CHAIN))?;
     let Leaf { names, key_kind, not_before, not_after } = read_leaf(leaf)?;
     let signer = any_supported_type(&key).map_err(|error| CertificateProblem::BadKey(error.to_string()))?;
     let place = chain.iter().position(|certificate| {
@@ -103,10 +114,10 @@ fn value<'s>(secret: &'s Secret, key: &'static str) -> Result<&'s [u8], Certific
     text.or_else(bytes).filter(|value| !value.is_empty()).ok_or(CertificateProblem::Missing(key))
 }
 
-fn read_chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateProblem> {
+fn read_chain(key: &'static str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateProblem> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let chain = chain.map_err(|error| bad_pem(CHAIN, &error))?;
-    if chain.is_empty() { Err(CertificateProblem::NoCertificate) } else { Ok(chain) }
+    let chain = chain.map_err(|error| bad_pem(key, &error))?;
+    if chain.is_empty() { Err(CertificateProblem::NoCertificate(key)) } else { Ok(chain) }
 }
 
 fn read_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, CertificateProblem> {

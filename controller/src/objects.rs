@@ -1,5 +1,5 @@
 //! The objects as they are kept between changes: read once into the model's types, indexed, with what has changed.
-//! Sources write here, translation reads; a Secret's last good certificate is all that it remembers of the past.
+//! Sources write here, translation reads; what was last good of a Secret is all that it remembers of the past.
 
 pub(crate) mod annotations;
 mod changes;
@@ -15,7 +15,7 @@ mod tests;
 
 pub(crate) use changes::Changes;
 pub use class::IngressClass;
-pub use ingress::{Ingress, IngressBackend, IngressPath, IngressRule, IngressTls};
+pub use ingress::{ClientCa, Ingress, IngressBackend, IngressPath, IngressRule, IngressTls};
 pub(crate) use kept::{Kept, Replaced};
 pub use secrets::{KeptSecret, Validity};
 pub use service::{ExternalTarget, Service, ServiceKind, ServicePort};
@@ -165,8 +165,10 @@ impl Objects {
     fn put_ingress(&mut self, name: &ObjectRef, ingress: Option<Ingress>) -> bool {
         let Some(Replaced { before, after }) = self.ingresses.put(name, ingress) else { return false };
         // What it still names is not let go in between.
-        after.iter().flat_map(|ingress| ingress.secrets()).for_each(|secret| self.secrets.refer(secret));
-        for secret in before.iter().flat_map(|ingress| ingress.secrets()) {
+        let named =
+            |ingress: &Arc<Ingress>| -> Vec<_> { ingress.secrets().chain(ingress.client_ca()).cloned().collect() };
+        after.iter().flat_map(named).for_each(|secret| self.secrets.refer(&secret));
+        for secret in &before.iter().flat_map(named).collect::<Vec<_>>() {
             if self.secrets.release(secret) {
                 self.changes.objects.insert(Arc::new(secret_ref(secret)));
             }
@@ -255,7 +257,7 @@ impl Objects {
         self.namespaces.contains(name)
     }
 
-    /// What is known of a Secret; `None` where it does not exist and left no certificate.
+    /// What is known of a Secret; `None` where it does not exist and left nothing.
     #[must_use]
     pub fn secret(&self, name: &ObjectName) -> Option<&KeptSecret> {
         self.secrets.find(name)

@@ -4,6 +4,7 @@ mod backends;
 mod by_object;
 mod certificates;
 mod class;
+mod client_policies;
 mod hosts;
 mod names;
 mod statuses;
@@ -12,6 +13,7 @@ use crate::objects::{Changes, Ingress, Kept, Objects, Replaced, secret_ref};
 use crate::status::Statuses;
 use backends::Backends;
 use certificates::Certificates;
+use client_policies::ClientPolicies;
 use config::{
     BackendTable, DomainName, IngressSettings, Kind, Listener, ListenerName, NameTable, ObjectName, ObjectRef,
     Protocol, RoutingTable, Snapshot,
@@ -33,7 +35,7 @@ pub struct TranslateSettings {
 /// What objects mean: the parts of a snapshot, and what became of each object.
 #[derive(Debug, Clone)]
 pub struct Translation {
-    /// Listeners, hosts, rules and certificates.
+    /// Listeners, hosts, rules, certificates and what is asked of those of clients.
     pub routing: Arc<RoutingTable>,
     /// Service ports and their endpoints.
     pub backends: Arc<BackendTable>,
@@ -68,6 +70,7 @@ pub struct Translator {
     ours: Kept<Ingress>,
     hosts: Hosts,
     certificates: Certificates,
+    client_policies: ClientPolicies,
     backends: Backends,
     names: Names,
     translation: Translation,
@@ -88,13 +91,14 @@ impl Translator {
         let certificates = Certificates::new(ingress.default_tls_secret.clone());
         let backends = Backends::new(ingress.default_backend.as_ref().map(|default| default.0.clone()));
         let names = Names::new(settings.cluster_domain.clone());
+        let client_policies = ClientPolicies::default();
         let translation = Translation {
-            routing: build_routing(&hosts, &certificates),
+            routing: build_routing(&hosts, &certificates, &client_policies),
             backends: Arc::clone(&backends.table),
             names: Arc::clone(&names.table),
             statuses: Arc::default(),
         };
-        Self { settings, ours: Kept::default(), hosts, certificates, backends, names, translation }
+        Self { settings, ours: Kept::default(), hosts, certificates, client_policies, backends, names, translation }
     }
 
     /// Translates what has changed since the last call; always with the same `objects`.
@@ -114,25 +118,34 @@ impl Translator {
         let transitions = self.transitions(objects, &mut stale);
         self.hosts.update(&transitions, &mut stale);
         let of_kind = |kind| changes.objects.iter().filter(move |object| object.kind == kind);
-        let secrets = of_kind(Kind::Secret).map(|object| ObjectName::from(&**object));
-        self.certificates.update(&transitions, secrets, objects, &mut stale);
+        let secrets: Vec<_> = of_kind(Kind::Secret).map(|object| ObjectName::from(&**object)).collect();
+        self.client_policies.update(&transitions, &secrets, objects, &mut stale);
+        self.certificates.update(&transitions, secrets.into_iter(), objects, &mut stale);
         self.backends.update(&transitions, &changes.services, objects, &mut stale);
         for service in of_kind(Kind::Service) {
             stale.extend(self.backends.named_by(&ObjectName::from(&**service)).cloned());
         }
 
-        let routing = &self.translation.routing;
-        let is_current = routing.listener(ListenerName::Https).is_some_and(|listener| {
-            Arc::ptr_eq(&listener.hosts, &self.hosts.table)
-                && Arc::ptr_eq(&listener.certificates, &self.certificates.table)
-        });
-        if !is_current {
-            self.translation.routing = build_routing(&self.hosts, &self.certificates);
+        if !self.is_routing_current() {
+            self.translation.routing = build_routing(&self.hosts, &self.certificates, &self.client_policies);
         }
         self.translation.backends = Arc::clone(&self.backends.table);
         self.names.update(changes, objects);
         self.translation.names = Arc::clone(&self.names.table);
         self.update_statuses(&stale, objects);
+    }
+
+    fn is_routing_current(&self) -> bool {
+        let routing = &self.translation.routing;
+        let has_same_policies = match (&routing.client_policies, &self.client_policies.table) {
+            (Some(before), Some(after)) => Arc::ptr_eq(before, after),
+            (before, after) => before.is_none() && after.is_none(),
+        };
+        has_same_policies
+            && routing.listener(ListenerName::Https).is_some_and(|listener| {
+                Arc::ptr_eq(&listener.hosts, &self.hosts.table)
+                    && Arc::ptr_eq(&listener.certificates, &self.certificates.table)
+            })
     }
 
     /// Which Ingresses of ours came, changed or went; those whose class changed are stale even if they did not.
@@ -177,7 +190,7 @@ impl Translator {
     }
 }
 
-fn build_routing(hosts: &Hosts, certificates: &Certificates) -> Arc<RoutingTable> {
+fn build_routing(hosts: &Hosts, certificates: &Certificates, policies: &ClientPolicies) -> Arc<RoutingTable> {
     let listener =
         |name, protocol, certificates| Listener { name, protocol, certificates, hosts: Arc::clone(&hosts.table) };
     Arc::new(RoutingTable {
@@ -185,7 +198,7 @@ fn build_routing(hosts: &Hosts, certificates: &Certificates) -> Arc<RoutingTable
             listener(ListenerName::Http, Protocol::Http, Arc::default()),
             listener(ListenerName::Https, Protocol::Https, Arc::clone(&certificates.table)),
         ],
-        client_policies: None,
+        client_policies: policies.table.clone(),
     })
 }
 

@@ -153,6 +153,65 @@ fn ingresses_of_other_classes_and_beaten_default_backends_are_near_misses() {
     assert!(!beaten.contains("nginx"), "{beaten}");
 }
 
+/// Hosts that ask for client certificates, of an authority that is not there.
+const ASKING: &str = r#"
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web, namespace: shop, annotations: {tidegate.dev/client-ca-secret: partners}}
+spec:
+  ingressClassName: tidegate
+  tls: [{hosts: [secure.test]}]
+  rules:
+  - host: shop.test
+    http:
+      paths:
+      - {path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}
+  - host: secure.test
+    http:
+      paths:
+      - {path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}
+"#;
+
+/// The Secret of that authority.
+fn partners() -> String {
+    let key = rcgen::KeyPair::generate().expect("key");
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "Partners");
+    let certificate = params.self_signed(&key).expect("signed").pem().replace('\n', "\n    ");
+    format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: partners, namespace: shop}}\n\
+         stringData:\n  ca.crt: |\n    {certificate}\n"
+    )
+}
+
+#[test]
+fn a_host_that_asks_for_client_certificates_says_so() {
+    let (missing, known) = (ASKING.to_owned(), ASKING.to_owned() + &partners());
+    let required = "client certificate required, by an authority of Secret shop/partners: CN=Partners";
+    for (manifests, url, expected) in [
+        (&known, "https://shop.test/", required),
+        (
+            &known,
+            "https://shop.test/",
+            "endpoints none: there is no such Service port, so the answer is 503 (no_backend)",
+        ),
+        (&known, "http://shop.test/", "action answers 403 (client_certificate): plain HTTP shows no certificate"),
+        (&known, "http://secure.test/", "action redirects with 308 to https://secure.test:8443/"),
+        (&known, "http://shop.test/.well-known/acme-challenge/x", "action forwards to shop/web:80"),
+        (&missing, "https://shop.test/", "client certificate required, but Secret shop/partners has no authorities"),
+        (
+            &missing,
+            "https://shop.test/",
+            "action answers 503 (no_client_ca): no authority is known whose certificates could be accepted",
+        ),
+    ] {
+        let said = said_of(manifests, &[url]);
+        assert!(said.lines().any(|line| line == expected), "{url}: {expected:?} is not in\n{said}");
+    }
+    let said = said_of(&known, &["https://127.0.0.1/", "-H", "Host: shop.test"]);
+    assert!(said.contains("action answers 421 (misdirected): the server name does not ask"), "{said}");
+}
+
 #[test]
 fn json_says_the_same() {
     let report: serde_json::Value =

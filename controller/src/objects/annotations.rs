@@ -11,6 +11,7 @@ pub(crate) const REQUEST_TIMEOUT: &str = "tidegate.dev/request-timeout";
 pub(crate) const ATTEMPT_TIMEOUT: &str = "tidegate.dev/attempt-timeout";
 pub(crate) const ATTEMPTS: &str = "tidegate.dev/attempts";
 pub(crate) const RETRY_ON: &str = "tidegate.dev/retry-on";
+pub(crate) const CLIENT_CA: &str = "tidegate.dev/client-ca-secret";
 pub(crate) const ENDPOINTS: &str = "tidegate.dev/endpoints";
 pub(crate) const LOAD_BALANCE: &str = "tidegate.dev/load-balance";
 pub(crate) const NGINX_SSL_REDIRECT: &str = "nginx.ingress.kubernetes.io/ssl-redirect";
@@ -18,8 +19,9 @@ pub(crate) const CLASS: &str = "kubernetes.io/ingress.class";
 
 const PREFIX: &str = "tidegate.dev/";
 const NGINX_PREFIX: &str = "nginx.ingress.kubernetes.io/";
-const KNOWN: [(&str, Kind); 7] = [
+const KNOWN: [(&str, Kind); 8] = [
     (SSL_REDIRECT, Kind::Ingress),
+    (CLIENT_CA, Kind::Ingress),
     (REQUEST_TIMEOUT, Kind::Ingress),
     (ATTEMPT_TIMEOUT, Kind::Ingress),
     (ATTEMPTS, Kind::Ingress),

@@ -2,8 +2,11 @@
 //! Refusals are those of the API server (networking.k8s.io/v1 validation), each of one field and nothing else.
 
 mod backend;
+mod client_ca;
 mod path;
 mod policy;
+
+pub use client_ca::ClientCa;
 
 use super::annotations::{self, Annotations, choice};
 use super::interner::Interner;
@@ -27,6 +30,8 @@ pub struct Ingress {
     pub ssl_redirect: Option<bool>,
     /// `tidegate.dev/request-timeout`, `attempt-timeout`, `attempts` and `retry-on`; `None` where they say nothing.
     pub policy: Option<Arc<RulePolicy>>,
+    /// `tidegate.dev/client-ca-secret`; `None`: clients need no certificate.
+    pub client_ca: Option<Box<ClientCa>>,
     /// `spec.defaultBackend`.
     pub default_backend: Option<Box<IngressBackend>>,
     /// `spec.rules`, without those whose host is refused.
@@ -98,6 +103,7 @@ impl Ingress {
         annotations.report_nginx(&mut problems);
         let ssl_redirect = read_ssl_redirect(&annotations, &mut problems);
         let policy = policy::read(&annotations, &mut problems);
+        let client_ca = client_ca::read(&annotations, &object.namespace, &mut problems);
         let class = read_class(ingress_class_name, &annotations, &mut problems).map(|class| names.intern(&class));
         let rules = rules.unwrap_or_default();
         let has_rules = !rules.is_empty();
@@ -117,6 +123,7 @@ impl Ingress {
             class,
             ssl_redirect,
             policy,
+            client_ca: client_ca.map(Box::new),
             default_backend: default_backend.map(Box::new),
             rules: rules.into(),
             has_rules,
@@ -153,9 +160,18 @@ impl Ingress {
         })
     }
 
-    /// Every Secret that it names.
+    /// Every Secret of a certificate that it names.
     pub fn secrets(&self) -> impl Iterator<Item = &ObjectName> {
         self.tls.iter().filter_map(|tls| tls.secret.as_ref())
+    }
+
+    /// The Secret of the authorities of clients' certificates that it names.
+    #[must_use]
+    pub fn client_ca(&self) -> Option<&ObjectName> {
+        match self.client_ca.as_deref()? {
+            ClientCa::Secret(name) => Some(name),
+            ClientCa::Unusable => None,
+        }
     }
 }
 

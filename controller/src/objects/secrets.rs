@@ -1,8 +1,8 @@
-//! Secrets as they are kept: the last good certificate of each, and what is wrong with the present one.
+//! Secrets as they are kept: the last good certificate and authorities of each, and what is wrong with the present ones.
 //! A key is parsed once, when its Secret arrives; its bytes are kept nowhere else.
 
-use crate::certificate::{self, CertificateProblem};
-use config::{Certificate, ObjectName};
+use crate::certificate::{self, CertificateProblem, authorities};
+use config::{Certificate, ClientPolicy, ObjectName};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use rustc_hash::FxHashMap;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// What is known of one Secret.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeptSecret {
-    /// Whether it exists now; if not, only its last good certificate is left.
+    /// Whether it exists now; if not, only what was last good of it is left.
     pub exists: bool,
     /// Whether it is meant to hold a certificate.
     pub is_tls: bool,
@@ -21,6 +21,38 @@ pub struct KeptSecret {
     pub problem: Option<CertificateProblem>,
     /// Whether the certificate's validity has begun and is not over.
     pub validity: Validity,
+    /// The last good authorities that clients' certificates may be of.
+    pub authorities: Option<Arc<ClientPolicy>>,
+    /// What is wrong with its authorities as they are now; most Secrets have none.
+    pub authorities_problem: Option<CertificateProblem>,
+}
+
+impl KeptSecret {
+    /// Keeps what is good now alone; whether that is a change.
+    fn forget_last_good(&mut self) -> bool {
+        let mut is_change = false;
+        if self.problem.is_some() {
+            self.validity = Validity::Valid;
+            is_change |= self.certificate.take().is_some();
+        }
+        if self.authorities_problem.is_some() {
+            is_change |= self.authorities.take().is_some();
+        }
+        is_change
+    }
+}
+
+/// What was read, else what was last good, if anybody names it, with the problem. The same once more stays the same
+/// allocation, so that nothing after it changes.
+fn good_or_last<T: PartialEq>(
+    read: Result<Arc<T>, CertificateProblem>,
+    last_good: Option<Arc<T>>,
+    is_named: bool,
+) -> (Option<Arc<T>>, Option<CertificateProblem>) {
+    match read {
+        Ok(good) => (last_good.filter(|known| *known == good).or(Some(good)), None),
+        Err(problem) => (last_good.filter(|_| is_named), Some(problem)),
+    }
 }
 
 /// Where a moment lies from a certificate's validity.
@@ -68,14 +100,20 @@ impl Secrets {
     /// Takes a Secret as it is now; whether that is a change.
     pub(crate) fn apply(&mut self, name: &ObjectName, secret: &Secret) -> bool {
         let before = self.kept.get(name);
+        let is_named = self.references.contains_key(name);
         let last_good = before.and_then(|kept| kept.certificate.clone());
-        let (certificate, problem) = match certificate::parse(secret) {
-            // The same certificate once more stays the same allocation, so that nothing after it changes.
-            Ok(certificate) => (last_good.filter(|known| *known == certificate).or(Some(certificate)), None),
-            Err(problem) => (last_good.filter(|_| self.references.contains_key(name)), Some(problem)),
+        let (certificate, problem) = good_or_last(certificate::parse(secret), last_good, is_named);
+        let last_good = before.and_then(|kept| kept.authorities.clone());
+        let (authorities, authorities_problem) = good_or_last(authorities::parse(secret), last_good, is_named);
+        let kept = KeptSecret {
+            exists: true,
+            is_tls: certificate::is_tls(secret),
+            validity: Validity::at(certificate.as_ref(), self.now),
+            certificate,
+            problem,
+            authorities,
+            authorities_problem,
         };
-        let validity = Validity::at(certificate.as_ref(), self.now);
-        let kept = KeptSecret { exists: true, is_tls: certificate::is_tls(secret), certificate, problem, validity };
         let changed = before != Some(&kept);
         if changed {
             self.kept.insert(name.clone(), kept);
@@ -86,20 +124,20 @@ impl Secrets {
     /// Takes the end of a Secret; whether that is a change.
     pub(crate) fn delete(&mut self, name: &ObjectName) -> bool {
         let Some(kept) = self.kept.get_mut(name) else { return false };
-        if kept.certificate.is_some() && self.references.contains_key(name) {
-            kept.problem = None;
+        let is_of_use = kept.certificate.is_some() || kept.authorities.is_some();
+        if is_of_use && self.references.contains_key(name) {
+            (kept.problem, kept.authorities_problem) = (None, None);
             return std::mem::replace(&mut kept.exists, false);
         }
         self.kept.remove(name).is_some()
     }
 
-    /// Counts one more reference: as long as there is one, a last good certificate is kept.
+    /// Counts one more reference: as long as there is one, what was last good is kept.
     pub(crate) fn refer(&mut self, name: &ObjectName) {
         *self.references.entry(name.clone()).or_default() += 1;
     }
 
-    /// Counts one reference less; with the last one goes a certificate that is only kept for it. Whether that is a
-    /// change.
+    /// Counts one reference less; with the last one goes what is only kept for it. Whether that is a change.
     pub(crate) fn release(&mut self, name: &ObjectName) -> bool {
         let Some(count) = self.references.get_mut(name) else { return false };
         *count -= 1;
@@ -109,11 +147,8 @@ impl Secrets {
         self.references.remove(name);
         match self.kept.get_mut(name) {
             Some(kept) if !kept.exists => self.kept.remove(name).is_some(),
-            Some(kept) if kept.problem.is_some() => {
-                kept.validity = Validity::Valid;
-                kept.certificate.take().is_some()
-            }
-            _ => false,
+            Some(kept) => kept.forget_last_good(),
+            None => false,
         }
     }
 

@@ -214,7 +214,7 @@ fn conflict(host: &HostPattern, winner: &Rule, loser: &Rule) -> Option<Problem> 
 }
 
 /// The hosts that an Ingress has a say in, each once; without rules, any.
-fn hosts_of(ingress: &Ingress) -> Vec<&HostPattern> {
+pub(super) fn hosts_of(ingress: &Ingress) -> Vec<&HostPattern> {
     if !ingress.has_rules && ingress.default_backend.is_some() {
         return vec![&HostPattern::Any];
     }

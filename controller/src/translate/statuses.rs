@@ -1,6 +1,6 @@
 //! What became of one object, from what every stage of translation says about it.
 
-use super::{Translator, backends, certificates, class};
+use super::{Translator, backends, certificates, class, client_policies};
 use crate::objects::{Ingress, Objects};
 use crate::status::{Problem, Status, Verdict};
 use config::{Kind, ObjectName, ObjectRef};
@@ -33,6 +33,8 @@ impl Translator {
         problems.extend(self.hosts.problems(ingress).cloned());
         problems.extend(certificates::ingress_problems(ingress, objects));
         problems.extend(self.certificates.conflicts(ingress).cloned());
+        problems.extend(client_policies::secret_problem(ingress, objects));
+        problems.extend(self.client_policies.conflicts(ingress).cloned());
         problems.extend(ingress.backends().filter_map(|(key, field)| {
             backends::missing(key, objects).map(|(reason, message)| Problem::at(field, reason, message))
         }));

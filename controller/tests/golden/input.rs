@@ -1,10 +1,10 @@
 //! The input of a golden pair: one document with settings and requests, then objects in the order in which they come.
-//! A document `delete: Secret shop/web` ends an object. In a Secret, `tls.crt: <ecdsa for a.com, *.b.com>` and
-//! `tls.key: <its key>` stand for a certificate that is made for the test.
+//! A document `delete: Secret shop/web` ends an object. In a Secret, `tls.crt: <ecdsa for a.com, *.b.com>`, `tls.key:
+//! <its key>` and `ca.crt: <ecdsa of One> <rsa of Two>` stand for certificates that are made for the test.
 
 use config::{DomainName, IngressSettings, Kind, ObjectRef};
 use jiff::Timestamp;
-use rcgen::{CertificateParams, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
 use serde::Deserialize;
 use serde_json::Value;
 use tidegate_controller::{Object, TranslateSettings};
@@ -91,6 +91,7 @@ fn read_document(mut document: Value) -> Result<Document, String> {
         && let Some(Value::Object(texts)) = document.get_mut("stringData")
     {
         make_certificate(texts);
+        make_authorities(texts);
     }
     let text = |field: &str| document.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (api_version, kind) = (text("apiVersion"), text("kind"));
@@ -119,12 +120,7 @@ fn make_certificate(texts: &mut serde_json::Map<String, Value>) {
         None => (description, ("2020", "4000")),
     };
     let (kind, names) = description.split_once(" for ").expect("`KIND for NAMES`");
-    let key = match kind {
-        "rsa" => KeyPair::from_pem(RSA),
-        "ecdsa" => KeyPair::from_pem(ECDSA),
-        other => panic!("{other} is no kind of key"),
-    };
-    let key = key.expect("a valid key");
+    let key = key_of(kind);
     let names: Vec<_> = names.split(", ").map(str::to_owned).collect();
     let mut params = CertificateParams::new(names).expect("valid names");
     let [not_before, not_after] =
@@ -134,5 +130,32 @@ fn make_certificate(texts: &mut serde_json::Map<String, Value>) {
     texts.insert("tls.crt".to_owned(), chain.into());
     if texts.get("tls.key").and_then(Value::as_str) == Some("<its key>") {
         texts.insert("tls.key".to_owned(), key.serialize_pem().into());
+    }
+}
+
+fn key_of(kind: &str) -> KeyPair {
+    let key = match kind {
+        "rsa" => KeyPair::from_pem(RSA),
+        "ecdsa" => KeyPair::from_pem(ECDSA),
+        other => panic!("{other} is no kind of key"),
+    };
+    key.expect("a valid key")
+}
+
+/// Puts certificates of authorities where their descriptions stand.
+fn make_authorities(texts: &mut serde_json::Map<String, Value>) {
+    let Some(descriptions) = texts.get("ca.crt").and_then(Value::as_str) else { return };
+    let described = descriptions.split('<').filter_map(|text| text.trim_end().strip_suffix('>'));
+    let made: String = described
+        .map(|description| {
+            let (kind, name) = description.split_once(" of ").expect("`KIND of NAME`");
+            let mut params = CertificateParams::default();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.self_signed(&key_of(kind)).expect("signed").pem()
+        })
+        .collect();
+    if !made.is_empty() {
+        texts.insert("ca.crt".to_owned(), made.into());
     }
 }

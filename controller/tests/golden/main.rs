@@ -6,7 +6,7 @@
 mod input;
 mod outcome;
 
-use config::{CertificateTable, HostTable, ListenerName};
+use config::{CertificateTable, ClientPolicyTable, HostTable, ListenerName};
 use input::{Document, Input};
 use serde::Serialize;
 use std::fmt::Write;
@@ -19,6 +19,8 @@ use tidegate_controller::{Objects, Statuses, Translation, Translator, translate}
 struct Output<'t> {
     hosts: &'t HostTable,
     certificates: &'t CertificateTable,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_policies: Option<&'t ClientPolicyTable>,
     backends: &'t config::BackendTable,
     statuses: &'t Statuses,
 }
@@ -31,6 +33,7 @@ fn render(translation: &Translation) -> String {
     let output = Output {
         hosts: &tls.hosts,
         certificates: &tls.certificates,
+        client_policies: translation.routing.client_policies.as_deref(),
         backends: &translation.backends,
         statuses: &translation.statuses,
     };

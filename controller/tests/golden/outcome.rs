@@ -7,10 +7,12 @@ use tidegate_controller::Translation;
 /// The outcome of a question:
 /// `GET http://host/path` → `shop/web:80`, `shop/web:80 at 10.0.0.1:80, 10.0.0.2:80 (draining)`, `redirect`,
 /// `404 host`, `404 path`, `400`, `503 …`;
-/// `TLS host` → the Secrets of the certificates offered to that server name, `self-made` where there is none.
+/// `TLS host` → the Secrets of the certificates offered to that server name, `self-made` where there is none;
+/// `CLIENT host` → the Secret whose authorities its clients need a certificate of, `503` where none is known, `none`.
 pub(crate) fn of(question: &str, translation: &Translation) -> String {
     match question.split_once(' ') {
         Some(("TLS", name)) => certificates(name, translation),
+        Some(("CLIENT", name)) => authorities(name, translation),
         Some((_method, url)) => request(url, translation),
         None => format!("{question:?} is no question"),
     }
@@ -21,6 +23,15 @@ fn certificates(name: &str, translation: &Translation) -> String {
     let found = listener.certificates.find((name != "(none)").then_some(name));
     let secrets: Vec<_> = found.iter().map(|c| format!("{}/{}", c.source.namespace, c.source.name)).collect();
     if secrets.is_empty() { "self-made".to_owned() } else { secrets.join(", ") }
+}
+
+fn authorities(name: &str, translation: &Translation) -> String {
+    let name = if name == "(none)" { "" } else { name };
+    match translation.routing.client_policy(ListenerName::Https, name) {
+        None => "none".to_owned(),
+        Some(policy) if policy.trust_anchors.is_empty() => "503".to_owned(),
+        Some(policy) => format!("{}/{}", policy.source.namespace, policy.source.name),
+    }
 }
 
 fn request(url: &str, translation: &Translation) -> String {

@@ -114,6 +114,9 @@ fn ingress() -> impl Strategy<Value = Object> {
         ("nginx.ingress.kubernetes.io/rewrite-target", "/"),
         ("kubernetes.io/ingress.class", "tidegate"),
         ("kubernetes.io/ingress.class", "x"),
+        ("tidegate.dev/client-ca-secret", "x"),
+        ("tidegate.dev/client-ca-secret", "y"),
+        ("tidegate.dev/client-ca-secret", "other/x"),
     ];
     (metadata(annotations), weighted(0.97, spec))
         .prop_map(|(metadata, spec)| networking::Ingress { metadata, spec, status: None }.into())
@@ -227,17 +230,34 @@ static PAIRS: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
     ]
 });
 
-fn secret() -> impl Strategy<Value = Object> {
-    let parts =
-        (metadata(&[("a", "b")]), of(word(&["kubernetes.io/tls", "Opaque"])), 0..PAIRS.len(), weighted(0.9, Just(())));
-    parts.prop_map(|(metadata, type_, pair, has_certificate)| {
+/// Authorities: one, another, both, and what is none.
+static AUTHORITIES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let key = KeyPair::from_pem(include_str!("../certificates/ec.pkcs8.pem")).expect("valid");
+    let [one, two] = ["one", "two"].map(|name| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.self_signed(&key).expect("signed").pem()
+    });
+    vec![one.clone(), two.clone(), one + &two, "garbage".to_owned()]
+});
+
+fn secret() -> BoxedStrategy<Object> {
+    let type_ = of(word(&["kubernetes.io/tls", "Opaque"]));
+    let authorities = weighted(0.7, 0..AUTHORITIES.len());
+    let parts = (metadata(&[("a", "b")]), type_, 0..PAIRS.len(), weighted(0.9, Just(())), authorities);
+    // In a box: the stack of a test is small for so many parts.
+    let secrets = parts.prop_map(|(metadata, type_, pair, has_certificate, authorities)| {
         let (chain, key) = PAIRS.get(pair).expect("in range").clone();
         let mut data = std::collections::BTreeMap::from([("tls.key".to_owned(), ByteString(key.into_bytes()))]);
         if has_certificate.is_some() {
             data.insert("tls.crt".to_owned(), ByteString(chain.into_bytes()));
         }
+        if let Some(authorities) = authorities.and_then(|place| AUTHORITIES.get(place)) {
+            data.insert("ca.crt".to_owned(), ByteString(authorities.clone().into_bytes()));
+        }
         core::Secret { metadata, type_, data: Some(data), ..core::Secret::default() }.into()
-    })
+    });
+    secrets.boxed()
 }
 
 fn other() -> impl Strategy<Value = Object> {
