@@ -11,6 +11,7 @@ use crate::text::{Table, json};
 use anyhow::Context as _;
 use config::{
     ClientPolicy, EndpointState, HostPattern, HostRules, ListenerName, ObjectRef, Outcome, PathMatch, Protocol, Rule,
+    RulePolicy,
 };
 use controller::Verdict;
 use controller::objects::Ingress;
@@ -53,6 +54,9 @@ struct Report<'w> {
     owner: Option<Owner<'w>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<ReportedRule>,
+    /// What the rule says of time and of tries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'w RulePolicy>,
     outcome: ReportedOutcome<'w>,
     near_misses: Vec<NearMiss>,
     /// Rules of the host that no reader would expect to match.
@@ -130,6 +134,7 @@ impl<'w> Report<'w> {
             client_certificate: None,
             owner: None,
             rule: None,
+            policy: None,
             outcome: ReportedOutcome::NoRoute { status: 404, reason: "no_route", why: String::new() },
             near_misses: Vec::new(),
             unrelated: 0,
@@ -170,6 +175,7 @@ impl<'w> Report<'w> {
         }
         report.near_misses.extend(not_ours(&host.name, path.path(), world));
         report.rule = met.map(|rule| ReportedRule::of(rule, world));
+        report.policy = met.and_then(|rule| rule.policy.as_deref());
         report.outcome = match (met.map(|rule| rule.outcome(listener.protocol, path.path())), explanation.owner) {
             (Some(Outcome::Redirect(_)), _) => {
                 let port = if https_port == 443 { String::new() } else { format!(":{https_port}") };
@@ -278,6 +284,7 @@ impl fmt::Display for Report<'_> {
             say("from", format!("{object} {field}"));
             place.iter().for_each(|place| say("described in", place.clone()));
         }
+        self.policy.into_iter().for_each(|policy| say("time and tries", policy.to_string()));
         for (name, value) in self.outcome.rows() {
             say(name, value);
         }

@@ -6,7 +6,7 @@ use crate::settings::translate_settings;
 use crate::text::{Table, json};
 use config::{
     Action, CertificateTable, EndpointAddress, EndpointState, HostPattern, ListenerName, ObjectRef, PlainHttp, Rule,
-    Snapshot, Target,
+    RulePolicy, Snapshot, Target,
 };
 use serde::Serialize;
 use std::sync::Arc;
@@ -41,6 +41,9 @@ pub(crate) struct Route<'s> {
     #[serde(flatten)]
     pub(crate) target: RouteTarget<'s>,
     pub(crate) tls: RouteTls<'s>,
+    /// What the rule says of time and of tries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) policy: Option<&'s RulePolicy>,
     pub(crate) object: &'s Arc<ObjectRef>,
     pub(crate) field: &'s Arc<str>,
 }
@@ -117,6 +120,7 @@ fn route<'s>(snapshot: &'s Snapshot, host: &'s HostPattern, rule: &'s Rule, tls:
         path_type,
         target: target(snapshot, &rule.action),
         tls: RouteTls { redirects: rule.plain_http == PlainHttp::RedirectToHttps, ..tls.clone() },
+        policy: rule.policy.as_deref(),
         object: &rule.origin.object,
         field: &rule.origin.field,
     }

@@ -87,6 +87,7 @@ impl<'e> Exchange<'e> {
         record.client.set_ip(provenance.client);
         if worker.is_logged() {
             record.request_id.clone_from(&provenance.request_id);
+            record.server_name = downstream.tls.as_ref().and_then(|tls| tls.server_name.clone());
         }
         record.phase = Phase::Route;
         let draft = Draft::new(worker, record);

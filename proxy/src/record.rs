@@ -139,6 +139,8 @@ pub struct Record {
     pub listener: ListenerName,
     /// `TLSv1.3` or `TLSv1.2`.
     pub tls: Option<&'static str>,
+    /// The server name that a TLS client asked for.
+    pub server_name: Option<Arc<str>>,
     /// The version spoken.
     pub version: Version,
     /// The method; empty where the head could not be read.
@@ -199,6 +201,7 @@ impl Record {
             client,
             listener,
             tls: None,
+            server_name: None,
             version: Version::Http11,
             method: String::new(),
             host: String::new(),

@@ -213,6 +213,16 @@ fn a_host_that_asks_for_client_certificates_says_so() {
 }
 
 #[test]
+fn what_a_rule_says_of_time_and_tries_is_told() {
+    let patient = MANIFESTS.replace(
+        "creationTimestamp: \"2024-01-01T00:00:00Z\"",
+        "annotations: {tidegate.dev/request-timeout: 2m, tidegate.dev/retry-on: '503,502'}",
+    );
+    let said = said_of(&patient, &["http://shop.test/cart/pay"]);
+    assert!(said.contains("time and tries 2m in all, again after 502, 503\n"), "{said}");
+}
+
+#[test]
 fn json_says_the_same() {
     let report: serde_json::Value =
         serde_json::from_str(&said(&["http://shop.test/cart", "--output", "json"])).expect("JSON");

@@ -2,6 +2,7 @@
 
 use crate::duration::duration_text;
 use serde::{Serialize, Serializer};
+use std::fmt;
 use std::time::Duration;
 
 /// How long the requests of a rule may take, and which of them are tried again.
@@ -26,6 +27,21 @@ pub struct RulePolicy {
 impl RulePolicy {
     /// The most tries that a rule can ask for.
     pub const MOST_ATTEMPTS: u32 = 10;
+}
+
+/// `30s in all, 2s an attempt, 3 attempts, again after 502, 503`; what is as for every request is left out.
+impl fmt::Display for RulePolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { request, attempt, attempts, retry_on } = self;
+        let statuses: Vec<_> = retry_on.0.iter().map(u16::to_string).collect();
+        let said = [
+            request.map(|time| format!("{} in all", duration_text(time))),
+            attempt.map(|time| format!("{} an attempt", duration_text(time))),
+            attempts.map(|attempts| format!("{attempts} attempt{}", if attempts == 1 { "" } else { "s" })),
+            (!retry_on.is_empty()).then(|| format!("again after {}", statuses.join(", "))),
+        ];
+        f.write_str(&said.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// A few status codes.
@@ -64,6 +80,15 @@ fn text<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_policy_says_what_is_its_own() {
+        let seconds = |number| Some(Duration::from_secs(number));
+        let retry_on: StatusSet = [503, 502].into_iter().collect();
+        let all = RulePolicy { request: seconds(120), attempt: seconds(2), attempts: Some(3), retry_on };
+        assert_eq!(all.to_string(), "2m in all, 2s an attempt, 3 attempts, again after 502, 503");
+        assert_eq!(RulePolicy { attempts: Some(1), ..RulePolicy::default() }.to_string(), "1 attempt");
+    }
 
     #[test]
     fn statuses_are_a_set() {

@@ -51,6 +51,7 @@ impl Lines {
         fields.millis("first_byte_ms", record.first_byte);
         fields.millis("total_ms", Some(record.total));
         fields.word("tls", record.tls);
+        fields.written("sni", record.server_name.as_ref(), |out, name| escape(out, name));
         fields.word("listener", Some(record.listener.label()));
         let Termination { by, how } = Termination::of(record);
         fields.word("phase", Some(record.phase.label()));

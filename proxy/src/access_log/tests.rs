@@ -27,6 +27,7 @@ fn full() -> Record {
     Record {
         listener: ListenerName::Https,
         tls: Some("TLSv1.3"),
+        server_name: Some("shop.test".into()),
         version: Version::Http2,
         method: "POST".to_owned(),
         host: "shop.test".to_owned(),
@@ -76,7 +77,7 @@ fn json_has_every_field_in_its_place() {
             r#""bytes_in":1000000000000,"bytes_out":345,"wire_in":null,"wire_out":null,"#,
             r#""upstream_wire_in":456,"upstream_wire_out":1000000000567,"#,
             r#""connect_ms":0.000,"sent_ms":0.800,"first_byte_ms":1.234,"total_ms":65432.000,"#,
-            r#""tls":"TLSv1.3","listener":"https","phase":"stream","by":null,"how":"complete","#,
+            r#""tls":"TLSv1.3","sni":"shop.test","listener":"https","phase":"stream","by":null,"how":"complete","#,
             r#""ending":"complete","request_id":"0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f"}"#,
             "\n"
         )
@@ -90,7 +91,7 @@ fn json_has_every_field_in_its_place() {
             r#""bytes_in":0,"bytes_out":12,"wire_in":null,"wire_out":null,"#,
             r#""upstream_wire_in":null,"upstream_wire_out":null,"#,
             r#""connect_ms":null,"sent_ms":null,"first_byte_ms":null,"total_ms":0.056,"#,
-            r#""tls":null,"listener":"http","phase":"head","by":"client","how":"protocol","#,
+            r#""tls":null,"sni":null,"listener":"http","phase":"head","by":"client","how":"protocol","#,
             r#""ending":"complete","request_id":null}"#,
             "\n"
         )
@@ -108,7 +109,7 @@ fn text_is_one_readable_line() {
             r#"bytes_in=1000000000000 bytes_out=345 wire_in=- wire_out=- "#,
             r#"upstream_wire_in=456 upstream_wire_out=1000000000567 "#,
             r#"connect_ms=0.000 sent_ms=0.800 first_byte_ms=1.234 total_ms=65432.000 "#,
-            r#"tls=TLSv1.3 listener=https phase=stream by=- how=complete ending=complete "#,
+            r#"tls=TLSv1.3 sni=shop.test listener=https phase=stream by=- how=complete ending=complete "#,
             r#"request_id="0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f""#,
             "\n"
         )
@@ -120,7 +121,7 @@ fn text_is_one_readable_line() {
             r#"endpoint=- attempts=0 reused=- upstream_version=- upstream_status=- "#,
             r#"bytes_in=0 bytes_out=12 wire_in=- wire_out=- upstream_wire_in=- upstream_wire_out=- "#,
             r#"connect_ms=- sent_ms=- first_byte_ms=- total_ms=0.056 "#,
-            r#"tls=- listener=http phase=head by=client how=protocol ending=complete request_id=-"#,
+            r#"tls=- sni=- listener=http phase=head by=client how=protocol ending=complete request_id=-"#,
             "\n"
         )
     );

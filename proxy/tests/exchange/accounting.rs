@@ -50,15 +50,17 @@ async fn bytes_on_the_wire_are_those_of_the_exchange_alone() {
 #[tokio::test]
 async fn http2_connections_do_not_tell_whose_bytes_they_are() {
     let (upstream, proxy) = proxied(|_| {}).await;
-    let response = proxy.h2(Over::Clear).await.get("/").await;
+    let response = proxy.h2(Over::Tls).await.get("/").await;
     let mut up = upstream.accept().await;
     let sent = up.head().await.len();
     up.send("HTTP/1.1 204 No Content\r\n\r\n").await;
     crate::harness::h2::answer(response).await;
-    let names = ["version", "wire_in", "wire_out", "upstream_version", "upstream_wire_in", "upstream_wire_out"];
-    let found = fields(&proxy, names).await;
-    let expected = [json!("HTTP/2"), Value::Null, Value::Null, json!("HTTP/1.1"), json!(27), json!(sent)];
-    assert_eq!(found, expected);
+    let names = ["version", "sni", "wire_in", "wire_out", "upstream_version", "upstream_wire_in", "upstream_wire_out"];
+    let [version, sni, wire_in, wire_out, upstream_version, upstream_wire_in, upstream_wire_out] =
+        fields(&proxy, names).await;
+    assert_eq!([version, sni, upstream_version], ["HTTP/2", "a.test", "HTTP/1.1"]);
+    assert_eq!([wire_in, wire_out], [Value::Null, Value::Null]);
+    assert_eq!([upstream_wire_in, upstream_wire_out], [27, sent]);
 }
 
 #[tokio::test]

@@ -28,11 +28,12 @@ pub(crate) fn acceptor(alpn: &[&str]) -> TlsAcceptor {
 }
 
 impl Running {
-    /// A TLS connection that offers HTTP/2, or HTTP/1.1 alone.
+    /// A TLS connection to `a.test` that offers HTTP/2, or HTTP/1.1 alone.
     pub(crate) async fn tls(&self, alpn: UpstreamAlpn) -> client::TlsStream<TcpStream> {
         let mut configs = UpstreamTlsConfigs::new().expect("configs");
         let address = EndpointAddress::Socket(self.https);
-        let (connector, name) = configs.connector(&any_certificate(), alpn, &address).expect("connector");
+        let named = UpstreamTls { server_name: Some("a.test".into()), ..any_certificate() };
+        let (connector, name) = configs.connector(&named, alpn, &address).expect("connector");
         let socket = TcpStream::connect(self.https).await.expect("connect");
         socket.set_nodelay(true).expect("nodelay");
         timeout(PATIENCE, connector.connect(name, socket)).await.expect("no handshake").expect("handshake")
