@@ -11,6 +11,7 @@ use h2::server::SendResponse;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_proxy::drain::Drained;
+use tokio::time::timeout;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -415,13 +416,20 @@ async fn case_116_a_client_that_leaves_before_the_next_attempt_is_not_tried_for_
         let mut up = upstream.accept().await;
         up.head().await;
         up.send(UNAVAILABLE).await;
+        // It waits for its moment then.
+        while proxy.counted("tidegate_upstream_failures_total").await == 0 {
+            tokio::task::yield_now().await;
+        }
         match client {
             Asking::H1(client) => client.reset(),
             Asking::H2(_) => drop(response),
         }
-        proxy.after(&["GET / 499 client_gone cut"]).await;
+        let line = proxy.record_line().await;
+        assert!(line.contains("\"status\":499,\"reason\":\"client_gone\","), "{line}");
+        assert!(line.contains("\"upstream_status\":503,"), "{line}");
         assert!(upstream.is_left_alone().await);
         assert_eq!(proxy.counted("tidegate_upstream_attempts_total").await, 1);
+        proxy.after(&[]).await;
     }
 }
 
@@ -569,4 +577,31 @@ async fn a_rule_with_many_tries_finds_the_endpoint_that_is_left() {
     up.send(OK).await;
     assert_eq!(client.answer().await.1, "ok");
     proxy.after(&["GET / 200"]).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_was_held_back_has_its_time_from_its_head() {
+    for is_h2 in [false, true] {
+        let idle = Duration::from_millis(400);
+        let (upstream, proxy) = proxied(|setup| {
+            setup.policy = tries(1, &[503]);
+            setup.limits.upstream_idle = idle;
+        })
+        .await;
+        let mut client = Asking::of(&proxy, is_h2).await;
+        let answering = async {
+            let mut up = upstream.accept().await;
+            let (_, body) = up.answer().await;
+            assert_eq!(body, "hello");
+            // Nothing more comes for longer than a piece of an answer may take; its head may.
+            assert!(timeout(2 * idle, up.exactly(1)).await.is_err());
+            up.send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 10\r\n\r\n").await;
+            assert!(timeout(idle / 4, up.exactly(1)).await.is_err());
+            up.send("not today.").await;
+            up
+        };
+        let (answered, _up) = tokio::join!(client.ask("PUT", "hello"), answering);
+        assert_eq!(answered, (503, None, "not today.".to_owned()), "{is_h2}");
+        proxy.after(&["PUT / 503"]).await;
+    }
 }

@@ -6,6 +6,7 @@ use crate::exchange::failure::Failure;
 use crate::exchange::tally::{Stale, Tally};
 use crate::record::Reason;
 use std::task::Context;
+use tokio::time::Instant;
 
 /// Bytes of an unwanted answer that are read over to keep its connection, if they are there already.
 const SKIPPED: usize = 64 * 1024;
@@ -20,8 +21,11 @@ impl Exchange<'_> {
         tally: &Tally<'_>,
     ) -> Option<End> {
         let head = self.terms.as_mut()?.held.take()?;
+        // The round that read it went no further than that.
+        transfer.clocks.from_upstream = Instant::now();
         let failure = Failure::of_status(head.status);
         self.draft.attempt_failed(failure.reason);
+        self.draft.set(|record| record.upstream_status = Some(head.status));
         let Err(reason) = self.may_retry(failure, Stale::No, tally) else {
             transfer.up.skip(cx, self.request.method, SKIPPED);
             return Some(End::HeldBack);
