@@ -214,7 +214,10 @@ impl Connection {
                 }
             }
         });
-        timeout(limits.drained_upload_time, drained).await.unwrap_or(false)
+        let is_drained = timeout(limits.drained_upload_time, drained).await.unwrap_or(false);
+        // Its request has its record; these bytes are not the next one's.
+        down.take_passed();
+        is_drained
     }
 
     /// Closes where all was said: TLS says goodbye, TCP needs no ceremony unless the client went on talking.

@@ -148,3 +148,20 @@ async fn the_record_says_what_was_refused_here() {
         assert_eq!(end(&proxy).await, expected, "{asked}");
     }
 }
+
+#[tokio::test]
+async fn an_upload_that_nobody_waited_for_is_not_the_next_requests() {
+    let (upstream, proxy) = proxied(|setup| setup.host = HostPattern::Exact("a.test".into())).await;
+    let mut client = proxy.client().await;
+    let post = "POST / HTTP/1.1\r\nHost: other.test\r\nContent-Length: 5\r\n\r\n";
+    let get = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    client.send(&format!("{post}hello{get}")).await;
+    assert!(client.answer().await.0.starts_with("HTTP/1.1 404 "));
+    let mut up = upstream.accept().await;
+    up.head().await;
+    up.no_content().await;
+    client.is_answered().await;
+    for asked in [post, get] {
+        assert_eq!(fields(&proxy, ["wire_in"]).await, [json!(asked.len())], "{asked}");
+    }
+}
