@@ -58,6 +58,14 @@ pub(crate) enum Need {
     WebSocket,
 }
 
+/// What an attempt wants of a connection that is made for it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) need: Need,
+    /// When the time of the attempt is over; `None`: it has none of its own.
+    pub(crate) over: Option<Instant>,
+}
+
 /// A connection for one attempt.
 #[derive(Debug)]
 pub(crate) enum Acquired {
@@ -133,17 +141,18 @@ impl Pool {
         Some(Acquired::H1(kept))
     }
 
-    /// Makes a connection, or waits for a stream of one that others are making. Whether a stream may be a WebSocket's is
-    /// known once the upstream's SETTINGS are here: for such a one they are waited for too.
+    /// Makes a connection, or waits for a stream of one that others are making; without a free stream it has failed at
+    /// the end of the attempt, if that is sooner than the time for it. Whether a stream may be a WebSocket's is known
+    /// once the upstream's SETTINGS are here: for such a one they are waited for too.
     pub(crate) async fn make(
         self: Rc<Self>,
         key: PoolKey,
-        need: Need,
+        wanted: Wanted,
         upstream: Arc<Upstream>,
         backend: Arc<Backend>,
     ) -> Result<Acquired, ConnectError> {
-        let acquired = self.any(key, upstream, backend).await?;
-        if need == Need::WebSocket
+        let acquired = self.any(key, upstream, backend, wanted.over).await?;
+        if wanted.need == Need::WebSocket
             && let Acquired::H2 { sender, permit, .. } = &acquired
         {
             permit.greeted(sender, self.limits.connect).await?;
@@ -156,11 +165,13 @@ impl Pool {
         key: PoolKey,
         upstream: Arc<Upstream>,
         backend: Arc<Backend>,
+        over: Option<Instant>,
     ) -> Result<Acquired, ConnectError> {
         if !key.may_h2() {
             return Ok(Acquired::H1(self.fresh(self.dial(key, &upstream, &backend).await?)));
         }
         let deadline = Instant::now() + self.limits.connect;
+        let deadline = over.map_or(deadline, |over| over.min(deadline));
         loop {
             if let Some((sender, permit)) = self.streams.take(key) {
                 return Ok(Acquired::H2 { sender, permit, is_reused: true });

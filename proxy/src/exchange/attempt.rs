@@ -9,7 +9,7 @@ use crate::forward::{NotForH2, UploadFraming, h2_connect, h2_request, write_h1};
 use crate::h1::Encoder;
 use crate::health::FailureKind;
 use crate::live::{LiveBackend, Picked};
-use crate::pool::{Acquired, ConnectError, ConnectFailure, Kept, Lease, Need, PoolKey, StreamPermit};
+use crate::pool::{Acquired, ConnectError, ConnectFailure, Kept, Lease, Need, PoolKey, StreamPermit, Wanted};
 use crate::record::{Phase, Reason, Version};
 use crate::request::BodyLength;
 use crate::up::{Up, UpError, UpH1, UpH2};
@@ -102,7 +102,7 @@ impl Exchange<'_> {
             Some(acquired) => acquired,
             None => {
                 let (upstream, backend) = (Arc::clone(picked.upstream()), Arc::clone(&backend.backend));
-                let make = Rc::clone(&self.worker.pool).make(key, need, upstream, backend);
+                let make = Rc::clone(&self.worker.pool).make(key, Wanted { need, over }, upstream, backend);
                 match self.connect(Box::pin(within(over, Box::pin(make)))).await {
                     Ok(Ok(acquired)) => acquired,
                     Ok(Err(error)) => {

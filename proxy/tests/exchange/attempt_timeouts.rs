@@ -1,10 +1,10 @@
 //! The time that a rule gives each attempt: when it runs, what it ends, and what comes after.
 
-use crate::harness::h2::{Over, answer, get, respond};
+use crate::harness::h2::{self, Over, answer, get, respond};
 use crate::harness::unreachable::BlackHole;
 use crate::harness::{Client, Ended, PATIENCE, Running, Setup, Upstream, proxied};
+use ::h2::Reason;
 use config::{BackendProtocol, RulePolicy};
-use h2::Reason;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -240,4 +240,28 @@ async fn a_rule_may_give_more_time_than_the_proxy() {
     up.send(OK).await;
     assert_eq!(client.answer().await.1, "ok");
     proxy.after(&["GET / 200"]).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_is_not_blamed_where_all_streams_to_it_are_in_use() {
+    const CONNECTIONS: usize = 8;
+    let (upstream, proxy) = proxied(|setup| {
+        setup.protocol = BackendProtocol::H2c;
+        setup.policy = within(SOON);
+    })
+    .await;
+    let mut client = proxy.h2(Over::Clear).await;
+    let mut held = vec![];
+    for _ in 0..CONNECTIONS {
+        let response = client.get("/held").await;
+        let mut up = upstream.accept_h2_with(|builder| _ = builder.max_concurrent_streams(1)).await;
+        let (_, mut sent) = up.request().await;
+        let head = http::Response::new(());
+        held.push((up, sent.send_response(head, false).expect("open"), h2::head(response).await));
+    }
+    for _ in 0..6 {
+        assert_eq!(answer(client.get("/").await).await.status(), 503);
+        assert_eq!(proxy.record().await, "GET / 503 overflow");
+    }
+    assert_eq!(proxy.ejections().await, 0);
 }
