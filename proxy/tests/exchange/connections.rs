@@ -1,7 +1,8 @@
 //! Requests that follow one another on a client's connection, and when it ends.
 
+use crate::harness::frames::{self, kind};
 use crate::harness::h2::{self, Over};
-use crate::harness::{field, proxied};
+use crate::harness::{Ended, field, proxied};
 use std::time::Duration;
 
 fn get(path: &str) -> String {
@@ -193,4 +194,31 @@ async fn an_old_http2_connection_goes_away_and_its_streams_run_to_their_end() {
     assert_eq!(h2::body(&mut received).await, (vec![], Ok(None)));
     client.ended().await.expect("a clean end");
     proxy.after(&["GET / 200"]).await;
+}
+
+#[tokio::test]
+async fn an_old_http2_connection_that_does_not_hear_goaway_gets_no_more_streams() {
+    let patience = Duration::from_millis(50);
+    let (upstream, proxy) = proxied(|setup| {
+        setup.limits.connection_age = Duration::ZERO;
+        setup.limits.linger_total = patience;
+    })
+    .await;
+    let mut client = proxy.frames(Over::Clear).await;
+    client.send_bytes(&frames::head(1, &frames::get("/"))).await;
+    let mut up = upstream.accept().await;
+    up.head().await;
+    client.until(kind::GOAWAY).await;
+    // The PING that asks whether it heard is not answered.
+    client.until(kind::PING).await;
+    tokio::time::sleep(2 * patience).await;
+    client.send_bytes(&frames::head(3, &frames::get("/"))).await;
+    let refused = client.find(|frame| frame.stream == 3).await;
+    assert_eq!((refused.kind, refused.code()), (kind::RST_STREAM, u32::from(::h2::Reason::REFUSED_STREAM)));
+    up.no_content().await;
+    let answered = client.find(|frame| frame.stream == 1).await;
+    assert_eq!(answered.kind, kind::HEADERS);
+    assert_eq!(client.end().await.1, Ended::Cleanly);
+    assert!(upstream.is_left_alone().await);
+    proxy.after(&["GET / 204"]).await;
 }

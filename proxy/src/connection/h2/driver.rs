@@ -269,8 +269,13 @@ impl Driver {
     }
 
     fn begin_stream(&mut self, request: http::Request<RecvStream>, mut respond: SendResponse<Bytes>) {
-        if matches!(self.state, State::Failed(_)) {
-            return;
+        match self.state {
+            State::Failed(_) => return,
+            // h2 refuses them from the answer to its PING on, which a client may keep back for ever.
+            State::Closing(since) if self.moves.last_read() >= since + self.worker.settings.limits.linger_total => {
+                return respond.send_reset(Reason::REFUSED_STREAM);
+            }
+            _ => {}
         }
         self.has_served = true;
         let is_taken_back = respond.poll_reset(&mut Context::from_waker(Waker::noop())).is_ready();
