@@ -55,7 +55,7 @@ pub(crate) async fn serve(
     shown: Shown,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let is_local = socket.local_addr()?.ip().is_loopback();
+    let is_local = socket.local_addr()?.ip().to_canonical().is_loopback();
     let connections = Connections::new(TcpListener::from_std(socket)?);
     let router = if is_local { router(shown).layer(middleware::from_fn(only_local_names)) } else { router(shown) };
     axum::serve(connections, router).with_graceful_shutdown(shutdown).await
@@ -76,9 +76,11 @@ fn router(shown: Shown) -> Router {
         .with_state(shown)
 }
 
-/// A page of a browser on this machine may reach a loopback address by a name of its own (DNS rebinding).
+/// A page of a browser on this machine may reach a loopback address by a name of its own (DNS rebinding). Browsers always
+/// say the name; health checks of HTTP/1.0 may not.
 async fn only_local_names(request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let Some(host) = request.headers().get(header::HOST) else { return next.run(request).await };
+    let host = host.to_str().unwrap_or_default();
     if host.parse::<Authority>().is_ok_and(|authority| is_local_name(authority.host())) {
         return next.run(request).await;
     }

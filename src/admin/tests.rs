@@ -23,7 +23,11 @@ struct Endpoint {
 
 impl Endpoint {
     fn start() -> Self {
-        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+        Self::start_at("127.0.0.1:0")
+    }
+
+    fn start_at(address: &str) -> Self {
+        let socket = std::net::TcpListener::bind(address).expect("bound");
         socket.set_nonblocking(true).expect("set");
         let address = socket.local_addr().expect("bound");
         let (publisher, snapshots) = publisher();
@@ -46,8 +50,12 @@ impl Endpoint {
 
     /// The same of a host.
     async fn answer_by(&self, host: &str, request: &str) -> (u16, String, String) {
+        self.answer_to(&format!("{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await
+    }
+
+    /// The same of a whole head.
+    async fn answer_to(&self, request: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(self.address).await.expect("connected");
-        let request = format!("{request} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut answer = String::new();
         timeout(SOON, stream.read_to_string(&mut answer)).await.expect("in time").expect("text");
@@ -180,4 +188,13 @@ async fn a_loopback_address_answers_to_no_name_that_others_can_give_it() {
     ] {
         assert_eq!(endpoint.answer_by(host, "GET /livez").await.0, status, "{host}");
     }
+    // No browser leaves the field out; health checks of HTTP/1.0 do.
+    assert_eq!(endpoint.answer_to("GET /livez HTTP/1.0\r\n\r\n").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_loopback_address_of_ipv4_may_be_written_as_one_of_ipv6() {
+    let endpoint = Endpoint::start_at("[::ffff:127.0.0.1]:0");
+    assert_eq!(endpoint.answer_by("evil.test", "GET /livez").await.0, 403);
+    assert_eq!(endpoint.answer_by("[::ffff:127.0.0.1]", "GET /livez").await.0, 200);
 }
