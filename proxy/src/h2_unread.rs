@@ -5,17 +5,19 @@ use crate::metrics::WorkerMetrics;
 use std::cell::Cell;
 
 /// The unread uploads of a connection, counted while it lives. Frames that h2 itself throws away are counted until the
-/// connection has no stream; it never counts for more than its window.
+/// next stream ends; it never counts for more than its window.
 #[derive(Debug)]
 pub(crate) struct UnreadUploads {
     metrics: WorkerMetrics,
     window: u64,
+    stream_window: u64,
     bytes: Cell<u64>,
 }
 
 impl UnreadUploads {
-    pub(crate) fn new(metrics: WorkerMetrics, window: u32) -> Self {
-        Self { metrics, window: window.into(), bytes: Cell::new(0) }
+    /// With the windows of the connection and of each stream in bytes.
+    pub(crate) fn new(metrics: WorkerMetrics, window: u32, stream_window: u32) -> Self {
+        Self { metrics, window: window.into(), stream_window: stream_window.into(), bytes: Cell::new(0) }
     }
 
     /// A DATA frame came.
@@ -28,9 +30,9 @@ impl UnreadUploads {
         self.set(self.bytes.get().saturating_sub(len as u64));
     }
 
-    /// No stream is open: nothing can be unread.
-    pub(crate) fn clear(&self) {
-        self.set(0);
+    /// Only so many streams can have unread uploads, each no more than its window.
+    pub(crate) fn trim_to(&self, streams: u64) {
+        self.set(self.bytes.get().min(streams.saturating_mul(self.stream_window)));
     }
 
     fn set(&self, bytes: u64) {
@@ -44,6 +46,6 @@ impl UnreadUploads {
 
 impl Drop for UnreadUploads {
     fn drop(&mut self) {
-        self.clear();
+        self.trim_to(0);
     }
 }

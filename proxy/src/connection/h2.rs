@@ -34,7 +34,7 @@ pub(super) async fn serve(worker: Rc<Worker>, downstream: Downstream, wire: Wire
     let limits = &worker.settings.limits;
     let is_short = worker.metrics.unread_uploads() >= limits.h2_unread;
     let window = if is_short { limits.h2_short_connection_window } else { limits.h2_connection_window };
-    let unread = Rc::new(UnreadUploads::new(worker.metrics.clone(), window));
+    let unread = Rc::new(UnreadUploads::new(worker.metrics.clone(), window, limits.h2_window));
     let io = H2Io::of_client(wire, Rc::clone(&unread));
     let moves = io.moves();
     let Ok(Ok(connection)) = timeout(limits.hello, builder(limits, window).handshake(io)).await else { return };
@@ -62,19 +62,20 @@ fn builder(limits: &Limits, connection_window: u32) -> Builder {
 /// Counts a stream as open.
 struct StreamGuard {
     streams: Rc<Streams>,
+    has_body: bool,
     _level: Held,
 }
 
 impl StreamGuard {
-    fn new(streams: &Rc<Streams>, level: Held) -> Self {
-        streams.began();
-        Self { streams: Rc::clone(streams), _level: level }
+    fn new(streams: &Rc<Streams>, has_body: bool, level: Held) -> Self {
+        streams.began(has_body);
+        Self { streams: Rc::clone(streams), has_body, _level: level }
     }
 }
 
 impl Drop for StreamGuard {
     fn drop(&mut self) {
-        self.streams.ended();
+        self.streams.ended(self.has_body);
     }
 }
 
@@ -102,10 +103,15 @@ fn serve_stream(
         }
         match finish {
             // h2 ends with NO_ERROR what was answered before all of it came, and cancels what was not answered in full.
-            Finish::Keep | Finish::Linger | Finish::Close => {}
-            Finish::Retire => guard.streams.retire(),
+            Finish::Keep | Finish::Linger | Finish::Close => drop(down),
+            Finish::Retire => {
+                drop(down);
+                guard.streams.retire();
+            }
             Finish::Cut => guard.streams.cut(down),
         }
+        // What the stream held of its upload was told before its end is.
+        drop(guard);
     }
 }
 

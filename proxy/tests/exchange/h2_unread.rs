@@ -1,10 +1,11 @@
 //! What HTTP/2 clients together may send ahead of the upstreams.
 
-use crate::harness::frames::{PREFACE, frame, kind};
+use crate::harness::frames::{self, END_HEADERS, END_STREAM, PREFACE, frame, kind, literal};
 use crate::harness::h2::{Over, answer, body, fill, post, respond};
-use crate::harness::{Running, proxied};
+use crate::harness::{PATIENCE, Running, proxied};
 use bytes::Bytes;
 use config::BackendProtocol;
+use tokio::time::timeout;
 
 const KIB: usize = 1024;
 
@@ -56,8 +57,40 @@ async fn unread_uploads_shorten_the_windows_of_new_connections() {
     reset.send_reset(h2::Reason::CANCEL);
     drop(taken_back);
     requests.remove(0).0.body_mut().data().await;
-    while !is_wide(&proxy).await {
-        tokio::task::yield_now().await;
-    }
+    let widened = async {
+        while !is_wide(&proxy).await {
+            tokio::task::yield_now().await;
+        }
+    };
+    // Sooner than the third one is ended for its silence.
+    timeout(PATIENCE, widened).await.expect("it stays short");
     drop(client);
+}
+
+#[tokio::test]
+async fn what_no_upload_can_hold_is_not_counted_for_other_streams() {
+    let (upstream, proxy) = proxied(|setup| setup.limits.h2_unread = 20 * KIB as u64).await;
+    let mut client = proxy.frames(Over::Clear).await;
+    // A stream that stays, without an upload.
+    client.send_bytes(&frames::head(1, &frames::get("/events"))).await;
+    let mut events = upstream.accept().await;
+    events.head().await;
+    let fields = [(":method", "POST"), (":scheme", "http"), (":authority", "a.test"), (":path", "/")];
+    client.send(kind::HEADERS, END_HEADERS, 3, &literal(&fields)).await;
+    let mut up = upstream.accept().await;
+    up.head().await;
+    // Padding, which h2 passes on to nobody (RFC 9113 §6.1).
+    const PADDED: u8 = 8;
+    let padding = [&[255][..], &[0; 255]].concat();
+    for _ in 0..100 {
+        client.send(kind::DATA, PADDED, 3, &padding).await;
+    }
+    client.knows_all().await;
+    assert!(!is_wide(&proxy).await);
+    client.send(kind::DATA, END_STREAM, 3, &[]).await;
+    assert_eq!(up.exactly(5).await, "0\r\n\r\n");
+    up.no_content().await;
+    assert_eq!(proxy.record().await, "POST / 204");
+    assert!(is_wide(&proxy).await);
+    drop(events);
 }

@@ -26,6 +26,8 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct Streams {
     open: Cell<usize>,
+    /// Those of them that came with an upload.
+    uploads: Cell<u64>,
     /// When the last one ended and no other was open.
     idle_since: Cell<Instant>,
     /// Streams that their client took back.
@@ -41,6 +43,7 @@ impl Streams {
     fn new(now: Instant, unread: Rc<UnreadUploads>) -> Rc<Self> {
         Rc::new(Self {
             open: Cell::new(0),
+            uploads: Cell::new(0),
             idle_since: Cell::new(now),
             reset: Cell::new(0),
             cut: RefCell::default(),
@@ -50,16 +53,18 @@ impl Streams {
         })
     }
 
-    pub(super) fn began(&self) {
+    pub(super) fn began(&self, has_body: bool) {
         self.open.set(self.open.get() + 1);
+        self.uploads.set(self.uploads.get() + u64::from(has_body));
     }
 
-    pub(super) fn ended(&self) {
+    pub(super) fn ended(&self, has_body: bool) {
         self.open.set(self.open.get() - 1);
+        self.uploads.set(self.uploads.get() - u64::from(has_body));
+        self.unread.trim_to(self.uploads.get());
         // The deadline of a drain waits for the last one.
         if self.open.get() == 0 {
             self.idle_since.set(Instant::now());
-            self.unread.clear();
             self.wake_driver();
         }
     }
@@ -284,11 +289,11 @@ impl Driver {
             let refusal = Refusal { status: 499, reason: record::Reason::ClientGone };
             record_refusal(&self.worker, &self.downstream, Asked::of_parts(&request.into_parts().0), refusal, None);
         } else {
-            let guard = StreamGuard::new(&self.streams, self.worker.metrics.hold(Level::Http2Stream));
             let (worker, downstream) = (Rc::clone(&self.worker), Rc::clone(&self.downstream));
             let (parts, recv) = request.into_parts();
             let settings = &worker.settings;
             let (has_body, port) = (!recv.is_end_stream(), downstream.default_port());
+            let guard = StreamGuard::new(&self.streams, has_body, worker.metrics.hold(Level::Http2Stream));
             let request = Request::from_h2(&parts, has_body, settings.paths, &settings.limits, port);
             let request = request.map_err(|refusal| (refusal, Asked::of_parts(&parts)));
             let down = DownH2::new(recv, respond, Rc::clone(&self.streams.unread));
