@@ -1,7 +1,8 @@
 //! What the access record of an exchange says beside its status and reason.
 
 use crate::harness::h2::Over;
-use crate::harness::{Running, proxied};
+use crate::harness::unreachable::BlackHole;
+use crate::harness::{Running, Setup, proxied};
 use config::HostPattern;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -164,4 +165,30 @@ async fn an_upload_that_nobody_waited_for_is_not_the_next_requests() {
     for asked in [post, get] {
         assert_eq!(fields(&proxy, ["wire_in"]).await, [json!(asked.len())], "{asked}");
     }
+}
+
+#[tokio::test]
+async fn the_gauge_of_exchanges_follows_their_phases() {
+    let (upstream, proxy) = proxied(|_| {}).await;
+    let mut client = proxy.client().await;
+    client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 9\r\n\r\nhello").await;
+    let mut up = upstream.accept().await;
+    up.head().await;
+    proxy.are_in(&["send"]).await;
+    client.send("you.").await;
+    proxy.are_in(&["wait"]).await;
+    assert_eq!(up.exactly(9).await, "helloyou.");
+    up.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n").await;
+    client.head().await;
+    proxy.are_in(&["stream"]).await;
+    let hole = BlackHole::open();
+    let other = Setup::to(&[hole.address]).start().await;
+    let mut waiting = other.client().await;
+    waiting.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await;
+    other.are_in(&["connect"]).await;
+    waiting.reset();
+    other.are_in(&[]).await;
+    up.send("ok").await;
+    assert_eq!(client.exactly(2).await, "ok");
+    proxy.are_in(&[]).await;
 }

@@ -201,6 +201,11 @@ impl Running {
         self.records.lock().await.counted(name)
     }
 
+    /// Waits until the gauge of exchanges is at one for each of these phases and at zero for the others.
+    pub(crate) async fn are_in(&self, phases: &[&str]) {
+        self.records.lock().await.until_raised("tidegate_exchanges", phases).await;
+    }
+
     /// Times that an endpoint was set aside.
     pub(crate) async fn ejections(&self) -> u64 {
         self.counted("tidegate_endpoint_ejections_total").await

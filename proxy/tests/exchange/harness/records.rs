@@ -73,6 +73,20 @@ impl Records {
         counts.map(|metric| metric.get_counter().get_value() as u64).sum()
     }
 
+    /// Waits until a gauge is up for just these labels.
+    pub(crate) async fn until_raised(&self, name: &str, expected: &[&str]) {
+        let expected: Vec<_> = expected.iter().map(|labels| format!("{name} {labels} 1")).collect();
+        let begun = Instant::now();
+        loop {
+            let raised = self.raised(|family, _| family == name);
+            if raised == expected {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{raised:?} instead of {expected:?}");
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// After the proxy was stopped: no record too many, and every gauge at zero.
     pub(crate) fn check_at_end(&mut self) {
         drop(self.thread.take());
