@@ -246,16 +246,16 @@ impl<'e> Exchange<'e> {
             self.draft.cut(reason.unwrap_or(Reason::ClientGone));
             return Finish::Close;
         }
-        match self.flush().await {
+        match self.flush(None).await {
             Ok(()) if keep => Finish::Keep,
             Ok(()) => Finish::Linger,
             Err(finish) => finish,
         }
     }
 
-    /// Sends what is buffered.
-    async fn flush(&mut self) -> Result<(), Finish> {
-        let Self { down, clock, worker, draft, over, .. } = self;
+    /// Sends what is buffered; from `over` on, only what the client takes at once.
+    async fn flush(&mut self, over: Option<Instant>) -> Result<(), Finish> {
+        let Self { down, clock, worker, draft, over: drained, .. } = self;
         let limits = &worker.settings.limits;
         let mut moved_at = Instant::now();
         let flushed: Result<(), Reason> = poll_fn(|cx| {
@@ -271,10 +271,14 @@ impl<'e> Exchange<'e> {
             if progress {
                 moved_at = Instant::now();
             }
-            if Pin::new(&mut *over).poll(cx).is_ready() {
+            if Pin::new(&mut *drained).poll(cx).is_ready() {
                 return Poll::Ready(Err(Reason::Draining));
             }
-            clock.poll(cx, moved_at + limits.write).map(|()| Err(Reason::WriteTimeout))
+            let stalled = moved_at + limits.write;
+            match over.filter(|&over| over < stalled) {
+                Some(over) => clock.poll(cx, over).map(|()| Err(Reason::Deadline)),
+                None => clock.poll(cx, stalled).map(|()| Err(Reason::WriteTimeout)),
+            }
         })
         .await;
         flushed.map_err(|reason| {

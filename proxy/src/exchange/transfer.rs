@@ -98,8 +98,9 @@ impl Exchange<'_> {
     pub(super) async fn transfer(&mut self, transfer: &mut Transfer, picked: &mut Picked) -> End {
         let end = poll_fn(|cx| self.poll_transfer(cx, transfer, picked)).await;
         if matches!(end, End::Cut(_)) && !transfer.is_tunnel {
-            // What did arrive is the client's.
-            if let Err(finish) = self.flush().await {
+            // What did arrive is the client's, if it takes it in the time that the rule gives to all of it.
+            let over = self.terms.as_ref().and_then(|terms| terms.deadline);
+            if let Err(finish) = self.flush(over).await {
                 return End::Cut(finish);
             }
         }

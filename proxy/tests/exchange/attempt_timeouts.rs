@@ -2,7 +2,7 @@
 
 use crate::harness::h2::{self, Over, answer, get, respond};
 use crate::harness::unreachable::BlackHole;
-use crate::harness::{Client, Ended, PATIENCE, Running, Setup, Upstream, proxied};
+use crate::harness::{Bulk, Client, Ended, PATIENCE, Running, Setup, Upstream, proxied};
 use ::h2::Reason;
 use config::{BackendProtocol, RulePolicy};
 use std::future::poll_fn;
@@ -264,4 +264,25 @@ async fn an_endpoint_is_not_blamed_where_all_streams_to_it_are_in_use() {
         assert_eq!(proxy.record().await, "GET / 503 overflow");
     }
     assert_eq!(proxy.ejections().await, 0);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_has_no_more_time_for_the_whole() {
+    for is_h2 in [false, true] {
+        let policy = RulePolicy { request: Some(SOON), ..RulePolicy::default() };
+        let (upstream, proxy) = proxied(|setup| setup.policy = Some(Arc::new(policy))).await;
+        let (mut h1, mut h2) = (proxy.client().await, proxy.h2(Over::Clear).await);
+        let response = if is_h2 {
+            Some(h2.get("/").await)
+        } else {
+            h1.send(GET).await;
+            None
+        };
+        let mut up = upstream.accept().await;
+        up.head().await;
+        up.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n").await;
+        timeout(PATIENCE, Bulk::new().send_until_refused(&mut up.socket)).await.expect("it is not refused");
+        proxy.after(&["GET / 200 deadline cut"]).await;
+        drop(response);
+    }
 }
