@@ -50,7 +50,7 @@ enum Speech {
 }
 
 /// What an attempt needs of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Need {
     /// Whatever the backend speaks.
     Any,
@@ -87,7 +87,8 @@ pub(crate) struct Pool {
     streams: StreamConnections,
     /// Endpoints that `streams` may have connections to.
     streamed: RefCell<FxHashMap<PoolKey, Arc<Upstream>>>,
-    h1_only: RefCell<FxHashSet<PoolKey>>,
+    /// Those that want HTTP/1.1, for everything or for WebSockets.
+    h1_only: RefCell<FxHashSet<(PoolKey, Need)>>,
     ceiling: Arc<UpstreamCeiling>,
     metrics: WorkerMetrics,
 }
@@ -121,7 +122,9 @@ impl Pool {
             (None, BackendProtocol::H2c) => (Speech::H2c, Speech::Http1),
             (None, BackendProtocol::Http1 | BackendProtocol::Https) => (Speech::Http1, Speech::Http1),
         };
-        let wants_h1 = self.h1_only.borrow().contains(&key(preferred));
+        let h1_only = self.h1_only.borrow();
+        let wants_h1 = h1_only.contains(&(key(preferred), Need::Any))
+            || (need == Need::WebSocket && h1_only.contains(&(key(preferred), need)));
         // Of a server that speaks both: few take an extended CONNECT.
         let upgrades = need == Need::WebSocket && preferred != Speech::H2c;
         key(if wants_h1 || upgrades { http1 } else { preferred })
@@ -294,13 +297,14 @@ impl Pool {
         self.idle.give(key, upstream, kept, keep_for);
     }
 
-    /// Remembers that an endpoint wants HTTP/1.1 (RFC 9113 §7).
-    pub(crate) fn speak_h1(&self, key: PoolKey) {
+    /// Remembers that an endpoint wants HTTP/1.1 (RFC 9113 §7); if it said so of a WebSocket, for these alone: what a client
+    /// asks for must not change how all others are served.
+    pub(crate) fn speak_h1(&self, key: PoolKey, need: Need) {
         let mut h1_only = self.h1_only.borrow_mut();
         if h1_only.len() >= MOST_H1_ONLY {
             h1_only.clear();
         }
-        h1_only.insert(key);
+        h1_only.insert((key, need));
     }
 
     /// Closes what is too old or whose endpoint is gone.

@@ -86,7 +86,7 @@ impl Exchange<'_> {
 
     async fn attempt(&mut self, picked: &mut Picked, tally: &mut Tally<'_>) -> Attempted {
         let backend = tally.backend;
-        let need = if self.request.is_websocket { Need::WebSocket } else { Need::Any };
+        let need = self.need();
         let key = self.worker.pool.key(picked.upstream(), &backend.backend, need);
         self.draft.reached(Phase::Connect);
         self.draft.set(|record| {
@@ -116,6 +116,10 @@ impl Exchange<'_> {
         };
         (tally.sent, tally.is_unsent) = (tally.sent + 1, false);
         self.exchange_with(acquired, key, picked, tally).await
+    }
+
+    fn need(&self) -> Need {
+        if self.request.is_websocket { Need::WebSocket } else { Need::Any }
     }
 
     /// Waits for a connection; making one is boxed, since most exchanges find one that is kept.
@@ -188,7 +192,7 @@ impl Exchange<'_> {
             End::HeldBack => Attempted::Unwanted,
             End::Failed(error) => {
                 if error == UpError::NeedsHttp1 {
-                    self.worker.pool.speak_h1(key);
+                    self.worker.pool.speak_h1(key, self.need());
                 }
                 let is_stale = is_reused && matches!(error, UpError::Silent);
                 Attempted::Failed(Failure::of_upstream(error), if is_stale { Stale::Perhaps } else { Stale::No })

@@ -278,12 +278,26 @@ async fn an_upstream_that_wants_http1_for_it_gets_an_upgrade() {
     let mut up = upstream.accept_frames(&WILLING).await;
     let stream = up.until(kind::HEADERS).await.stream;
     up.send(kind::RST_STREAM, 0, stream, &u32::from(Reason::HTTP_1_1_REQUIRED).to_be_bytes()).await;
-    let mut up = upstream.accept().await;
-    let asked = up.head().await;
+    let mut upgraded = upstream.accept().await;
+    let asked = upgraded.head().await;
     assert_eq!(field(&asked, "sec-websocket-key"), Some("dGhlIHNhbXBsZSBub25jZQ=="), "{asked}");
-    up.send(SWITCHING).await;
+    upgraded.send(SWITCHING).await;
     client.head().await;
-    echoes(&mut client, &mut up).await;
+    echoes(&mut client, &mut upgraded).await;
+
+    // The next one is not asked for in vain, and all else goes on as before: no client can talk it out of HTTP/2.
+    let mut client = proxy.client().await;
+    client.send(UPGRADE).await;
+    let mut upgraded = upstream.accept().await;
+    upgraded.head().await;
+    upgraded.send(SWITCHING).await;
+    client.head().await;
+    let mut client = proxy.client().await;
+    client.send(GET).await;
+    let stream = up.until(kind::HEADERS).await.stream;
+    up.send(kind::HEADERS, END_HEADERS | END_STREAM, stream, &literal(&[(":status", "204")])).await;
+    client.is_answered().await;
+    assert!(upstream.is_left_alone().await);
 }
 
 #[tokio::test]
