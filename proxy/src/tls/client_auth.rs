@@ -123,13 +123,15 @@ impl Verifier {
 
     fn accepts(&self, shown: &[CertificateDer<'_>], now: UnixTime) -> bool {
         let (Some(asking), Some((leaf, chain))) = (&self.asking, shown.split_first()) else { return false };
-        let verified = if is_valid(asking.valid_until, now) {
-            asking.verifier.verify_client_cert(leaf, chain, now)
-        } else {
-            // webpki asks for no validity of an anchor; what it signed should not outlive it all the same.
+        let verified = asking.verifier.verify_client_cert(leaf, chain, now).and_then(|accepted| {
+            if is_valid(asking.valid_until, now) {
+                return Ok(accepted);
+            }
+            // webpki asks for no validity of an anchor; what it signed should not outlive it all the same. To read the
+            // anchors again costs more than a handshake, so strangers are turned away before.
             let valid = self.policy.trust_anchors.iter().filter(|anchor| is_valid(anchor.not_after, now));
             verifier(valid).and_then(|verifier| verifier.verify_client_cert(leaf, chain, now))
-        };
+        });
         if let Err(error) = &verified {
             tracing::debug!(policy = %self.policy.source, %error, "client certificate is not accepted");
         }

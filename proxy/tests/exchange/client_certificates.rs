@@ -1,6 +1,7 @@
 //! Hosts that ask their clients for a certificate: who is served, and that no connection stands for another host.
 
 mod authority;
+mod detours;
 mod rotation;
 mod trusting;
 
