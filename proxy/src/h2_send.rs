@@ -128,7 +128,7 @@ impl SendQueue {
 }
 
 /// One piece of two.
-fn merge(first: Bytes, second: &[u8]) -> Bytes {
+pub(crate) fn merge(first: Bytes, second: &[u8]) -> Bytes {
     let mut merged = first.try_into_mut().unwrap_or_else(|shared| {
         let mut copy = BytesMut::with_capacity(2 * (shared.len() + second.len()));
         copy.extend_from_slice(&shared);

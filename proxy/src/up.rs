@@ -115,6 +115,13 @@ impl Up {
         }
     }
 
+    /// Takes over what came of the answer and nobody has room for, where to leave it costs more than to hold it.
+    pub(crate) fn gather(&mut self, cx: &mut Context<'_>) {
+        if let Self::H2(up) = self {
+            up.gather(cx);
+        }
+    }
+
     pub(crate) fn is_drained(&self) -> bool {
         on_both!(self, up => up.is_drained())
     }

@@ -180,6 +180,9 @@ impl Exchange<'_> {
                 Poll::Pending => break,
             }
         }
+        if !self.down.has_room() {
+            transfer.up.gather(cx);
+        }
         match self.down.poll_drain(cx, &mut moved.to_client) {
             Poll::Ready(Err(_)) => Err(End::ClientGone(Reason::ClientGone)),
             Poll::Ready(Ok(())) | Poll::Pending => Ok(()),

@@ -2,7 +2,7 @@
 
 use super::{Download, UpError};
 use crate::fields::Fields;
-use crate::h2_read;
+use crate::h2_read::{self, ReadAhead};
 use crate::h2_send::SendQueue;
 use crate::pool::StreamPermit;
 use crate::record::Version;
@@ -21,6 +21,7 @@ use std::task::{Context, Poll, ready};
 pub(crate) struct UpH2 {
     response: ResponseFuture,
     recv: Option<RecvStream>,
+    ahead: ReadAhead,
     send: SendQueue,
     is_done: bool,
     has_answered: bool,
@@ -51,7 +52,8 @@ impl UpH2 {
             send.give_up();
         }
         let websocket = WebSocket::No;
-        Self { response, recv: None, send, is_done: false, has_answered: false, websocket, permit }
+        let ahead = ReadAhead::default();
+        Self { response, recv: None, ahead, send, is_done: false, has_answered: false, websocket, permit }
     }
 
     /// The head was an extended CONNECT; `accept` is what proves to the client that its key was read, if it sent one.
@@ -65,12 +67,16 @@ impl UpH2 {
 
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Download, UpError>> {
         let Some(recv) = &mut self.recv else { return self.poll_head(cx) };
-        let event = match ready!(h2_read::poll_data(recv, cx)) {
+        let read = match self.ahead.take() {
+            Some(data) => Some(Ok(data)),
+            None => ready!(h2_read::poll_data(recv, cx)),
+        };
+        let event = match read {
             Some(Ok(data)) => {
                 // The exchange reads only what the client's side has room for. A stream that is gone says so at the next
                 // read.
                 let _ = recv.flow_control().release_capacity(data.len());
-                self.is_done = recv.is_end_stream();
+                self.is_done = self.ahead.is_empty() && recv.is_end_stream();
                 Ok(Download::Data(data))
             }
             None => match ready!(recv.poll_trailers(cx)) {
@@ -82,6 +88,13 @@ impl UpH2 {
         };
         self.is_done |= matches!(event, Ok(Download::End(_)));
         Poll::Ready(event.map_err(|error| self.failed(&error)))
+    }
+
+    /// Takes over what is there of the answer's body, for which nobody has room.
+    pub(super) fn gather(&mut self, cx: &mut Context<'_>) {
+        if let Some(recv) = &mut self.recv {
+            self.ahead.gather(recv, cx);
+        }
     }
 
     /// Interim heads are asked for first: the final head's future throws them away.

@@ -1,6 +1,7 @@
 //! Open WebSockets to upstreams that speak HTTP/2 alone: what passes, what ends them, and what they leave to others.
 
 mod ends;
+mod unread;
 
 use crate::harness::frames::{ACK, END_HEADERS, END_STREAM, STATUS_200, frame, kind, literal};
 use crate::harness::h2::{H2Peer, Over, answer, body, fill, head, piece, reset, respond};
