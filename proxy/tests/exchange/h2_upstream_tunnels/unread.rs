@@ -2,8 +2,10 @@
 
 use super::ends::{Near, Speaking, opened};
 use super::serves_others;
+use crate::harness::Client;
+use crate::harness::frames::{END_HEADERS, Frames, STATUS_200, frame, kind};
 use crate::harness::h2::{fill, piece};
-use crate::harness::tunnel::h2c;
+use crate::harness::tunnel::{UPGRADE, WILLING, h2c};
 
 #[tokio::test]
 async fn small_messages_that_clients_do_not_read_leave_the_connection_to_others() {
@@ -33,5 +35,32 @@ async fn small_messages_that_clients_do_not_read_leave_the_connection_to_others(
             heard += piece(&mut stream.received).await.len();
         }
         assert_eq!(heard, said);
+    }
+}
+
+/// Agrees to a WebSocket that the client asks for; gives its stream.
+async fn agreed(client: &mut Client, up: &mut Frames) -> u32 {
+    let stream = up.until(kind::HEADERS).await.stream;
+    up.send(kind::HEADERS, END_HEADERS, stream, &[STATUS_200]).await;
+    client.head().await;
+    stream
+}
+
+#[tokio::test]
+async fn small_messages_that_were_on_their_way_to_clients_who_left_leave_the_connection_to_others() {
+    let (upstream, proxy) = h2c(|_| {}).await;
+    let mut other = proxy.client().await;
+    other.send(UPGRADE).await;
+    let mut up = upstream.accept_frames(&WILLING).await;
+    let others = agreed(&mut other, &mut up).await;
+    for _ in 0..50 {
+        let mut client = proxy.client().await;
+        client.send(UPGRADE).await;
+        let stream = agreed(&mut client, &mut up).await;
+        client.reset();
+        up.until(kind::RST_STREAM).await;
+        up.send_bytes(&frame(kind::DATA, 0, stream, b"0123456789").repeat(500)).await;
+        up.send(kind::DATA, 0, others, b"x").await;
+        assert_eq!(other.exactly(1).await, "x");
     }
 }
