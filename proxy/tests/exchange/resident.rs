@@ -6,6 +6,9 @@
 #[expect(dead_code, unused_imports, reason = "what the cases of the exchange need beside")]
 mod harness;
 
+use harness::frames::{END_HEADERS, STATUS_200, frame, kind};
+use harness::h2::{Over, head};
+use harness::tunnel::{WILLING, connect, h2c};
 use harness::{PATIENCE, Running, Upstream, proxied};
 use std::io;
 use std::process::Command;
@@ -223,5 +226,34 @@ fn case_103_tunnels_that_idle_after_a_burst() {
         drop(read);
         // A sixth of what busy ones may hold.
         is_bounded(EXCHANGES / 6, before);
+    });
+}
+
+#[test]
+fn case_114_frames_of_a_byte_that_clients_do_not_read() {
+    const TUNNELS: usize = 4;
+    alone(async {
+        let (upstream, proxy) = h2c(|_| {}).await;
+        // One that holds nothing itself.
+        let mut client = proxy.h2_with(Over::Clear, |builder| _ = builder.initial_window_size(0)).await;
+        client.offers_extended_connect().await;
+        let (mut held, mut up) = (Vec::new(), None);
+        let before = resident();
+        for _ in 0..TUNNELS {
+            let (response, send) = connect(&mut client, "websocket").await;
+            let up = match &mut up {
+                Some(up) => up,
+                None => up.insert(upstream.accept_frames(&WILLING).await),
+            };
+            let stream = up.until(kind::HEADERS).await.stream;
+            up.send(kind::HEADERS, END_HEADERS, stream, &[STATUS_200]).await;
+            held.push((head(response).await, send));
+            // The queue before the client takes the first of them, the upstream's window the second.
+            for _ in 0..2 {
+                up.send_bytes(&frame(kind::DATA, 0, stream, b"x").repeat(60_000)).await;
+                up.knows_all().await;
+            }
+        }
+        is_bounded(TUNNELS, before);
     });
 }
