@@ -3,10 +3,10 @@
 mod ends;
 mod unread;
 
-use crate::harness::frames::{ACK, END_HEADERS, END_STREAM, STATUS_200, frame, kind, literal};
+use crate::harness::frames::{ACK, END_HEADERS, END_STREAM, Frames, STATUS_200, frame, kind, literal};
 use crate::harness::h2::{H2Peer, Over, answer, body, fill, head, piece, reset, respond};
 use crate::harness::tunnel::{UPGRADE, WILLING, client, connect, h2c};
-use crate::harness::{Ended, Running};
+use crate::harness::{Client, Ended, Running};
 use bytes::Bytes;
 use ends::{BOTH, Far, Near, Speaking, opened, path};
 use h2::Reason;
@@ -14,6 +14,14 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const KIB: usize = 1024;
+
+/// Agrees to a WebSocket that the client asks for; gives its stream.
+async fn agreed(client: &mut Client, up: &mut Frames) -> u32 {
+    let stream = up.until(kind::HEADERS).await.stream;
+    up.send(kind::HEADERS, END_HEADERS, stream, &[STATUS_200]).await;
+    client.head().await;
+    stream
+}
 
 #[tokio::test]
 async fn bytes_pass_both_ways_and_each_half_ends_by_itself() {
@@ -99,9 +107,7 @@ async fn a_tunnel_has_no_trailers() {
     let mut client = proxy.client().await;
     client.send(UPGRADE).await;
     let mut up = upstream.accept_frames(&WILLING).await;
-    let stream = up.until(kind::HEADERS).await.stream;
-    up.send(kind::HEADERS, END_HEADERS, stream, &[STATUS_200]).await;
-    client.head().await;
+    let stream = agreed(&mut client, &mut up).await;
     up.send(kind::HEADERS, END_HEADERS | END_STREAM, stream, &literal(&[("x", "y")])).await;
     assert_eq!(client.rest_and_end().await, (String::new(), Ended::Badly));
     assert_eq!(up.until(kind::RST_STREAM).await.stream, stream);
@@ -365,9 +371,7 @@ async fn a_tunnel_outlives_the_goaway_of_its_connection() {
     let mut client = proxy.client().await;
     client.send(UPGRADE).await;
     let mut up = upstream.accept_frames(&WILLING).await;
-    let stream = up.until(kind::HEADERS).await.stream;
-    up.send(kind::HEADERS, END_HEADERS, stream, &[STATUS_200]).await;
-    client.head().await;
+    let stream = agreed(&mut client, &mut up).await;
     up.send(kind::GOAWAY, 0, 0, &[stream.to_be_bytes(), [0; 4]].concat()).await;
     up.knows_all().await;
     client.send("ping").await;

@@ -1,9 +1,8 @@
 //! Small messages that nobody reads: many frames of little data.
 
 use super::ends::{Near, Speaking, opened};
-use super::serves_others;
-use crate::harness::Client;
-use crate::harness::frames::{END_HEADERS, Frames, STATUS_200, frame, kind};
+use super::{agreed, serves_others};
+use crate::harness::frames::{frame, kind};
 use crate::harness::h2::{fill, piece};
 use crate::harness::tunnel::{UPGRADE, WILLING, h2c};
 
@@ -36,14 +35,6 @@ async fn small_messages_that_clients_do_not_read_leave_the_connection_to_others(
         }
         assert_eq!(heard, said);
     }
-}
-
-/// Agrees to a WebSocket that the client asks for; gives its stream.
-async fn agreed(client: &mut Client, up: &mut Frames) -> u32 {
-    let stream = up.until(kind::HEADERS).await.stream;
-    up.send(kind::HEADERS, END_HEADERS, stream, &[STATUS_200]).await;
-    client.head().await;
-    stream
 }
 
 #[tokio::test]
