@@ -230,7 +230,7 @@ fn case_103_tunnels_that_idle_after_a_burst() {
 }
 
 #[test]
-fn case_114_frames_of_a_byte_that_clients_do_not_read() {
+fn case_126_frames_of_a_byte_that_clients_do_not_read() {
     const TUNNELS: usize = 4;
     alone(async {
         let (upstream, proxy) = h2c(|_| {}).await;
