@@ -60,7 +60,7 @@ pub(crate) struct Exchange<'e> {
     clock: &'e mut Clock,
     down: Down<'e>,
     request: &'e Request,
-    provenance: Provenance,
+    provenance: Provenance<'e>,
     view: Rc<HeldView>,
     draft: Draft,
     upload: Upload,

@@ -34,7 +34,7 @@ impl UploadFraming {
 }
 
 /// The client's fields that are forwarded as they are.
-fn passed<'r>(request: &'r Request, provenance: &'r Provenance) -> impl Iterator<Item = Field<'r>> {
+fn passed<'r>(request: &'r Request, provenance: &'r Provenance<'_>) -> impl Iterator<Item = Field<'r>> {
     use FieldName as Name;
     request.fields.iter().filter(move |field| match field.known {
         Name::Host
@@ -74,7 +74,7 @@ fn cookie(request: &Request) -> Option<Vec<u8>> {
 pub(crate) fn write_h1(
     output: &mut Vec<u8>,
     request: &Request,
-    provenance: &Provenance,
+    provenance: &Provenance<'_>,
     framing: UploadFraming,
     websocket_key: Option<&str>,
 ) {
@@ -129,7 +129,7 @@ pub(crate) struct NotForH2;
 /// The same head for HTTP/2; `scheme` is that of the upstream connection.
 pub(crate) fn h2_request(
     request: &Request,
-    provenance: &Provenance,
+    provenance: &Provenance<'_>,
     framing: UploadFraming,
     scheme: &str,
 ) -> Result<http::Request<()>, NotForH2> {
@@ -177,7 +177,7 @@ pub(crate) fn h2_request(
 /// The head of an extended CONNECT for a WebSocket; what comes of it is a tunnel (RFC 8441 §5).
 pub(crate) fn h2_connect(
     request: &Request,
-    provenance: &Provenance,
+    provenance: &Provenance<'_>,
     scheme: &str,
 ) -> Result<http::Request<()>, NotForH2> {
     let mut head = h2_request(request, provenance, UploadFraming::None, scheme)?;

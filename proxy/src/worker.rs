@@ -91,11 +91,10 @@ impl Worker {
     pub(crate) fn request_id(&self) -> String {
         const HEX: &[u8; 16] = b"0123456789abcdef";
         let number = u128::from(self.random.number()) << 64 | u128::from(self.random.number());
-        (0..32)
-            .rev()
-            .filter_map(|digit| HEX.get((number >> (4 * digit)) as usize & 15))
-            .map(|&digit| char::from(digit))
-            .collect()
+        let mut id = String::with_capacity(32);
+        let digits = number.to_be_bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        id.extend(digits.filter_map(|digit| HEX.get(usize::from(digit))).map(|&digit| char::from(digit)));
+        id
     }
 
     /// When a client's connection that begins now is to take no more requests.

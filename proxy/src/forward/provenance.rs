@@ -4,36 +4,37 @@ use crate::downstream::{Downstream, canonical_ip};
 use crate::fields::{FieldName, Fields};
 use crate::request::Request;
 use ipnet::IpNet;
+use std::borrow::Cow;
 use std::net::IpAddr;
 
-/// The `X-Forwarded-*` family of one request.
+/// The `X-Forwarded-*` family of one request; what nobody claims is borrowed from its connection.
 #[derive(Debug)]
-pub(crate) struct Provenance {
+pub(crate) struct Provenance<'d> {
     pub(crate) is_trusted: bool,
     /// The client's address: the peer's, or the last one in `X-Forwarded-For` that is no trusted proxy.
     pub(crate) client: IpAddr,
     /// `http` or `https`, as the client spoke it.
     pub(crate) proto: &'static str,
     pub(crate) request_id: String,
-    forwarded_for: Box<[u8]>,
+    forwarded_for: Cow<'d, [u8]>,
     host: Option<Box<[u8]>>,
-    port_text: Box<str>,
-    client_text: Box<str>,
+    port_text: Cow<'d, str>,
+    client_text: Cow<'d, str>,
 }
 
-impl Provenance {
+impl<'d> Provenance<'d> {
     /// Reads what the peer may say; `fresh_id` is for a request that brings no id of its own.
-    pub(crate) fn of(request: &Request, downstream: &Downstream, trusted: &[IpNet], fresh_id: String) -> Self {
+    pub(crate) fn of(request: &Request, downstream: &'d Downstream, trusted: &[IpNet], fresh_id: String) -> Self {
         let peer = canonical_ip(downstream.peer);
         let facts = Self {
             is_trusted: downstream.is_trusted,
             client: peer,
             proto: downstream.scheme(),
             request_id: fresh_id,
-            forwarded_for: downstream.peer_text.as_bytes().into(),
+            forwarded_for: Cow::Borrowed(downstream.peer_text.as_bytes()),
             host: None,
-            port_text: downstream.port_text.clone(),
-            client_text: downstream.peer_text.clone(),
+            port_text: Cow::Borrowed(&downstream.port_text),
+            client_text: Cow::Borrowed(&downstream.peer_text),
         };
         if downstream.is_trusted { facts.with_claims(&request.fields, trusted) } else { facts }
     }

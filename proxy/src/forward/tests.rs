@@ -24,15 +24,16 @@ fn request(head: &str) -> Request {
     Request::from_h1(&line, fields, PathSettings::default(), 80).expect("a request")
 }
 
-fn provenance(request: &Request, is_trusted: bool) -> Provenance {
+fn provenance<'d>(request: &Request, downstream: &'d Downstream) -> Provenance<'d> {
     let trusted = ["10.0.0.0/8".parse().expect("network")];
-    Provenance::of(request, &downstream(is_trusted), &trusted, "fresh".to_owned())
+    Provenance::of(request, downstream, &trusted, "fresh".to_owned())
 }
 
 /// The head that goes upstream, with LF line ends and without the facts' six fields where they are as expected.
 fn forwarded(head: &str, is_trusted: bool) -> String {
     let request = request(head);
-    let provenance = provenance(&request, is_trusted);
+    let downstream = downstream(is_trusted);
+    let provenance = provenance(&request, &downstream);
     let mut output = Vec::new();
     write_h1(&mut output, &request, &provenance, UploadFraming::of(&request), None);
     String::from_utf8_lossy(&output).replace("\r\n", "\n")
@@ -64,8 +65,9 @@ fn claims_of_trusted_proxies_are_carried_on() {
                     X-Forwarded-For: 6.6.6.6, 1.2.3.4, 10.1.1.1, 10.0.0.9\nX-Forwarded-Host: b\nX-Forwarded-Port: 443\n\
                     X-Forwarded-Proto: https\nX-Real-IP: 1.2.3.4\nX-Request-ID: theirs\n\n";
     assert_eq!(forwarded(head, true), expected);
-    assert_eq!(provenance(&request(head), true).client.to_string(), "1.2.3.4");
-    assert_eq!(provenance(&request(head), true).proto, "https");
+    let (request, downstream) = (request(head), downstream(true));
+    let provenance = provenance(&request, &downstream);
+    assert_eq!((&*provenance.client.to_string(), provenance.proto), ("1.2.3.4", "https"));
 }
 
 #[test]
@@ -110,7 +112,8 @@ fn the_same_head_for_http2() {
     let request = request(
         "POST /x HTTP/1.1\nHost: a:80\nTE: trailers\nCookie: a=1\nConnection: y\nY: z\nX-Kept: 1\nContent-Length: 2",
     );
-    let provenance = provenance(&request, false);
+    let downstream = downstream(false);
+    let provenance = provenance(&request, &downstream);
     let head = h2_request(&request, &provenance, UploadFraming::of(&request), "http").expect("expressible");
     assert_eq!(head.uri().to_string(), "http://a:80/x");
     assert_eq!(head.method(), "POST");
@@ -147,7 +150,8 @@ fn every_target_can_be_said_in_http2() {
                 _ => path.path_and_query().to_owned(),
             };
             request.target = Target::Path(path);
-            let head = h2_request(&request, &provenance(&request, false), UploadFraming::None, "http").expect("said");
+            let head = h2_request(&request, &provenance(&request, &downstream(false)), UploadFraming::None, "http")
+                .expect("said");
             let sent = head.uri().path_and_query().expect("a path").as_str();
             assert_eq!((sent, said.as_str()), (&*expected, &*expected), "{byte:#x}");
         }
@@ -159,7 +163,8 @@ fn every_host_method_and_field_can_be_said_in_http2() {
     for host in ["a", "a:", "a:00080", "A.b.", "a_b~!$&'()*+,;=c", "[::1]:80", "[::ffff:1.2.3.4]", "1.2.3.4"] {
         let head = format!("X!#$%&'*+-.^_`|~0 /?a=<b> HTTP/1.1\nHost: {host}\nX!#$%&'*+-.^_`|~0: \u{e9}\t\"<>\\");
         let request = request(&head);
-        let head = h2_request(&request, &provenance(&request, false), UploadFraming::None, "http").expect("said");
+        let head =
+            h2_request(&request, &provenance(&request, &downstream(false)), UploadFraming::None, "http").expect("said");
         assert_eq!(head.uri().authority().expect("an authority").as_str(), host);
         assert_eq!(head.uri().path_and_query().expect("a path"), "/?a=%3Cb%3E");
         assert_eq!(head.method(), request.method_name.as_ref().escape_ascii().to_string().replace("\\'", "'").as_str());
