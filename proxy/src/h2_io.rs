@@ -1,6 +1,7 @@
 //! The socket under an HTTP/2 connection of either side: first what was read from it before, and a note of each move.
 //! The h2 crate tells none of it, and the connection's clocks need it.
 
+use crate::h2_screen::screen;
 use crate::h2_unread::UnreadUploads;
 use crate::wire::{Io, Wire};
 use bytes::BytesMut;
@@ -102,7 +103,7 @@ impl AsyncRead for H2Io {
             buf.put_slice(&self.prefix.split_to(len));
             Poll::Ready(Ok(()))
         };
-        let read = buf.filled().get(before..).unwrap_or_default();
+        let read = buf.filled_mut().get_mut(before..).unwrap_or_default();
         if !read.is_empty() {
             self.moves.last_read.set(Instant::now());
             self.moves.read_in_turn.set(self.moves.read_in_turn.get() + read.len());
@@ -147,7 +148,7 @@ impl AsyncWrite for H2Io {
 /// What an HTTP/2 client begins with (RFC 9113 §3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What the frames of a client tell before h2 does.
+/// What the frames of a client tell before h2 does, and what h2 must not see of them.
 #[derive(Debug)]
 struct ClientFrames {
     heads: FrameHeads,
@@ -155,19 +156,37 @@ struct ClientFrames {
 }
 
 impl ClientFrames {
-    fn read(&mut self, bytes: &[u8], moves: &Moves) {
-        self.heads.follow(bytes, |head| match head.kind {
+    fn read(&mut self, bytes: &mut [u8], moves: &Moves) {
+        self.heads.follow(bytes, |head, payload| match head.kind {
             SETTINGS if head.flags & ACK != 0 => moves.acknowledged.set(true),
             DATA => self.unread.arrived(head.payload),
+            // Most come whole. Of one that does not, h2 has read the beginning by the time the end is here.
+            HEADERS if head.flags & END_HEADERS != 0 && payload.len() == head.payload => {
+                if let Some(block) = header_block(head.flags, payload) {
+                    screen(block);
+                }
+            }
             _ => {}
         });
     }
 }
 
+/// The header block of HEADERS; `None`: its padding is longer than the frame (RFC 9113 §6.2).
+fn header_block(flags: u8, payload: &mut [u8]) -> Option<&mut [u8]> {
+    let (begin, padding) = if flags & PADDED == 0 { (0, 0) } else { (1, usize::from(*payload.first()?)) };
+    let begin = if flags & PRIORITY == 0 { begin } else { begin + 5 };
+    let end = payload.len().checked_sub(padding)?;
+    payload.get_mut(begin..end)
+}
+
 const HEAD: usize = 9;
 const DATA: u8 = 0;
+const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
 const ACK: u8 = 1;
+const END_HEADERS: u8 = 4;
+const PADDED: u8 = 8;
+const PRIORITY: u8 = 0x20;
 
 /// The head of a frame (RFC 9113 §4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,15 +211,15 @@ impl FrameHeads {
         Self { skipped, head: [0; HEAD], known: 0 }
     }
 
-    /// Reads on, and tells of each head once it is complete.
-    fn follow(&mut self, mut bytes: &[u8], mut on_head: impl FnMut(FrameHead)) {
+    /// Reads on, and tells of each head once it is complete, with what is there of its payload.
+    fn follow(&mut self, mut bytes: &mut [u8], mut on_head: impl FnMut(FrameHead, &mut [u8])) {
         loop {
             let payload = self.skipped.min(bytes.len());
             self.skipped -= payload;
-            bytes = bytes.get(payload..).unwrap_or_default();
+            bytes = bytes.get_mut(payload..).unwrap_or_default();
             let missing = self.head.get_mut(self.known..).unwrap_or_default();
             let found = missing.len().min(bytes.len());
-            let (of_head, rest) = bytes.split_at(found);
+            let (of_head, rest) = bytes.split_at_mut(found);
             missing.iter_mut().zip(of_head).for_each(|(to, from)| *to = *from);
             (self.known, bytes) = (self.known + found, rest);
             if self.known < HEAD {
@@ -208,7 +227,8 @@ impl FrameHeads {
             }
             let [high, middle, low, kind, flags, ..] = self.head;
             let payload = u32::from_be_bytes([0, high, middle, low]) as usize;
-            on_head(FrameHead { kind, flags, payload });
+            let here = payload.min(bytes.len());
+            on_head(FrameHead { kind, flags, payload }, bytes.get_mut(..here).unwrap_or_default());
             (self.skipped, self.known) = (payload, 0);
         }
     }
@@ -228,12 +248,12 @@ mod tests {
         // A payload that looks like a head is none.
         let decoy = frame(DATA, 0, &frame(SETTINGS, ACK, b""));
         let frames = [frame(SETTINGS, 0, &[0; 12]), decoy, frame(8, 1, &[0; 300]), frame(SETTINGS, ACK, b"")].concat();
-        let bytes = [PREFACE, &frames].concat();
+        let mut bytes = [PREFACE, &frames].concat();
         for piece in 1..=bytes.len() {
             let mut heads = FrameHeads::after(PREFACE.len());
             let mut found = Vec::new();
-            for piece in bytes.chunks(piece) {
-                heads.follow(piece, |head| found.push((head.kind, head.flags, head.payload)));
+            for piece in bytes.chunks_mut(piece) {
+                heads.follow(piece, |head, _| found.push((head.kind, head.flags, head.payload)));
             }
             assert_eq!(found, [(SETTINGS, 0, 12), (DATA, 0, 9), (8, 1, 300), (SETTINGS, ACK, 0)], "{piece}");
         }

@@ -18,6 +18,7 @@ mod h1;
 mod h2_io;
 mod h2_pulse;
 mod h2_read;
+mod h2_screen;
 mod h2_send;
 mod h2_unread;
 pub mod health;

@@ -4,6 +4,7 @@ use super::{DownError, HeadOptions, SERVER, Upload, Watched};
 use crate::answer::LocalAnswer;
 use crate::fields::FieldName;
 use crate::h2_read;
+use crate::h2_screen::is_refused;
 use crate::h2_send::SendQueue;
 use crate::h2_unread::UnreadUploads;
 use crate::request::Request;
@@ -64,6 +65,9 @@ impl DownH2 {
             None => match ready!(self.recv.poll_trailers(cx)) {
                 // A tunnel has none (RFC 9113 §8.5).
                 Ok(Some(_)) if self.websocket == WebSocket::Open => Err(DownError::Malformed),
+                Ok(Some(trailers)) if trailers.keys().any(|name| is_refused(name.as_ref())) => {
+                    Err(DownError::Malformed)
+                }
                 Ok(trailers) => Ok(Upload::End(trailers)),
                 Err(error) => Err(self.failed(&error)),
             },

@@ -1,6 +1,6 @@
 //! Heads of HTTP/2: which are refused, what becomes of fields on the way, what answers look like.
 
-use crate::harness::frames::{self, END_HEADERS, frame, kind, literal};
+use crate::harness::frames::{self, END_HEADERS, END_STREAM, frame, kind, literal};
 use crate::harness::h2::{BOTH, Over, answer, post, request, respond};
 use crate::harness::{field, proxied};
 use bytes::Bytes;
@@ -123,6 +123,11 @@ async fn cases_33_and_36_malformed_heads_are_reset_and_siblings_live() {
         get_with(&[("transfer-encoding", "chunked")]),
         get_with(&[("a", "b"), (":method", "GET")]),
         get_with(&[(":method", "GET")]),
+        get_with(&[("X-Upper", "a")]),
+        get_with(&[("x y", "a")]),
+        get_with(&[(":unknown", "a")]),
+        [&[("X-Upper", "a")], &frames::get("/")[..]].concat(),
+        frames::get("/a#b"),
         frames::get(""),
         frames::get("/a\r\nb"),
         frames::get("/a b"),
@@ -147,12 +152,9 @@ async fn cases_33_and_36_malformed_heads_are_reset_and_siblings_live() {
 #[tokio::test]
 async fn cases_33_and_36_heads_that_are_no_fields_end_the_connection() {
     let no_fields = [
-        get_with(&[("X-Upper", "a")]),
-        get_with(&[("x y", "a")]),
         get_with(&[("x", "a\r\nb: c")]),
         get_with(&[("x", "a\nb")]),
         get_with(&[("x", "a\0b")]),
-        get_with(&[(":unknown", "a")]),
         vec![(":method", "G T"), (":scheme", "http"), (":authority", "a.test"), (":path", "/")],
     ];
     for fields in no_fields {
@@ -164,6 +166,76 @@ async fn cases_33_and_36_heads_that_are_no_fields_end_the_connection() {
         assert!(upstream.is_left_alone().await);
         proxy.after(&[]).await;
     }
+}
+
+/// `:method: GET`, `:scheme: http` and `:path: /` of the static table, and a literal `:authority`.
+const GET: &[u8] = b"\x82\x86\x84\x01\x06a.test";
+
+/// An entry of the dynamic table stays what it was, and where it was, for all that follows.
+#[tokio::test]
+async fn case_33_a_name_that_was_put_into_the_dynamic_table_is_refused_wherever_it_is_used() {
+    let (upstream, proxy) = proxied(|_| {}).await;
+    let mut client = proxy.frames(Over::Tls).await;
+    let mut stream = 1;
+    let mut send = async |client: &mut frames::Frames, more: &[u8]| {
+        client.send(kind::HEADERS, END_HEADERS | END_STREAM, stream, &[GET, more].concat()).await;
+        stream += 2;
+        stream - 2
+    };
+    let kept = send(&mut client, b"\x40\x06x-good\x041234").await;
+    let mut kept_up = upstream.accept().await;
+    assert_eq!(field(&kept_up.head().await, "x-good"), Some("1234"));
+
+    // `X-Upper: a`, in clear, and `X-UPPER: abc`, in the Huffman code.
+    let upper_huffman = b"\x40\x87\xfc\x5b\x86\xbd\x78\x36\xff\x82\x1c\x64";
+    for bad in [&b"\x40\x07X-Upper\x01a"[..], upper_huffman, b"\x00\x07X-Upper\x01a"] {
+        let stream = send(&mut client, bad).await;
+        let reset = client.find(|frame| frame.stream == stream || frame.kind == kind::GOAWAY).await;
+        assert_eq!((reset.kind, reset.code()), (kind::RST_STREAM, Reason::PROTOCOL_ERROR.into()), "{bad:?}");
+    }
+    // By their index, and by the index of the name with `b`; the last of these is put into the table as well.
+    for bad in [&b"\xbe"[..], b"\xbf", b"\x0f\x2f\x01b", b"\x7e\x01b"] {
+        let stream = send(&mut client, bad).await;
+        let refused = client.find(|frame| frame.stream == stream || frame.kind == kind::GOAWAY).await;
+        assert_eq!((refused.kind, refused.payload.first()), (kind::HEADERS, Some(&0x8c)), "{bad:?}");
+    }
+    // Three entries came after `x-good: 1234`.
+    let good = send(&mut client, b"\xc1\x40\x06x-more\x015").await;
+    let mut up = upstream.accept().await;
+    let head = up.head().await;
+    assert_eq!((field(&head, "x-good"), field(&head, "x-more")), (Some("1234"), Some("5")), "{head}");
+    for (mut up, stream) in [(kept_up, kept), (up, good)] {
+        up.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+        assert_eq!(client.find(|frame| frame.stream == stream).await.kind, kind::HEADERS);
+    }
+    proxy
+        .after(&[
+            "GET / 204",
+            "- - 400 bad_request",
+            "- - 400 bad_request",
+            "- - 400 bad_request",
+            "- - 400 bad_request",
+            "GET / 204",
+        ])
+        .await;
+}
+
+#[tokio::test]
+async fn case_33_trailers_with_a_name_in_upper_case_reset_their_stream() {
+    let (upstream, proxy) = proxied(|_| {}).await;
+    let mut client = proxy.frames(Over::Clear).await;
+    client.send_bytes(&frames::head(1, &frames::get("/kept"))).await;
+    let mut kept = upstream.accept().await;
+    kept.head().await;
+    let post = [&[(":method", "POST")], &frames::get("/")[1..], &[("te", "trailers")]].concat();
+    client.send(kind::HEADERS, END_HEADERS, 3, &literal(&post)).await;
+    let mut up = upstream.accept().await;
+    up.head().await;
+    client.send(kind::HEADERS, END_HEADERS | END_STREAM, 3, &literal(&[("X-Sum", "1")])).await;
+    let reset = client.find(|frame| frame.stream == 3 || frame.kind == kind::GOAWAY).await;
+    assert_eq!((reset.kind, reset.code()), (kind::RST_STREAM, Reason::PROTOCOL_ERROR.into()));
+    kept.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    client.is_served(1).await;
 }
 
 #[tokio::test]
@@ -355,7 +427,7 @@ async fn a_head_may_be_spread_over_continuations() {
     let (first, rest) = block.split_at(16_000);
     let (second, third) = rest.split_at(16_000);
     let frames = [
-        frame(kind::HEADERS, frames::END_STREAM, 1, first),
+        frame(kind::HEADERS, END_STREAM, 1, first),
         frame(kind::CONTINUATION, 0, 1, second),
         frame(kind::CONTINUATION, END_HEADERS, 1, third),
     ];
