@@ -22,6 +22,7 @@ use crate::drain::{DrainPhase, Reached};
 use crate::fields::FieldName;
 use crate::forward::Provenance;
 use crate::live::HeldView;
+use crate::metrics::Guess;
 use crate::record::{Phase, Reason, Record};
 use crate::request::{Asked, Method, Refusal, Request, Target};
 use crate::worker::Worker;
@@ -135,8 +136,9 @@ impl<'e> Exchange<'e> {
         }
         let view = Rc::clone(&self.view);
         let routing = &view.snapshot.routing;
-        let path = self.request.target.path();
-        let rule = match routing.find(self.downstream.listener, self.request.host_name(), path) {
+        let (host, path) = (self.request.host_name(), self.request.target.path());
+        let guess = self.worker.metrics.guess(host);
+        let rule = match routing.find(self.downstream.listener, host, path) {
             Found::Rule(rule) => Some(rule),
             Found::Miss(_) => None,
         };
@@ -155,7 +157,7 @@ impl<'e> Exchange<'e> {
             }
             Outcome::Action(Action::Forward(split)) => {
                 self.terms = rule.policy.as_ref().map(|policy| Terms::new(policy, self.draft.begun()));
-                self.forward(&rule.origin, split).await
+                self.forward(guess, &rule.origin, split).await
             }
         }
     }
@@ -170,7 +172,7 @@ impl<'e> Exchange<'e> {
         self.request.target == Target::Asterisk || self.request.fields.first(FieldName::MaxForwards) == Some(b"0")
     }
 
-    async fn forward(&mut self, origin: &RuleOrigin, split: &Split) -> Finish {
+    async fn forward(&mut self, guess: Guess, origin: &RuleOrigin, split: &Split) -> Finish {
         let key = match split.targets.as_slice() {
             [only] => &only.backend,
             targets => match self.worker.weighted(targets) {
@@ -184,9 +186,9 @@ impl<'e> Exchange<'e> {
         // What counts it knows both; with many routes a look at their names is a miss of the cache.
         if self.worker.is_logged() {
             self.note_rule(origin);
-            self.draft.set(|record| record.backend = Some(key.clone()));
+            self.draft.set(|record| record.backend = Some(Arc::clone(key)));
         }
-        self.draft.begin(self.worker.metrics.begin(&origin.object, Some(key)));
+        self.draft.begin(self.worker.metrics.begin(guess, &origin.object, Some(key)));
         let view = Rc::clone(&self.view);
         match view.backend(key) {
             Some(backend) => self.try_endpoints(backend).await,

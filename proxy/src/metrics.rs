@@ -3,6 +3,7 @@
 
 mod collect;
 mod family;
+mod known;
 mod label;
 mod process;
 mod series;
@@ -10,6 +11,7 @@ mod series;
 mod tests;
 mod worker;
 
+pub(crate) use known::Guess;
 pub(crate) use label::LabelValue;
 #[cfg(test)]
 pub(crate) use label::label_words;
@@ -109,7 +111,7 @@ impl Metrics {
         for rule in hosts.flat_map(|host| host.rules()) {
             routed.insert((&*rule.origin.object, None));
             if let Action::Forward(split) = &rule.action {
-                routed.extend(split.targets.iter().map(|target| (&*rule.origin.object, Some(&target.backend))));
+                routed.extend(split.targets.iter().map(|target| (&*rule.origin.object, Some(&*target.backend))));
             }
         }
         self.retain(|route, backend| routed.contains(&(route, backend)));

@@ -164,7 +164,7 @@ pub struct Record {
     /// The rule of it, as the path of its field in the route.
     pub rule: Option<Arc<str>>,
     /// The backend it went to.
-    pub backend: Option<BackendKey>,
+    pub backend: Option<Arc<BackendKey>>,
     /// The endpoint of the last attempt.
     pub endpoint: Option<EndpointAddress>,
     /// Attempts made.

@@ -93,7 +93,7 @@ pub struct Target {
     /// Its share of the sum of weights.
     pub weight: u32,
     /// The Service port; 503 where the backend table lacks it.
-    pub backend: BackendKey,
+    pub backend: Arc<BackendKey>,
 }
 
 /// An answer made here.

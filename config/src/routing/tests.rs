@@ -9,7 +9,7 @@ fn rule(path: PathMatch) -> Rule {
         origin: RuleOrigin { object, field: "spec".into() },
         path,
         plain_http: PlainHttp::Serve,
-        action: Action::Forward(Split { targets: [Target { weight: 1, backend }].into() }),
+        action: Action::Forward(Split { targets: [Target { weight: 1, backend: backend.into() }].into() }),
         policy: None,
     }
 }

@@ -70,7 +70,7 @@ pub struct IngressPath {
 #[derive(Debug, Clone, PartialEq)]
 pub enum IngressBackend {
     /// To a Service port.
-    Service(BackendKey),
+    Service(Arc<BackendKey>),
     /// To an object of another kind, which answers 503.
     Resource,
 }
@@ -151,7 +151,7 @@ impl Ingress {
     }
 
     /// Every Service port that it names.
-    pub fn backends(&self) -> impl Iterator<Item = (&BackendKey, &str)> {
+    pub fn backends(&self) -> impl Iterator<Item = (&Arc<BackendKey>, &str)> {
         let paths = self.rules.iter().flat_map(|rule| &rule.paths).map(|path| (&path.backend, &*path.field));
         let default = self.default_backend.iter().map(|backend| (&**backend, "spec.defaultBackend"));
         default.chain(paths).filter_map(|(backend, field)| match backend {

@@ -1,30 +1,55 @@
-//! One allocation for a text that many objects repeat: namespaces, Service names, field paths.
+//! One allocation for what many objects repeat: namespaces, Service names, field paths, backends.
 
-use config::PathMatch;
+use config::{BackendKey, PathMatch};
 use rustc_hash::FxHashSet;
+use std::hash::Hash;
 use std::sync::Arc;
 
-/// Texts in use, each kept once.
+/// What is in use, each kept once.
 #[derive(Debug, Default)]
 pub(crate) struct Interner {
-    texts: FxHashSet<Arc<str>>,
-    /// How many texts the last sweep left.
+    texts: Shared<str>,
+    backends: Shared<BackendKey>,
+}
+
+#[derive(Debug)]
+struct Shared<T: ?Sized> {
+    all: FxHashSet<Arc<T>>,
+    /// How many the last sweep left.
     swept: usize,
+}
+
+impl<T: ?Sized> Default for Shared<T> {
+    fn default() -> Self {
+        Self { all: FxHashSet::default(), swept: 0 }
+    }
+}
+
+impl<T: ?Sized + Eq + Hash> Shared<T> {
+    /// The kept form of `value`, which `make` gives if it is new. Amortised O(its size).
+    fn get(&mut self, value: &T, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
+        if let Some(known) = self.all.get(value) {
+            return Arc::clone(known);
+        }
+        if self.all.len() > 2 * self.swept + 1024 {
+            self.all.retain(|value| Arc::strong_count(value) > 1);
+            self.swept = self.all.len();
+        }
+        let made = make();
+        self.all.insert(Arc::clone(&made));
+        made
+    }
 }
 
 impl Interner {
     /// The shared form of `text`. Amortised O(length).
     pub(crate) fn intern(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.texts.get(text) {
-            return Arc::clone(known);
-        }
-        if self.texts.len() > 2 * self.swept + 1024 {
-            self.texts.retain(|text| Arc::strong_count(text) > 1);
-            self.swept = self.texts.len();
-        }
-        let text: Arc<str> = text.into();
-        self.texts.insert(Arc::clone(&text));
-        text
+        self.texts.get(text, || text.into())
+    }
+
+    /// The shared form of a backend's key.
+    pub(crate) fn intern_backend(&mut self, key: &BackendKey) -> Arc<BackendKey> {
+        self.backends.get(key, || Arc::new(key.clone()))
     }
 
     /// The shared form of a path.
@@ -53,7 +78,7 @@ mod tests {
         for number in 0..10_000 {
             interner.intern(&number.to_string());
         }
-        assert!(interner.texts.len() < 2_000, "{} texts", interner.texts.len());
+        assert!(interner.texts.all.len() < 2_000, "{} texts", interner.texts.all.len());
         assert!(Arc::ptr_eq(&kept, &interner.intern("kept")));
     }
 }

@@ -46,7 +46,7 @@ impl Backends {
                 before.iter().flat_map(|ingress| ingress.backends().map(move |key| (ingress, key)))
             {
                 if self.release(key, &ingress.object) {
-                    keys.insert(key.clone());
+                    keys.insert(BackendKey::clone(key));
                 }
             }
             for (ingress, (key, _)) in
@@ -54,7 +54,7 @@ impl Backends {
             {
                 let ports = self.named_by.entry(service_name(key)).or_default();
                 let named_by = ports.entry(key.port.clone()).or_insert_with(|| {
-                    keys.insert(key.clone());
+                    keys.insert(BackendKey::clone(key));
                     Vec::new()
                 });
                 named_by.push(Arc::clone(&ingress.object));

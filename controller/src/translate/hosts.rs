@@ -52,7 +52,7 @@ impl Hosts {
                 origin: RuleOrigin { object, field: "--default-backend".into() },
                 path: PathMatch::prefix("/"),
                 plain_http: PlainHttp::Serve,
-                action: forward(&service.0),
+                action: forward(&Arc::new(service.0.clone())),
                 policy: None,
             }
         });
@@ -242,6 +242,6 @@ fn action(backend: &IngressBackend) -> Action {
     }
 }
 
-fn forward(backend: &BackendKey) -> Action {
-    Action::Forward(Split { targets: [Target { weight: 1, backend: backend.clone() }].into() })
+fn forward(backend: &Arc<BackendKey>) -> Action {
+    Action::Forward(Split { targets: [Target { weight: 1, backend: Arc::clone(backend) }].into() })
 }

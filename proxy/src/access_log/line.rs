@@ -33,7 +33,7 @@ impl Lines {
         let mut fields = Fields { out: &mut self.text, is_json: self.is_json };
         fields.quoted("route", record.route.as_ref(), show_escaped);
         fields.written("rule", record.rule.as_ref(), show_escaped);
-        fields.written("backend", record.backend.as_ref(), show_escaped);
+        fields.written("backend", record.backend.as_deref(), show_escaped);
         fields.written("endpoint", record.endpoint.as_ref(), endpoint);
         fields.number("attempts", Some(record.attempts.into()));
         let was_sent = record.upstream_version.is_some();

@@ -38,11 +38,11 @@ fn full() -> Record {
         phase: Phase::Stream,
         route: Some(Arc::new(ObjectRef::new(Kind::Ingress, "shop", "web"))),
         rule: Some("spec.rules[0].http.paths[1]".into()),
-        backend: Some(BackendKey {
+        backend: Some(Arc::new(BackendKey {
             namespace: "shop".into(),
             service: "cart".into(),
             port: BackendPort::Name("http".into()),
-        }),
+        })),
         endpoint: Some(EndpointAddress::Socket("10.0.0.7:8080".parse().expect("address"))),
         attempts: 2,
         reused: true,

@@ -113,7 +113,7 @@ fn route_labels(group: Group<'_>) -> [Cow<'_, str>; 6] {
         *route_namespace = (&**namespace).into();
         *route_name = (&**name).into();
     }
-    if let Some(BackendKey { namespace, service, port }) = group.first().and_then(|series| series.backend.as_ref()) {
+    if let Some(BackendKey { namespace, service, port }) = group.first().and_then(|series| series.backend.as_deref()) {
         *service_namespace = (&**namespace).into();
         *service_name = (&**service).into();
         *service_port = port.to_string().into();

@@ -22,7 +22,7 @@ pub(super) struct RouteSeries {
     /// `None`: the request met no route.
     pub(super) route: Option<Arc<ObjectRef>>,
     /// `None`: answered without a backend.
-    pub(super) backend: Option<BackendKey>,
+    pub(super) backend: Option<Arc<BackendKey>>,
     pub(super) in_flight: Tally,
     pub(super) requests: Tallies<CodeClass>,
     pub(super) microseconds: Tally,
@@ -47,7 +47,7 @@ pub(super) struct ByReason {
 }
 
 impl RouteSeries {
-    pub(super) fn new(route: Option<&Arc<ObjectRef>>, backend: Option<&BackendKey>) -> Self {
+    pub(super) fn new(route: Option<&Arc<ObjectRef>>, backend: Option<&Arc<BackendKey>>) -> Self {
         Self {
             route: route.cloned(),
             backend: backend.cloned(),
@@ -64,13 +64,18 @@ impl RouteSeries {
         }
     }
 
-    pub(super) fn is_of(&self, route: Option<&Arc<ObjectRef>>, backend: Option<&BackendKey>) -> bool {
+    pub(super) fn is_of(&self, route: Option<&Arc<ObjectRef>>, backend: Option<&Arc<BackendKey>>) -> bool {
         self.route.as_ref() == route && self.backend.as_ref() == backend
     }
 
     /// Orders by route and backend, so that the same of several workers come together.
     pub(super) fn cmp_key(&self, other: &Self) -> Ordering {
         self.route.cmp(&other.route).then_with(|| self.backend.cmp(&other.backend))
+    }
+
+    /// Reads each cache line that every request touches; what it gives means nothing.
+    pub(super) fn touch(&self) -> u64 {
+        u64::from(self.route.is_some()) ^ self.in_flight.value() ^ self.attempts.value()
     }
 
     pub(super) fn drop_from_scrapes(&self) {

@@ -36,8 +36,14 @@ fn route(name: &str) -> Arc<ObjectRef> {
     Arc::new(ObjectRef::new(Kind::Ingress, "shop", name))
 }
 
-fn backend(service: &str) -> BackendKey {
-    BackendKey { namespace: "shop".into(), service: service.into(), port: BackendPort::Name("http".into()) }
+fn backend(service: &str) -> Arc<BackendKey> {
+    let port = BackendPort::Name("http".into());
+    Arc::new(BackendKey { namespace: "shop".into(), service: service.into(), port })
+}
+
+/// A request to `host` that is forwarded, by its route, to the Service `web`.
+fn begin(worker: &WorkerMetrics, host: &str, name: &str) -> InFlight {
+    worker.begin(worker.guess(host), &route(name), Some(&backend("web")))
 }
 
 fn record(name: Option<&str>, service: Option<&str>) -> Record {
@@ -149,7 +155,7 @@ fn guards_bring_gauges_back() {
     assert_eq!(connections(&registry), "0 0 1 1");
     assert_eq!(value(&registry, "tidegate_http2_streams").as_deref(), Some("1"));
     assert_eq!(value(&registry, "tidegate_upstream_connections{state=\"idle\"}").as_deref(), Some("1"));
-    let running = worker.begin(&route("web"), Some(&backend("web")));
+    let running = begin(&worker, "a.test", "web");
     let in_flight = format!("tidegate_requests_in_flight{{{WEB}}}");
     assert_eq!(value(&registry, &in_flight).as_deref(), Some("1"));
     running.attempt_failed(Reason::ConnectFailed);
@@ -171,7 +177,7 @@ fn series_begin_with_the_first_request_and_end_with_the_route() {
         worker.observe(&record(Some(name), Some("web")));
     }
     worker.observe(&record(None, None));
-    let running = worker.begin(&route("web"), Some(&backend("web")));
+    let running = begin(&worker, "a.test", "web");
     metrics.retain(|route, backend| &*route.name == "api" && backend.is_some());
     let requests = || samples(&registry, "tidegate_requests_total");
     assert!(!requests().contains("route=\"web\""), "{}", requests());
@@ -194,6 +200,36 @@ fn a_worker_forgets_what_was_dropped() {
     metrics.retain(|_, _| false);
     worker.observe(&record(Some("web"), Some("web")));
     assert_eq!(worker.known(), 1);
+}
+
+#[test]
+fn a_wrong_guess_counts_nothing_wrong() {
+    let (registry, metrics) = registered();
+    let worker = metrics.worker();
+    let requests = |name: &str| {
+        let labels = WEB.replace("route=\"web\"", &format!("route=\"{name}\""));
+        value(&registry, &format!("tidegate_requests_total{{{labels},code=\"2xx\"}}"))
+    };
+    // Two routes of one host in turn, then a dropped one: what was guessed is always another's.
+    for name in ["web", "api", "web", "api"] {
+        begin(&worker, "a.test", name).observe(&record(Some(name), Some("web")));
+    }
+    assert_eq!((requests("web").as_deref(), requests("api").as_deref()), (Some("2"), Some("2")));
+    metrics.retain(|route, _| &*route.name == "web");
+    begin(&worker, "a.test", "api").observe(&record(Some("api"), Some("web")));
+    assert_eq!((requests("web").as_deref(), requests("api").as_deref()), (Some("2"), Some("1")));
+    assert_eq!(worker.known(), 2);
+}
+
+#[test]
+fn guesses_do_not_grow_with_the_hosts_of_a_wildcard() {
+    let (_registry, metrics) = registered();
+    let worker = metrics.worker();
+    for number in 0..1000 {
+        drop(begin(&worker, &format!("{number}.test"), "web"));
+    }
+    assert_eq!(worker.known(), 1);
+    assert!(worker.guesses() <= 3, "{}", worker.guesses());
 }
 
 #[test]
@@ -251,7 +287,7 @@ fn label_values_are_listed_in_the_order_of_their_slots() {
 fn count_everything(metrics: &Metrics) {
     let worker = metrics.worker();
     worker.observe(&Record { reason: Some(Reason::UpstreamReset), ..record(Some("web"), Some("web")) });
-    worker.begin(&route("web"), Some(&backend("web"))).attempt_failed(Reason::ConnectFailed);
+    begin(&worker, "a.test", "web").attempt_failed(Reason::ConnectFailed);
     worker.accepted(ListenerName::Https);
     worker.refused(RefusedFor::Ceiling);
     let client = Verification::default();

@@ -1,14 +1,13 @@
 //! The tallies of a worker, and the guards that keep its gauges right on every path.
 
+use super::known::{Guess, KnownSeries};
 use super::label::{ConnectionKind, RefusedFor, Tallies, Tally, TlsVersion, UpstreamProtocol, UpstreamState};
 use super::lock;
 use super::series::RouteSeries;
 use crate::record::{Phase, Reason, Record};
 use crate::tls::{HandshakeFailure, TlsFacts};
-use config::{BackendKey, BackendPort, ListenerName, ObjectRef};
-use rustc_hash::{FxBuildHasher, FxHashMap};
-use std::cell::{Cell, RefCell};
-use std::hash::BuildHasher;
+use config::{BackendKey, ListenerName, ObjectRef};
+use std::cell::{Cell, RefCell, RefMut};
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -51,7 +50,7 @@ impl Shard {
         let mut all = lock(&self.series);
         let before = all.len();
         all.retain(|series| {
-            let is_kept = series.route.as_ref().is_none_or(|route| is_kept(route, series.backend.as_ref()));
+            let is_kept = series.route.as_ref().is_none_or(|route| is_kept(route, series.backend.as_deref()));
             if !is_kept {
                 series.drop_from_scrapes();
             }
@@ -73,14 +72,6 @@ struct Worker {
     shard: Arc<Shard>,
     series: RefCell<KnownSeries>,
     removals_seen: Cell<u64>,
-}
-
-/// The series of a worker. Names are compared, since each translation may bring new copies of them; where they lie in
-/// memory is tried first, since it is known without looking at them.
-#[derive(Debug, Default)]
-struct KnownSeries {
-    by_address: FxHashMap<u64, Arc<RouteSeries>>,
-    by_name: FxHashMap<u64, Vec<Arc<RouteSeries>>>,
 }
 
 /// What a [`Held`] counts.
@@ -112,23 +103,36 @@ impl WorkerMetrics {
         self.0.shard.connections.value(kind)
     }
 
+    /// What a request to `host` is likely to count in; to be asked before its route is looked for.
+    pub(crate) fn guess(&self, host: &str) -> Guess {
+        self.0.known().fetch(host)
+    }
+
     /// Counts a request as running for as long as the guard lives.
     #[must_use]
-    pub fn begin(&self, route: &Arc<ObjectRef>, backend: Option<&BackendKey>) -> InFlight {
-        let series = self.0.with_series(Some(route), backend, Arc::clone);
+    pub(crate) fn begin(&self, guess: Guess, route: &Arc<ObjectRef>, backend: Option<&Arc<BackendKey>>) -> InFlight {
+        let make = || self.0.make_series(Some(route), backend);
+        let series = self.0.known().guess_or_find(guess, Some(route), backend, make);
         series.in_flight.add(1);
         InFlight { series, _on_this_thread: PhantomData }
     }
 
     /// Counts an exchange at its end. O(1); allocates at the first of a route and backend.
     pub fn observe(&self, record: &Record) {
-        self.0.with_series(record.route.as_ref(), record.backend.as_ref(), |series| series.observe(record));
+        let (route, backend) = (record.route.as_ref(), record.backend.as_ref());
+        self.0.known().find(route, backend, || self.0.make_series(route, backend)).observe(record);
+    }
+
+    /// How many hosts it has a guess for.
+    #[cfg(test)]
+    pub(super) fn guesses(&self) -> usize {
+        self.0.series.borrow().guesses()
     }
 
     /// How many series of routes the worker remembers.
     #[cfg(test)]
     pub(super) fn known(&self) -> usize {
-        self.0.series.borrow().by_name.values().map(Vec::len).sum()
+        self.0.series.borrow().len()
     }
 
     /// Counts a client's connection.
@@ -215,55 +219,21 @@ impl Worker {
         }
     }
 
-    fn with_series<R>(
-        &self,
-        route: Option<&Arc<ObjectRef>>,
-        backend: Option<&BackendKey>,
-        act: impl FnOnce(&Arc<RouteSeries>) -> R,
-    ) -> R {
-        let KnownSeries { by_address, by_name } = &mut *self.series.borrow_mut();
+    /// The series of this worker, without those that were dropped.
+    fn known(&self) -> RefMut<'_, KnownSeries> {
+        let mut known = self.series.borrow_mut();
         let removals = self.shard.removals.load(Relaxed);
         if self.removals_seen.replace(removals) != removals {
-            by_address.clear();
-            by_name.retain(|_, series| {
-                series.retain(|series| !series.is_dropped());
-                !series.is_empty()
-            });
+            known.forget_dropped();
         }
-        let address = FxBuildHasher.hash_one(address(route, backend));
-        if let Some(series) = by_address.get(&address)
-            && series.is_of(route, backend)
-        {
-            return act(series);
-        }
-        let same_hash = by_name.entry(FxBuildHasher.hash_one((route, backend))).or_default();
-        let series = match same_hash.iter().find(|series| series.is_of(route, backend)) {
-            Some(known) => known,
-            None => {
-                let series = Arc::new(RouteSeries::new(route, backend));
-                lock(&self.shard.series).push(Arc::clone(&series));
-                same_hash.push_mut(series)
-            }
-        };
-        let result = act(series);
-        let series = Arc::clone(series);
-        // Addresses of names that are gone are not told apart from those in use.
-        if by_address.len() > 2 * by_name.len() {
-            by_address.clear();
-        }
-        by_address.insert(address, series);
-        result
+        known
     }
-}
 
-/// Where the names lie.
-fn address(route: Option<&Arc<ObjectRef>>, backend: Option<&BackendKey>) -> [usize; 3] {
-    let service = backend.map_or(0, |backend| backend.service.as_ptr().addr());
-    let port = backend.map_or(0, |backend| match &backend.port {
-        BackendPort::Number(number) => usize::from(*number),
-        BackendPort::Name(name) => name.as_ptr().addr(),
-    });
-    [route.map_or(0, |route| Arc::as_ptr(route).addr()), service, port]
+    fn make_series(&self, route: Option<&Arc<ObjectRef>>, backend: Option<&Arc<BackendKey>>) -> Arc<RouteSeries> {
+        let series = Arc::new(RouteSeries::new(route, backend));
+        lock(&self.shard.series).push(Arc::clone(&series));
+        series
+    }
 }
 
 /// A raised gauge; lowered when dropped.

@@ -104,7 +104,7 @@ impl Setup {
             },
             path: PathMatch::prefix("/"),
             plain_http: self.plain_http,
-            action: Action::Forward(Split { targets: [Target { weight: 1, backend: key }].into() }),
+            action: Action::Forward(Split { targets: [Target { weight: 1, backend: key.into() }].into() }),
             policy: self.policy.clone(),
         };
         let hosts: Arc<HostTable> =

@@ -38,7 +38,7 @@ impl Reading<'_> {
         }
     }
 
-    fn service(&mut self, service: k8s::IngressServiceBackend) -> Result<BackendKey, String> {
+    fn service(&mut self, service: k8s::IngressServiceBackend) -> Result<Arc<BackendKey>, String> {
         let k8s::IngressServiceBackend { name: service, port } = service;
         if service.is_empty() {
             return Err("backend service has no name".to_owned());
@@ -54,6 +54,7 @@ impl Reading<'_> {
             (Some(_), Some(_)) => return Err(format!("port of service {service} has both a name and a number")),
             (None, None) => return Err(format!("port of service {service} has neither a name nor a number")),
         };
-        Ok(BackendKey { namespace: Arc::clone(&self.namespace), service: self.names.intern(&service), port })
+        let (namespace, service) = (Arc::clone(&self.namespace), self.names.intern(&service));
+        Ok(self.names.intern_backend(&BackendKey { namespace, service, port }))
     }
 }

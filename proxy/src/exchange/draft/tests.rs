@@ -96,7 +96,11 @@ async fn case_150_a_panic_is_recorded_and_leaves_nothing_behind() {
     for status in [0, 200] {
         let exchange = async {
             let mut draft = observing.draft(status);
-            let _running = metrics.begin(&Arc::new(ObjectRef::new(Kind::Ingress, "shop", "web")), Some(&key("web")));
+            let _running = metrics.begin(
+                metrics.guess("a.test"),
+                &Arc::new(ObjectRef::new(Kind::Ingress, "shop", "web")),
+                Some(&Arc::new(key("web"))),
+            );
             let _connection = metrics.hold(Level::Connection(ConnectionKind::Tunnel));
             yield_now().await;
             assert_eq!(metrics.open(ConnectionKind::Tunnel), 1);
