@@ -15,8 +15,13 @@ const REFUSED: [(u8, u8); 2] = [(b'i', 0b00110), (b'0', 0b00000)];
 /// Shorter names are left to h2: a name of one letter may be anybody's.
 const SHORTEST_REFUSED: usize = 4;
 
-/// Whether it is a name that stands for one that is none: `i0i0`, `i0i0i`, ….
+/// Whether h2 took a name that is none: one that was rewritten (`i0i0`, `i0i0i`, …), or one with `"`, which h2 allows
+/// and which is not rewritten where it is short, or came in pieces.
 pub(crate) fn is_refused(name: &[u8]) -> bool {
+    name.contains(&b'"') || is_rewritten(name)
+}
+
+fn is_rewritten(name: &[u8]) -> bool {
     name.len() >= SHORTEST_REFUSED
         && name.iter().zip(REFUSED.iter().cycle()).all(|(byte, (expected, _))| byte == expected)
 }

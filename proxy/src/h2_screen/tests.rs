@@ -136,6 +136,7 @@ fn short_names_are_left_to_h2_where_they_would_stay_in_its_table() {
     let block = field(b"X-a", b"1", How::Indexing, false);
     assert_eq!(screened(&block), block);
     assert!(is_refused(b"i0i0") && is_refused(b"i0i0i"));
+    assert!(is_refused(b"a\"b") && is_refused(b"\""));
     assert!(!is_refused(b"i0i") && !is_refused(b"i0i0x") && !is_refused(b"x-a"));
 }
 
