@@ -55,7 +55,9 @@ fn screen_literal(block: &mut [u8], begin: usize, prefix: u32) -> Option<usize> 
     let end = value.place.end;
     match &name {
         Some(name) if !name.is_name(block) => {
-            let entry = if prefix == 6 { Some((name.characters(block)?, name.place.end - begin)) } else { None };
+            // A string that cannot be read is an error of the connection, whatever its name (RFC 7541 §5.2).
+            let (characters, _) = (name.characters(block)?, value.characters(block)?);
+            let entry = (prefix == 6).then_some((characters, name.place.end - begin));
             malform(block.get_mut(begin..end)?, entry);
         }
         Some(name) if name.is(block, PATH) => value.refuse_fragment(block),

@@ -132,6 +132,19 @@ fn names_that_are_none_make_their_head_malformed() {
 }
 
 #[test]
+fn what_cannot_be_read_stays() {
+    // `X`, or `x`, with a byte of padding too much, in name or value; and EOS.
+    let unreadable = [&b"\x82\xfc\xff"[..], b"\x82\xf3\xff", b"\x84\xff\xff\xff\xff", b"\x81\xf2"];
+    for first in [0x00, 0x10, 0x40] {
+        for string in unreadable {
+            for block in [[&[first], string, b"\x01a"].concat(), [&[first], &b"\x05X-Bad"[..], string].concat()] {
+                assert_eq!(screened(&block), block);
+            }
+        }
+    }
+}
+
+#[test]
 fn short_names_are_left_to_h2_where_they_would_stay_in_its_table() {
     let block = field(b"X-a", b"1", How::Indexing, false);
     assert_eq!(screened(&block), block);
