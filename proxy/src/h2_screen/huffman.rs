@@ -142,7 +142,7 @@ pub(super) mod tests {
         bits.chunks(8).map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | u8::from(*bit))).collect()
     }
 
-    fn decoded(string: &[u8]) -> Option<Vec<u8>> {
+    pub(in super::super) fn decoded(string: &[u8]) -> Option<Vec<u8>> {
         symbols(string).map(|symbol| symbol.map(|symbol| symbol.byte)).collect()
     }
 

@@ -1,3 +1,5 @@
+mod both_sides;
+
 use super::huffman::tests::encoded;
 use super::*;
 use proptest::prelude::*;
