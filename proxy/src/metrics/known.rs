@@ -35,13 +35,14 @@ impl KnownSeries {
         guess
     }
 
+    /// With the room for them: where few are left, to empty what once was large would cost more than it is worth.
     pub(super) fn forget_dropped(&mut self) {
-        self.by_address.clear();
-        self.by_host.clear();
+        (self.by_address, self.by_host) = (FxHashMap::default(), FxHashMap::default());
         self.by_name.retain(|_, series| {
             series.retain(|series| !series.is_dropped());
             !series.is_empty()
         });
+        self.by_name.shrink_to_fit();
     }
 
     /// The series that was guessed right, or is found; else what `make` gives. O(1).
@@ -95,6 +96,12 @@ impl KnownSeries {
     #[cfg(test)]
     pub(super) fn guesses(&self) -> usize {
         self.by_host.len()
+    }
+
+    /// How many it could remember without growing.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.by_address.capacity().max(self.by_host.capacity()).max(self.by_name.capacity())
     }
 
     /// How many there are.

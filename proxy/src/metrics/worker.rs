@@ -10,7 +10,10 @@ use config::{BackendKey, ListenerName, ObjectRef};
 use std::cell::{Cell, RefCell, RefMut};
 use std::marker::PhantomData;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Release},
+};
 use std::sync::{Arc, Mutex};
 
 /// What a scrape reads of a worker. Aligned so that no two workers write to one cache line.
@@ -33,7 +36,7 @@ pub(super) struct Shard {
     pub(super) endpoint_ejections: Tally,
     /// Locked by the worker at the first request of a route only.
     series: Mutex<Vec<Arc<RouteSeries>>>,
-    /// Rises when series were dropped.
+    /// Rises after series were dropped: who sees it risen (`Acquire`) sees which (`Release`).
     removals: AtomicU64,
 }
 
@@ -58,7 +61,7 @@ impl Shard {
         });
         if all.len() < before {
             all.shrink_to_fit();
-            self.removals.fetch_add(1, Relaxed);
+            self.removals.fetch_add(1, Release);
         }
     }
 }
@@ -127,6 +130,12 @@ impl WorkerMetrics {
     #[cfg(test)]
     pub(super) fn guesses(&self) -> usize {
         self.0.series.borrow().guesses()
+    }
+
+    /// How many series, hosts or names it could remember without growing.
+    #[cfg(test)]
+    pub(super) fn room(&self) -> usize {
+        self.0.series.borrow().room()
     }
 
     /// How many series of routes the worker remembers.
@@ -222,7 +231,7 @@ impl Worker {
     /// The series of this worker, without those that were dropped.
     fn known(&self) -> RefMut<'_, KnownSeries> {
         let mut known = self.series.borrow_mut();
-        let removals = self.shard.removals.load(Relaxed);
+        let removals = self.shard.removals.load(Acquire);
         if self.removals_seen.replace(removals) != removals {
             known.forget_dropped();
         }
