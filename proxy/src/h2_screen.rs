@@ -31,6 +31,7 @@ fn is_rewritten(name: &[u8]) -> bool {
 /// by which later heads that refer to it are known: see [`is_refused`].
 ///
 /// What cannot be read, or not be rewritten, stays as it is: h2 ends the connection for it, as RFC 9113 §5.4.1 allows.
+/// The dynamic table is not followed: of a path whose name is told by an entry of it, h2 cuts the fragment off.
 pub(crate) fn screen(block: &mut [u8]) {
     let mut at = 0;
     while let Some(&first) = block.get(at) {
