@@ -2,7 +2,6 @@
 
 use super::{BodyLength, ConnectionOptions, Method, Refusal, Request, Target, framing::Framing};
 use crate::fields::{FieldName, Fields};
-use crate::h2_screen::is_refused;
 use crate::limits::Limits;
 use crate::record::Version;
 use bytes::Bytes;
@@ -45,7 +44,7 @@ impl Request {
         }
         let fields = Fields::from_map(&parts.headers).map_err(|_| Refusal::HEAD_TOO_LARGE)?;
         let is_padded = |value: &[u8]| value.trim_ascii().len() != value.len();
-        if fields.iter().any(|field| is_padded(field.value) || is_refused(field.name)) {
+        if fields.iter().any(|field| is_padded(field.value)) {
             return Err(Refusal::BAD_REQUEST);
         }
         let (host, authority) = host_of(parts, &fields, default_port)?;

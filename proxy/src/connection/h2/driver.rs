@@ -8,6 +8,7 @@ use crate::drain::{DrainPhase, Reached};
 use crate::exchange::record_refusal;
 use crate::h2_io::{H2Io, Moves};
 use crate::h2_pulse::Pulse;
+use crate::h2_screen::is_refused;
 use crate::h2_unread::UnreadUploads;
 use crate::metrics::Level;
 use crate::record;
@@ -288,6 +289,10 @@ impl Driver {
             self.streams.was_reset();
             let refusal = Refusal { status: 499, reason: record::Reason::ClientGone };
             record_refusal(&self.worker, &self.downstream, Asked::of_parts(&request.into_parts().0), refusal, None);
+        } else if request.headers().keys().any(|name| is_refused(name.as_ref())) {
+            respond.send_reset(Reason::PROTOCOL_ERROR);
+            let asked = Asked::of_parts(&request.into_parts().0);
+            record_refusal(&self.worker, &self.downstream, asked, Refusal::BAD_REQUEST, None);
         } else {
             let (worker, downstream) = (Rc::clone(&self.worker), Rc::clone(&self.downstream));
             let (parts, recv) = request.into_parts();
