@@ -27,8 +27,11 @@ use tokio::sync::mpsc;
 const QUIET: Duration = Duration::from_millis(1);
 /// but no longer than this.
 const GATHER: Duration = Duration::from_millis(8);
-/// A file that is being written is read when its writer closes it, or has not written for this long.
-const WRITING: Duration = Duration::from_millis(100);
+/// A file that is being written is read when its writer closes it, or has not written for this long: what makes it may be
+/// slow, and until then it may hold nothing.
+const WRITING: Duration = Duration::from_secs(10);
+/// A file that appears is written next, if it is no link; and one that was read while it changed will have changed.
+const APPEARING: Duration = Duration::from_millis(100);
 /// How long the end of the thread is waited for: a document is parsed in one go, and a file system may hang.
 const END: Duration = Duration::from_secs(1);
 /// How often changes are looked for where they cannot be watched.
@@ -110,8 +113,8 @@ struct Pending {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Urgency {
     Now,
-    /// The writer is not done.
-    Later,
+    /// The writer is not done; when no more is heard of it.
+    After(Duration),
 }
 
 /// Why the thread woke.
@@ -213,7 +216,7 @@ impl Work {
         batch.extend(self.manifests.reread(files, now));
         batch.extend(self.manifests.expire(now));
         let torn = self.manifests.take_torn();
-        self.pending.writing.extend(torn.into_iter().map(|path| (path, now + WRITING)));
+        self.pending.writing.extend(torn.into_iter().map(|path| (path, now + APPEARING)));
         batch
     }
 }
@@ -225,11 +228,11 @@ impl Pending {
                 self.writing.retain(|file, _| !files.contains(file));
                 self.files.extend(files);
             }
-            (Concern::Files(files), Urgency::Later) => {
-                self.writing.extend(files.into_iter().map(|file| (file, now + WRITING)));
+            (Concern::Files(files), Urgency::After(wait)) => {
+                self.writing.extend(files.into_iter().map(|file| (file, now + wait)));
             }
             (Concern::Tree, Urgency::Now) => self.tree = true,
-            (Concern::Tree, Urgency::Later) => self.tree_writing = Some(now + WRITING),
+            (Concern::Tree, Urgency::After(wait)) => self.tree_writing = Some(now + wait),
         }
     }
 
@@ -245,5 +248,9 @@ impl Pending {
 /// A file is read when its writer is done: half a file would end the objects of the other half.
 fn urgency(kind: EventMask) -> Urgency {
     let is_new_file = kind.contains(EventMask::CREATE) && !kind.contains(EventMask::ISDIR);
-    if is_new_file || kind.contains(EventMask::MODIFY) { Urgency::Later } else { Urgency::Now }
+    match () {
+        () if kind.contains(EventMask::MODIFY) => Urgency::After(WRITING),
+        () if is_new_file => Urgency::After(APPEARING),
+        () => Urgency::Now,
+    }
 }

@@ -77,3 +77,18 @@ fn an_inotify_that_breaks_is_done_without() {
     let now = Instant::now();
     assert_eq!(work.next_moment(now), Some(now + POLL));
 }
+
+#[test]
+fn who_never_closes_a_file_is_not_waited_for_for_ever() {
+    let (dir, mut work) = work(Inotify::init());
+    let path = dir.path().join("a.yaml");
+    fs::write(&path, "").expect("written");
+    assert!(work.manifests.rescan(|_| false, Instant::now()).is_empty());
+    let mut file = File::options().append(true).open(&path).expect("opened");
+    file.write_all(TEXT.as_bytes()).expect("written");
+    take_all(&mut work);
+    let now = Instant::now();
+    assert!(work.read(now + WRITING / 2).is_empty());
+    assert_eq!(work.read(now + WRITING).changes.len(), 1);
+    drop(file);
+}
