@@ -82,7 +82,7 @@ pub enum Miss<'t> {
     /// No rule names the host, and none is for any host.
     Host,
     /// The host has rules, none of them for the path.
-    Path(&'t HostPattern),
+    Path(&'t HostRules),
 }
 
 impl RoutingTable {
@@ -181,7 +181,7 @@ impl HostTable {
 
     fn find(&self, host: &str, path: &str) -> Found<'_> {
         let Some(rules) = self.owner(host) else { return Found::Miss(Miss::Host) };
-        rules.find(path).map_or(Found::Miss(Miss::Path(&rules.host)), Found::Rule)
+        rules.find(path).map_or(Found::Miss(Miss::Path(rules)), Found::Rule)
     }
 }
 
@@ -214,6 +214,9 @@ pub struct HostRules {
     /// The one rule of most hosts lies here: a request to a host that is asked rarely pays for each place in memory that
     /// it looks at.
     rules: SmallVec<[Rule; 1]>,
+    /// What plain ports do with paths that no rule takes.
+    #[serde(skip_serializing_if = "PlainHttp::is_served")]
+    unmatched: PlainHttp,
     #[serde(skip)]
     index: Option<Box<Index>>,
 }
@@ -248,7 +251,19 @@ impl HostRules {
         rules.dedup_by(|later, first| later.path == first.path);
         let index = (rules.len() > SCANNED_RULES).then(|| Box::new(Index::new(&rules)));
         // Not `from(rules)`, which would keep the place and the spare room of one rule.
-        Self { host, rules: rules.into_iter().collect(), index }
+        Self { host, rules: rules.into_iter().collect(), unmatched: PlainHttp::Serve, index }
+    }
+
+    /// The same, with what plain ports do with paths that no rule takes.
+    #[must_use]
+    pub fn with_unmatched(self, unmatched: PlainHttp) -> Self {
+        Self { unmatched, ..self }
+    }
+
+    /// What becomes of a request that no rule takes, by the protocol of the port it came in on; `None`: nothing.
+    #[must_use]
+    pub fn redirect_unmatched(&self, protocol: Protocol, path: &str) -> Option<HttpsRedirect> {
+        self.unmatched.redirect(protocol, path)
     }
 
     /// The rules, most specific first.

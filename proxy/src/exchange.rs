@@ -27,7 +27,7 @@ use crate::record::{Phase, Reason, Record};
 use crate::request::{Asked, Method, Refusal, Request, Target};
 use crate::worker::Worker;
 use caught::caught;
-use config::{Action, Found, Outcome, Protocol, Respond, RuleOrigin, Split};
+use config::{Action, Found, Miss, Outcome, Protocol, Respond, RuleOrigin, Split};
 use draft::Draft;
 use interrupt::Interrupt;
 use std::future::poll_fn;
@@ -138,24 +138,27 @@ impl<'e> Exchange<'e> {
         let routing = &view.snapshot.routing;
         let (host, path) = (self.request.host_name(), self.request.target.path());
         let guess = self.worker.metrics.guess(host);
-        let rule = match routing.find(self.downstream.listener, host, path) {
-            Found::Rule(rule) => Some(rule),
-            Found::Miss(_) => None,
+        let (rule, is_redirected) = match routing.find(self.downstream.listener, host, path) {
+            Found::Rule(rule) => (Some(rule), matches!(rule.outcome(self.spoken(), path), Outcome::Redirect(_))),
+            Found::Miss(Miss::Path(host)) => (None, host.redirect_unmatched(self.spoken(), path).is_some()),
+            Found::Miss(Miss::Listener | Miss::Host) => (None, false),
         };
-        if let Some(refusal) = self.client_refusal(rule) {
+        if let Some(refusal) = self.client_refusal(is_redirected) {
             return self.refuse_client(refusal).await;
         }
-        let Some(rule) = rule else { return self.refuse(404, Reason::NoRoute).await };
-        match rule.outcome(self.spoken(), path) {
-            Outcome::Redirect(_) => {
+        if is_redirected {
+            if let Some(rule) = rule {
                 self.note_rule(&rule.origin);
-                self.redirect().await
             }
-            Outcome::Action(Action::Respond(Respond { status, .. })) => {
+            return self.redirect().await;
+        }
+        let Some(rule) = rule else { return self.refuse(404, Reason::NoRoute).await };
+        match &rule.action {
+            Action::Respond(Respond { status, .. }) => {
                 self.note_rule(&rule.origin);
                 self.refuse(*status, Reason::ResourceBackend).await
             }
-            Outcome::Action(Action::Forward(split)) => {
+            Action::Forward(split) => {
                 self.terms = rule.policy.as_ref().map(|policy| Terms::new(policy, self.draft.begun()));
                 self.forward(guess, &rule.origin, split).await
             }

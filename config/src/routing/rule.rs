@@ -1,6 +1,6 @@
 //! One row of the routing table: its condition and its outcome.
 
-use super::RulePolicy;
+use super::{Protocol, RulePolicy};
 use crate::{BackendKey, ObjectRef};
 use serde::Serialize;
 use smallvec::SmallVec;
@@ -80,6 +80,18 @@ pub enum PlainHttp {
     RedirectToHttps,
 }
 
+impl PlainHttp {
+    pub(super) fn redirect(self, protocol: Protocol, path: &str) -> Option<HttpsRedirect> {
+        let redirects = self == Self::RedirectToHttps && protocol == Protocol::Http && !is_acme_challenge(path);
+        redirects.then_some(HttpsRedirect)
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    pub(super) fn is_served(&self) -> bool {
+        *self == Self::Serve
+    }
+}
+
 /// Weighted targets of a forward; never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Split {
@@ -146,13 +158,8 @@ pub enum Outcome<'r> {
 impl Rule {
     /// What becomes of a request that met this rule, by the protocol of the port it came in on.
     #[must_use]
-    pub fn outcome(&self, protocol: super::Protocol, path: &str) -> Outcome<'_> {
-        match (protocol, self.plain_http) {
-            (super::Protocol::Http, PlainHttp::RedirectToHttps) if !is_acme_challenge(path) => {
-                Outcome::Redirect(HttpsRedirect)
-            }
-            _ => Outcome::Action(&self.action),
-        }
+    pub fn outcome(&self, protocol: Protocol, path: &str) -> Outcome<'_> {
+        self.plain_http.redirect(protocol, path).map_or(Outcome::Action(&self.action), Outcome::Redirect)
     }
 }
 

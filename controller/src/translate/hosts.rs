@@ -125,7 +125,11 @@ impl Hosts {
                 assembly.add(place, rule(ingress, &self.default_field, PathMatch::prefix("/"), plain_http, backend));
             }
         }
-        assembly.finish(ingresses, self.last_resort.as_ref())
+        let (rules, losses) = assembly.finish(ingresses, self.last_resort.as_ref());
+        // The host redirects, also what is 404 then; where Ingresses disagree, as the first of them says.
+        let first = ingresses.first().map_or(PlainHttp::Serve, |ingress| self.plain_http(ingress, has_tls));
+        let takes_all = rules.rules().iter().any(|rule| rule.path == PathMatch::prefix("/"));
+        (if takes_all { rules } else { rules.with_unmatched(first) }, losses)
     }
 
     /// `has_tls` says whether any Ingress of the host declares TLS for it.

@@ -56,6 +56,9 @@ fn request(url: &str, translation: &Translation) -> String {
     let listener = translation.routing.listener(listener).expect("it exists");
     let rule = match translation.routing.find(listener.name, &host, path.path()) {
         Found::Rule(rule) => rule,
+        Found::Miss(Miss::Path(host)) if host.redirect_unmatched(listener.protocol, path.path()).is_some() => {
+            return "redirect".to_owned();
+        }
         Found::Miss(Miss::Path(_)) => return "404 path".to_owned(),
         Found::Miss(Miss::Host | Miss::Listener) => return "404 host".to_owned(),
     };

@@ -3,7 +3,7 @@
 
 use super::{Exchange, Finish};
 use crate::record::Reason;
-use config::{Outcome, Rule, is_acme_token};
+use config::is_acme_token;
 
 /// Why a client may not ask a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,13 +22,13 @@ impl ClientRefusal {
 
 impl Exchange<'_> {
     /// Why the client may not have what its request met; `None`: it may. One branch where no host asks for certificates.
-    pub(super) fn client_refusal(&self, rule: Option<&Rule>) -> Option<ClientRefusal> {
+    /// A redirect to HTTPS tells nothing.
+    pub(super) fn client_refusal(&self, is_redirected: bool) -> Option<ClientRefusal> {
         let routing = &self.view.snapshot.routing;
         let policy = routing.client_policy(self.downstream.listener, self.request.host_name())?;
         let Some(tls) = &self.downstream.tls else {
             let path = self.request.target.path();
-            let outcome = rule.map(|rule| rule.outcome(self.spoken(), path));
-            let is_open = is_acme_token(path) || matches!(outcome, Some(Outcome::Redirect(_)));
+            let is_open = is_redirected || is_acme_token(path);
             return (!is_open).then(|| ClientRefusal::new(403, Reason::ClientCertificate));
         };
         if policy.trust_anchors.is_empty() {
