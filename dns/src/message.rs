@@ -5,7 +5,7 @@ use crate::question::{Head, MAX_UDP, Query, Question};
 use crate::wire::{self, HEADER, Header, flag};
 use hickory_proto::ProtoError;
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::{DNSClass, Name, Record};
+use hickory_proto::rr::{Name, Record};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 
 /// Length of our OPT record in bytes.
@@ -93,7 +93,8 @@ fn write_parts(
     encoder.set_max_size(u16::try_from(head.room(transport)).unwrap_or(u16::MAX));
     let name = question.map(|question| &question.name);
     // A question is at most 259 bytes, and 512 are always there.
-    let questions = u16::from(question.is_some_and(|question| write_question(&mut encoder, question).is_ok()));
+    let questions =
+        u16::from(question.is_some_and(|question| write_question(&mut encoder, question, head.class).is_ok()));
     let (answers, is_cut) = write_records(&mut encoder, name, &sections.answers);
     let (authorities, is_cut) =
         if is_cut { (0, true) } else { write_records(&mut encoder, name, &sections.authorities) };
@@ -113,10 +114,10 @@ fn write_parts(
     message
 }
 
-fn write_question(encoder: &mut BinEncoder<'_>, question: &Question) -> Result<(), ProtoError> {
+fn write_question(encoder: &mut BinEncoder<'_>, question: &Question, class: u16) -> Result<(), ProtoError> {
     question.name.emit(encoder)?;
     question.record_type.emit(encoder)?;
-    DNSClass::IN.emit(encoder)
+    class.emit(encoder)
 }
 
 /// Writes records as long as they fit; says how many did, and whether one did not.

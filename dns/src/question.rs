@@ -49,6 +49,8 @@ pub(crate) struct Head {
     pub(crate) id: u16,
     /// Opcode, RD, AD and CD in place.
     pub(crate) flags: u16,
+    /// Of the question.
+    pub(crate) class: u16,
     pub(crate) edns: Option<ClientEdns>,
 }
 
@@ -69,7 +71,7 @@ pub(crate) enum Refusal {
 }
 
 const KEPT_FLAGS: u16 = flag::OPCODE | flag::RECURSION_DESIRED | flag::AUTHENTIC | flag::CHECKING_DISABLED;
-const CLASS_IN: u16 = 1;
+pub(crate) const CLASS_IN: u16 = 1;
 const TKEY: u16 = 249;
 
 impl Query {
@@ -81,12 +83,13 @@ impl Query {
             // Answering an answer is how two servers keep each other busy for ever.
             return Err(Refusal::Silence("response"));
         }
-        let mut head = Head { id: header.id, flags: header.flags & KEPT_FLAGS, edns: None };
+        let mut head = Head { id: header.id, flags: header.flags & KEPT_FLAGS, class: CLASS_IN, edns: None };
         if header.flags & flag::OPCODE != 0 {
             return Err(Refusal::Code(head, None, ResponseCode::NotImp));
         }
         let malformed = Refusal::Code(head, None, ResponseCode::FormErr);
         let Some((question, class)) = read_question(&mut cursor, &header) else { return Err(malformed) };
+        head.class = class;
         let version = match read_edns(cursor, &header) {
             Err(Malformed) => return Err(Refusal::Code(head, Some(question), ResponseCode::FormErr)),
             Ok(None) => 0,

@@ -62,7 +62,7 @@ proptest! {
             payload: edns.max_payload().clamp(512, 1232),
             is_dnssec_ok: edns.flags().dnssec_ok,
         });
-        prop_assert_eq!(head, Head { id: 7, flags: 0, edns });
+        prop_assert_eq!(head, Head { id: 7, flags: 0, class: CLASS_IN, edns });
         let wire = question.to_wire();
         prop_assert_eq!(&wire[..], &packet[HEADER..HEADER + wire.len()]);
         answer_packet(&packet)?;

@@ -6,6 +6,9 @@ use hickory_proto::rr::RecordType;
 
 const NAME: &[u8] = b"\x03web\x04shop\x03svc\x07cluster\x05local\x00";
 
+/// An OPT record without options.
+const EMPTY_OPT: usize = 11;
+
 /// Header words, then the rest.
 fn packet(words: [u16; 6], rest: &[&[u8]]) -> Vec<u8> {
     let mut packet: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
@@ -98,6 +101,8 @@ async fn the_code_says_what_is_wrong() {
         assert_eq!(answer[2] & 0xf8, 0x80 | packet[2] & 0x78, "{what}: QR and opcode");
         assert_eq!(answer[3] & 0x0f, code, "{what}: code");
         assert_eq!(answer[4..10], [0, questions, 0, 0, 0, 0], "{what}: counts");
+        let question = 12..answer.len() - if answer[11] > 0 { EMPTY_OPT } else { 0 };
+        assert!(questions == 0 || packet[12..].starts_with(&answer[question]), "{what}: the question");
     }
     server.stop().await;
 }

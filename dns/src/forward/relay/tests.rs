@@ -1,5 +1,5 @@
 use super::*;
-use crate::question::{ClientEdns, Head, Question};
+use crate::question::{CLASS_IN, ClientEdns, Head, Question};
 use hickory_proto::op::{Edns, MessageType, OpCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
 use proptest::prelude::*;
@@ -30,7 +30,7 @@ fn message([answers, authorities, additionals]: [usize; 3], edns: Option<u16>) -
 fn query(edns: Option<u16>) -> Query {
     let edns = edns.map(|payload| ClientEdns { payload, is_dnssec_ok: false });
     let question = Question { name: name("EXAMPLE.org."), record_type: RecordType::TXT };
-    Query { head: Head { id: 1, flags: flag::RECURSION_DESIRED, edns }, question }
+    Query { head: Head { id: 1, flags: flag::RECURSION_DESIRED, class: CLASS_IN, edns }, question }
 }
 
 fn counts(message: &Message) -> [usize; 3] {
