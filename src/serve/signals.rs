@@ -10,16 +10,22 @@ pub(super) struct Caught {
     pub(super) number: u8,
 }
 
-/// SIGTERM and SIGINT.
+/// SIGTERM, SIGINT, and SIGHUP, which a terminal sends when it closes: manifests are followed anyway, so that there is
+/// nothing to reload.
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     /// Catches them from now on.
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
     /// Waits for the next one.
@@ -27,6 +33,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Caught { name: "SIGTERM", number: 15 },
             _ = self.interrupt.recv() => Caught { name: "SIGINT", number: 2 },
+            _ = self.hangup.recv() => Caught { name: "SIGHUP", number: 1 },
         }
     }
 }

@@ -17,7 +17,7 @@ fn shop() -> Manifests {
 
 #[test]
 fn a_signal_drains_and_ends_well() {
-    for signal in ["-TERM", "-INT"] {
+    for signal in ["-TERM", "-INT", "-HUP"] {
         let manifests = shop();
         let mut tidegate = Tidegate::run(manifests.path(), &[]);
         assert_eq!(tidegate.get("shop.test", "/").status, 200);
