@@ -33,6 +33,8 @@ struct Report<'w> {
 /// An object, or what is wrong with a line.
 #[derive(Debug, Serialize)]
 struct Entry<'w> {
+    /// Empty for an object that only a flag names.
+    #[serde(skip_serializing_if = "String::is_empty")]
     file: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u32>,
@@ -94,7 +96,16 @@ impl<'w> Report<'w> {
                 problems: &status.problems,
             })
         });
-        let mut entries: Vec<_> = objects.chain(world.findings.iter().map(entry)).collect();
+        let by_flag =
+            world.statuses.iter().filter(|(name, _)| world.place(name).is_none()).map(|(name, status)| Entry {
+                file: String::new(),
+                line: None,
+                object: Some(name),
+                verdict: word(status),
+                message: None,
+                problems: &status.problems,
+            });
+        let mut entries: Vec<_> = objects.chain(by_flag).chain(world.findings.iter().map(entry)).collect();
         entries.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         let summary = summary(&entries);
         Self { entries, summary }
@@ -105,6 +116,7 @@ impl<'w> Report<'w> {
         for entry in &self.entries {
             let place = match entry.line {
                 Some(line) => format!("{}:{line}", entry.file),
+                None if entry.file.is_empty() => "-".to_owned(),
                 None => entry.file.clone(),
             };
             let object = entry.object.map_or_else(|| "-".to_owned(), ToString::to_string);

@@ -64,6 +64,16 @@ fn check_fails_where_anything_is_refused_or_cannot_be_read() {
 }
 
 #[test]
+fn check_tells_what_its_flags_name_in_vain() {
+    let manifests = shop();
+    let flags = ["--default-backend", "shop/none:80", "--default-tls-secret", "shop/none"];
+    let text = said(&manifests, &[&["check", "DIR"][..], &flags].concat(), 1);
+    for object in ["Secret shop/none", "Service shop/none"] {
+        assert!(squeezed(&text).contains(&format!("- {object} refused")), "{text}");
+    }
+}
+
+#[test]
 fn check_speaks_json() {
     let manifests = shop();
     manifests.write("c.yaml", "kind: [\n");
