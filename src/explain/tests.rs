@@ -102,6 +102,7 @@ fn every_outcome_has_its_words() {
         ),
         (vec!["http://secure.test/a?b"], "action redirects with 308 to https://secure.test:8443/a?b"),
         (vec!["https://secure.test/"], "certificate self-made"),
+        (vec!["shop.test/?next=https://else.where/"], "endpoints none is ready, so the answer is 503 (no_endpoint)"),
         (vec!["http://x.test/"], "action answers 404 (no_route): no rule of the host *.test is for this path"),
         (vec!["http://else.where/"], "action answers 404 (no_route): no rule is for this host"),
         (vec!["http://shop.test/", "-X", "TRACE"], "action answers 405 (method_not_allowed): TRACE is not forwarded"),
