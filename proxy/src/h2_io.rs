@@ -160,7 +160,8 @@ impl ClientFrames {
         self.heads.follow(bytes, |head, payload| match head.kind {
             SETTINGS if head.flags & ACK != 0 => moves.acknowledged.set(true),
             DATA => self.unread.arrived(head.payload),
-            // Most come whole. Of one that does not, h2 has read the beginning by the time the end is here.
+            // Most come whole. Of one that does not, h2 has read the beginning by the time the end is here. One that goes
+            // on in CONTINUATION is h2's as well: it ends the connection if the first frame alone is malformed.
             HEADERS if head.flags & END_HEADERS != 0 && payload.len() == head.payload => {
                 if let Some(block) = header_block(head.flags, payload) {
                     screen(block);

@@ -12,13 +12,16 @@ const PATH_ROOT: u8 = 0x84;
 const PATH: &[u8] = b":path";
 /// The codes of `i` and `0`: with five bits no text of as many characters is shorter.
 const REFUSED: [(u8, u8); 2] = [(b'i', 0b00110), (b'0', 0b00000)];
-/// Shorter names are left to h2: a name of one letter may be anybody's.
+/// Shorter names of `i` and `0` may be anybody's.
 const SHORTEST_REFUSED: usize = 4;
+/// What shorter names are made of: h2 takes it for a character of names, and no name has it (RFC 9110 §5.6.2). Its code
+/// is long, so it is written as it is.
+const QUOTE: u8 = b'"';
 
-/// Whether h2 took a name that is none: one that was rewritten (`i0i0`, `i0i0i`, …), or one with `"`, which h2 allows
-/// and which is not rewritten where it is short, or came in pieces.
+/// Whether h2 took a name that is none: one that was rewritten (`"`, `""`, `"""`, `i0i0`, `i0i0i`, …), or one with `"`
+/// that came in pieces.
 pub(crate) fn is_refused(name: &[u8]) -> bool {
-    name.contains(&b'"') || is_rewritten(name)
+    name.contains(&QUOTE) || is_rewritten(name)
 }
 
 fn is_rewritten(name: &[u8]) -> bool {
@@ -73,9 +76,6 @@ fn screen_literal(block: &mut [u8], begin: usize, prefix: u32) -> Option<usize> 
 fn malform(field: &mut [u8], entry: Option<(usize, usize)>) {
     let mut made = Vec::with_capacity(field.len());
     if let Some((characters, value)) = entry {
-        if characters < SHORTEST_REFUSED {
-            return;
-        }
         made.push(0x40);
         push_refused(&mut made, characters);
         made.extend_from_slice(field.get(value..).unwrap_or_default());
@@ -87,8 +87,14 @@ fn malform(field: &mut [u8], entry: Option<(usize, usize)>) {
     }
 }
 
-/// A refused name of so many characters.
+/// A refused name of so many characters. The one case without room for it is a name of three in two bytes, as `Aio` in
+/// the Huffman code: it is left to h2.
 fn push_refused(block: &mut Vec<u8>, characters: usize) {
+    if characters < SHORTEST_REFUSED {
+        block.push(characters as u8);
+        block.extend(std::iter::repeat_n(QUOTE, characters));
+        return;
+    }
     let codes = REFUSED.iter().cycle().take(characters);
     let bits = codes.flat_map(|(_, code)| (0..5).rev().map(move |place| code >> place & 1));
     let length = (5 * characters).div_ceil(8);

@@ -146,10 +146,31 @@ fn what_cannot_be_read_stays() {
     }
 }
 
+/// Each name of up to three characters with an upper-case letter, of letters and digits of all lengths in the code.
 #[test]
-fn short_names_are_left_to_h2_where_they_would_stay_in_its_table() {
-    let block = field(b"X-a", b"1", How::Indexing, false);
-    assert_eq!(screened(&block), block);
+fn short_names_are_known_in_the_table() {
+    let alphabet: Vec<_> = (b'A'..=b'Z').chain(*b"a0bjx-").collect();
+    let one = alphabet.iter().map(|first| vec![*first]);
+    let two = alphabet.iter().flat_map(|first| alphabet.iter().map(move |second| vec![*first, *second]));
+    let three: Vec<_> =
+        two.clone().flat_map(|two| alphabet.iter().map(move |third| [&two[..], &[*third]].concat())).collect();
+    for name in one.chain(two).chain(three).filter(|name| name.iter().any(u8::is_ascii_uppercase)) {
+        for is_huffman in [false, true] {
+            let bad = field(&name, b"1", How::Indexing, is_huffman);
+            let block = [&bad[..], &field(b"after", b"1", How::Indexing, is_huffman)].concat();
+            let screened = screened(&block);
+            let has_no_room = is_huffman && name.len() == 3 && encoded(&name).len() == 2;
+            let (_, entries) = read(&screened);
+            let expected = if has_no_room { name.clone() } else { vec![b'"'; name.len()] };
+            assert_eq!(entries, [(expected, b"1".to_vec()), (b"after".to_vec(), b"1".to_vec())]);
+            assert_eq!((screened.len(), screened == block), (block.len(), has_no_room), "{}", name.escape_ascii());
+        }
+    }
+    assert_eq!(encoded(b"Aio").len(), 2);
+}
+
+#[test]
+fn only_names_that_were_rewritten_are_refused() {
     assert!(is_refused(b"i0i0") && is_refused(b"i0i0i"));
     assert!(is_refused(b"a\"b") && is_refused(b"\""));
     assert!(!is_refused(b"i0i") && !is_refused(b"i0i0x") && !is_refused(b"x-a"));

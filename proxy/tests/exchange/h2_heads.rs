@@ -225,12 +225,112 @@ async fn case_33_a_name_that_was_put_into_the_dynamic_table_is_refused_wherever_
         .await;
 }
 
+/// Such names are as short as `DNT`, which a client may well write so.
+#[tokio::test]
+async fn case_33_short_names_that_were_put_into_the_dynamic_table_are_refused() {
+    let (upstream, proxy) = proxied(|_| {}).await;
+    let mut client = proxy.frames(Over::Clear).await;
+    let whole = END_HEADERS | END_STREAM;
+    client.send(kind::HEADERS, whole, 1, &[GET, b"\x40\x06x-good\x041234"].concat()).await;
+    let mut kept = upstream.accept().await;
+    kept.head().await;
+    // `X: 1`, `TE: trailers`, `DNT: 1`, the same in the Huffman code; then three of the entries.
+    let bad: [&[u8]; 6] = [
+        b"\x40\x01X\x011",
+        b"\x40\x02TE\x08trailers",
+        b"\x40\x03DNT\x011",
+        b"\x40\x83\xbf\xa7\x7f\x011",
+        b"\xbe",
+        b"\x0f\x30\x012",
+    ];
+    for (number, bad) in bad.into_iter().enumerate() {
+        let stream = 3 + 2 * number as u32;
+        client.send(kind::HEADERS, whole, stream, &[GET, bad].concat()).await;
+        assert_eq!(reset_code(&mut client, stream).await, Some(Reason::PROTOCOL_ERROR.into()), "{bad:?}");
+    }
+    // Four entries came after `x-good: 1234`.
+    client.send(kind::HEADERS, whole, 15, &[GET, b"\xc2"].concat()).await;
+    let mut up = upstream.accept().await;
+    let head = up.head().await;
+    assert_eq!(field(&head, "x-good"), Some("1234"), "{head}");
+    for (up, stream) in [(&mut kept, 1), (&mut up, 15)] {
+        up.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        client.is_served(stream).await;
+    }
+    proxy.after(&[&["GET / 200"], &["- - 400 bad_request"; 6][..], &["GET / 200"]].concat()).await;
+}
+
+#[tokio::test]
+async fn case_33_names_are_found_behind_padding_and_priority() {
+    const PADDED_WITH_PRIORITY: u8 = 0x28;
+    let (upstream, proxy) = proxied(|_| {}).await;
+    let mut client = proxy.frames(Over::Clear).await;
+    let flags = END_HEADERS | END_STREAM | PADDED_WITH_PRIORITY;
+    // The length of the padding, the stream that this one depends on, and its weight; the padding looks like a field.
+    let padded = |more: &[u8]| [b"\x0a\0\0\0\0\x0f", GET, more, b"\0\x07X-Upper\x01"].concat();
+    client.send(kind::HEADERS, flags, 1, &padded(b"\x40\x06x-good\x041234")).await;
+    let mut kept = upstream.accept().await;
+    assert_eq!(field(&kept.head().await, "x-good"), Some("1234"));
+    client.send(kind::HEADERS, flags, 3, &padded(b"\x00\x07X-Upper\x01a")).await;
+    assert_eq!(reset_code(&mut client, 3).await, Some(Reason::PROTOCOL_ERROR.into()));
+    kept.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    client.is_served(1).await;
+    proxy.after(&["GET / 200"]).await;
+}
+
+/// Heads in several frames are left to h2, which ends the connection (RFC 9113 §5.4.1) also where only a field of the
+/// first frame is malformed.
+#[tokio::test]
+async fn case_33_a_name_in_upper_case_in_a_head_of_two_frames_ends_the_connection() {
+    let bad = b"\x40\x07X-Upper\x01a";
+    for cut in [0, 1, 5, bad.len()] {
+        let (upstream, proxy) = proxied(|_| {}).await;
+        let mut client = proxy.frames(Over::Clear).await;
+        client.send(kind::HEADERS, END_STREAM, 1, &[GET, &bad[..cut]].concat()).await;
+        client.try_send_bytes(&frame(kind::CONTINUATION, END_HEADERS, 1, &bad[cut..])).await;
+        let (code, _) = client.end().await;
+        assert_eq!(code, Some(Reason::PROTOCOL_ERROR.into()), "{cut}");
+        assert!(upstream.is_left_alone().await);
+        proxy.after(&[]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_fragment_is_refused_however_it_is_written() {
+    let (upstream, proxy) = proxied(|_| {}).await;
+    let mut client = proxy.frames(Over::Clear).await;
+    client.send_bytes(&frames::head(1, &frames::get("/kept"))).await;
+    let mut kept = upstream.accept().await;
+    kept.head().await;
+    // `/a#b` in clear and in the Huffman code, with the name as `:path` and by its index, put into the table and not; then
+    // two of the entries.
+    let paths: [&[u8]; 8] = [
+        b"\x04\x04/a#b",
+        b"\x15\x04/a#b",
+        b"\x00\x05:path\x04/a#b",
+        b"\x04\x84\x60\x7f\xf5\x1f",
+        b"\x44\x04/a#b",
+        b"\x44\x84\x60\x7f\xf5\x1f",
+        b"\xbe",
+        b"\xbf",
+    ];
+    for (number, path) in paths.into_iter().enumerate() {
+        let stream = 3 + 2 * number as u32;
+        let head = [b"\x82\x86\x01\x06a.test", path].concat();
+        client.send(kind::HEADERS, END_HEADERS | END_STREAM, stream, &head).await;
+        assert_eq!(reset_code(&mut client, stream).await, Some(Reason::PROTOCOL_ERROR.into()), "{path:?}");
+    }
+    kept.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    client.is_served(1).await;
+    proxy.after(&["GET /kept 200"]).await;
+}
+
 /// The h2 crate takes `"` for a character of names; it is none of a token (RFC 9110 §5.6.2).
 #[tokio::test]
 async fn case_33_a_quote_in_a_name_reaches_no_upstream() {
     let (upstream, proxy) = proxied(|_| {}).await;
     let mut client = proxy.frames(Over::Clear).await;
-    // Too short to be rewritten; by its index; and in pieces.
+    // Short; by its index; and in pieces.
     let whole = END_HEADERS | END_STREAM;
     client.send(kind::HEADERS, whole, 1, &[GET, b"\x40\x03a\"b\x011"].concat()).await;
     assert_eq!(reset_code(&mut client, 1).await, Some(Reason::PROTOCOL_ERROR.into()));

@@ -91,7 +91,8 @@ fn string(block: &mut &[u8]) -> Vec<u8> {
 }
 
 const GOOD: [&str; 4] = ["x-good", "a", "i0", "x!#$%&'*+-.^_`|~9"];
-const BAD: [&str; 6] = ["X-Upper", "AAAA", "x y z", ":nope", "a\"bcd", "qQqQqQqQqQqQqQqQqQqQqQqQqQqQqQqQqQqQ"];
+const BAD: [&str; 9] =
+    ["X", "Te", "DNT", "X-Upper", "AAAA", "x y z", ":nope", "a\"bcd", "qQqQqQqQqQqQqQqQqQqQqQqQqQqQqQqQqQqQ"];
 
 fn is_bad(name: &[u8]) -> bool {
     BAD.iter().any(|bad| bad.as_bytes() == name)
