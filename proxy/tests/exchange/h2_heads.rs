@@ -413,6 +413,25 @@ async fn case_34_many_malformed_streams_end_the_connection() {
     proxy.after(&["GET / 200"; 32]).await;
 }
 
+/// Names that h2 took count as well.
+#[tokio::test]
+async fn case_34_many_streams_with_rewritten_names_end_the_connection() {
+    let (upstream, proxy) = proxied(|_| {}).await;
+    let mut client = proxy.frames(Over::Clear).await;
+    let whole = END_HEADERS | END_STREAM;
+    for number in 0..31 {
+        let stream = 1 + 2 * number;
+        client.send(kind::HEADERS, whole, stream, &[GET, b"\x40\x03DNT\x011"].concat()).await;
+        assert_eq!(reset_code(&mut client, stream).await, Some(Reason::PROTOCOL_ERROR.into()), "{number}");
+    }
+    client.send(kind::HEADERS, whole, 63, &[GET, b"\xbe"].concat()).await;
+    let (code, _) = client.end().await;
+    assert_eq!(code, Some(Reason::ENHANCE_YOUR_CALM.into()));
+    assert!(upstream.is_left_alone().await);
+    assert_eq!(proxy.counted("tidegate_http2_floods_total").await, 1);
+    proxy.after(&["- - 400 bad_request"; 32]).await;
+}
+
 #[tokio::test]
 async fn case_46_a_post_without_body_says_so_to_http1() {
     let (upstream, proxy) = proxied(|_| {}).await;

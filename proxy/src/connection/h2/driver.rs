@@ -139,6 +139,8 @@ pub(super) struct Driver {
     begun: Instant,
     old_at: Instant,
     window: Window,
+    /// Streams with names that h2 took and that are none; those that h2 refuses it counts itself.
+    malformed: u32,
     has_served: bool,
 }
 
@@ -165,6 +167,7 @@ impl Driver {
             begun: now,
             old_at: worker.old_at(),
             window: Window { since: now, streams: 0, resets_before: 0 },
+            malformed: 0,
             has_served: false,
             worker,
         }
@@ -290,6 +293,7 @@ impl Driver {
             let refusal = Refusal { status: 499, reason: record::Reason::ClientGone };
             record_refusal(&self.worker, &self.downstream, Asked::of_parts(&request.into_parts().0), refusal, None);
         } else if request.headers().keys().any(|name| is_refused(name.as_ref())) {
+            self.malformed += 1;
             respond.send_reset(Reason::PROTOCOL_ERROR);
             let asked = Asked::of_parts(&request.into_parts().0);
             record_refusal(&self.worker, &self.downstream, asked, Refusal::BAD_REQUEST, None);
@@ -305,7 +309,7 @@ impl Driver {
             // Boxed, since a task moves its future several times.
             tokio::task::spawn_local(Box::pin(serve_stream(worker, downstream, request, down, guard)));
         }
-        if self.is_flooded() {
+        if self.is_flooded() || self.malformed >= self.worker.settings.limits.h2_malformed {
             self.worker.metrics.http2_flood();
             self.end(Reason::ENHANCE_YOUR_CALM);
         }
