@@ -176,13 +176,8 @@ impl<'w> Report<'w> {
         report.near_misses.extend(not_ours(&host.name, path.path(), world));
         report.rule = met.map(|rule| ReportedRule::of(rule, world));
         report.policy = met.and_then(|rule| rule.policy.as_deref());
-        let outcome = match (met, explanation.owner) {
-            (Some(rule), _) => Some(rule.outcome(listener.protocol, path.path())),
-            (None, owner) => {
-                owner.and_then(|owner| owner.redirect_unmatched(listener.protocol, path.path())).map(Outcome::Redirect)
-            }
-        };
-        report.outcome = match (outcome, explanation.owner) {
+        let found = routing.find(request.listener, &host.name, path.path());
+        report.outcome = match (found.outcome(listener.protocol, path.path()), explanation.owner) {
             (Some(Outcome::Redirect(_)), _) => {
                 let port = if https_port == 443 { String::new() } else { format!(":{https_port}") };
                 let location = format!("https://{}{port}{}", host.name, path.path_and_query());

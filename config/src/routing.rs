@@ -85,6 +85,18 @@ pub enum Miss<'t> {
     Path(&'t HostRules),
 }
 
+impl<'t> Found<'t> {
+    /// What becomes of the request, by the protocol of the port it came in on; `None`: nothing, 404.
+    #[must_use]
+    pub fn outcome(self, protocol: Protocol, path: &str) -> Option<Outcome<'t>> {
+        match self {
+            Self::Rule(rule) => Some(rule.outcome(protocol, path)),
+            Self::Miss(Miss::Path(rules)) => rules.unmatched.redirect(protocol, path).map(Outcome::Redirect),
+            Self::Miss(Miss::Listener | Miss::Host) => None,
+        }
+    }
+}
+
 impl RoutingTable {
     /// The listener of that name.
     #[must_use]
@@ -258,12 +270,6 @@ impl HostRules {
     #[must_use]
     pub fn with_unmatched(self, unmatched: PlainHttp) -> Self {
         Self { unmatched, ..self }
-    }
-
-    /// What becomes of a request that no rule takes, by the protocol of the port it came in on; `None`: nothing.
-    #[must_use]
-    pub fn redirect_unmatched(&self, protocol: Protocol, path: &str) -> Option<HttpsRedirect> {
-        self.unmatched.redirect(protocol, path)
     }
 
     /// The rules, most specific first.

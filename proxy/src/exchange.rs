@@ -27,7 +27,7 @@ use crate::record::{Phase, Reason, Record};
 use crate::request::{Asked, Method, Refusal, Request, Target};
 use crate::worker::Worker;
 use caught::caught;
-use config::{Action, Found, Miss, Outcome, Protocol, Respond, RuleOrigin, Split};
+use config::{Action, Found, Outcome, Protocol, Respond, RuleOrigin, Split};
 use draft::Draft;
 use interrupt::Interrupt;
 use std::future::poll_fn;
@@ -138,21 +138,20 @@ impl<'e> Exchange<'e> {
         let routing = &view.snapshot.routing;
         let (host, path) = (self.request.host_name(), self.request.target.path());
         let guess = self.worker.metrics.guess(host);
-        let (rule, is_redirected) = match routing.find(self.downstream.listener, host, path) {
-            Found::Rule(rule) => (Some(rule), matches!(rule.outcome(self.spoken(), path), Outcome::Redirect(_))),
-            Found::Miss(Miss::Path(host)) => (None, host.redirect_unmatched(self.spoken(), path).is_some()),
-            Found::Miss(Miss::Listener | Miss::Host) => (None, false),
-        };
+        let found = routing.find(self.downstream.listener, host, path);
+        let is_redirected = matches!(found.outcome(self.spoken(), path), Some(Outcome::Redirect(_)));
         if let Some(refusal) = self.client_refusal(is_redirected) {
             return self.refuse_client(refusal).await;
         }
+        let rule = match found {
+            Found::Rule(rule) => rule,
+            Found::Miss(_) if is_redirected => return self.redirect().await,
+            Found::Miss(_) => return self.refuse(404, Reason::NoRoute).await,
+        };
         if is_redirected {
-            if let Some(rule) = rule {
-                self.note_rule(&rule.origin);
-            }
+            self.note_rule(&rule.origin);
             return self.redirect().await;
         }
-        let Some(rule) = rule else { return self.refuse(404, Reason::NoRoute).await };
         match &rule.action {
             Action::Respond(Respond { status, .. }) => {
                 self.note_rule(&rule.origin);

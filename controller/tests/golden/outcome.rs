@@ -54,18 +54,13 @@ fn request(url: &str, translation: &Translation) -> String {
         Err(error) => return format!("400 {error}"),
     };
     let listener = translation.routing.listener(listener).expect("it exists");
-    let rule = match translation.routing.find(listener.name, &host, path.path()) {
-        Found::Rule(rule) => rule,
-        Found::Miss(Miss::Path(host)) if host.redirect_unmatched(listener.protocol, path.path()).is_some() => {
-            return "redirect".to_owned();
-        }
-        Found::Miss(Miss::Path(_)) => return "404 path".to_owned(),
-        Found::Miss(Miss::Host | Miss::Listener) => return "404 host".to_owned(),
-    };
-    match rule.outcome(listener.protocol, path.path()) {
-        Outcome::Redirect(_) => "redirect".to_owned(),
-        Outcome::Action(Action::Respond(respond)) => format!("{} {}", respond.status, respond.reason),
-        Outcome::Action(Action::Forward(Split { targets })) => {
+    let found = translation.routing.find(listener.name, &host, path.path());
+    match found.outcome(listener.protocol, path.path()) {
+        None if matches!(found, Found::Miss(Miss::Path(_))) => "404 path".to_owned(),
+        None => "404 host".to_owned(),
+        Some(Outcome::Redirect(_)) => "redirect".to_owned(),
+        Some(Outcome::Action(Action::Respond(respond))) => format!("{} {}", respond.status, respond.reason),
+        Some(Outcome::Action(Action::Forward(Split { targets }))) => {
             targets.iter().map(|target| forward(target, translation)).collect::<Vec<_>>().join(" or ")
         }
     }
