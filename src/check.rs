@@ -85,27 +85,19 @@ impl Word {
 
 impl<'w> Report<'w> {
     fn new(world: &'w World) -> Self {
-        let objects = world.names.iter().filter_map(|name| {
-            let (place, status) = (world.place(name)?, world.statuses.find(name));
-            Some(Entry {
-                file: place.file.display().to_string(),
-                line: Some(place.line),
+        let by_flag = world.statuses.iter().map(|(name, _)| &**name).filter(|name| world.place(name).is_none());
+        let objects = world.names.iter().chain(by_flag).map(|name| {
+            let (place, status) = (world.place(name), world.statuses.find(name));
+            Entry {
+                file: place.map(|place| place.file.display().to_string()).unwrap_or_default(),
+                line: place.map(|place| place.line),
                 object: Some(name),
                 verdict: word(status),
                 message: None,
                 problems: &status.problems,
-            })
+            }
         });
-        let by_flag =
-            world.statuses.iter().filter(|(name, _)| world.place(name).is_none()).map(|(name, status)| Entry {
-                file: String::new(),
-                line: None,
-                object: Some(name),
-                verdict: word(status),
-                message: None,
-                problems: &status.problems,
-            });
-        let mut entries: Vec<_> = objects.chain(by_flag).chain(world.findings.iter().map(entry)).collect();
+        let mut entries: Vec<_> = objects.chain(world.findings.iter().map(entry)).collect();
         entries.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         let summary = summary(&entries);
         Self { entries, summary }

@@ -32,9 +32,8 @@ impl Request {
     /// Where that is no request at all.
     pub(super) fn new(url: &str, method: String, headers: &[String], paths: PathSettings) -> anyhow::Result<Self> {
         // What comes after the authority may hold a whole URL.
-        let scheme_end =
-            url.find("://").filter(|end| !url.get(..*end).is_some_and(|scheme| scheme.contains(['/', '?', '#'])));
-        let (listener, rest) = match scheme_end.and_then(|end| Some((url.get(..end)?, url.get(end + 3..)?))) {
+        let split_at = url.find([':', '/', '?', '#']).and_then(|end| url.split_at_checked(end));
+        let (listener, rest) = match split_at.and_then(|(scheme, rest)| Some((scheme, rest.strip_prefix("://")?))) {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (ListenerName::Http, rest),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (ListenerName::Https, rest),
             Some((scheme, _)) => bail!("{url:?}: the scheme {scheme:?} is not http or https"),
