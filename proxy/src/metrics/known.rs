@@ -1,6 +1,9 @@
 //! The series that a worker has met: found by their names, faster by where the names lie in memory, and guessed by the
 //! host before the route is known.
 
+#[cfg(test)]
+mod tests;
+
 use super::series::RouteSeries;
 use config::{BackendKey, ObjectRef};
 use foldhash::fast::RandomState;
@@ -91,17 +94,6 @@ impl KnownSeries {
         }
         self.by_address.insert(address, Arc::clone(&series));
         series
-    }
-
-    #[cfg(test)]
-    pub(super) fn guesses(&self) -> usize {
-        self.by_host.len()
-    }
-
-    /// How many it could remember without growing.
-    #[cfg(test)]
-    pub(super) fn room(&self) -> usize {
-        self.by_address.capacity().max(self.by_host.capacity()).max(self.by_name.capacity())
     }
 
     /// How many there are.

@@ -222,30 +222,6 @@ fn a_wrong_guess_counts_nothing_wrong() {
 }
 
 #[test]
-fn guesses_do_not_grow_with_the_hosts_of_a_wildcard() {
-    let (_registry, metrics) = registered();
-    let worker = metrics.worker();
-    for number in 0..1000 {
-        drop(begin(&worker, &format!("{number}.test"), "web"));
-    }
-    assert_eq!(worker.known(), 1);
-    assert!(worker.guesses() <= 3, "{}", worker.guesses());
-}
-
-#[test]
-fn the_room_of_what_was_dropped_is_given_back() {
-    let (_registry, metrics) = registered();
-    let worker = metrics.worker();
-    for number in 0..1000 {
-        drop(begin(&worker, &format!("{number}.test"), &format!("route{number}")));
-    }
-    metrics.retain(|route, _| &*route.name == "route0");
-    drop(begin(&worker, "a.test", "route0"));
-    assert_eq!(worker.known(), 1);
-    assert!(worker.room() < 16, "{}", worker.room());
-}
-
-#[test]
 fn routes_and_backends_of_the_table_are_kept() {
     let (registry, metrics) = registered();
     metrics.retain_routed(&RoutingTable::default());

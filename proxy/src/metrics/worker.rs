@@ -126,18 +126,6 @@ impl WorkerMetrics {
         self.0.known().find(route, backend, || self.0.make_series(route, backend)).observe(record);
     }
 
-    /// How many hosts it has a guess for.
-    #[cfg(test)]
-    pub(super) fn guesses(&self) -> usize {
-        self.0.series.borrow().guesses()
-    }
-
-    /// How many series, hosts or names it could remember without growing.
-    #[cfg(test)]
-    pub(super) fn room(&self) -> usize {
-        self.0.series.borrow().room()
-    }
-
     /// How many series of routes the worker remembers.
     #[cfg(test)]
     pub(super) fn known(&self) -> usize {
