@@ -25,6 +25,7 @@ mod h2_floods;
 mod h2_grpc;
 mod h2_heads;
 mod h2_limits;
+mod h2_malformed_heads;
 mod h2_siblings;
 mod h2_unread;
 mod h2_upstream;
