@@ -1,7 +1,9 @@
 //! Kubernetes objects in, snapshot and statuses out.
 //! A source delivers [`Object`]s, [`Objects`] keeps them, [`translate()`] is the pure function from there to the model.
 
+mod batch;
 pub mod certificate;
+mod follower;
 pub mod object;
 pub mod objects;
 mod printable;
@@ -12,6 +14,8 @@ pub mod status;
 mod text_log;
 pub mod translate;
 
+pub use batch::{Batch, Change};
+pub use follower::Follower;
 pub use object::Object;
 pub use objects::Objects;
 pub use printable::Printable;

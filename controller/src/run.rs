@@ -5,7 +5,7 @@ mod log;
 #[cfg(test)]
 mod tests;
 
-use crate::source::{Batch, Change, Follower};
+use crate::{Batch, Change, Follower};
 use crate::{Object, Objects, Statuses, TranslateSettings, Translation, Translator};
 use config::{Kind, ObjectRef, Publisher};
 use jiff::Timestamp;

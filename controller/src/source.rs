@@ -17,10 +17,9 @@ mod typed;
 mod watches;
 
 pub use finding::{Finding, Notice, Severity};
-pub use follow::{Follower, follow};
+pub use follow::{ManifestThread, follow};
 
-use crate::{Object, Printable};
-use config::ObjectRef;
+use crate::{Change, Object, Printable};
 use manifests::Manifests;
 use revisions::Revisions;
 use std::fs;
@@ -29,37 +28,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 use watches::Watches;
-
-/// A change of one object.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Change {
-    /// It is new, or other than before.
-    Apply(Object),
-    /// It is gone.
-    Delete(ObjectRef),
-}
-
-/// Changes that belong together: nothing is to be served with some of them and not the others.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Batch {
-    /// In the order in which they are to be applied.
-    pub changes: Vec<Change>,
-    /// What is newly wrong with the source, or no longer.
-    pub notices: Vec<Notice>,
-}
-
-impl Batch {
-    /// Whether there is nothing in it.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.notices.is_empty()
-    }
-
-    fn extend(&mut self, later: Self) {
-        self.changes.extend(later.changes);
-        self.notices.extend(later.notices);
-    }
-}
 
 /// Why a source cannot be used at all.
 #[derive(Debug, thiserror::Error)]

@@ -3,8 +3,8 @@
 use crate::admin::{self, Readiness, Shown};
 use crate::figures::ControlMetrics;
 use config::{Publisher, Settings, Subscriber, publisher};
+use controller::Follower;
 use controller::run::{Outputs, run};
-use controller::source::Follower;
 use controller::{Statuses, TranslateSettings};
 use prometheus::Registry;
 use std::net::TcpListener;

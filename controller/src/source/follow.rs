@@ -8,7 +8,9 @@ use super::manifests::Manifests;
 use super::node::STACK;
 use super::revisions::Revisions;
 use super::watches::{Concern, Watches};
-use super::{Batch, SourceError, check_sources};
+use super::{SourceError, check_sources};
+use crate::Batch;
+use crate::Follower;
 use inotify::{EventMask, Inotify};
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -37,10 +39,9 @@ const END: Duration = Duration::from_secs(1);
 /// How often changes are looked for where they cannot be watched.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Follows manifests; dropping it ends that.
+/// The thread that reads manifests; dropping it ends the thread.
 #[derive(Debug)]
-pub struct Follower {
-    batches: mpsc::Receiver<Batch>,
+pub struct ManifestThread {
     stop: Arc<AtomicBool>,
     /// Closing it wakes the thread, for the last time.
     presence: Option<PipeWriter>,
@@ -60,31 +61,26 @@ pub fn follow(sources: Vec<PathBuf>) -> Result<Follower, SourceError> {
     let (end, ended) = std_mpsc::channel();
     let manifests = Manifests::new(sources, Watches::new(Inotify::init()), Revisions::now());
     let stop = manifests.stop();
-    let work = Work { manifests, pending: Pending::default() };
+    let work = Reading { manifests, pending: Pending::default() };
     let thread = std::thread::Builder::new().name("manifests".to_owned()).stack_size(STACK);
     let run = move || {
         let _end = end;
         work.run(&absence, &sender);
     };
     let thread = thread.spawn(run).map_err(SourceError::Thread)?;
-    Ok(Follower { batches, stop, presence: Some(presence), ended, thread: Some(thread) })
+    let thread = ManifestThread { stop, presence: Some(presence), ended, thread: Some(thread) };
+    Ok(Follower::of_manifests(batches, thread))
 }
 
-impl Follower {
-    /// The next changes; `None` when there will be none.
-    pub async fn next(&mut self) -> Option<Batch> {
-        self.batches.recv().await
-    }
-
+impl ManifestThread {
     #[cfg(test)]
     pub(super) fn stop(&self) -> std::sync::Weak<AtomicBool> {
         Arc::downgrade(&self.stop)
     }
 }
 
-impl Drop for Follower {
+impl Drop for ManifestThread {
     fn drop(&mut self) {
-        self.batches.close();
         self.stop.store(true, Ordering::Relaxed);
         self.presence = None;
         if self.ended.recv_timeout(END) == Err(RecvTimeoutError::Timeout) {
@@ -127,13 +123,13 @@ enum Wake {
     Stop,
 }
 
-struct Work {
+struct Reading {
     manifests: Manifests,
     pending: Pending,
 }
 
-impl Work {
-    /// Works until `absence`, the other end of [`Follower::presence`], is closed.
+impl Reading {
+    /// Works until `absence`, the other end of [`ManifestThread::presence`], is closed.
     fn run(mut self, absence: &PipeReader, batches: &mpsc::Sender<Batch>) {
         let mut batch = self.manifests.rescan(|_| false, Instant::now());
         let mut is_first = true;

@@ -1,13 +1,14 @@
 //! The state of the manifest source: which files, what they describe, and what each change of them means.
 //! Knows nothing of events or time: [`mod@super::follow`] says what to read again and when.
 
+use super::Located;
 use super::claims::Claims;
 use super::files::{Files, Update};
 use super::finding::{Finding, Notice, Severity};
 use super::revisions::Revisions;
 use super::tree::{self, Tree};
 use super::watches::Watches;
-use super::{Batch, Located};
+use crate::Batch;
 use crate::Object;
 use config::ObjectRef;
 use rustc_hash::{FxHashMap, FxHashSet};

@@ -1,5 +1,6 @@
 use super::files::GRACE;
 use super::*;
+use crate::Batch;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -6,14 +6,14 @@ use tempfile::TempDir;
 
 const TEXT: &str = "{apiVersion: v1, kind: Namespace, metadata: {name: a}}";
 
-fn work(inotify: io::Result<Inotify>) -> (TempDir, Work) {
+fn work(inotify: io::Result<Inotify>) -> (TempDir, Reading) {
     let dir = tempfile::tempdir().expect("a directory");
     let manifests = Manifests::new(vec![dir.path().to_owned()], Watches::new(inotify), Revisions::now());
-    (dir, Work { manifests, pending: Pending::default() })
+    (dir, Reading { manifests, pending: Pending::default() })
 }
 
 /// Takes all events that there are.
-fn take_all(work: &mut Work) {
+fn take_all(work: &mut Reading) {
     let (absence, _presence) = io::pipe().expect("a pipe");
     while work.wait(&absence, Some(Duration::ZERO)).expect("polled") == Wake::Events {
         work.take();

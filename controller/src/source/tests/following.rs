@@ -1,6 +1,7 @@
 //! With real inotify events: every test waits for batches, never for time.
 
 use super::*;
+use crate::Follower;
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -193,7 +194,7 @@ async fn half_a_file_is_not_read() {
 #[tokio::test]
 async fn dropping_the_follower_ends_its_thread() {
     let Followed { follower, ground: _ground } = Followed::new(|_| {}).await;
-    let stop = follower.stop();
+    let stop = follower.manifests().stop();
     drop(follower);
     assert!(stop.upgrade().is_none(), "the thread still works");
 }
@@ -203,7 +204,7 @@ async fn dropping_the_follower_waits_for_no_more_than_a_document() {
     let ground = Ground::new();
     ground.write("a.yaml", &service("a", 80, "x").repeat(200_000));
     let follower = follow(vec![ground.dir.path().to_owned()]).expect("followed");
-    let stop = follower.stop();
+    let stop = follower.manifests().stop();
     drop(follower);
     assert!(stop.upgrade().is_none(), "the thread still works");
 }
