@@ -17,7 +17,9 @@ use axum::routing::get;
 use config::{Snapshot, Subscriber};
 use connections::Connections;
 use controller::Statuses;
+use controller::cluster::Progress;
 use prometheus::{Registry, TextEncoder};
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -44,6 +46,8 @@ pub(crate) struct Shown {
     pub(crate) statuses: watch::Receiver<Arc<Statuses>>,
     pub(crate) registry: Registry,
     pub(crate) control: Arc<ControlMetrics>,
+    /// `None`: no cluster is followed.
+    pub(crate) progress: Option<watch::Receiver<Progress>>,
 }
 
 /// Serves until `shutdown`, then until the requests that run are answered.
@@ -110,17 +114,28 @@ async fn livez(State(shown): State<Shown>) -> Response {
     }
 }
 
-async fn readyz(State(shown): State<Shown>) -> (StatusCode, &'static str) {
+async fn readyz(State(shown): State<Shown>) -> (StatusCode, Cow<'static, str>) {
     match *shown.readiness.borrow() {
-        Readiness::Ready => (StatusCode::OK, "ready\n"),
-        Readiness::Starting => (StatusCode::SERVICE_UNAVAILABLE, "no snapshot is served yet\n"),
-        Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        Readiness::Ready => (StatusCode::OK, "ready\n".into()),
+        Readiness::Starting => (StatusCode::SERVICE_UNAVAILABLE, shown.waits().into()),
+        Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into()),
+    }
+}
+
+impl Shown {
+    /// What the start waits for.
+    fn waits(&self) -> String {
+        let waits = self.progress.as_ref().and_then(|progress| progress.borrow().waits());
+        waits.map_or_else(
+            || "no snapshot is served yet\n".to_owned(),
+            |waits| format!("no snapshot is served yet: {waits}\n"),
+        )
     }
 }
 
 async fn metrics(State(shown): State<Shown>) -> Response {
     rendered(prometheus::TEXT_FORMAT, move || {
-        shown.control.refresh();
+        shown.control.refresh(shown.progress.as_ref().map(|progress| progress.borrow().clone()).as_ref());
         Ok(TextEncoder::new().encode_to_string(&shown.registry.gather())?)
     })
     .await

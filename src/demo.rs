@@ -8,7 +8,7 @@ mod tests;
 use crate::cli::DemoFlags;
 use crate::logging;
 use crate::routes::{self, RouteTarget};
-use crate::serve::{self, Addresses, Ended};
+use crate::serve::{self, Addresses, Ended, Source};
 use crate::settings::{Defaults, settings};
 use crate::text::Table;
 use anyhow::Context as _;
@@ -53,7 +53,9 @@ pub(crate) fn demo(flags: DemoFlags) -> anyhow::Result<ExitCode> {
     let directory = Directory::create(&std::env::temp_dir(), &manifests)?;
     let source = directory.path().to_owned();
     let text = |snapshot: &Snapshot| introduction(snapshot, addresses, &source.display().to_string());
-    let ended = serve::serve(settings, vec![source.clone()], bound, |snapshot| crate::print(&text(snapshot)))?;
+    let ended = serve::serve(settings, Source::Manifests(vec![source.clone()]), bound, |snapshot| {
+        crate::print(&text(snapshot))
+    })?;
     Ok(match ended {
         Ended::Drained => ExitCode::SUCCESS,
         Ended::Killed(code) => ExitCode::from(code),

@@ -1,8 +1,12 @@
 //! What is counted of the control side: snapshots, and what they take to make.
 
-use controller::run::Figures;
+mod cluster;
+
+use cluster::ClusterMetrics;
+use controller::cluster::Progress;
+use controller::run::{Figures, Propagation};
 use prometheus::core::Collector;
-use prometheus::{Gauge, Histogram, HistogramOpts, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntGauge, IntGaugeVec, Opts, Registry};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -14,6 +18,8 @@ pub(crate) struct ControlMetrics {
     objects: IntGaugeVec,
     translate: Histogram,
     publish: Histogram,
+    propagation: HistogramVec,
+    cluster: ClusterMetrics,
     published: Mutex<Option<Instant>>,
 }
 
@@ -55,13 +61,27 @@ impl ControlMetrics {
                     &[0.000_001, 0.000_01, 0.0001, 0.001, 0.01],
                 ),
             )?,
+            propagation: registered(
+                registry,
+                HistogramVec::new(
+                    HistogramOpts::new(
+                        "tidegate_endpoint_propagation_seconds",
+                        "Time from a change of a Service's Pods, as the cluster's controllers date it (to the second), \
+                         to what is served with it: routes, or DNS names.",
+                    )
+                    .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0]),
+                    &["of"],
+                ),
+            )?,
+            cluster: ClusterMetrics::register(registry)?,
             published: Mutex::default(),
         })
     }
 
     /// Takes the figures of one translation.
     pub(crate) fn observe(&self, figures: &Figures) {
-        let Figures { generation, objects, translate, publish } = figures;
+        let Figures { generation, objects, translate, publish, propagation } = figures;
+        let Propagation { routes, names } = propagation;
         self.generation.set(i64::try_from(*generation).unwrap_or(i64::MAX));
         for (kind, count) in objects {
             self.objects.with_label_values(&[kind.as_str()]).set(i64::try_from(*count).unwrap_or(i64::MAX));
@@ -69,12 +89,16 @@ impl ControlMetrics {
         self.translate.observe(translate.as_secs_f64());
         if let Some(publish) = publish {
             self.publish.observe(publish.as_secs_f64());
+            for (of, took) in [("routes", routes), ("names", names)] {
+                took.iter().for_each(|took| self.propagation.with_label_values(&[of]).observe(took.as_secs_f64()));
+            }
             *self.published.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
     }
 
     /// Brings up to date what time changes; to be called before a scrape.
-    pub(crate) fn refresh(&self) {
+    pub(crate) fn refresh(&self, progress: Option<&Progress>) {
+        progress.iter().for_each(|progress| self.cluster.refresh(progress));
         if let Some(published) = *self.published.lock().unwrap_or_else(PoisonError::into_inner) {
             self.age.set(published.elapsed().as_secs_f64());
         }
@@ -104,8 +128,10 @@ mod tests {
         let metrics = ControlMetrics::register(&registry).expect("registered");
         let objects = [(Kind::Ingress, 2)].into();
         let (translate, publish) = (Duration::from_millis(3), Some(Duration::from_micros(2)));
-        metrics.observe(&Figures { generation: 7, objects, translate, publish });
-        metrics.refresh();
+        let propagation = Propagation { routes: publish, names: publish };
+        metrics.observe(&Figures { generation: 7, objects, translate, publish, propagation });
+        metrics.refresh(None);
+        metrics.cluster.show_all();
         let mut documented = "| name | type | labels | meaning |\n| --- | --- | --- | --- |\n".to_owned();
         for family in registry.gather() {
             let kind = format!("{:?}", family.get_field_type()).to_ascii_lowercase();

@@ -5,7 +5,8 @@ use tracing_subscriber::EnvFilter;
 
 /// Begins logging. `level` is known to be valid.
 pub(crate) fn begin(format: LogFormat, level: &str) {
-    let filter = EnvFilter::builder().parse_lossy(level);
+    // That crate logs answers that it cannot decode, Secrets too; whoever asks for it by name gets it.
+    let filter = EnvFilter::builder().parse_lossy(format!("kube_client=off,{level}"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

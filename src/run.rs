@@ -1,11 +1,13 @@
-//! `tidegate run`: serves manifests and follows their changes.
+//! `tidegate run`: serves a cluster, or manifests, and follows their changes.
 
-use crate::cli::RunFlags;
+use crate::cli::{ObjectFlags, RunFlags, RunSourceFlags};
 use crate::logging;
-use crate::serve::{self, Ended};
+use crate::serve::{self, Ended, Source};
 use crate::settings::{Defaults, settings, translate_settings};
-use config::{AccessLogFormat, ListenSettings};
+use config::{AccessLogFormat, ListenSettings, ServicePort};
+use controller::cluster::{Access, Watched};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 const DEFAULTS: Defaults = Defaults {
@@ -24,12 +26,29 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
         admin: admin_bind,
         advertised_https_port: serve.advertised_https_port,
     };
+    let source = choose(source, &objects)?;
     let level = serve.log_level.clone();
     let settings = settings(listen, translate_settings(objects), serve, DEFAULTS);
     logging::begin(settings.log_format, &level);
     let bound = serve::bind(&settings)?;
-    match serve::serve(settings, source.manifests, bound, |_| Ok(()))? {
+    match serve::serve(settings, source, bound, |_| Ok(()))? {
         Ended::Drained => Ok(ExitCode::SUCCESS),
         Ended::Killed(code) => Ok(ExitCode::from(code)),
     }
+}
+
+/// Where the objects come from.
+fn choose(flags: RunSourceFlags, objects: &ObjectFlags) -> anyhow::Result<Source> {
+    let RunSourceFlags { manifests, kubeconfig, context, watch_namespace, watch_selector, secret_namespace } = flags;
+    if !manifests.is_empty() {
+        return Ok(Source::Manifests(manifests));
+    }
+    let shared = |names: Vec<String>| names.into_iter().map(Arc::from).collect();
+    let watched = Watched {
+        namespaces: shared(watch_namespace),
+        selector: watch_selector.map(Arc::from),
+        secret_namespaces: shared(secret_namespace),
+        services: objects.default_backend.iter().map(ServicePort::service).collect(),
+    };
+    Ok(Source::Cluster { access: Access::find(kubeconfig, context)?, watched })
 }

@@ -4,16 +4,16 @@
 mod bound;
 mod control;
 mod signals;
+mod source;
 
 pub(crate) use bound::{Addresses, Bound, bind};
+pub(crate) use source::Source;
 
 use crate::admin::Readiness;
 use crate::cgroup::memory;
 use anyhow::Context as _;
 use config::{ListenerName, Protocol, Reader, Settings, Snapshot};
 use control::Control;
-use controller::Follower;
-use controller::source::follow;
 use prometheus::Registry;
 use proxy::access_log::{AccessLog, AccessLogThread};
 use proxy::drain::{Drain, Drained};
@@ -21,7 +21,6 @@ use proxy::listener::{ConnectionCeiling, connection_ceiling, raise_open_files};
 use proxy::metrics::{Metrics, ProcessCollector};
 use proxy::{Limits, Proxy, ProxySettings, Shared, Sockets};
 use signals::Signals;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Builder;
@@ -54,11 +53,10 @@ pub(crate) enum Ended {
 /// Something cannot be started; the message names it.
 pub(crate) fn serve(
     settings: Settings,
-    sources: Vec<PathBuf>,
+    source: Source,
     bound: Bound,
     ready: impl FnOnce(&Snapshot) -> anyhow::Result<()>,
 ) -> anyhow::Result<Ended> {
-    let source = follow(sources)?;
     let runtime = Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")
@@ -75,7 +73,7 @@ pub(crate) fn serve(
 /// All that a run begins with.
 struct Program {
     settings: Settings,
-    source: Follower,
+    source: Source,
     bound: Bound,
 }
 
@@ -87,7 +85,8 @@ impl Program {
         let (shared, access_log) = shared(&settings, &registry)?;
         let Bound { http, https, dns, admin, addresses } = bound;
         let mut control = Control::new(registry)?;
-        control.follow(source, &settings);
+        let followed = source.follow(control.wanted()).await?;
+        control.follow(followed, &settings);
         control.serve_dns(dns, &settings)?;
         control.serve_admin(admin);
 

@@ -45,6 +45,14 @@ impl std::str::FromStr for ObjectName {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct ServicePort(pub crate::BackendKey);
 
+impl ServicePort {
+    /// The Service that it is of.
+    #[must_use]
+    pub fn service(&self) -> ObjectName {
+        ObjectName { namespace: Arc::clone(&self.0.namespace), name: Arc::clone(&self.0.service) }
+    }
+}
+
 impl std::str::FromStr for ServicePort {
     type Err = String;
 

@@ -4,6 +4,8 @@
 use crate::Object;
 use crate::source::Notice;
 use config::ObjectRef;
+use jiff::Timestamp;
+use std::sync::Arc;
 
 /// A change of one object.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +14,8 @@ pub enum Change {
     Apply(Object),
     /// It is gone.
     Delete(ObjectRef),
+    /// It may not be read, for a reason that is told; what is known of it stays.
+    Refuse(ObjectRef, Arc<str>),
 }
 
 /// Changes that belong together: nothing is to be served with some of them and not the others.
@@ -21,6 +25,10 @@ pub struct Batch {
     pub changes: Vec<Change>,
     /// What is newly wrong with the source, or no longer.
     pub notices: Vec<Notice>,
+    /// Whether more belongs to it, which depends on what these changes name: nothing is to be served yet.
+    pub is_partial: bool,
+    /// When the oldest change of endpoints in it was triggered, where the source says so.
+    pub triggered: Option<Timestamp>,
 }
 
 impl Batch {
@@ -33,5 +41,7 @@ impl Batch {
     pub(crate) fn extend(&mut self, later: Self) {
         self.changes.extend(later.changes);
         self.notices.extend(later.notices);
+        self.is_partial = later.is_partial;
+        self.triggered = self.triggered.into_iter().chain(later.triggered).min();
     }
 }

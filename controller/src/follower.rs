@@ -4,19 +4,37 @@
 use crate::Batch;
 use crate::source::ManifestThread;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 /// Follows a source; dropping it ends that.
 #[derive(Debug)]
 pub struct Follower {
     // Closed first, so that who waits for room in it ends too.
     batches: mpsc::Receiver<Batch>,
-    _thread: ManifestThread,
+    work: Work,
+}
+
+/// What makes the batches, and ends when it is dropped.
+#[derive(Debug)]
+enum Work {
+    Thread(#[cfg_attr(not(test), expect(dead_code, reason = "it is only dropped"))] ManifestThread),
+    Tasks(#[expect(dead_code, reason = "they are only dropped")] JoinSet<()>),
 }
 
 impl Follower {
     /// Follows what `thread` sends.
     pub(crate) fn of_manifests(batches: mpsc::Receiver<Batch>, thread: ManifestThread) -> Self {
-        Self { batches, _thread: thread }
+        Self { batches, work: Work::Thread(thread) }
+    }
+
+    /// Follows what `tasks` send.
+    pub(crate) fn of_cluster(batches: mpsc::Receiver<Batch>, tasks: JoinSet<()>) -> Self {
+        Self { batches, work: Work::Tasks(tasks) }
+    }
+
+    /// Whether it is a cluster that is followed.
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(self.work, Work::Tasks(_))
     }
 
     /// The next changes; `None` when there will be none.
@@ -26,6 +44,9 @@ impl Follower {
 
     #[cfg(test)]
     pub(crate) fn manifests(&self) -> &ManifestThread {
-        &self._thread
+        match &self.work {
+            Work::Thread(thread) => thread,
+            Work::Tasks(_) => panic!("a cluster is followed"),
+        }
     }
 }

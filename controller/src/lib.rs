@@ -3,6 +3,7 @@
 
 mod batch;
 pub mod certificate;
+pub mod cluster;
 mod follower;
 pub mod object;
 pub mod objects;

@@ -45,6 +45,8 @@ pub struct Objects {
     secrets: Secrets,
     changes: Changes,
     version: u64,
+    /// Whether they are a cluster's, which knows its endpoints.
+    is_cluster: bool,
 }
 
 impl Objects {
@@ -68,7 +70,14 @@ impl Objects {
             secrets,
             changes: Changes::default(),
             version: 0,
+            is_cluster: false,
         }
+    }
+
+    /// The same for the objects of a cluster, where annotations name no endpoints.
+    #[must_use]
+    pub fn of_cluster(self) -> Self {
+        Self { is_cluster: true, ..self }
     }
 
     /// Takes an object as it is now, new or changed; whether that changes anything that is kept. ConfigMaps are not
@@ -89,6 +98,7 @@ impl Objects {
             Object::IngressClass(class) => self.classes.put(&name, Some(IngressClass::read(*class, &name))).is_some(),
             Object::Service(service) => {
                 let service = Service::read(*service, &name, &mut self.names);
+                let service = if self.is_cluster { service.without_endpoints() } else { service };
                 self.services.put(&name, Some(service)).is_some()
             }
             Object::EndpointSlice(slice) => {
@@ -118,6 +128,13 @@ impl Objects {
             Kind::Secret => self.secrets.delete(&ObjectName::from(object)),
             Kind::ConfigMap => false,
         };
+        self.note(Arc::new(object.clone()), changed, None)
+    }
+
+    /// Takes that an object may not be read, with the reason; whether that changes anything that is kept. Only of
+    /// Secrets anything is kept.
+    pub fn refuse(&mut self, object: &ObjectRef, reason: &Arc<str>) -> bool {
+        let changed = object.kind == Kind::Secret && self.secrets.refuse(&ObjectName::from(object), reason);
         self.note(Arc::new(object.clone()), changed, None)
     }
 
@@ -261,6 +278,12 @@ impl Objects {
     #[must_use]
     pub fn secret(&self, name: &ObjectName) -> Option<&KeptSecret> {
         self.secrets.find(name)
+    }
+
+    /// Why a Secret may not be read; `None`: it may.
+    #[must_use]
+    pub fn secret_refusal(&self, name: &ObjectName) -> Option<&Arc<str>> {
+        self.secrets.refusal(name)
     }
 
     /// The newest `resourceVersion` seen of the kinds that DNS names are made of, or how many changes of them there were

@@ -7,10 +7,10 @@ mod tests;
 
 use crate::{Batch, Change, Follower};
 use crate::{Object, Objects, Statuses, TranslateSettings, Translation, Translator};
-use config::{Kind, ObjectRef, Publisher};
+use config::{Kind, ObjectName, ObjectRef, Publisher};
 use jiff::Timestamp;
 use rustc_hash::FxHashSet;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -34,6 +34,18 @@ pub struct Figures {
     pub translate: Duration,
     /// Time to swap the snapshot; `None` where nothing that is served changed.
     pub publish: Option<Duration>,
+    /// Time from a change of endpoints in the cluster to here.
+    pub propagation: Propagation,
+}
+
+/// Time from what triggered a change of endpoints to the snapshot that has it; `None`: there was none, or its source does
+/// not say. The trigger's clock is that of the cluster's controllers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Propagation {
+    /// For requests.
+    pub routes: Option<Duration>,
+    /// For names.
+    pub names: Option<Duration>,
 }
 
 /// Where results go.
@@ -43,6 +55,8 @@ pub struct Outputs<F> {
     pub publisher: Publisher,
     /// Takes what became of each object.
     pub statuses: watch::Sender<Arc<Statuses>>,
+    /// Takes the Secrets that are to be read; `None` as long as no object is known.
+    pub secrets: watch::Sender<Option<Arc<BTreeSet<ObjectName>>>>,
     /// Takes figures after each translation.
     pub figures: F,
 }
@@ -56,6 +70,9 @@ pub async fn run(
 ) {
     let mut shutdown = std::pin::pin!(shutdown);
     let mut state = State::new(settings);
+    if source.is_cluster() {
+        state.objects = state.objects.of_cluster();
+    }
     let mut validity = interval(VALIDITY);
     validity.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -97,6 +114,9 @@ struct State {
     counts: BTreeMap<Kind, usize>,
     current: Option<Translation>,
     generation: u64,
+    /// Whether what was taken last is of no use without what comes next.
+    is_partial: bool,
+    triggered: Option<Timestamp>,
 }
 
 impl State {
@@ -108,11 +128,20 @@ impl State {
             counts: BTreeMap::new(),
             current: None,
             generation: 0,
+            is_partial: false,
+            triggered: None,
         }
     }
 
     fn take(&mut self, batch: Batch) {
-        for change in batch.changes {
+        let Batch { changes, notices, is_partial, triggered } = batch;
+        self.is_partial = is_partial;
+        self.triggered = self.triggered.into_iter().chain(triggered).min();
+        if changes.iter().any(|change| matches!(change, Change::Apply(Object::Secret(_)))) {
+            // A certificate may be valid from this very second on.
+            self.objects.advance(Timestamp::now());
+        }
+        for change in changes {
             match change {
                 Change::Apply(object) => {
                     let name = self.note(&object.object_ref());
@@ -123,9 +152,10 @@ impl State {
                     self.counts.entry(name.kind).and_modify(|count| *count = count.saturating_sub(was_known));
                     self.objects.delete(&name);
                 }
+                Change::Refuse(name, reason) => drop(self.objects.refuse(&name, &reason)),
             }
         }
-        batch.notices.iter().for_each(crate::source::Notice::log);
+        notices.iter().for_each(crate::source::Notice::log);
     }
 
     /// Counts an object, once; its shared name.
@@ -147,9 +177,14 @@ impl State {
     }
 
     fn translate(&mut self, outputs: &mut Outputs<impl FnMut(&Figures)>) {
+        let triggered = self.triggered.take();
         let begin = Instant::now();
         let translation = self.translator.translate(&mut self.objects);
         let translate = begin.elapsed();
+        outputs.want(self.translator.wanted_secrets());
+        if self.is_partial {
+            return;
+        }
 
         let before = self.current.replace(translation.clone());
         let publish = (!before.as_ref().is_some_and(|before| is_same(before, &translation))).then(|| {
@@ -158,13 +193,40 @@ impl State {
             outputs.publisher.publish(Arc::new(translation.snapshot(self.generation)));
             begin.elapsed()
         });
+        let propagation = before
+            .as_ref()
+            .zip(triggered)
+            .map_or_else(Propagation::default, |(before, triggered)| propagation(before, &translation, triggered));
         let statuses = before.map(|before| before.statuses).unwrap_or_default();
         if !Arc::ptr_eq(&statuses, &translation.statuses) {
             log::statuses(&statuses, &translation.statuses);
         }
         outputs.statuses.send_replace(translation.statuses);
         let objects = self.counts.clone();
-        (outputs.figures)(&Figures { generation: self.generation, objects, translate, publish });
+        let generation = self.generation;
+        (outputs.figures)(&Figures { generation, objects, translate, publish, propagation });
+    }
+}
+
+impl<F> Outputs<F> {
+    fn want(&self, secrets: &Arc<BTreeSet<ObjectName>>) {
+        self.secrets.send_if_modified(|wanted| {
+            let is_same = wanted.as_ref().is_some_and(|wanted| Arc::ptr_eq(wanted, secrets));
+            if !is_same {
+                *wanted = Some(Arc::clone(secrets));
+            }
+            !is_same
+        });
+    }
+}
+
+/// How long a change took to get here, for what it changed.
+fn propagation(before: &Translation, after: &Translation, triggered: Timestamp) -> Propagation {
+    // A clock that is behind the cluster's is no reason for a negative time.
+    let took = Duration::try_from(Timestamp::now().duration_since(triggered)).unwrap_or_default();
+    Propagation {
+        routes: (!Arc::ptr_eq(&before.backends, &after.backends)).then_some(took),
+        names: (!Arc::ptr_eq(&before.names, &after.names)).then_some(took),
     }
 }
 

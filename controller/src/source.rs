@@ -80,7 +80,7 @@ pub fn load(sources: Vec<PathBuf>) -> Result<Loaded, SourceError> {
         batch.extend(manifests.reread_torn(Instant::now()));
         let applied = batch.changes.into_iter().filter_map(|change| match change {
             Change::Apply(object) => Some(object),
-            Change::Delete(_) => None,
+            Change::Delete(_) | Change::Refuse(..) => None,
         });
         Loaded { objects: manifests.locate(applied.collect()), findings: manifests.findings() }
     };

@@ -62,6 +62,8 @@ pub enum Reason {
     PortNotFound,
     /// A backend that is no Service.
     ResourceBackend,
+    /// A Secret may not be read.
+    SecretForbidden,
     /// A Secret does not exist.
     SecretNotFound,
     /// A Service does not exist.

@@ -8,6 +8,7 @@ mod client_policies;
 mod hosts;
 mod names;
 mod statuses;
+mod wanted;
 
 use crate::objects::{Changes, Ingress, Kept, Objects, Replaced, secret_ref};
 use crate::status::Statuses;
@@ -21,7 +22,9 @@ use config::{
 use hosts::Hosts;
 use names::Names;
 use rustc_hash::FxHashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use wanted::Wanted;
 
 /// The settings that translation depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +76,7 @@ pub struct Translator {
     client_policies: ClientPolicies,
     backends: Backends,
     names: Names,
+    wanted: Wanted,
     translation: Translation,
 }
 
@@ -92,13 +96,15 @@ impl Translator {
         let backends = Backends::new(ingress.default_backend.as_ref().map(|default| default.0.clone()));
         let names = Names::new(settings.cluster_domain.clone());
         let client_policies = ClientPolicies::default();
+        let wanted = Wanted::new(ingress.default_tls_secret.clone());
         let translation = Translation {
             routing: build_routing(&hosts, &certificates, &client_policies),
             backends: Arc::clone(&backends.table),
             names: Arc::clone(&names.table),
             statuses: Arc::default(),
         };
-        Self { settings, ours: Kept::default(), hosts, certificates, client_policies, backends, names, translation }
+        let ours = Kept::default();
+        Self { settings, ours, hosts, certificates, client_policies, backends, names, wanted, translation }
     }
 
     /// Translates what has changed since the last call; always with the same `objects`.
@@ -106,6 +112,12 @@ impl Translator {
         let changes = objects.take_changes();
         self.update(objects, &changes);
         self.translation.clone()
+    }
+
+    /// The Secrets that objects of ours name, and those that settings do; the same `Arc` as long as they are the same.
+    #[must_use]
+    pub fn wanted_secrets(&self) -> &Arc<BTreeSet<ObjectName>> {
+        &self.wanted.names
     }
 
     fn update(&mut self, objects: &Objects, changes: &Changes) {
@@ -116,6 +128,7 @@ impl Translator {
         stale.extend(ingress.default_tls_secret.iter().map(|name| Arc::new(secret_ref(name))));
 
         let transitions = self.transitions(objects, &mut stale);
+        self.wanted.update(&transitions);
         self.hosts.update(&transitions, &mut stale);
         let of_kind = |kind| changes.objects.iter().filter(move |object| object.kind == kind);
         let secrets: Vec<_> = of_kind(Kind::Secret).map(|object| ObjectName::from(&**object)).collect();

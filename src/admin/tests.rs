@@ -37,8 +37,15 @@ impl Endpoint {
         let registry = Registry::new();
         let control = Arc::new(ControlMetrics::register(&registry).expect("registered"));
         let control_shown = Arc::clone(&control);
-        let shown =
-            Shown { dead: of_death, readiness: ready, snapshots, statuses: shown, registry, control: control_shown };
+        let shown = Shown {
+            dead: of_death,
+            readiness: ready,
+            snapshots,
+            statuses: shown,
+            registry,
+            control: control_shown,
+            progress: None,
+        };
         tokio::spawn(serve(socket, shown, std::future::pending()));
         Self { address, publisher, dead, readiness, statuses, control }
     }
@@ -128,6 +135,7 @@ async fn metrics_have_the_control_side() {
         objects: [(config::Kind::Ingress, 3)].into(),
         translate: Duration::from_millis(2),
         publish: Some(Duration::from_micros(5)),
+        propagation: controller::run::Propagation { routes: Some(Duration::from_millis(4)), names: None },
     };
     endpoint.control.observe(&figures);
     let (status, head, body) = endpoint.answer("GET /metrics").await;
@@ -137,6 +145,7 @@ async fn metrics_have_the_control_side() {
         "tidegate_objects{kind=\"Ingress\"} 3",
         "tidegate_translate_duration_seconds_count 1",
         "tidegate_publish_duration_seconds_count 1",
+        "tidegate_endpoint_propagation_seconds_count{of=\"routes\"} 1",
     ] {
         assert!(body.lines().any(|known| known == line), "{line} is not in\n{body}");
     }

@@ -1,9 +1,10 @@
 //! The side of the program that is not traffic: the source, DNS and the admin endpoint, each a task.
 
+use super::source::Followed;
 use crate::admin::{self, Readiness, Shown};
 use crate::figures::ControlMetrics;
 use config::{Publisher, Settings, Subscriber, publisher};
-use controller::Follower;
+use controller::cluster::{Progress, WantedSecrets};
 use controller::run::{Outputs, run};
 use controller::{Statuses, TranslateSettings};
 use prometheus::Registry;
@@ -23,6 +24,8 @@ pub(super) struct Control {
     pub(super) snapshots: Subscriber,
     publisher: Option<Publisher>,
     statuses: watch::Sender<Arc<Statuses>>,
+    wanted: watch::Sender<WantedSecrets>,
+    progress: Option<watch::Receiver<Progress>>,
     registry: Registry,
     metrics: Arc<ControlMetrics>,
     /// Dropped to end the tasks.
@@ -57,6 +60,8 @@ impl Control {
             snapshots,
             publisher: Some(publisher),
             statuses: watch::Sender::default(),
+            wanted: watch::Sender::default(),
+            progress: None,
             metrics: Arc::new(ControlMetrics::register(&registry)?),
             registry,
             stop: watch::Sender::default(),
@@ -79,17 +84,25 @@ impl Control {
         });
     }
 
+    /// The Secrets that a source is to read.
+    pub(super) fn wanted(&self) -> watch::Receiver<WantedSecrets> {
+        self.wanted.subscribe()
+    }
+
     /// Publishes what the source says.
-    pub(super) fn follow(&mut self, source: Follower, settings: &Settings) {
+    pub(super) fn follow(&mut self, followed: Followed, settings: &Settings) {
         let Some(publisher) = self.publisher.take() else { return };
+        let Followed { follower, progress } = followed;
+        self.progress = progress;
         let metrics = Arc::clone(&self.metrics);
         let outputs = Outputs {
             publisher,
             statuses: self.statuses.clone(),
+            secrets: self.wanted.clone(),
             figures: move |figures: &controller::run::Figures| metrics.observe(figures),
         };
         let (ingress, cluster_domain) = (settings.ingress.clone(), settings.cluster_domain.clone());
-        let following = run(source, TranslateSettings { ingress, cluster_domain }, outputs, self.stopped());
+        let following = run(follower, TranslateSettings { ingress, cluster_domain }, outputs, self.stopped());
         self.spawn("following the source", following);
     }
 
@@ -122,6 +135,7 @@ impl Control {
             statuses: self.statuses.subscribe(),
             registry: self.registry.clone(),
             control: Arc::clone(&self.metrics),
+            progress: self.progress.clone(),
         };
         let stopped = self.stopped();
         self.spawn("the admin endpoint", async move {

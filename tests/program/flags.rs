@@ -45,7 +45,23 @@ fn a_wrong_flag_is_named_in_one_line() {
             assert!(said.contains(part), "{flags:?}: {part} is not in: {said}");
         }
     }
-    assert!(refusal(&output(&["run"])).contains("--manifests"));
+    let nowhere = refusal(&output(&["run"]));
+    assert!(nowhere.contains("--manifests") && nowhere.contains("--kubeconfig"), "{nowhere}");
+    for (flags, expected) in
+        [(["--kubeconfig", "a"], "'--kubeconfig <FILE>'"), (["--watch-namespace", "a"], "'--watch-namespace <NS>'")]
+    {
+        let refused = refusal(&run(&flags));
+        assert!(refused.contains(expected) && refused.contains("cannot be used with"), "{flags:?}: {refused}");
+    }
+    for (flags, expected) in [
+        (&["--kubeconfig", "/nowhere/config"][..], "/nowhere/config: No such file or directory"),
+        (&["--context", "a"], "--context a chooses from a kubeconfig"),
+        (&["--watch-namespace", "Shop"], "not a namespace such as shop"),
+        (&["--secret-namespace", ""], "not a namespace such as shop"),
+    ] {
+        let refused = refusal(&output(&[&["run", "--log-level", "off"], flags, &BINDS].concat()));
+        assert!(refused.contains(expected), "{flags:?}: {refused}");
+    }
     assert!(refusal(&output(&["serve"])).contains("'serve'"));
 }
 

@@ -81,12 +81,15 @@ impl Validity {
 pub(crate) struct Secrets {
     kept: FxHashMap<ObjectName, KeptSecret>,
     references: FxHashMap<ObjectName, usize>,
+    /// Those that may not be read, with the reason.
+    refusals: FxHashMap<ObjectName, Arc<str>>,
     now: Timestamp,
 }
 
 impl Secrets {
     pub(crate) fn new(now: Timestamp) -> Self {
-        Self { kept: FxHashMap::default(), references: FxHashMap::default(), now }
+        let (kept, references, refusals) = Default::default();
+        Self { kept, references, refusals, now }
     }
 
     pub(crate) fn find(&self, name: &ObjectName) -> Option<&KeptSecret> {
@@ -97,8 +100,19 @@ impl Secrets {
         self.kept.keys()
     }
 
+    /// Why a Secret may not be read; `None`: it may.
+    pub(crate) fn refusal(&self, name: &ObjectName) -> Option<&Arc<str>> {
+        self.refusals.get(name)
+    }
+
+    /// Takes that a Secret may not be read: what was last good of it stays. Whether that is a change.
+    pub(crate) fn refuse(&mut self, name: &ObjectName, reason: &Arc<str>) -> bool {
+        self.refusals.insert(name.clone(), Arc::clone(reason)).as_ref() != Some(reason)
+    }
+
     /// Takes a Secret as it is now; whether that is a change.
     pub(crate) fn apply(&mut self, name: &ObjectName, secret: &Secret) -> bool {
+        let was_refused = self.refusals.remove(name).is_some();
         let before = self.kept.get(name);
         let is_named = self.references.contains_key(name);
         let last_good = before.and_then(|kept| kept.certificate.clone());
@@ -114,7 +128,7 @@ impl Secrets {
             authorities,
             authorities_problem,
         };
-        let changed = before != Some(&kept);
+        let changed = before != Some(&kept) || was_refused;
         if changed {
             self.kept.insert(name.clone(), kept);
         }
@@ -123,13 +137,14 @@ impl Secrets {
 
     /// Takes the end of a Secret; whether that is a change.
     pub(crate) fn delete(&mut self, name: &ObjectName) -> bool {
-        let Some(kept) = self.kept.get_mut(name) else { return false };
+        let was_refused = self.refusals.remove(name).is_some();
+        let Some(kept) = self.kept.get_mut(name) else { return was_refused };
         let is_of_use = kept.certificate.is_some() || kept.authorities.is_some();
         if is_of_use && self.references.contains_key(name) {
             (kept.problem, kept.authorities_problem) = (None, None);
-            return std::mem::replace(&mut kept.exists, false);
+            return std::mem::replace(&mut kept.exists, false) || was_refused;
         }
-        self.kept.remove(name).is_some()
+        self.kept.remove(name).is_some() || was_refused
     }
 
     /// Counts one more reference: as long as there is one, what was last good is kept.
@@ -145,6 +160,7 @@ impl Secrets {
             return false;
         }
         self.references.remove(name);
+        self.refusals.remove(name);
         match self.kept.get_mut(name) {
             Some(kept) if !kept.exists => self.kept.remove(name).is_some(),
             Some(kept) => kept.forget_last_good(),

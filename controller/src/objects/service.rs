@@ -94,6 +94,18 @@ impl Service {
         }
     }
 
+    /// Leaves endpoints to the cluster: whoever may write a Service could send requests to any address otherwise, that of
+    /// this program's own admin endpoint too.
+    pub(crate) fn without_endpoints(self) -> Self {
+        if self.endpoints.is_none() {
+            return self;
+        }
+        let message = "in a cluster endpoints come from EndpointSlices alone";
+        let problem = Problem::at(annotations::field(annotations::ENDPOINTS), Reason::NoEffect, message);
+        let problems = self.problems.iter().cloned().chain([problem]).collect();
+        Self { endpoints: None, problems, ..self }
+    }
+
     /// The port that a route names, if it carries TCP.
     #[must_use]
     pub fn port(&self, port: &BackendPort) -> Option<&ServicePort> {

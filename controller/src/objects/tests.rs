@@ -138,3 +138,25 @@ fn a_change_of_a_slice_is_one_of_its_service() {
     assert!(!objects.apply(slice("api")), "the same once more");
     assert!(!objects.has_changes());
 }
+
+#[test]
+fn in_a_cluster_annotations_name_no_endpoints() {
+    let name = ObjectName { namespace: "shop".into(), name: "web".into() };
+    let service = || {
+        read(json!({"apiVersion": "v1", "kind": "Service", "metadata": {
+            "name": "web", "namespace": "shop", "annotations": {"tidegate.dev/endpoints": "127.0.0.1:9901"},
+        }}))
+    };
+    let mut objects = kept();
+    objects.apply(service());
+    assert!(objects.service(&name).is_some_and(|service| service.endpoints.is_some() && service.problems.is_empty()));
+    let mut objects = kept().of_cluster();
+    objects.apply(service());
+    let service = objects.service(&name).expect("kept");
+    assert_eq!(service.endpoints, None);
+    let problems: Vec<_> = service.problems.iter().map(ToString::to_string).collect();
+    assert!(
+        matches!(&problems[..], [problem] if problem.contains("NoEffect: in a cluster endpoints come")),
+        "{problems:?}"
+    );
+}

@@ -29,7 +29,8 @@ impl Running {
         let (statuses_sender, statuses) = watch::channel(Arc::default());
         let (figures_sender, figures) = mpsc::channel();
         let figure = move |figures: &Figures| figures_sender.send(figures.clone()).expect("received");
-        let outputs = Outputs { publisher, statuses: statuses_sender, figures: figure };
+        let outputs =
+            Outputs { publisher, statuses: statuses_sender, secrets: watch::Sender::default(), figures: figure };
         let source = follow(vec![dir.path().to_owned()]).expect("followed");
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(run(source, settings(), outputs, async { drop(stopped.await) }));

@@ -55,6 +55,7 @@ impl Ground {
                 format!("+ {} v{generation}{}", object.object_ref(), mark(object))
             }
             Change::Delete(object) => format!("- {object}"),
+            Change::Refuse(object, reason) => panic!("{object}: {reason}"),
         });
         let notices = batch.notices.iter().map(|notice| match notice {
             Notice::Found(finding) => format!("! {finding}"),
@@ -130,7 +131,7 @@ fn uid_and_resource_version_are_ours() {
                 let metadata = object.metadata();
                 (metadata.uid.clone(), metadata.resource_version.clone(), metadata.generation)
             }
-            Change::Delete(object) => panic!("{object} deleted"),
+            Change::Delete(object) | Change::Refuse(object, _) => panic!("{object} deleted"),
         };
         batch.changes.into_iter().map(identity).collect::<Vec<_>>()
     };

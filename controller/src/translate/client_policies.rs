@@ -111,6 +111,10 @@ pub(super) fn secret_problem(ingress: &Ingress, objects: &Objects) -> Option<Pro
         Some(_) => "its last good authorities count",
         None => "no client can be verified: requests over TLS are answered with 503",
     };
+    if let Some(reason) = objects.secret_refusal(name) {
+        let message = format!("Secret {name} may not be read: {reason}, {effect}");
+        return Some(Problem::at(field(CLIENT_CA), Reason::SecretForbidden, message));
+    }
     let (reason, message) = match kept {
         None => (Reason::SecretNotFound, format!("Secret {name} does not exist, {effect}")),
         Some(kept) if !kept.exists => {

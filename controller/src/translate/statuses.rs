@@ -51,7 +51,7 @@ impl Translator {
         if !is_default && !kept.is_some_and(|kept| kept.exists && kept.is_tls) {
             return None;
         }
-        let (reason, message) = certificates::secret_problem(name, kept)?;
+        let (reason, message) = certificates::secret_problem(name, objects)?;
         let is_served = kept.is_some_and(|kept| kept.problem.is_none() && kept.certificate.is_some());
         let verdict = if is_served { Verdict::AcceptedWithProblems } else { Verdict::Refused };
         let field = is_default.then(|| "--default-tls-secret".into());

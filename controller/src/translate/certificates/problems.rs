@@ -1,6 +1,6 @@
 //! What is wrong with the certificates that an Ingress names, whoever else names them.
 
-use crate::objects::{Ingress, KeptSecret, Objects, Validity};
+use crate::objects::{Ingress, Objects, Validity};
 use crate::status::{Problem, Reason};
 use config::{Certificate, HostPattern, ObjectName};
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ pub(in crate::translate) fn ingress_problems(ingress: &Ingress, objects: &Object
     for tls in &ingress.tls {
         let Some(secret) = &tls.secret else { continue };
         let kept = objects.secret(secret);
-        let problem = secret_problem(secret, kept);
+        let problem = secret_problem(secret, objects);
         problems.extend(problem.map(|(reason, message)| Problem::at(Arc::clone(&tls.field), reason, message)));
         let Some(certificate) = kept.and_then(|kept| kept.certificate.as_ref()) else { continue };
         match &tls.hosts {
@@ -54,11 +54,16 @@ fn covers(certificate: &Certificate, host: &HostPattern) -> bool {
 }
 
 /// What is wrong with a Secret that somebody names.
-pub(in crate::translate) fn secret_problem(name: &ObjectName, kept: Option<&KeptSecret>) -> Option<(Reason, String)> {
+pub(in crate::translate) fn secret_problem(name: &ObjectName, objects: &Objects) -> Option<(Reason, String)> {
+    let kept = objects.secret(name);
+    let has_certificate = kept.is_some_and(|kept| kept.certificate.is_some());
+    let last_good = if has_certificate { ", its last good certificate is served" } else { "" };
+    if let Some(reason) = objects.secret_refusal(name) {
+        return Some((Reason::SecretForbidden, format!("Secret {name} may not be read: {reason}{last_good}")));
+    }
     let Some(kept) = kept else {
         return Some((Reason::SecretNotFound, format!("Secret {name} does not exist")));
     };
-    let last_good = if kept.certificate.is_some() { ", its last good certificate is served" } else { "" };
     if !kept.exists {
         return Some((Reason::SecretNotFound, format!("Secret {name} does not exist any more{last_good}")));
     }

@@ -1,0 +1,22 @@
+//! A Kubernetes API server as a source: the same batches as from manifests, and what is written back to it.
+//! Only this module knows `kube`; it uses its configuration, credentials and requests, not its watcher.
+
+mod access;
+#[cfg(test)]
+mod api_server;
+mod backoff;
+mod clients;
+mod collect;
+mod fault;
+mod known;
+mod progress;
+mod received;
+mod reflector;
+mod resource;
+mod scope;
+
+pub use access::{Access, AccessError};
+pub use clients::Clients;
+pub use collect::{Following, WantedSecrets, follow};
+pub use progress::{Counts, Progress};
+pub use scope::Watched;

@@ -1,0 +1,59 @@
+//! How long to wait after a fault: longer each time, at random within bounds, and not at all once things go well.
+
+use super::fault::Fault;
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_millis(200);
+/// A server that is back is found within this.
+const LAST: Duration = Duration::from_secs(5);
+/// What is forbidden is asked for rarely: only somebody's hand changes it.
+const FORBIDDEN: Duration = Duration::from_secs(10);
+const FORBIDDEN_LAST: Duration = Duration::from_secs(60);
+
+/// The wait after each of several faults in a row.
+#[derive(Debug, Default)]
+pub(crate) struct Backoff {
+    faults: u32,
+}
+
+impl Backoff {
+    /// Things go well.
+    pub(crate) fn reset(&mut self) {
+        self.faults = 0;
+    }
+
+    /// The wait after one more fault. `chance`, from 0 to 1, spreads what happens to many at once.
+    pub(crate) fn after(&mut self, fault: &Fault, chance: f64) -> Duration {
+        let (first, last) = match fault {
+            Fault::Forbidden(_) => (FORBIDDEN, FORBIDDEN_LAST),
+            _ => (FIRST, LAST),
+        };
+        let whole = first.saturating_mul(1 << self.faults.min(16)).min(last);
+        self.faults = self.faults.saturating_add(1);
+        whole.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_bound_and_begin_anew() {
+        let mut backoff = Backoff::default();
+        let fault = Fault::other("away");
+        let waits: Vec<_> = (0..7).map(|_| backoff.after(&fault, 1.0).as_millis()).collect();
+        assert_eq!(waits, [200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(backoff.after(&fault, 0.0).as_millis(), 2500, "half of it at least");
+        backoff.reset();
+        assert_eq!(backoff.after(&fault, 1.0).as_millis(), 200);
+    }
+
+    #[test]
+    fn what_is_forbidden_is_asked_for_rarely() {
+        let mut backoff = Backoff::default();
+        let fault = Fault::Forbidden("no".into());
+        let waits: Vec<_> = (0..4).map(|_| backoff.after(&fault, 1.0).as_secs()).collect();
+        assert_eq!(waits, [10, 20, 40, 60]);
+    }
+}

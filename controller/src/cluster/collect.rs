@@ -1,0 +1,259 @@
+//! All watches of a cluster made into one stream of batches: the first one when everything has been listed, Secrets
+//! as objects come to name them, and what keeps any of it from going on.
+
+#[cfg(test)]
+mod tests;
+mod watching;
+
+use super::clients::Clients;
+use super::fault::Fault;
+use super::progress::{Progress, State};
+use super::scope::{Scope, Watched};
+use crate::objects::secret_ref;
+use crate::{Batch, Change, Follower, Object};
+use config::ObjectName;
+use jiff::Timestamp;
+use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, timeout_at};
+use watching::{Said, What};
+
+/// What watches have said and nobody has taken.
+const QUEUE: usize = 64;
+/// Changes in a batch, about.
+const BATCH: usize = 1024;
+/// How long the first Secrets are waited for before everything else is served without them.
+const SECRETS: Duration = Duration::from_secs(5);
+/// Of an EndpointSlice: when what it is about happened (RFC 3339).
+const TRIGGERED: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+
+/// The Secrets that are to be read; `None` as long as no object is known.
+pub type WantedSecrets = Option<Arc<BTreeSet<ObjectName>>>;
+
+/// A cluster that is followed.
+#[derive(Debug)]
+pub struct Following {
+    /// Its objects. The first batch comes when all kinds have been listed.
+    pub source: Follower,
+    /// How far the watches are.
+    pub progress: watch::Receiver<Progress>,
+}
+
+/// Follows a cluster; `wanted` names the Secrets to be read. An API server that does not answer is tried again for ever.
+#[must_use]
+pub fn follow(clients: Clients, watched: Watched, wanted: watch::Receiver<WantedSecrets>) -> Following {
+    let (batches, receiver) = mpsc::channel(1);
+    let server = Arc::from(clients.server());
+    let (progress, shown) = watch::channel(Progress { server, ..Progress::default() });
+    let (sender, said) = mpsc::channel(QUEUE);
+    let (scopes, secrets) = Default::default();
+    let collector = Collector {
+        clients,
+        watched,
+        tasks: JoinSet::new(),
+        sender,
+        said,
+        scopes,
+        secrets,
+        last: 0,
+        wanted,
+        progress,
+        batches,
+    };
+    let mut tasks = JoinSet::new();
+    tasks.spawn(collector.run());
+    Following { source: Follower::of_cluster(receiver, tasks), progress: shown }
+}
+
+struct Collector {
+    clients: Clients,
+    watched: Watched,
+    tasks: JoinSet<()>,
+    sender: mpsc::Sender<Said>,
+    said: mpsc::Receiver<Said>,
+    /// The scopes that are watched, by the number of their task.
+    scopes: FxHashMap<u64, Scope>,
+    secrets: FxHashMap<ObjectName, (u64, AbortHandle)>,
+    last: u64,
+    wanted: watch::Receiver<WantedSecrets>,
+    progress: watch::Sender<Progress>,
+    batches: mpsc::Sender<Batch>,
+}
+
+impl Collector {
+    async fn run(mut self) {
+        for scope in self.watched.scopes() {
+            self.begin(scope);
+        }
+        self.progress.send_modify(|_| {});
+        let mut first = Batch { is_partial: true, ..Batch::default() };
+        while self.progress.borrow().waits().is_some() {
+            let Some(said) = self.said.recv().await else { return };
+            self.take(said, &mut first);
+        }
+        // It is about what was there before.
+        first.triggered = None;
+        if self.batches.send(first).await.is_err() || self.first_secrets().await.is_none() {
+            return;
+        }
+        while let Some(batch) = self.next().await {
+            if !batch.is_empty() && self.batches.send(batch).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Ends the first batch with the Secrets that its objects name; `None`: nobody wants it.
+    async fn first_secrets(&mut self) -> Option<()> {
+        let mut batch = Batch::default();
+        let wanted = self.wanted.wait_for(Option::is_some).await.ok()?.clone();
+        self.want(wanted, &mut batch);
+        let end = Instant::now() + SECRETS;
+        while self.progress.borrow().waits().is_some() {
+            match timeout_at(end, self.said.recv()).await {
+                Ok(said) => self.take(said?, &mut batch),
+                Err(_) => {
+                    let waits = self.progress.borrow().waits().unwrap_or_default();
+                    tracing::warn!(waits, "serving begins without some Secrets");
+                    break;
+                }
+            }
+        }
+        batch.triggered = None;
+        self.batches.send(batch).await.ok()
+    }
+
+    /// What is said next, as one batch; `None`: nobody will say anything any more.
+    async fn next(&mut self) -> Option<Batch> {
+        let mut batch = Batch::default();
+        tokio::select! {
+            said = self.said.recv() => {
+                self.take(said?, &mut batch);
+                while batch.changes.len() < BATCH && let Ok(said) = self.said.try_recv() {
+                    self.take(said, &mut batch);
+                }
+            }
+            changed = self.wanted.changed() => {
+                changed.ok()?;
+                let wanted = self.wanted.borrow_and_update().clone();
+                self.want(wanted, &mut batch);
+            }
+        }
+        Some(batch)
+    }
+
+    /// Watches a scope from now on; the number of its task.
+    fn begin(&mut self, scope: Scope) -> (u64, AbortHandle) {
+        self.last += 1;
+        self.scopes.insert(self.last, scope.clone());
+        self.progress.send_if_modified(|progress| {
+            progress.scopes.insert(scope.clone(), State::default());
+            false
+        });
+        let task = watching::watch(self.clients.clone(), scope, self.last, self.sender.clone());
+        (self.last, self.tasks.spawn(task))
+    }
+
+    /// Watches the Secrets that are wanted, and no other.
+    fn want(&mut self, wanted: WantedSecrets, batch: &mut Batch) {
+        let wanted = wanted.unwrap_or_default();
+        let unwanted: Vec<_> = self.secrets.extract_if(|name, _| !wanted.contains(name)).collect();
+        for (name, (number, task)) in unwanted {
+            task.abort();
+            if let Some(scope) = self.scopes.remove(&number) {
+                self.progress.send_modify(|progress| drop(progress.scopes.remove(&scope)));
+            }
+            batch.changes.push(Change::Delete(secret_ref(&name)));
+        }
+        for name in wanted.iter() {
+            if let Some(reason) = self.watched.secret_refusal(name) {
+                batch.changes.push(Change::Refuse(secret_ref(name), reason.into()));
+            } else if !self.secrets.contains_key(name) {
+                let task = self.begin(Scope::secret(name));
+                self.secrets.insert(name.clone(), task);
+            }
+        }
+        // Those that have ended are of no use.
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    fn take(&mut self, Said { number, what }: Said, batch: &mut Batch) {
+        // What a task said that was ended since is of no interest.
+        let Some(scope) = self.scopes.get(&number) else { return };
+        match what {
+            What::Listed(changes) => {
+                batch.changes.extend(changes);
+                note(&self.progress, scope, |state| {
+                    state.is_listed = true;
+                    state.fault = None;
+                });
+                self.progress.send_modify(|progress| progress.count(scope).lists += 1);
+            }
+            What::Changed(change) => {
+                batch.triggered = batch.triggered.into_iter().chain(triggered(&change)).min();
+                batch.changes.push(change);
+            }
+            What::Heard => note(&self.progress, scope, |state| state.fault = None),
+            What::Fault(fault) => {
+                self.progress.send_modify(|progress| progress.count(scope).faults += 1);
+                self.fail(&scope.clone(), fault, batch);
+            }
+        }
+    }
+
+    fn fail(&self, scope: &Scope, fault: Fault, batch: &mut Batch) {
+        if let (Fault::Forbidden(reason), Some(secret)) = (&fault, scope.as_secret()) {
+            let namespace = &secret.namespace;
+            let reason = format!("grant get, list and watch on Secrets in {namespace} ({reason})");
+            batch.changes.push(Change::Refuse(secret_ref(&secret), reason.into()));
+        }
+        let goes_on = matches!(fault, Fault::Forbidden(_)) && (scope.is_optional() || scope.as_secret().is_some());
+        if matches!(fault, Fault::Forbidden(_)) && !self.progress.borrow().has_fault(scope) {
+            tracing::warn!(%scope, reason = %fault, "may not be watched: see the RBAC that the installation has");
+        }
+        note(&self.progress, scope, |state| {
+            state.is_listed |= goes_on;
+            let since = state.fault.as_ref().map_or_else(Instant::now, |(_, since)| *since);
+            state.fault = Some((fault, since));
+        });
+    }
+}
+
+/// Changes the state of a scope, and tells of the begin and end of outages.
+fn note(progress: &watch::Sender<Progress>, scope: &Scope, change: impl FnOnce(&mut State)) {
+    let before = progress.borrow().outage().map(|(_, _, since)| since);
+    progress.send_modify(|progress| {
+        if let Some(state) = progress.scopes.get_mut(scope) {
+            change(state);
+        }
+    });
+    let progress = progress.borrow();
+    match (before, progress.outage()) {
+        (None, Some((scope, reason, _))) => {
+            tracing::warn!(
+                server = &*progress.server,
+                %scope,
+                %reason,
+                "the API server does not answer: what is known is served on"
+            );
+        }
+        (Some(since), None) => {
+            tracing::info!(
+                server = &*progress.server,
+                seconds = since.elapsed().as_secs(),
+                "the API server answers again"
+            );
+        }
+        _ => {}
+    }
+}
+
+/// When what a change is about happened.
+fn triggered(change: &Change) -> Option<Timestamp> {
+    let Change::Apply(Object::EndpointSlice(slice)) = change else { return None };
+    slice.metadata.annotations.as_ref()?.get(TRIGGERED)?.parse().ok()
+}

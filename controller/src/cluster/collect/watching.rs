@@ -1,0 +1,124 @@
+//! One watch as a task: its events made into changes, and sent on.
+
+use crate::Change;
+use crate::cluster::clients::Clients;
+use crate::cluster::fault::Fault;
+use crate::cluster::known::Known;
+use crate::cluster::received::Undecodable;
+use crate::cluster::reflector::{Event, Reflector};
+use crate::cluster::scope::Scope;
+use crate::objects::secret_ref;
+use tokio::sync::mpsc;
+
+/// What a watch says.
+pub(super) struct Said {
+    /// The number of the task.
+    pub(super) number: u64,
+    pub(super) what: What,
+}
+
+pub(super) enum What {
+    /// A list was whole, and this is other than before.
+    Listed(Vec<Change>),
+    Changed(Change),
+    /// It goes on.
+    Heard,
+    /// It does not, and is tried again.
+    Fault(Fault),
+}
+
+/// Watches a scope for ever, or until nobody listens.
+pub(super) async fn watch(clients: Clients, scope: Scope, number: u64, said: mpsc::Sender<Said>) {
+    let client = match clients.watch() {
+        Ok(client) => client,
+        Err(reason) => {
+            let what = What::Fault(Fault::other(reason));
+            return drop(said.send(Said { number, what }).await);
+        }
+    };
+    let mut reflector = Reflector::new(client, scope.clone());
+    let mut watching = Watching { known: Known::new(scope.resource), scope, has_failed: false, is_refused: false };
+    loop {
+        let mut event = reflector.next().await;
+        if watching.doubts(&event) {
+            let fault = Fault::other("the list is empty, which no cluster's is");
+            reflector.distrust(&fault);
+            event = Event::Fault(fault);
+        }
+        if let Some(what) = watching.take(event)
+            && said.send(Said { number, what }).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+struct Watching {
+    scope: Scope,
+    known: Known,
+    /// Whether the last thing that was said is a fault.
+    has_failed: bool,
+    is_refused: bool,
+}
+
+impl Watching {
+    /// Whether a list cannot be believed: it would take away what every cluster has. A store that is being restored, or
+    /// the server of another cluster, is no reason to end all traffic.
+    fn doubts(&self, event: &Event) -> bool {
+        matches!(event, Event::End(_)) && self.scope.is_never_empty() && self.known.would_lose_all()
+    }
+
+    fn take(&mut self, event: Event) -> Option<What> {
+        match event {
+            Event::Begin => {
+                self.known.begin();
+                return None;
+            }
+            Event::Listed(received) => {
+                self.known.listed(&received).unwrap_or_else(|undecodable| self.report(&undecodable));
+                return None;
+            }
+            Event::End(version) => {
+                self.has_failed = false;
+                let changes = self.known.end(&version);
+                return Some(What::Listed(self.readable(changes)));
+            }
+            Event::Applied(received) => match self.known.applied(&received) {
+                Ok(change) => return change.map(What::Changed).or_else(|| self.heard()),
+                Err(undecodable) => self.report(&undecodable),
+            },
+            Event::Deleted(received) => {
+                let change = self.known.deleted(&received).map(What::Changed);
+                return change.or_else(|| self.heard());
+            }
+            Event::Reached(version) => self.known.reach(&version),
+            Event::Heard => {}
+            Event::Fault(fault) => {
+                self.has_failed = true;
+                self.is_refused |= matches!(fault, Fault::Forbidden(_));
+                return Some(What::Fault(fault));
+            }
+        }
+        self.heard()
+    }
+
+    /// That it goes on, where that is news.
+    fn heard(&mut self) -> Option<What> {
+        std::mem::take(&mut self.has_failed).then_some(What::Heard)
+    }
+
+    /// A Secret that could not be read, and now turns out not to exist, is no longer one that may not be read.
+    fn readable(&mut self, mut changes: Vec<Change>) -> Vec<Change> {
+        if std::mem::take(&mut self.is_refused)
+            && changes.is_empty()
+            && let Some(secret) = self.scope.as_secret()
+        {
+            changes.push(Change::Delete(secret_ref(&secret)));
+        }
+        changes
+    }
+
+    fn report(&self, Undecodable { object, message }: &Undecodable) {
+        tracing::warn!(%object, message, "cannot be read, and stays as it was");
+    }
+}

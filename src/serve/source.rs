@@ -1,0 +1,42 @@
+//! Where the objects of a run come from.
+
+use controller::Follower;
+use controller::cluster::{self, Access, Clients, Following, Progress, WantedSecrets, Watched};
+use controller::source;
+use std::path::PathBuf;
+use tokio::sync::watch;
+
+/// Where the objects come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// Files and directories.
+    Manifests(Vec<PathBuf>),
+    /// An API server.
+    Cluster { access: Access, watched: Watched },
+}
+
+/// A source that is followed.
+#[derive(Debug)]
+pub(super) struct Followed {
+    pub(super) follower: Follower,
+    /// `None`: there is nothing to wait for but the first snapshot.
+    pub(super) progress: Option<watch::Receiver<Progress>>,
+}
+
+impl Source {
+    /// Begins to follow it; an API server need not answer yet.
+    ///
+    /// # Errors
+    /// Where it cannot be followed at all; the message names what is wrong.
+    pub(super) async fn follow(self, wanted: watch::Receiver<WantedSecrets>) -> anyhow::Result<Followed> {
+        match self {
+            Self::Manifests(paths) => Ok(Followed { follower: source::follow(paths)?, progress: None }),
+            Self::Cluster { access, watched } => {
+                let clients = Clients::new(&access).await?;
+                tracing::info!(server = clients.server(), "following a cluster");
+                let Following { source, progress } = cluster::follow(clients, watched, wanted);
+                Ok(Followed { follower: source, progress: Some(progress) })
+            }
+        }
+    }
+}
