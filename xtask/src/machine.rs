@@ -38,7 +38,7 @@ const BUILD: [Need; 3] = [
     },
 ];
 
-const WHOLE_PROGRAM: [Need; 3] = [
+const WHOLE_PROGRAM: [Need; 6] = [
     Need {
         name: "curl",
         purpose: "is a client of the whole-program tests",
@@ -59,6 +59,27 @@ const WHOLE_PROGRAM: [Need; 3] = [
         packages: &["golang-go", "ca-certificates"],
         otherwise: "install Go 1.19 or newer",
         is_there: || places::is_installed("go"),
+    },
+    Need {
+        name: "Go 1.26",
+        purpose: "builds etcd and Kubernetes for the cluster tests",
+        packages: &[],
+        otherwise: "install Go 1.26 or newer from https://go.dev/dl",
+        is_there: || go_version().is_some_and(|version| version >= (1, 26)),
+    },
+    Need {
+        name: "ip",
+        purpose: "makes the network of the cluster tests",
+        packages: &["iproute2"],
+        otherwise: "install iproute2",
+        is_there: || places::is_installed("ip"),
+    },
+    Need {
+        name: "root with network, process and mount namespaces",
+        purpose: "keeps the cluster tests apart from the machine",
+        packages: &[],
+        otherwise: "run this as root, or with --fast to leave them out",
+        is_there: || answers(Command::new("unshare").args(["--net", "--pid", "--mount", "--fork", "true"])),
     },
 ];
 
@@ -101,6 +122,18 @@ fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
+/// Of the toolchain that would build: what `GOTOOLCHAIN` allows to download is not asked.
+fn go_version() -> Option<(u32, u32)> {
+    let output = Command::new("go").arg("version").stdin(Stdio::null()).output().ok()?;
+    version(std::str::from_utf8(&output.stdout).ok()?)
+}
+
+/// Major and minor in `go version go1.26.8 linux/amd64`.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split(' ').nth(2)?.strip_prefix("go")?.split(['.', 'r', '-']);
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
 fn answers(command: &mut Command) -> bool {
     command.stdin(Stdio::null()).output().is_ok_and(|output| output.status.success())
 }
@@ -135,6 +168,13 @@ mod tests {
                 "missing: go (builds h2spec): apt-get install golang-go ca-certificates; elsewhere: install Go 1.19 or newer"
             )
         );
+    }
+
+    #[test]
+    fn go_tells_its_version() {
+        assert_eq!(version("go version go1.26.8 linux/amd64"), Some((1, 26)));
+        assert_eq!(version("go version go1.27rc1 linux/amd64"), Some((1, 27)));
+        assert_eq!(version("go version devel linux/amd64"), None);
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! Every chore of the repository: `cargo xtask test`, `cargo xtask conform`, `cargo xtask compare`.
+//! Every chore of the repository: `cargo xtask test`, `conform`, `compare`, `ground`.
 
 #![expect(clippy::print_stdout, reason = "a chore speaks to the terminal")]
 
 mod backend;
 mod compare;
 mod conform;
+mod ground;
 mod http;
 mod machine;
 mod manifests;
@@ -15,6 +16,7 @@ mod tally;
 mod tidegate;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -37,6 +39,12 @@ enum Chore {
     Conform { suite: Conformance },
     /// Measure Tidegate beside nginx, HAProxy, Envoy and Traefik, those that are installed
     Compare(compare::Options),
+    /// A real Kubernetes control plane in a network namespace: build, up, down, run CMD
+    #[command(disable_help_flag = true)]
+    Ground {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Serve the plain backend of the comparison
     #[command(hide = true)]
     Backend { bind: SocketAddr },
@@ -50,6 +58,7 @@ enum Conformance {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().chore {
+        Chore::Ground { arguments } => return ground::run(&arguments),
         Chore::Test { fast } => suite::run(fast),
         Chore::Conform { suite: Conformance::H2spec } => conform::run(),
         Chore::Compare(options) => compare::run(&options),

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check of the repository in one run, and what they counted.
 
 use crate::tally::{self, Tally};
-use crate::{conform, machine, places};
+use crate::{conform, ground, machine, places};
 use anyhow::Context as _;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -32,19 +32,30 @@ pub(crate) fn run(fast: bool) -> anyhow::Result<bool> {
     }
     if report.check("build of the tests", cargo("test --workspace --locked --no-run"))? {
         if fast {
-            report
-                .cases("tests of the crates", cargo("test --workspace --exclude tidegate --locked --no-fail-fast"))?;
+            let crates = "test --workspace --exclude tidegate --exclude tidegate-ground --locked --no-fail-fast";
+            report.cases("tests of the crates", cargo(crates))?;
             report.cases("tests of the program", cargo("test --package tidegate --bins --test tidy --locked"))?;
-            report.left_out("whole-program tests, h2spec: --fast");
+            report.left_out("whole-program tests, h2spec, cluster tests: --fast");
         } else {
-            report.cases("tests", cargo("test --workspace --locked --no-fail-fast"))?;
+            report.cases("tests", cargo("test --workspace --exclude tidegate-ground --locked --no-fail-fast"))?;
             let program = places::target()?.join("debug/tidegate");
             report.own("h2spec", || conform::h2spec(&program))?;
+            cluster(&mut report)?;
         }
     } else {
-        report.left_out("tests, h2spec: the build failed");
+        report.left_out("tests, h2spec, cluster tests: the build failed");
     }
     Ok(report.close())
+}
+
+/// What needs a real Kubernetes API server.
+fn cluster(report: &mut Report) -> anyhow::Result<()> {
+    if report.check("build of the test ground", ground::program(&["build"]))? {
+        report.cases("cluster tests", cargo("test --package tidegate-ground --locked --no-fail-fast"))?;
+    } else {
+        report.left_out("cluster tests: the test ground does not build");
+    }
+    Ok(())
 }
 
 fn cargo(arguments: &str) -> Command {

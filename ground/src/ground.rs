@@ -1,0 +1,242 @@
+//! A ground: its namespace, its control plane and the ways into it.
+
+use crate::credentials::Credentials;
+use crate::directory::Directory;
+use crate::namespace::{NetworkNamespace, ip};
+use crate::process::Process;
+use crate::server::Server;
+use crate::{ADDRESS, binaries, control_plane};
+use anyhow::{Context as _, ensure};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+const SERVICE_ACCOUNTS: Duration = Duration::from_secs(60);
+
+/// What a ground may have beyond the usual.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// More flags of kube-apiserver, each `--name=value`.
+    pub api_server_flags: Vec<String>,
+}
+
+/// A Kubernetes control plane of its own. Dropping it ends all of it and leaves nothing behind.
+pub struct Ground {
+    // In the order in which they end.
+    controller_manager: Server,
+    api_server: Server,
+    etcd: Server,
+    namespace: NetworkNamespace,
+    credentials: Arc<Credentials>,
+    directory: Directory,
+}
+
+impl Ground {
+    /// Starts one and waits until it is ready: the API server answers, the controllers run, the namespace `default`
+    /// has its service account.
+    ///
+    /// # Errors
+    /// Without root, without iproute2, without the programs (`cargo xtask ground build`), or with the last words of
+    /// what does not start.
+    pub fn up(options: &Options) -> anyhow::Result<Self> {
+        let is_root = rustix::process::geteuid().is_root();
+        ensure!(is_root, "a ground needs root: it makes network, process and mount namespaces");
+        let directory = Directory::create()?;
+        let namespace = NetworkNamespace::create()?;
+        directory.name_namespace(&namespace.path())?;
+        namespace.run(|| {
+            ip(&format!("addr add {ADDRESS}/32 dev lo"))?;
+            let forward = "/proc/sys/net/ipv4/ip_forward";
+            std::fs::write(forward, "1").context(forward)
+        })??;
+        let credentials = Arc::new(Credentials::create(directory.path().join("credentials"))?);
+        let ground = Self {
+            etcd: etcd(&directory, &namespace),
+            api_server: api_server(&directory, &namespace, &credentials, options.api_server_flags.clone()),
+            controller_manager: controller_manager(&directory, &namespace, &credentials),
+            namespace,
+            credentials,
+            directory,
+        };
+        ground.etcd.launch()?;
+        ground.api_server.start()?;
+        ground.controller_manager.launch()?;
+        ground.wait_for_service_account("default")?;
+        Ok(ground)
+    }
+
+    /// The administrator's; it works inside only.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.credentials.admin_kubeconfig()
+    }
+
+    /// What `ip netns` calls the network namespace.
+    pub fn namespace_name(&self) -> &str {
+        self.directory.name()
+    }
+
+    /// A directory that ends with the ground.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The API server.
+    pub fn api_server(&self) -> &Server {
+        &self.api_server
+    }
+
+    /// etcd.
+    pub fn etcd(&self) -> &Server {
+        &self.etcd
+    }
+
+    /// The controllers.
+    pub fn controller_manager(&self) -> &Server {
+        &self.controller_manager
+    }
+
+    /// Runs `work` on a thread inside the network namespace; what it starts, and sockets that it opens, are inside too.
+    ///
+    /// # Errors
+    /// Where the namespace cannot be entered.
+    ///
+    /// # Panics
+    /// Where `work` does.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
+        self.namespace.run(work)
+    }
+
+    /// Runs `work` inside, on a tokio runtime of one thread, with the administrator's client.
+    ///
+    /// # Errors
+    /// Those of `work`, and where the namespace cannot be entered.
+    ///
+    /// # Panics
+    /// Where `work` does.
+    pub fn block_on<T: Send>(&self, work: impl AsyncFnOnce(Client) -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+        let kubeconfig = self.kubeconfig();
+        self.enter(|| runtime()?.block_on(async { work(client(&kubeconfig).await?).await }))?
+    }
+
+    /// Starts `command` inside, with `KUBECONFIG` set.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn spawn(&self, mut command: Command) -> anyhow::Result<Process> {
+        command.env("KUBECONFIG", self.kubeconfig());
+        let namespace = self.namespace.clone();
+        Process::start(command, move || namespace.enter())
+    }
+
+    /// Runs `command` inside to its end, with `KUBECONFIG` set, and gives what it wrote.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn run(&self, mut command: Command) -> anyhow::Result<Output> {
+        command.env("KUBECONFIG", self.kubeconfig());
+        let name = command.get_program().to_string_lossy().into_owned();
+        self.enter(|| command.output())?.with_context(|| format!("{name} does not start"))
+    }
+
+    /// What kubectl writes.
+    ///
+    /// # Errors
+    /// With what it complains of, where it fails.
+    pub fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        self.kubectl_with(arguments, "")
+    }
+
+    /// Applies the objects in `yaml` on the server's side.
+    ///
+    /// # Errors
+    /// As [`Self::kubectl`].
+    pub fn apply(&self, yaml: &str) -> anyhow::Result<String> {
+        self.kubectl_with(&["apply", "--server-side", "--force-conflicts", "--filename=-"], yaml)
+    }
+
+    /// [`Self::kubectl`] with an input.
+    ///
+    /// # Errors
+    /// As [`Self::kubectl`].
+    pub fn kubectl_with(&self, arguments: &[&str], input: &str) -> anyhow::Result<String> {
+        let mut command = Command::new(binaries::find("kubectl")?);
+        command.args(arguments).env("KUBECONFIG", self.kubeconfig()).env("HOME", self.directory());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = self.enter(|| {
+            let mut child = command.spawn()?;
+            if let Some(mut stdin) = child.stdin.take() {
+                stdin.write_all(input.as_bytes())?;
+            }
+            child.wait_with_output()
+        })??;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "kubectl {}: {}", arguments.join(" "), complaint.trim());
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// No Pod may be created in a Kubernetes namespace before that.
+    fn wait_for_service_account(&self, namespace: &str) -> anyhow::Result<()> {
+        self.block_on(async |client| {
+            let accounts = Api::<ServiceAccount>::namespaced(client, namespace);
+            let claim = async || Ok(accounts.get_opt("default").await?.map(drop));
+            crate::until_async("the default service account", SERVICE_ACCOUNTS, claim).await
+        })
+    }
+}
+
+/// A client of whom the kubeconfig is; to be made on a thread inside.
+///
+/// # Errors
+/// Where the kubeconfig cannot be read.
+pub(crate) async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Ok(Client::try_from(config)?)
+}
+
+/// # Errors
+/// Where the system refuses what tokio needs.
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+fn etcd(directory: &Directory, namespace: &NetworkNamespace) -> Server {
+    let (path, inside) = (directory.path().to_owned(), namespace.clone());
+    let is_ready = move || inside.run(|| TcpStream::connect(control_plane::ETCD).map(drop))?.context("etcd");
+    Server::new("etcd", namespace.clone(), path.join("etcd.log"), move || control_plane::etcd(&path), is_ready)
+}
+
+fn api_server(
+    directory: &Directory,
+    namespace: &NetworkNamespace,
+    credentials: &Arc<Credentials>,
+    flags: Vec<String>,
+) -> Server {
+    let log = directory.path().join("kube-apiserver.log");
+    let (inside, kubeconfig) = (namespace.clone(), credentials.admin_kubeconfig());
+    let credentials = Arc::clone(credentials);
+    let command = move || control_plane::api_server(&credentials, &flags);
+    let is_ready = move || inside.run(|| runtime()?.block_on(answers(&kubeconfig, "/readyz")))?;
+    Server::new("kube-apiserver", namespace.clone(), log, command, is_ready)
+}
+
+fn controller_manager(directory: &Directory, namespace: &NetworkNamespace, credentials: &Arc<Credentials>) -> Server {
+    let log = directory.path().join("kube-controller-manager.log");
+    let credentials = Arc::clone(credentials);
+    let inside = namespace.clone();
+    let is_ready = move || inside.run(|| TcpStream::connect("127.0.0.1:10257").map(drop))?.context("its port");
+    let command = move || control_plane::controller_manager(&credentials);
+    Server::new("kube-controller-manager", namespace.clone(), log, command, is_ready)
+}
+
+async fn answers(kubeconfig: &Path, path: &str) -> anyhow::Result<()> {
+    let request = http::Request::get(path).body(Vec::new())?;
+    client(kubeconfig).await?.request_text(request).await?;
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! `tidegate-ground build|up|down|run`, which `cargo xtask ground` calls.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it speaks to the terminal")]
+
+use anyhow::{Context as _, bail};
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::time::Duration;
+use tidegate_ground::standing::Standing;
+use tidegate_ground::{Ground, Options, binaries, build, sweep, until};
+use tokio::signal::unix::{SignalKind, signal};
+
+const END: Duration = Duration::from_secs(60);
+/// What the keeper says when the ground is up.
+const UP: &str = "up";
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask ground", about = "A real Kubernetes control plane in a network namespace")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Build etcd, kube-apiserver, kube-controller-manager, kubectl and echo-basic, those that are not built yet
+    Build,
+    /// Start a ground that stays until `down`
+    Up,
+    /// End the ground that stands, and remove what dead ones have left
+    Down,
+    /// Run a command in the ground that stands, or else in a new one, with KUBECONFIG set
+    Run {
+        /// In a new one though one stands
+        #[arg(long)]
+        new: bool,
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<OsString>,
+    },
+    /// Keep a ground until SIGTERM
+    #[command(hide = true)]
+    Keep,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().chore {
+        Chore::Build => build_all().map(|()| ExitCode::SUCCESS),
+        Chore::Up => up().map(|()| ExitCode::SUCCESS),
+        Chore::Down => down().map(|()| ExitCode::SUCCESS),
+        Chore::Run { new, command } => run(new, &command),
+        Chore::Keep => keep().map(|()| ExitCode::SUCCESS),
+    };
+    outcome.unwrap_or_else(|error| {
+        println!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn build_all() -> anyhow::Result<()> {
+    build(|step| println!("{step}"))?;
+    for name in binaries::NAMES {
+        println!("{}", binaries::find(name)?.display());
+    }
+    Ok(())
+}
+
+fn up() -> anyhow::Result<()> {
+    if let Some(standing) = Standing::find()? {
+        tell(&standing);
+        return Ok(());
+    }
+    build(|step| println!("{step}"))?;
+    let log = binaries::folder()?.join("standing.log");
+    // In a session of its own: what ends this terminal does not end the ground.
+    let keeper = Command::new("setsid")
+        .arg(std::env::current_exe()?)
+        .arg("keep")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(File::create(&log).with_context(|| log.display().to_string())?)
+        .spawn()
+        .context("setsid does not start: install util-linux")?;
+    let mut said = Vec::new();
+    for line in keeper.stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines()) {
+        let line = line?;
+        if line == UP {
+            tell(&Standing::find()?.context("the ground has ended already")?);
+            return Ok(());
+        }
+        said.push(line);
+    }
+    bail!("the ground is not up:\n{}", said.join("\n"))
+}
+
+fn tell(Standing { owner, namespace, kubeconfig }: &Standing) {
+    println!("a ground is up (process {owner})");
+    println!("  export KUBECONFIG={}", kubeconfig.display());
+    println!("  cargo xtask ground run kubectl get pods --all-namespaces");
+    println!("  ip netns exec {namespace} bash");
+    println!("  cargo xtask ground down");
+}
+
+fn keep() -> anyhow::Result<()> {
+    let ground = Ground::up(&Options::default())?;
+    Standing::write(&ground)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        println!("{UP}");
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        anyhow::Ok(())
+    })?;
+    drop(ground);
+    Standing::forget()
+}
+
+fn down() -> anyhow::Result<()> {
+    match Standing::find()? {
+        Some(Standing { owner, namespace, .. }) => {
+            let id = i32::try_from(owner).ok().and_then(rustix::process::Pid::from_raw);
+            rustix::process::kill_process(id.context("the owner's id")?, rustix::process::Signal::TERM)?;
+            until("the ground has ended", END, || Ok(Standing::find()?.is_none().then_some(())))?;
+            println!("{namespace} has ended");
+        }
+        None => println!("no ground stands"),
+    }
+    Standing::forget()?;
+    for name in sweep()? {
+        println!("{name}: its owner is dead; removed");
+    }
+    Ok(())
+}
+
+fn run(is_new: bool, words: &[OsString]) -> anyhow::Result<ExitCode> {
+    let (program, arguments) = words.split_first().context("no command")?;
+    let mut command = match program.to_str() {
+        Some("kubectl") => Command::new(binaries::find("kubectl")?),
+        _ => Command::new(program),
+    };
+    command.args(arguments);
+    let status = if let Some(standing) = Standing::find()?.filter(|_| !is_new) {
+        standing.run(command)?
+    } else {
+        build(|step| eprintln!("{step}"))?;
+        let ground = Ground::up(&Options::default())?;
+        ground.spawn(command)?.wait()?
+    };
+    Ok(exit_code(status))
+}
+
+/// As a shell tells it.
+fn exit_code(status: ExitStatus) -> ExitCode {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
