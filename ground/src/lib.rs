@@ -1,12 +1,14 @@
 //! The test ground: a real etcd, kube-apiserver and kube-controller-manager as processes in a network namespace of
-//! their own. Linux and root only. `ground/README.md` tells how it works.
+//! their own, and a kubelet whose Pods are processes. Linux and root only. `ground/README.md` tells how it works.
 
 pub mod binaries;
 mod build;
 mod control_plane;
 mod credentials;
 mod directory;
+mod exec;
 mod ground;
+pub mod kubelet;
 mod namespace;
 mod process;
 mod server;
@@ -16,6 +18,7 @@ mod until;
 pub use build::build;
 pub use directory::sweep;
 pub use ground::{Ground, Options};
+pub use kubelet::Kubelet;
 pub use process::Process;
 pub use server::Server;
 pub use until::{until, until_async};

@@ -3,15 +3,17 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it speaks to the terminal")]
 
 use anyhow::{Context as _, bail};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
+use tidegate_ground::kubelet::{self, Image, Images};
 use tidegate_ground::standing::Standing;
-use tidegate_ground::{Ground, Options, binaries, build, sweep, until};
+use tidegate_ground::{Ground, Kubelet, Options, binaries, build, sweep, until};
 use tokio::signal::unix::{SignalKind, signal};
 
 const END: Duration = Duration::from_secs(60);
@@ -29,8 +31,11 @@ struct Arguments {
 enum Chore {
     /// Build etcd, kube-apiserver, kube-controller-manager, kubectl and echo-basic, those that are not built yet
     Build,
-    /// Start a ground that stays until `down`
-    Up,
+    /// Start a ground with a kubelet that stays until `down`
+    Up {
+        #[command(flatten)]
+        pods: Pods,
+    },
     /// End the ground that stands, and remove what dead ones have left
     Down,
     /// Run a command in the ground that stands, or else in a new one, with KUBECONFIG set
@@ -38,21 +43,58 @@ enum Chore {
         /// In a new one though one stands
         #[arg(long)]
         new: bool,
+        #[command(flatten)]
+        pods: Pods,
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
     /// Keep a ground until SIGTERM
     #[command(hide = true)]
-    Keep,
+    Keep {
+        #[command(flatten)]
+        pods: Pods,
+    },
+}
+
+/// What the kubelet of a new ground knows.
+#[derive(Args)]
+struct Pods {
+    /// The program that an image means, as NAME=PATH, beside `echo-basic` and `host` (repeatable)
+    #[arg(long, value_name = "NAME=PATH", value_parser = image)]
+    image: Vec<(String, PathBuf)>,
+    /// How many nodes there are
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
+    nodes: u8,
+}
+
+fn image(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, path) = text.split_once('=').ok_or("expected NAME=PATH")?;
+    let path = std::path::absolute(path).map_err(|error| error.to_string())?;
+    if path.is_file() { Ok((name.to_owned(), path)) } else { Err(format!("{} is no file", path.display())) }
+}
+
+impl Pods {
+    fn start(&self, ground: &Ground) -> anyhow::Result<Kubelet> {
+        let mut images = Images::usual()?;
+        for (name, path) in &self.image {
+            images = images.with(name, Image::new(path));
+        }
+        ground.kubelet(kubelet::Options { images, nodes: self.nodes })
+    }
+
+    fn flags(&self) -> Vec<OsString> {
+        let images = self.image.iter().map(|(name, path)| format!("--image={name}={}", path.display()));
+        images.chain([format!("--nodes={}", self.nodes)]).map(OsString::from).collect()
+    }
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().chore {
         Chore::Build => build_all().map(|()| ExitCode::SUCCESS),
-        Chore::Up => up().map(|()| ExitCode::SUCCESS),
+        Chore::Up { pods } => up(&pods).map(|()| ExitCode::SUCCESS),
         Chore::Down => down().map(|()| ExitCode::SUCCESS),
-        Chore::Run { new, command } => run(new, &command),
-        Chore::Keep => keep().map(|()| ExitCode::SUCCESS),
+        Chore::Run { new, pods, command } => run(new, &pods, &command),
+        Chore::Keep { pods } => keep(&pods).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {
         println!("error: {error:#}");
@@ -68,7 +110,7 @@ fn build_all() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn up() -> anyhow::Result<()> {
+fn up(pods: &Pods) -> anyhow::Result<()> {
     if let Some(standing) = Standing::find()? {
         tell(&standing);
         return Ok(());
@@ -79,6 +121,7 @@ fn up() -> anyhow::Result<()> {
     let keeper = Command::new("setsid")
         .arg(std::env::current_exe()?)
         .arg("keep")
+        .args(pods.flags())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(File::create(&log).with_context(|| log.display().to_string())?)
@@ -104,8 +147,9 @@ fn tell(Standing { owner, namespace, kubeconfig }: &Standing) {
     println!("  cargo xtask ground down");
 }
 
-fn keep() -> anyhow::Result<()> {
+fn keep(pods: &Pods) -> anyhow::Result<()> {
     let ground = Ground::up(&Options::default())?;
+    let kubelet = pods.start(&ground)?;
     Standing::write(&ground)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -117,6 +161,7 @@ fn keep() -> anyhow::Result<()> {
         }
         anyhow::Ok(())
     })?;
+    drop(kubelet);
     drop(ground);
     Standing::forget()
 }
@@ -138,18 +183,22 @@ fn down() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn run(is_new: bool, words: &[OsString]) -> anyhow::Result<ExitCode> {
+fn run(is_new: bool, pods: &Pods, words: &[OsString]) -> anyhow::Result<ExitCode> {
     let (program, arguments) = words.split_first().context("no command")?;
     let mut command = match program.to_str() {
         Some("kubectl") => Command::new(binaries::find("kubectl")?),
         _ => Command::new(program),
     };
-    command.args(arguments);
+    // So that a script finds kubectl.
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let paths = [binaries::folder()?].into_iter().chain(std::env::split_paths(&paths));
+    command.args(arguments).env("PATH", std::env::join_paths(paths)?);
     let status = if let Some(standing) = Standing::find()?.filter(|_| !is_new) {
         standing.run(command)?
     } else {
         build(|step| eprintln!("{step}"))?;
         let ground = Ground::up(&Options::default())?;
+        let _kubelet = pods.start(&ground)?;
         ground.spawn(command)?.wait()?
     };
     Ok(exit_code(status))

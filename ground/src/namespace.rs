@@ -1,9 +1,10 @@
-//! Network namespaces without a process of their own, and the one system call that no crate wraps safely.
+//! Network namespaces without a process of their own.
 
+use crate::exec::unshare;
 use anyhow::Context as _;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -69,17 +70,6 @@ impl NetworkNamespace {
             inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
-}
-
-/// Gives the calling thread namespaces of its own.
-///
-/// # Errors
-/// Where the kernel refuses it.
-#[expect(unsafe_code, reason = "no crate wraps it safely")]
-pub(crate) fn unshare(flags: UnshareFlags) -> io::Result<()> {
-    let flags = flags - UnshareFlags::FILES;
-    // SAFETY: all that is unsafe in it is a table of file descriptors of the thread's own, which is left out above.
-    Ok(unsafe { rustix::thread::unshare_unsafe(flags) }?)
 }
 
 /// Runs `ip` with one command a line in the namespace of the calling thread.

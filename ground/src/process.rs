@@ -1,12 +1,12 @@
 //! A process of the ground: the first of a process namespace of its own, so that what it starts ends with it, and
 //! killed by the kernel when its owner dies, however that happens.
 
-use crate::namespace::unshare;
+use crate::exec::{die_with_thread, unshare};
+use crate::namespace::NetworkNamespace;
 use anyhow::Context as _;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal, set_parent_process_death_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::thread::UnshareFlags;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus};
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
@@ -27,6 +27,18 @@ pub struct Process {
 }
 
 impl Process {
+    /// Starts `command` in `network`, as the first of a new process namespace.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub(crate) fn start_in(network: &NetworkNamespace, command: Command) -> anyhow::Result<Self> {
+        let network = network.clone();
+        Self::start(command, move || {
+            network.enter()?;
+            unshare(UnshareFlags::NEWPID).context("no process namespace can be made")
+        })
+    }
+
     /// Starts `command` on a thread that `enter`s its namespaces first, and that stays until the process ends: the
     /// kernel kills a process whose starting thread is gone.
     ///
@@ -82,6 +94,19 @@ impl Process {
         self.status().context("nobody knows how the process ended")
     }
 
+    /// How it will end, for those who wait without a thread.
+    pub(crate) fn exit(&self) -> watch::Receiver<Option<ExitStatus>> {
+        self.exit.clone()
+    }
+
+    /// For entering its namespaces.
+    ///
+    /// # Errors
+    /// Where this program has too many files open.
+    pub(crate) fn handle(&self) -> std::io::Result<OwnedFd> {
+        self.handle.try_clone()
+    }
+
     /// Kills it with all that it has started, and waits for its end.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
@@ -97,7 +122,6 @@ impl Drop for Process {
 }
 
 fn spawn(mut command: Command) -> anyhow::Result<(Child, OwnedFd)> {
-    unshare(UnshareFlags::NEWPID).context("no process namespace can be made")?;
     die_with_thread(&mut command);
     let mut child = command.spawn()?;
     let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without id")?;
@@ -108,14 +132,5 @@ fn spawn(mut command: Command) -> anyhow::Result<(Child, OwnedFd)> {
             drop(child.wait());
             Err(error).context("no handle of the process can be had")
         }
-    }
-}
-
-/// Has the kernel kill the process when the thread that starts it ends.
-#[expect(unsafe_code, reason = "the signal must be set between fork and exec")]
-fn die_with_thread(command: &mut Command) {
-    // SAFETY: one system call, no memory is taken and no lock.
-    unsafe {
-        command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
     }
 }

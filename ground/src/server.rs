@@ -50,8 +50,7 @@ impl Server {
         let log = log.with_context(|| self.log.display().to_string())?;
         let mut command = (self.command)()?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let namespace = self.namespace.clone();
-        *process = Some(Process::start(command, move || namespace.enter())?);
+        *process = Some(Process::start_in(&self.namespace, command)?);
         Ok(())
     }
 
