@@ -3,6 +3,7 @@
 
 mod bound;
 mod control;
+mod privileged_ports;
 mod signals;
 mod source;
 

@@ -1,6 +1,7 @@
 //! Every socket of the program, bound before anything runs: a port in use is told at once, and costs nothing.
 
 use super::CONTROL_THREADS;
+use super::privileged_ports::with_privileged_ports;
 use anyhow::Context as _;
 use config::{ListenSettings, Settings};
 use std::io;
@@ -38,6 +39,10 @@ impl Addresses {
 /// # Errors
 /// An address that cannot be had, with its flag.
 pub(crate) fn bind(settings: &Settings) -> anyhow::Result<Bound> {
+    with_privileged_ports(|| bind_all(settings))
+}
+
+fn bind_all(settings: &Settings) -> anyhow::Result<Bound> {
     let ListenSettings { http, https, dns, admin, advertised_https_port: _ } = settings.listen;
     let http = proxy::listener::bind(http, settings.workers).context("--http-bind")?;
     let https = proxy::listener::bind(https, settings.workers).context("--https-bind")?;
