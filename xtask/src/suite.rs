@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check of the repository in one run, and what they counted.
 
 use crate::tally::{self, Tally};
-use crate::{conform, ground, machine, places};
+use crate::{conform, ground, machine, places, tools};
 use anyhow::Context as _;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -35,8 +35,9 @@ pub(crate) fn run(fast: bool) -> anyhow::Result<bool> {
             let crates = "test --workspace --exclude tidegate --exclude tidegate-ground --locked --no-fail-fast";
             report.cases("tests of the crates", cargo(crates))?;
             report.cases("tests of the program", cargo("test --package tidegate --bins --test tidy --locked"))?;
-            report.left_out("whole-program tests, h2spec, cluster tests: --fast");
+            report.left_out("whole-program tests, tests of the install manifests, h2spec, cluster tests: --fast");
         } else {
+            report.own("kubectl and helm", || tools::prepare().map(|()| Tally::PASSED))?;
             report.cases("tests", cargo("test --workspace --exclude tidegate-ground --locked --no-fail-fast"))?;
             let program = places::target()?.join("debug/tidegate");
             report.own("h2spec", || conform::h2spec(&program))?;
