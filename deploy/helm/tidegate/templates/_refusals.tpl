@@ -1,0 +1,70 @@
+{{/* What other charts have and this one cannot: each with what to use instead. */}}
+{{- define "tidegate.refusals" -}}
+{{- $controller := .Values.controller -}}
+{{- $instead := dict
+  "config" "there is no ConfigMap of settings: each is a flag, see controller.extraArgs and `tidegate run --help`"
+  "configAnnotations" "there is no ConfigMap of settings: each is a flag, see controller.extraArgs"
+  "admissionWebhooks" "there is no webhook in the path of an apply: run `tidegate check` on manifests before, and read the Events after"
+  "allowSnippetAnnotations" "there are no snippets: no annotation carries code or configuration text"
+  "lifecycle" "the program drains by itself on SIGTERM: see controller.drain"
+  "disableLeaderElection" "every replica serves without the Lease, which only says who writes: see controller.updateStatus"
+  "addHeaders" "headers are not set by the chart"
+  "proxySetHeaders" "headers are not set by the chart"
+  "ingressClass" "use controller.ingressClassResource.name"
+  "ingressClassByName" "a class that controller.ingressClassResource names is always found by name"
+  "publishStatusAddress" "use controller.publishAddresses"
+  "reportNodeInternalIp" "use controller.publishNodeAddresses"
+  "tcp" "only HTTP, HTTPS and DNS are served"
+  "udp" "only HTTP, HTTPS and DNS are served"
+  "keda" "use controller.autoscaling, or a ScaledObject of your own on the Deployment"
+  "autoscalingTemplate" "use controller.autoscaling"
+-}}
+{{- range $key, $message := $instead -}}
+{{- if hasKey $controller $key }}{{ fail (printf "controller.%s is not supported: %s" $key $message) }}{{ end -}}
+{{- end -}}
+{{- range $key := list "tcp" "udp" -}}
+{{- if hasKey $.Values $key }}{{ fail (printf "%s is not supported: only HTTP, HTTPS and DNS are served" $key) }}{{ end -}}
+{{- end -}}
+{{- if hasKey .Values "defaultBackend" -}}
+{{- fail "defaultBackend is not supported: run a Service of your own and name it in controller.defaultBackendService" -}}
+{{- end -}}
+{{- include "tidegate.contradictions" . -}}
+{{- end -}}
+
+{{/* Values that are fine alone and not together. */}}
+{{- define "tidegate.contradictions" -}}
+{{- $controller := .Values.controller -}}
+{{- if and $controller.hostNetwork $controller.hostPort.enabled -}}
+{{- fail "controller.hostNetwork and controller.hostPort.enabled are two ways to the same ports: choose one" -}}
+{{- end -}}
+{{- if and $controller.hostNetwork .Values.dns.service.enabled -}}
+{{- fail "dns.service.enabled with controller.hostNetwork would make every node a resolver for everybody: install a second release for DNS" -}}
+{{- end -}}
+{{- if and (eq $controller.kind "DaemonSet") $controller.autoscaling.enabled -}}
+{{- fail "controller.autoscaling.enabled scales a Deployment, and controller.kind is DaemonSet" -}}
+{{- end -}}
+{{- if and $controller.autoscaling.enabled (gt (int $controller.autoscaling.minReplicas) (int $controller.autoscaling.maxReplicas)) -}}
+{{- fail "controller.autoscaling.minReplicas is more than controller.autoscaling.maxReplicas" -}}
+{{- end -}}
+{{- if and $controller.metrics.serviceMonitor.enabled (not $controller.metrics.enabled) -}}
+{{- fail "controller.metrics.serviceMonitor.enabled needs the Service that controller.metrics.enabled makes" -}}
+{{- end -}}
+{{- if and $controller.publishAddresses $controller.publishNodeAddresses -}}
+{{- fail "controller.publishAddresses and controller.publishNodeAddresses: choose one" -}}
+{{- end -}}
+{{- if and $controller.publishService.pathOverride (or $controller.publishAddresses $controller.publishNodeAddresses) -}}
+{{- fail "controller.publishService.pathOverride and controller.publishAddresses or controller.publishNodeAddresses: choose one" -}}
+{{- end -}}
+{{- if and (or $controller.scope.namespace $controller.scope.namespaces) (not $controller.scope.enabled) -}}
+{{- fail "controller.scope names namespaces: set controller.scope.enabled too" -}}
+{{- end -}}
+{{- if and .Values.rbac.secrets.allNamespaces .Values.secretNamespaces -}}
+{{- fail "rbac.secrets.allNamespaces and secretNamespaces: choose one" -}}
+{{- end -}}
+{{- $needed := add (int $controller.drain.delaySeconds) (int $controller.drain.timeoutSeconds) -}}
+{{- with $controller.terminationGracePeriodSeconds -}}
+{{- if lt (int .) (int $needed) -}}
+{{- fail (printf "controller.terminationGracePeriodSeconds is %d, and draining takes up to %d s: controller.drain" (int .) (int $needed)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

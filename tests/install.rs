@@ -1,0 +1,27 @@
+//! The install manifests: what kustomize and helm make of `deploy/`, and that both make the same.
+//! Needs the kubectl and the helm that `cargo xtask tools` fetches, or those in `PATH`.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "what fails here fails the test")]
+
+#[path = "install/agreement.rs"]
+mod agreement;
+#[path = "install/chart.rs"]
+mod chart;
+#[path = "install/documents.rs"]
+mod documents;
+#[path = "install/kustomize.rs"]
+mod kustomize;
+#[path = "install/manifests.rs"]
+mod manifests;
+#[path = "install/refusals.rs"]
+mod refusals;
+#[path = "install/rights.rs"]
+mod rights;
+#[path = "install/security.rs"]
+mod security;
+#[path = "install/server.rs"]
+mod server;
+#[path = "install/tools.rs"]
+mod tools;
+#[path = "install/values.rs"]
+mod values;

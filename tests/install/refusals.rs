@@ -1,0 +1,77 @@
+//! Values that the chart refuses, and what it says: a value without effect would be worse.
+
+use crate::tools::template;
+
+fn refusal(values: &[&str]) -> String {
+    template("tidegate", values).expect_err(&format!("{values:?} are refused"))
+}
+
+#[test]
+fn unknown_and_malformed_values_are_refused_by_name() {
+    for (value, message) in [
+        ("replicaCount=3", "additional properties 'replicaCount' not allowed"),
+        ("controller.replicas=3", "at '/controller': additional properties 'replicas' not allowed"),
+        ("controller.replicaCount=two", "at '/controller/replicaCount'"),
+        ("controller.kind=StatefulSet", "at '/controller/kind'"),
+        ("controller.service.type=ExternalName", "at '/controller/service/type'"),
+        ("controller.service.ports.http=70000", "at '/controller/service/ports/http'"),
+        ("controller.image.digest=latest", "at '/controller/image/digest'"),
+        (
+            "controller.ingressClassResource.controllerValue=k8s.io/ingress-nginx",
+            "value must be 'tidegate.dev/ingress'",
+        ),
+        ("controller.ingressClassResource.parameters={}", "additional properties 'parameters' not allowed"),
+        ("controller.publishService.pathOverride=edge", "at '/controller/publishService/pathOverride'"),
+        ("controller.defaultBackendService=web/fallback", "at '/controller/defaultBackendService'"),
+        ("controller.podLabels.tier=[1]", "at '/controller/podLabels/tier'"),
+        ("secretNamespaces={Shop}", "at '/secretNamespaces/0'"),
+        ("controller.extraArgs.--workers=4", "--workers"),
+    ] {
+        let said = refusal(&[value]);
+        assert!(said.contains(message), "{value}: no {message:?} in {said}");
+    }
+}
+
+/// What other charts have: the message says what to use here.
+#[test]
+fn values_of_other_charts_are_refused_with_a_way_out() {
+    for (value, message) in [
+        ("controller.config.use-gzip=x", "each is a flag, see controller.extraArgs"),
+        ("controller.admissionWebhooks.enabled=true", "run `tidegate check`"),
+        ("controller.allowSnippetAnnotations=true", "there are no snippets"),
+        ("controller.lifecycle.preStop=x", "see controller.drain"),
+        ("controller.ingressClass=nginx", "use controller.ingressClassResource.name"),
+        ("controller.keda.enabled=true", "use controller.autoscaling"),
+        ("tcp.8080=x", "only HTTP, HTTPS and DNS are served"),
+        ("defaultBackend.enabled=true", "controller.defaultBackendService"),
+        ("controller.extraArgs.default-ssl-certificate=a/b", "use controller.defaultTLSSecret"),
+        ("controller.extraArgs.http-bind=0.0.0.0:80", "use controller.bindAddress and controller.containerPort.http"),
+        ("controller.extraArgs.watch-namespace=shop", "use controller.scope"),
+    ] {
+        let said = refusal(&[value]);
+        assert!(said.contains(message), "{value}: no {message:?} in {said}");
+    }
+}
+
+#[test]
+fn values_that_contradict_each_other_are_refused() {
+    let cases: [(&[&str], &str); 10] = [
+        (&["controller.hostNetwork=true", "controller.hostPort.enabled=true"], "choose one"),
+        (&["controller.hostNetwork=true", "dns.service.enabled=true"], "a resolver for everybody"),
+        (&["controller.kind=DaemonSet", "controller.autoscaling.enabled=true"], "controller.kind is DaemonSet"),
+        (&["controller.autoscaling.enabled=true", "controller.autoscaling.minReplicas=20"], "is more than"),
+        (
+            &["controller.metrics.serviceMonitor.enabled=true"],
+            "needs the Service that controller.metrics.enabled makes",
+        ),
+        (&["controller.publishNodeAddresses=true", "controller.publishAddresses={192.0.2.1}"], "choose one"),
+        (&["controller.publishNodeAddresses=true", "controller.publishService.pathOverride=a/b"], "choose one"),
+        (&["controller.scope.namespaces={shop}"], "set controller.scope.enabled too"),
+        (&["rbac.secrets.allNamespaces=true", "secretNamespaces={shop}"], "choose one"),
+        (&["controller.terminationGracePeriodSeconds=29"], "is 29, and draining takes up to 30 s"),
+    ];
+    for (values, message) in cases {
+        let said = refusal(values);
+        assert!(said.contains(message), "{values:?}: no {message:?} in {said}");
+    }
+}
