@@ -1,6 +1,6 @@
-//! The deployment overlay and the chart with its default values are the same installation.
+//! The overlays and the chart are the same installations: that of its default values is the overlay `deployment`.
 
-use crate::manifests::{Manifests, at};
+use crate::manifests::{Manifests, at, text};
 use crate::rights::rights;
 use serde_json::Value;
 
@@ -25,21 +25,25 @@ fn without_labels(mut value: Value) -> Value {
     value
 }
 
-#[test]
-fn both_make_the_same_objects() {
-    let (overlay, chart) = (Manifests::overlay("deployment"), Manifests::chart(&[]));
+fn are_the_same(overlay: &Manifests, chart: &Manifests) {
     // Helm leaves the namespace to `--create-namespace`.
     let expected: Vec<String> = overlay.names().into_iter().filter(|name| name != "Namespace tidegate").collect();
     assert_eq!(chart.names(), expected);
-    assert_eq!(rights(&chart, "tidegate"), rights(&overlay, "tidegate"));
+    assert_eq!(rights(chart, "tidegate"), rights(overlay, "tidegate"));
     for object in &overlay.0 {
-        let (kind, name) = (at(object, "/kind"), at(object, "/metadata/name"));
-        let (Some(kind), Some(name)) = (kind.as_str(), name.as_str()) else { panic!("{object}") };
+        let (kind, name) = (text(object, "/kind"), text(object, "/metadata/name"));
+        // Of roles it is what they grant that counts.
         if !["Namespace", "ClusterRole", "Role"].contains(&kind) {
             let same = chart.find(kind, name);
             assert_eq!(without_labels(same.clone()), without_labels(object.clone()), "{kind} {name}");
         }
     }
+}
+
+#[test]
+fn both_make_the_same_objects() {
+    are_the_same(&Manifests::overlay("deployment"), &Manifests::chart(&[]));
+    are_the_same(&Manifests::overlay("dns"), &Manifests::chart(&["dns.service.enabled=true"]));
 }
 
 #[test]

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 pub(crate) fn rights(manifests: &Manifests, account: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for binding in manifests.of_kind("ClusterRoleBinding").chain(manifests.of_kind("RoleBinding")) {
-        let place = binding.pointer("/metadata/namespace").and_then(Value::as_str);
+        let is_of_cluster = text(binding, "/kind") == "ClusterRoleBinding";
+        let place = (!is_of_cluster).then(|| text(binding, "/metadata/namespace"));
         let subjects = at(binding, "/subjects").as_array().expect("subjects");
         assert_eq!(subjects.len(), 1, "{binding}");
         let subject = ["/kind", "/name", "/namespace"].map(|field| text(at(binding, "/subjects/0"), field));
