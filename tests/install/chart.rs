@@ -310,6 +310,10 @@ fn names_follow_the_release() {
     assert_eq!(at(named.workload(), "/spec/template/spec/serviceAccountName"), "robot");
     assert_eq!(crate::rights::rights(&named, "robot"), crate::rights::rights(&Manifests::chart(&[]), "tidegate"));
     named.find("Deployment", "gate");
+    // Names of digits alone are names, not numbers.
+    let digits = Manifests::chart(&["secretNamespaces=[\"7\"]", "controller.ingressClassResource.aliases=[\"8\"]"]);
+    assert_eq!(at(digits.find("RoleBinding", "tidegate-secrets"), "/metadata/namespace"), "7");
+    digits.find("IngressClass", "8");
 }
 
 #[test]

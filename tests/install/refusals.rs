@@ -24,6 +24,7 @@ fn unknown_and_malformed_values_are_refused_by_name() {
         ("controller.publishService.pathOverride=edge", "at '/controller/publishService/pathOverride'"),
         ("controller.defaultBackendService=web/fallback", "at '/controller/defaultBackendService'"),
         ("controller.podLabels.tier=[1]", "at '/controller/podLabels/tier'"),
+        ("controller.podLabels={\"app.kubernetes.io/name\":\"a\"}", "invalid propertyName 'app.kubernetes.io/name'"),
         ("secretNamespaces={Shop}", "at '/secretNamespaces/0'"),
         ("controller.extraArgs.--workers=4", "--workers"),
     ] {
@@ -55,7 +56,7 @@ fn values_of_other_charts_are_refused_with_a_way_out() {
 
 #[test]
 fn values_that_contradict_each_other_are_refused() {
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 13] = [
         (&["controller.hostNetwork=true", "controller.hostPort.enabled=true"], "choose one"),
         (&["controller.hostNetwork=true", "dns.service.enabled=true"], "a resolver for everybody"),
         (&["controller.kind=DaemonSet", "controller.autoscaling.enabled=true"], "controller.kind is DaemonSet"),
@@ -68,6 +69,12 @@ fn values_that_contradict_each_other_are_refused() {
         (&["controller.publishNodeAddresses=true", "controller.publishService.pathOverride=a/b"], "choose one"),
         (&["controller.scope.namespaces={shop}"], "set controller.scope.enabled too"),
         (&["rbac.secrets.allNamespaces=true", "secretNamespaces={shop}"], "choose one"),
+        (
+            &["controller.autoscaling.enabled=true", "controller.autoscaling.targetCPUUtilizationPercentage=null"],
+            "needs a target",
+        ),
+        (&["controller.hostNetwork=true", "controller.networkPolicy.enabled=true"], "has no effect"),
+        (&["controller.minAvailable=2"], "is 2 of 2 replicas: no node could be drained"),
         (&["controller.terminationGracePeriodSeconds=29"], "is 29, and draining takes up to 30 s"),
     ];
     for (values, message) in cases {

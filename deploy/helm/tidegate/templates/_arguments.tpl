@@ -45,11 +45,11 @@ context: nothing, since the Pod's account is used
 - --drain-timeout={{ $controller.drain.timeoutSeconds }}s
 - --log-format={{ $controller.logFormat }}
 {{- with include "tidegate.publishService" . }}
-- --publish-service={{ . }}
+- {{ printf "--publish-service=%s" . | quote }}
 {{- end }}
 {{- if $controller.updateStatus }}
 {{- range $controller.publishAddresses }}
-- --publish-address={{ . }}
+- {{ printf "--publish-address=%s" . | quote }}
 {{- end }}
 {{- if $controller.publishNodeAddresses }}
 - --publish-node-addresses
@@ -67,13 +67,13 @@ context: nothing, since the Pod's account is used
 - --watch-namespace={{ . }}
 {{- end }}
 {{- with $controller.defaultBackendService }}
-- --default-backend={{ . }}
+- {{ printf "--default-backend=%s" . | quote }}
 {{- end }}
 {{- with $controller.defaultTLSSecret }}
-- --default-tls-secret={{ . }}
+- {{ printf "--default-tls-secret=%s" . | quote }}
 {{- end }}
 {{- if ne $controller.logLevel "info" }}
-- --log-level={{ $controller.logLevel }}
+- {{ printf "--log-level=%s" $controller.logLevel | quote }}
 {{- end }}
 {{- if ne $controller.accessLog "json" }}
 - --access-log={{ $controller.accessLog }}

@@ -15,8 +15,8 @@
 
 {{/* What Pods are found by. */}}
 {{- define "tidegate.selector" -}}
-app.kubernetes.io/name: {{ include "tidegate.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "tidegate.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "tidegate.labels" -}}
@@ -41,8 +41,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "tidegate.subjects" -}}
 subjects:
 - kind: ServiceAccount
-  name: {{ include "tidegate.account" . }}
-  namespace: {{ .Release.Namespace }}
+  name: {{ include "tidegate.account" . | quote }}
+  namespace: {{ .Release.Namespace | quote }}
 {{- end -}}
 
 {{- define "tidegate.image" -}}

@@ -11,7 +11,7 @@ metadata:
   annotations: {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
-  serviceAccountName: {{ include "tidegate.account" . }}
+  serviceAccountName: {{ include "tidegate.account" . | quote }}
   automountServiceAccountToken: true
   # Variables such as TIDEGATE_DNS_PORT, made of Services here, could be taken for flags.
   enableServiceLinks: false
@@ -26,7 +26,7 @@ spec:
   imagePullSecrets: {{- toYaml . | nindent 2 }}
   {{- end }}
   {{- with $controller.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   securityContext: {{- toYaml $controller.podSecurityContext | nindent 4 }}
   {{- with include "tidegate.placement" . | trim }}

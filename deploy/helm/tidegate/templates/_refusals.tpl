@@ -61,6 +61,16 @@
 {{- if and .Values.rbac.secrets.allNamespaces .Values.secretNamespaces -}}
 {{- fail "rbac.secrets.allNamespaces and secretNamespaces: choose one" -}}
 {{- end -}}
+{{- if and $controller.autoscaling.enabled (not (or $controller.autoscaling.targetCPUUtilizationPercentage $controller.autoscaling.targetMemoryUtilizationPercentage)) -}}
+{{- fail "controller.autoscaling.enabled needs a target: of CPU, memory or both" -}}
+{{- end -}}
+{{- if and $controller.hostNetwork $controller.networkPolicy.enabled -}}
+{{- fail "controller.networkPolicy.enabled has no effect on Pods with controller.hostNetwork" -}}
+{{- end -}}
+{{- $least := ternary $controller.autoscaling.minReplicas $controller.replicaCount $controller.autoscaling.enabled -}}
+{{- if and (eq $controller.kind "Deployment") (gt (int $least) 1) (not (kindIs "string" $controller.minAvailable)) (ge (int $controller.minAvailable) (int $least)) -}}
+{{- fail (printf "controller.minAvailable is %d of %d replicas: no node could be drained" (int $controller.minAvailable) (int $least)) -}}
+{{- end -}}
 {{- $needed := add (int $controller.drain.delaySeconds) (int $controller.drain.timeoutSeconds) -}}
 {{- with $controller.terminationGracePeriodSeconds -}}
 {{- if lt (int .) (int $needed) -}}
