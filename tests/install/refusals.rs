@@ -26,6 +26,7 @@ fn unknown_and_malformed_values_are_refused_by_name() {
         ("controller.podLabels.tier=[1]", "at '/controller/podLabels/tier'"),
         ("controller.podLabels={\"app.kubernetes.io/name\":\"a\"}", "invalid propertyName 'app.kubernetes.io/name'"),
         ("secretNamespaces={Shop}", "at '/secretNamespaces/0'"),
+        ("controller.scope.namespaces={shop.a}", "at '/controller/scope/namespaces/0'"),
         ("controller.extraArgs.--workers=4", "--workers"),
     ] {
         let said = refusal(&[value]);
