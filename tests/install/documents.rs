@@ -38,3 +38,29 @@ fn paths_in_the_documents_exist() {
         }
     }
 }
+
+#[test]
+fn dockerfile_builds_with_the_toolchain_of_the_repository() {
+    let toolchain = read("rust-toolchain.toml");
+    let channel = toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).expect("a channel");
+    let channel = channel.trim_matches('"');
+    let dockerfile = read("Dockerfile");
+    for expected in [format!("BUILD_IMAGE=rust:{channel}-"), format!("RUSTUP_TOOLCHAIN={channel} ")] {
+        assert!(dockerfile.contains(&expected), "no {expected} in the Dockerfile");
+    }
+}
+
+/// Cargo reads the manifest of every member, also of those that it does not build.
+#[test]
+fn dockerignore_lets_every_member_of_the_workspace_in() {
+    let manifest = read("Cargo.toml");
+    let members = manifest.lines().find_map(|line| line.strip_prefix("members = [")).expect("members");
+    let members: Vec<&str> =
+        members.trim_end_matches(']').split(',').map(|name| name.trim().trim_matches('"')).collect();
+    let ignored = read(".dockerignore");
+    for member in members.iter().copied().chain([".cargo", "Cargo.lock", "rust-toolchain.toml", "examples", "src"]) {
+        assert!(repository(member).exists(), "{member}");
+        let top = member.split('/').next();
+        assert!(!ignored.lines().any(|line| Some(line) == top), "{member} is not in the build of the image");
+    }
+}
