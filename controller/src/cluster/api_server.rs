@@ -109,6 +109,11 @@ impl ApiServer {
         self.shared.store.borrow().find(kind, namespace, name).cloned()
     }
 
+    /// The version of the last change.
+    pub(crate) fn version(&self) -> u64 {
+        self.shared.store.borrow().version()
+    }
+
     /// From now on `rule` holds, until it is used up or `forgive` is called.
     pub(crate) fn rule(&self, rule: Rule) {
         self.shared.rules().push(rule);
