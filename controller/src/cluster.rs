@@ -16,6 +16,7 @@ mod received;
 mod reflector;
 mod resource;
 mod scope;
+mod status;
 
 pub use access::{Access, AccessError};
 pub use clients::Clients;
@@ -23,3 +24,4 @@ pub use collect::{Following, WantedSecrets, follow};
 pub use lease::{Election, Leadership, lead};
 pub use progress::{Counts, Progress};
 pub use scope::Watched;
+pub use status::{Address, AddressError, Seen, SeenIngress, StatusInputs, seen, write_statuses};
