@@ -24,4 +24,6 @@ pub use collect::{Following, WantedSecrets, follow};
 pub use lease::{Election, Leadership, lead};
 pub use progress::{Counts, Progress};
 pub use scope::Watched;
-pub use status::{Address, AddressError, Seen, SeenIngress, StatusInputs, seen, write_statuses};
+pub use status::{
+    Address, AddressError, PublishedAddresses, Seen, SeenIngress, StatusInputs, follow_addresses, seen, write_statuses,
+};

@@ -3,7 +3,8 @@
 use super::resource::Resource;
 use crate::Object;
 use config::ObjectRef;
-use serde::{Deserialize, Deserializer, de};
+use serde::de::{self, DeserializeOwned};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -66,6 +67,14 @@ impl Received {
         let kind = resource.model()?;
         let namespace = self.namespace.clone().unwrap_or_else(nothing);
         Some(ObjectRef::new(kind, namespace, Arc::clone(&self.name)))
+    }
+
+    /// Reads all of it as an object that the model does not have.
+    ///
+    /// # Errors
+    /// Where it does not have the shape of `T`.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.text.get())
     }
 
     /// Reads all of it, and drops what nothing here reads.

@@ -2,12 +2,14 @@
 //! What is there comes from the watch that reads Ingresses anyway; what should be there, from their statuses.
 
 mod address;
+mod addresses;
 mod book;
 mod seen;
 #[cfg(test)]
 mod tests;
 
 pub use address::{Address, AddressError};
+pub use addresses::{PublishedAddresses, follow_addresses};
 pub use seen::{Seen, SeenIngress, seen};
 
 use super::clients::Clients;
