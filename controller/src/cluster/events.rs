@@ -1,0 +1,136 @@
+//! Problems told where their owner looks: as Events on the object, which `kubectl describe` shows.
+//! The replica that leads tells them; what the one before it has told already is not told again.
+
+mod agenda;
+mod bucket;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use super::clients::Clients;
+use super::fault::Fault;
+use super::lease::Leadership;
+use super::outage::Outage;
+use crate::Statuses;
+use agenda::{Agenda, Outcome, Timing};
+use bucket::Bucket;
+use report::Reporter;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// For all requests of one Event.
+const CALL: Duration = Duration::from_secs(15);
+/// Statuses are compared no more often than this: that costs O(objects).
+const STATUSES: Duration = Duration::from_millis(250);
+
+const TIMING: Timing = Timing {
+    lasting: Duration::from_secs(1),
+    heartbeat: Duration::from_secs(30 * 60),
+    repeat: Duration::from_secs(60),
+    memory: Duration::from_secs(60 * 60),
+    retry: Duration::from_secs(5),
+};
+
+/// What the writer of Events is told.
+#[derive(Debug)]
+pub struct EventInputs {
+    /// What became of each object.
+    pub statuses: watch::Receiver<Arc<Statuses>>,
+    /// Nothing is written by who does not lead.
+    pub leadership: watch::Receiver<Leadership>,
+}
+
+/// Writes an Event for each problem that has lasted a second, but for notices, until `shutdown`. A problem that lasts,
+/// or comes back, makes a series of its Event. At most 5 a second and 50 at once; those that wait are kept, up to
+/// 4,096 problems. `identity` is the name of this process, as in [`super::Election`].
+pub async fn write_events(
+    clients: Clients,
+    identity: Arc<str>,
+    inputs: EventInputs,
+    shutdown: impl Future<Output = ()>,
+) {
+    let events = Events {
+        agenda: Agenda::new(TIMING),
+        bucket: Bucket::new(Instant::now()),
+        reporter: Reporter::new(&clients, &identity),
+        outage: Outage::new("write an Event"),
+    };
+    events.until(inputs, shutdown).await;
+}
+
+struct Events {
+    agenda: Agenda,
+    bucket: Bucket,
+    reporter: Reporter,
+    outage: Outage,
+}
+
+impl Events {
+    async fn until(self, inputs: EventInputs, shutdown: impl Future<Output = ()>) {
+        tokio::select! {
+            biased;
+            () = shutdown => {}
+            () = self.run(inputs) => {}
+        }
+    }
+
+    async fn run(mut self, mut inputs: EventInputs) {
+        let mut compare_at = Some(Instant::now());
+        loop {
+            let is_leading = *inputs.leadership.borrow_and_update() == Leadership::Leading;
+            let tell_at = is_leading.then(|| self.agenda.next_at()).flatten().map(|due| due.max(self.bucket.free_at()));
+            tokio::select! {
+                changed = inputs.statuses.changed(), if compare_at.is_none() => match changed {
+                    Ok(()) => compare_at = Some(Instant::now() + STATUSES),
+                    Err(_) => return,
+                },
+                () = at(compare_at) => {
+                    compare_at = None;
+                    let statuses = inputs.statuses.borrow_and_update().clone();
+                    self.agenda.translated(&statuses, Instant::now());
+                }
+                Ok(()) = inputs.leadership.changed() => {}
+                () = at(tell_at) => self.tell().await,
+            }
+        }
+    }
+
+    /// Tells what is due first.
+    async fn tell(&mut self) {
+        let Some(report) = self.agenda.next(Instant::now()) else { return };
+        self.bucket.take(Instant::now());
+        let told = timeout(CALL, self.reporter.tell(&report)).await;
+        let told = told.unwrap_or_else(|_| Err(Fault::other(format!("no answer within {CALL:?}"))));
+        let object = &report.object;
+        let outcome = match told {
+            Ok(()) => Outcome::Told,
+            // Soon its problems will be gone too; or it is its namespace that is.
+            Err(Fault::NotFound(reason)) => {
+                tracing::debug!(%object, %reason, "no Event");
+                Outcome::NoObject
+            }
+            Err(Fault::Forbidden(reason)) => {
+                self.outage
+                    .failed(&format_args!("{object}: {reason} (grant create and patch on events of events.k8s.io)"));
+                Outcome::Failed
+            }
+            Err(fault) => {
+                self.outage.failed(&format_args!("{object}: {fault}"));
+                Outcome::Failed
+            }
+        };
+        self.agenda.done(report.id, outcome, Instant::now());
+        if !self.agenda.has_failures() {
+            self.outage.over();
+        }
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,259 @@
+//! Which problems are to be told, and when: pure. Bounded, whatever objects there are.
+
+#[cfg(test)]
+mod tests;
+
+use crate::{Problem, Status, Statuses, Verdict};
+use config::ObjectRef;
+use rustc_hash::FxHashMap;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How many problems are known at most.
+pub(super) const PROBLEMS: usize = 4096;
+/// Doublings of the time from one failure to the next try.
+const MAX_DOUBLINGS: u32 = 6;
+
+/// How long things take; tests are faster.
+#[derive(Debug, Clone)]
+pub(super) struct Timing {
+    /// A problem is told once it has lasted this long: objects are applied one after the other.
+    pub(super) lasting: Duration,
+    /// One that lasts is told again after this long, before its Event expires.
+    pub(super) heartbeat: Duration,
+    /// One that comes back is told again no earlier than this.
+    pub(super) repeat: Duration,
+    /// What was told and is over is remembered for this long: as long as the server keeps an Event.
+    pub(super) memory: Duration,
+    /// From a first failure to the next try; it doubles.
+    pub(super) retry: Duration,
+}
+
+/// Problems that are there, and those that were told and are over.
+pub(super) struct Agenda {
+    timing: Timing,
+    statuses: Arc<Statuses>,
+    items: FxHashMap<u64, Item>,
+    by_object: FxHashMap<Arc<ObjectRef>, Vec<u64>>,
+    schedule: BTreeSet<(Instant, u64)>,
+    /// Those that are over and remembered, or being told.
+    over: BTreeSet<u64>,
+    last: u64,
+    /// There were more problems than are kept.
+    has_missed: bool,
+}
+
+struct Item {
+    object: Arc<ObjectRef>,
+    problem: Problem,
+    is_there: bool,
+    /// When it is to be told, or forgotten; `None`: it is being told.
+    due: Option<Instant>,
+    told: Option<Instant>,
+    failures: u32,
+    is_failing: bool,
+}
+
+/// A problem to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Report {
+    pub(super) id: u64,
+    pub(super) object: Arc<ObjectRef>,
+    pub(super) problem: Problem,
+    /// It was told before.
+    pub(super) is_repetition: bool,
+}
+
+/// What became of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The server has the Event.
+    Told,
+    /// There is no object to tell it on.
+    NoObject,
+    Failed,
+}
+
+impl Agenda {
+    pub(super) fn new(timing: Timing) -> Self {
+        let (statuses, items, by_object, schedule, over) = Default::default();
+        Self { timing, statuses, items, by_object, schedule, over, last: 0, has_missed: false }
+    }
+
+    /// Takes in what became of all objects; O(objects).
+    pub(super) fn translated(&mut self, statuses: &Arc<Statuses>, now: Instant) {
+        if Arc::ptr_eq(&self.statuses, statuses) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.statuses, Arc::clone(statuses));
+        for (object, _, status) in Statuses::differences(&before, statuses) {
+            self.take(object, status, now);
+        }
+        if self.has_missed && self.items.len() < PROBLEMS / 2 {
+            // There is room again for those that were left out, wherever they are.
+            self.has_missed = false;
+            for (object, status) in statuses.iter() {
+                self.take(object, Some(status), now);
+            }
+        }
+    }
+
+    fn take(&mut self, object: &ObjectRef, status: Option<&Status>, now: Instant) {
+        let problems: Vec<&Problem> = status.into_iter().flat_map(told_problems).collect();
+        let ids = self.by_object.get(object).cloned().unwrap_or_default();
+        for id in &ids {
+            let is_there = self.items.get(id).is_some_and(|item| problems.contains(&&item.problem));
+            self.set(*id, is_there, now);
+        }
+        for problem in problems {
+            let is_known = |id: &u64| self.items.get(id).is_some_and(|item| item.problem == *problem);
+            if !ids.iter().any(is_known) {
+                self.add(object, problem, now);
+            }
+        }
+    }
+
+    fn add(&mut self, object: &ObjectRef, problem: &Problem, now: Instant) {
+        if self.items.len() >= PROBLEMS && !self.forget_one_that_is_over() {
+            if !std::mem::replace(&mut self.has_missed, true) {
+                tracing::warn!("more than {PROBLEMS} problems: not all of them are told as Events");
+            }
+            return;
+        }
+        self.last += 1;
+        let (id, due) = (self.last, now + self.timing.lasting);
+        let known = self.by_object.get_key_value(object).map(|(object, _)| Arc::clone(object));
+        let object = known.unwrap_or_else(|| Arc::new(object.clone()));
+        let ids = self.by_object.entry(Arc::clone(&object)).or_default();
+        // One text twice in a status is one problem.
+        let is_twice = ids.iter().any(|id| self.items.get(id).is_some_and(|item| item.problem == *problem));
+        if is_twice {
+            return;
+        }
+        ids.push(id);
+        let problem = problem.clone();
+        self.items.insert(
+            id,
+            Item { object, problem, is_there: true, due: Some(due), told: None, failures: 0, is_failing: false },
+        );
+        self.schedule.insert((due, id));
+    }
+
+    /// Makes room; whether there was anything to forget.
+    fn forget_one_that_is_over(&mut self) -> bool {
+        let Some(id) = self.over.pop_first() else { return false };
+        self.forget(id);
+        true
+    }
+
+    /// Takes in whether a known problem is there.
+    fn set(&mut self, id: u64, is_there: bool, now: Instant) {
+        let Some(item) = self.items.get_mut(&id) else { return };
+        if std::mem::replace(&mut item.is_there, is_there) == is_there {
+            return;
+        }
+        if is_there {
+            self.over.remove(&id);
+        } else {
+            self.over.insert(id);
+        }
+        if item.due.is_none() {
+            return;
+        }
+        match item.told {
+            None if !is_there => self.forget(id),
+            told => {
+                let due = self.timing.next(is_there, told, now);
+                self.schedule(id, due);
+            }
+        }
+    }
+
+    fn schedule(&mut self, id: u64, due: Instant) {
+        if let Some(item) = self.items.get_mut(&id)
+            && let Some(before) = item.due.replace(due)
+        {
+            self.schedule.remove(&(before, id));
+        }
+        self.schedule.insert((due, id));
+    }
+
+    fn forget(&mut self, id: u64) {
+        let Some(item) = self.items.remove(&id) else { return };
+        self.over.remove(&id);
+        if let Some(due) = item.due {
+            self.schedule.remove(&(due, id));
+        }
+        if let Some(ids) = self.by_object.get_mut(&item.object) {
+            ids.retain(|known| *known != id);
+            if ids.is_empty() {
+                self.by_object.remove(&item.object);
+            }
+        }
+    }
+
+    /// When something is to be told or forgotten next.
+    pub(super) fn next_at(&self) -> Option<Instant> {
+        self.schedule.first().map(|(due, _)| *due)
+    }
+
+    /// A problem that is to be told now; what becomes of it is to be told by [`Self::done`].
+    pub(super) fn next(&mut self, now: Instant) -> Option<Report> {
+        loop {
+            let (_, id) = *self.schedule.first().filter(|(due, _)| *due <= now)?;
+            let item = self.items.get_mut(&id).filter(|item| item.is_there);
+            let Some(item) = item else {
+                self.forget(id);
+                continue;
+            };
+            if let Some(due) = item.due.take() {
+                self.schedule.remove(&(due, id));
+            }
+            let (object, problem) = (Arc::clone(&item.object), item.problem.clone());
+            return Some(Report { id, object, problem, is_repetition: item.told.is_some() });
+        }
+    }
+
+    /// Whether something could not be told that is to be tried again; O(problems).
+    pub(super) fn has_failures(&self) -> bool {
+        self.items.values().any(|item| item.is_failing && item.is_there)
+    }
+
+    /// Takes in what became of a report.
+    pub(super) fn done(&mut self, id: u64, outcome: Outcome, now: Instant) {
+        let Some(item) = self.items.get_mut(&id) else { return };
+        let due = match outcome {
+            Outcome::Told => {
+                item.told = Some(now);
+                (item.failures, item.is_failing) = (0, false);
+                if item.is_there { now + self.timing.heartbeat } else { now + self.timing.memory }
+            }
+            Outcome::Failed | Outcome::NoObject => {
+                item.is_failing = outcome == Outcome::Failed;
+                let delay = self.timing.retry.saturating_mul(1 << item.failures.min(MAX_DOUBLINGS));
+                item.failures += 1;
+                now + delay
+            }
+        };
+        self.schedule(id, due);
+    }
+}
+
+impl Timing {
+    /// When a problem that was told at `told` and comes back is told again, or forgotten where it is over.
+    fn next(&self, is_there: bool, told: Option<Instant>, now: Instant) -> Instant {
+        match told {
+            _ if !is_there => now + self.memory,
+            Some(told) => (now + self.lasting).max(told + self.repeat),
+            None => now + self.lasting,
+        }
+    }
+}
+
+/// What of a status is told: what belongs to another controller is none of our business, and notices come and go.
+fn told_problems(status: &Status) -> impl Iterator<Item = &Problem> {
+    let is_ours = status.verdict != Verdict::NotOurs;
+    status.problems.iter().filter(move |problem| is_ours && !problem.is_notice())
+}
