@@ -77,6 +77,9 @@ const TIMING: Timing = Timing {
     call: Duration::from_secs(5),
 };
 
+/// How often a write is tried at once when somebody who does not want to lead was faster, as `kubectl label`.
+const TRIES: u32 = 3;
+
 /// Leads whenever it can, until `shutdown`; then it gives leadership up, so that another replica has it at once.
 /// Never fails: while the API server is away, or the Lease may not be written, nobody leads and it is tried again.
 pub async fn lead(
@@ -212,12 +215,22 @@ impl Standing {
                 self.candidate.held(lease, begin);
                 Ok(Try::Held)
             }
-            Err(Fault::Conflict(reason)) => {
-                tracing::debug!(%reason, "the Lease was written meanwhile");
+            Err(fault) if self.is_overtaken(&fault) => {
+                tracing::debug!(reason = %fault, "the Lease was written meanwhile");
                 self.may_hold = false;
                 Ok(Try::Lost)
             }
             Err(fault) => Err(fault),
+        }
+    }
+
+    /// Whether a write failed because the Lease is no longer the one that was seen. Where none was seen, what is not
+    /// found is its namespace.
+    fn is_overtaken(&self, fault: &Fault) -> bool {
+        match fault {
+            Fault::Conflict(_) => true,
+            Fault::NotFound(_) => self.candidate.has_seen_one(),
+            _ => false,
         }
     }
 
@@ -248,21 +261,26 @@ impl Standing {
 
     /// Whether this process is still the holder.
     async fn renew(&mut self) -> Result<bool, Fault> {
+        let mut tries = 0;
         loop {
             let begin = Instant::now();
             let wanted = self.candidate.claim(Timestamp::now());
+            tries += 1;
             match self.within_limit(self.store.write(wanted)).await {
                 Ok(lease) => {
                     self.candidate.held(lease, begin);
                     return Ok(true);
                 }
                 // Another holder; or a label was put on it, or our last write came through without its answer.
-                Err(Fault::Conflict(_) | Fault::NotFound(_)) => {
+                Err(fault) if self.is_overtaken(&fault) => {
                     let lease = self.within_limit(self.store.get()).await?;
                     self.observe(Seen::from(lease));
                     if !self.candidate.is_holder() {
                         self.may_hold = false;
                         return Ok(false);
+                    }
+                    if tries == TRIES {
+                        return Err(fault);
                     }
                 }
                 Err(fault) => return Err(fault),
@@ -277,12 +295,14 @@ impl Standing {
         }
         let end = Instant::now() + self.timing.call;
         let released = async {
+            let mut tries = 0;
             loop {
                 let lease = self.within_limit(self.store.get()).await?;
                 self.observe(Seen::from(lease));
                 let Some(released) = self.candidate.released(Timestamp::now()) else { return Ok(()) };
+                tries += 1;
                 match self.within_limit(self.store.write(released)).await {
-                    Err(Fault::Conflict(_)) => {}
+                    Err(fault) if self.is_overtaken(&fault) && tries < TRIES => {}
                     result => return result.map(drop),
                 }
             }

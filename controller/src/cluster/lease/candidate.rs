@@ -48,6 +48,10 @@ impl Candidate {
         (!holder.is_empty()).then_some(holder)
     }
 
+    pub(super) fn has_seen_one(&self) -> bool {
+        self.lease.is_some()
+    }
+
     pub(super) fn is_holder(&self) -> bool {
         self.holder() == Some(&*self.election.identity)
     }

@@ -149,6 +149,20 @@ async fn a_conflict_over_its_own_lease_is_none() {
 }
 
 #[tokio::test]
+async fn a_server_that_refuses_every_write_is_not_pressed() {
+    let server = ApiServer::start().await;
+    let first = start(&server, "first").await;
+    first.until(Leadership::Leading).await;
+    server.clear_log();
+    server.rule(Rule::new("leases", Answer::Status(409)).verb(Verb::Update));
+    first.until(Leadership::Following).await;
+    let most = fast().deadline.as_millis() / fast().renew.as_millis() * u128::from(TRIES) * 2;
+    assert!(server.log().len() <= usize::try_from(most).expect("a number"), "{}", server.log().len());
+    server.forgive();
+    first.until(Leadership::Leading).await;
+}
+
+#[tokio::test]
 async fn who_lost_its_lease_to_another_follows() {
     let server = ApiServer::start().await;
     let first = start(&server, "first").await;
