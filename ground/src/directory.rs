@@ -6,9 +6,15 @@ use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 /// Where `ip netns` finds namespaces by their name.
 const NAMESPACES: &str = "/run/netns";
+
+/// Names a folder that logs are copied to when a ground ends.
+const KEPT_LOGS: &str = "TIDEGATE_GROUND_LOGS";
+/// What a dead owner started is killed, but not dead yet.
+const LAST_WRITES: Duration = Duration::from_secs(10);
 
 /// A ground's directory; it and the namespace's name end with this.
 pub(crate) struct Directory {
@@ -58,7 +64,12 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // What stays in spite of this is told and swept by the next owner.
+        if let Some(folder) = std::env::var_os(KEPT_LOGS) {
+            // Logs that cannot be kept are no reason to leave everything.
+            drop(keep_logs(&self.path, &Path::new(&folder).join(&self.name)));
+        }
+        // Nobody is to sweep what is half removed. What stays in spite of this the next owner does sweep.
+        let _turn = turn(&all());
         drop(remove(&self.path));
     }
 }
@@ -116,7 +127,23 @@ fn remove(path: &Path) -> anyhow::Result<()> {
         let _ = unmount(&namespace, UnmountFlags::DETACH);
         fs::remove_file(&namespace).with_context(|| namespace.display().to_string())?;
     }
-    fs::remove_dir_all(path).with_context(|| path.display().to_string())
+    let what = format!("{} is removed", path.display());
+    crate::until(&what, LAST_WRITES, || Ok(Some(fs::remove_dir_all(path)?)))
+}
+
+/// Copies all files `*.log` below `from`.
+fn keep_logs(from: &Path, to: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            keep_logs(&path, &target)?;
+        } else if path.extension().is_some_and(|extension| extension == "log") {
+            fs::create_dir_all(to)?;
+            fs::copy(&path, &target)?;
+        }
+    }
+    Ok(())
 }
 
 fn lock_path(path: &Path) -> PathBuf {

@@ -1,20 +1,22 @@
 //! A ground: its namespace, its control plane and the ways into it.
 
+mod kubectl;
+
 use crate::credentials::Credentials;
 use crate::directory::Directory;
+use crate::exec::die_with_thread;
 use crate::kubelet::{self, Kubelet};
 use crate::namespace::{NetworkNamespace, ip};
 use crate::process::Process;
 use crate::server::Server;
-use crate::{ADDRESS, binaries, control_plane};
+use crate::{ADDRESS, control_plane};
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
-use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
 use std::time::Duration;
@@ -144,43 +146,8 @@ impl Ground {
     pub fn run(&self, mut command: Command) -> anyhow::Result<Output> {
         command.env("KUBECONFIG", self.kubeconfig());
         let name = command.get_program().to_string_lossy().into_owned();
+        die_with_thread(&mut command);
         self.enter(|| command.output())?.with_context(|| format!("{name} does not start"))
-    }
-
-    /// What kubectl writes.
-    ///
-    /// # Errors
-    /// With what it complains of, where it fails.
-    pub fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        self.kubectl_with(arguments, "")
-    }
-
-    /// Applies the objects in `yaml` on the server's side.
-    ///
-    /// # Errors
-    /// As [`Self::kubectl`].
-    pub fn apply(&self, yaml: &str) -> anyhow::Result<String> {
-        self.kubectl_with(&["apply", "--server-side", "--force-conflicts", "--filename=-"], yaml)
-    }
-
-    /// [`Self::kubectl`] with an input.
-    ///
-    /// # Errors
-    /// As [`Self::kubectl`].
-    pub fn kubectl_with(&self, arguments: &[&str], input: &str) -> anyhow::Result<String> {
-        let mut command = Command::new(binaries::find("kubectl")?);
-        command.args(arguments).env("KUBECONFIG", self.kubeconfig()).env("HOME", self.directory());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let output = self.enter(|| {
-            let mut child = command.spawn()?;
-            if let Some(mut stdin) = child.stdin.take() {
-                stdin.write_all(input.as_bytes())?;
-            }
-            child.wait_with_output()
-        })??;
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "kubectl {}: {}", arguments.join(" "), complaint.trim());
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Starts a kubelet: Pods run from then on, until it is dropped. One at a time.

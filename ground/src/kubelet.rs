@@ -5,6 +5,7 @@ mod bind;
 mod container;
 mod environment;
 mod image;
+mod journal;
 mod logs;
 mod network;
 mod node;
@@ -22,6 +23,7 @@ use crate::credentials::Credentials;
 use crate::ground::{client, runtime};
 use crate::namespace::NetworkNamespace;
 use anyhow::Context as _;
+use journal::Journal;
 use kube::Client;
 use network::Addresses;
 use node::Node;
@@ -68,6 +70,7 @@ struct Shared {
     images: Images,
     nodes: Vec<Node>,
     addresses: Addresses,
+    journal: Journal,
     /// The containers of each Pod by its namespace and name, for those who want to read its logs.
     running: RefCell<HashMap<(String, String), Rc<ContainerSet>>>,
 }
@@ -110,6 +113,7 @@ fn run(
 ) -> anyhow::Result<()> {
     place.network.enter()?;
     std::fs::create_dir_all(&place.directory).with_context(|| place.directory.display().to_string())?;
+    let journal = Journal::open(&place.directory.with_extension("log"))?;
     let runtime = runtime()?;
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async {
@@ -123,6 +127,7 @@ fn run(
             images: options.images,
             nodes,
             addresses: Addresses::new(place.count),
+            journal,
             running: RefCell::default(),
         });
         // Who started it waits for this alone.

@@ -2,7 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it speaks to the terminal")]
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::fs::File;
@@ -82,6 +82,14 @@ impl Pods {
         ground.kubelet(kubelet::Options { images, nodes: self.nodes })
     }
 
+    /// # Errors
+    /// Where something was asked for that a ground which stands already may not have.
+    fn refuse(&self) -> anyhow::Result<()> {
+        let is_usual = self.image.is_empty() && self.nodes == 1;
+        ensure!(is_usual, "a ground stands already, and --image and --nodes are for a new one: end it with down");
+        Ok(())
+    }
+
     fn flags(&self) -> Vec<OsString> {
         let images = self.image.iter().map(|(name, path)| format!("--image={name}={}", path.display()));
         images.chain([format!("--nodes={}", self.nodes)]).map(OsString::from).collect()
@@ -112,6 +120,7 @@ fn build_all() -> anyhow::Result<()> {
 
 fn up(pods: &Pods) -> anyhow::Result<()> {
     if let Some(standing) = Standing::find()? {
+        pods.refuse()?;
         tell(&standing);
         return Ok(());
     }
@@ -194,6 +203,7 @@ fn run(is_new: bool, pods: &Pods, words: &[OsString]) -> anyhow::Result<ExitCode
     let paths = [binaries::folder()?].into_iter().chain(std::env::split_paths(&paths));
     command.args(arguments).env("PATH", std::env::join_paths(paths)?);
     let status = if let Some(standing) = Standing::find()?.filter(|_| !is_new) {
+        pods.refuse()?;
         standing.run(command)?
     } else {
         build(|step| eprintln!("{step}"))?;

@@ -41,21 +41,27 @@ fn down_leaves_nothing() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Starts a Pod whose command line holds the name of the ground, and tells the kubeconfig when it runs.
+const SCRIPT: &str = "kubectl run marked --image=host --command -- sh -c \": $KUBECONFIG; sleep 1000\" >&2
+kubectl wait pod/marked --for=condition=Ready --timeout=60s >&2
+echo $KUBECONFIG
+sleep 1000 & wait";
+
 #[test]
 fn what_a_killed_owner_leaves_is_swept() -> anyhow::Result<()> {
     let mut owner = Command::new(env!("CARGO_BIN_EXE_tidegate-ground"))
-        .args(["run", "--new", "sh", "-c", "echo $KUBECONFIG; sleep 1000 & wait"])
+        .args(["run", "--new", "sh", "-c", SCRIPT])
         .stdout(Stdio::piped())
         .spawn()?;
     let mut line = String::new();
     BufReader::new(owner.stdout.take().context("a pipe")?).read_line(&mut line)?;
     let directory = Path::new(line.trim()).ancestors().nth(2).context("a directory")?.to_owned();
     let name = directory.file_name().and_then(|name| name.to_str()).context("a name")?.to_owned();
-    ensure!(processes(&name).len() == 3, "{:?}", processes(&name));
+    ensure!(processes(&name).len() == 4, "three servers and a Pod: {:?}", processes(&name));
     assert!(!sweep()?.contains(&name), "an owner that lives loses nothing");
     owner.kill()?;
     owner.wait()?;
-    until("the servers have ended", SOON, || Ok(processes(&name).is_empty().then_some(())))?;
+    until("the servers and the Pod have ended", SOON, || Ok(processes(&name).is_empty().then_some(())))?;
     sweep()?;
     assert!(!directory.exists() && !named(&name).exists() && !is_mounted(&name));
     Ok(())
@@ -112,5 +118,31 @@ fn a_spawned_process_is_inside_and_ends_with_what_it_started() -> anyhow::Result
     process.wait()?;
     // The pipe is closed only when the child of the child is gone too.
     assert!(lines.next().is_none());
+    Ok(())
+}
+
+#[test]
+fn a_service_account_has_its_own_rights() -> anyhow::Result<()> {
+    let ground = Ground::up(&Options::default())?;
+    ground.kubectl(&["create", "serviceaccount", "reader"])?;
+    ground.kubectl(&["create", "role", "reads", "--verb=get,list", "--resource=configmaps"])?;
+    ground.kubectl(&["create", "rolebinding", "reads", "--role=reads", "--serviceaccount=default:reader"])?;
+    let kubeconfig = ground.kubeconfig_of("default", "reader")?;
+    let flag = format!("--kubeconfig={}", kubeconfig.display());
+    ground.kubectl(&["get", "configmaps", &flag])?;
+    let error = ground.kubectl(&["get", "secrets", &flag]).expect_err("refused").to_string();
+    assert!(error.contains("system:serviceaccount:default:reader") && error.contains("forbidden"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn more_input_than_a_pipe_holds_is_applied() -> anyhow::Result<()> {
+    let ground = Ground::up(&Options::default())?;
+    let object = |number: u32| {
+        let text = "x".repeat(2000);
+        format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: map-{number}}}, data: {{a: {text}}}}}\n---\n")
+    };
+    let said = ground.apply(&(0..100).map(object).collect::<String>())?;
+    assert_eq!(said.lines().count(), 100);
     Ok(())
 }

@@ -4,8 +4,10 @@ use super::Shared;
 use k8s_openapi::api::core::v1::{
     Binding, Node, NodeSelectorRequirement, NodeSelectorTerm, ObjectReference, Pod, PodSpec,
 };
-use kube::api::{ListParams, ObjectMeta, PostParams};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
+use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Binds `pod` to a node that fits.
@@ -18,15 +20,30 @@ pub(super) async fn bind(shared: &Shared, pod: &Pod) -> anyhow::Result<()> {
     let spec = pod.spec.as_ref();
     let fitting = ours.filter(|node| spec.is_none_or(|spec| fits(spec, node)));
     let node = fitting.map(kube::ResourceExt::name_any).min_by_key(|name| load(shared, name));
-    let node = node.ok_or_else(|| anyhow::anyhow!("no node fits"))?;
     let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
+    let pods = Api::<Pod>::namespaced(shared.client.clone(), &namespace);
+    let Some(node) = node else {
+        say_unschedulable(&pods, pod).await?;
+        anyhow::bail!("no node fits");
+    };
     let binding = Binding {
         metadata: ObjectMeta { name: Some(name.clone()), uid: pod.uid(), ..ObjectMeta::default() },
         target: ObjectReference { kind: Some("Node".to_owned()), name: Some(node), ..ObjectReference::default() },
     };
-    let pods = Api::<Pod>::namespaced(shared.client.clone(), &namespace);
     let _: serde_json::Value = pods.create_subresource("binding", &name, &PostParams::default(), &binding).await?;
     Ok(())
+}
+
+/// As a scheduler tells it, once.
+async fn say_unschedulable(pods: &Api<Pod>, pod: &Pod) -> kube::Result<()> {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    if conditions.iter().any(|condition| condition.reason.as_deref() == Some("Unschedulable")) {
+        return Ok(());
+    }
+    let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": "no node fits", "lastTransitionTime": Timestamp::now()});
+    let patch = Patch::Strategic(json!({"status": {"conditions": [condition]}}));
+    pods.patch_status(&pod.name_any(), &PatchParams::default(), &patch).await.map(drop)
 }
 
 /// How many Pods run on a node.
@@ -74,7 +91,7 @@ fn holds(rule: &NodeSelectorRequirement, value: Option<&str>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     fn fits_node(spec: Value) -> bool {
         let mut spec = spec;

@@ -88,8 +88,9 @@ async fn bound(shared: &Shared, mut seen: Seen) -> Option<Rc<Pod>> {
         }
         let is_gated = spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty());
         let is_ours = spec.scheduler_name.as_deref().is_none_or(|name| name == "default-scheduler");
-        if is_ours && !is_gated && bind::bind(shared, &pod).await.is_err() {
-            // No node fits, or the API server is away.
+        let is_bound = if is_ours && !is_gated { bind::bind(shared, &pod).await } else { Ok(()) };
+        if let Err(error) = is_bound {
+            shared.journal.write(&format!("{} is not bound: {error:#}", pod.name_any()));
             tokio::select! {
                 () = sleep(RETRY) => {}
                 changed = seen.changed() => changed.ok()?,
@@ -150,7 +151,7 @@ impl Work {
             reason = self.unwanted() => reason,
         };
         if reason == Reason::Finished {
-            self.network.take();
+            self.leave_network().await;
             reason = self.unwanted().await;
         } else if reason == Reason::Deleted {
             tokio::select! {
@@ -160,7 +161,7 @@ impl Work {
         }
         // A Pod that is gone already has no more time.
         self.kill_all().await;
-        self.network.take();
+        self.leave_network().await;
         if reason == Reason::Deleted {
             self.status.flush(self).await;
             self.remove().await;
@@ -244,6 +245,12 @@ impl Work {
             self.volumes.get_or_init(|| volumes);
         }
         Ok(())
+    }
+
+    async fn leave_network(&self) {
+        let network = self.network.take();
+        // It waits for another program; nobody else is to wait for that.
+        drop(spawn_blocking(move || drop(network)).await);
     }
 
     /// Waits until somebody deletes it or it is gone.

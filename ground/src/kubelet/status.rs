@@ -81,6 +81,9 @@ impl Status {
         let patch = json!({"metadata": {"uid": work.pod.uid()}, "status": status});
         let name = work.pod.name_any();
         let outcome = pods.patch_status(&name, &PatchParams::default(), &Patch::Strategic(patch)).await;
+        if let Err(error) = &outcome {
+            work.shared.journal.write(&format!("the status of {name} cannot be written: {error}"));
+        }
         let is_written = is_settled(outcome);
         if is_written {
             written.status = status;
@@ -98,7 +101,8 @@ impl Status {
         put("hostIPs", json!([{"ip": work.place().node}]));
         if let Some(address) = work.address() {
             put("podIP", json!(address));
-            put("podIPs", json!([{"ip": address}]));
+            // Instead of the one that an earlier kubelet has given it.
+            put("podIPs", json!([{"$patch": "replace"}, {"ip": address}]));
         }
         let statuses = |is_main: bool| {
             let members = set.members.iter().filter(|member| (member.kind == Kind::Main) == is_main);

@@ -27,7 +27,8 @@ pub(super) async fn follow_pods(shared: &Rc<Shared>) {
     let mut tasks = Tasks::new();
     loop {
         // A list is asked for again after any failure, so which one it was does not matter.
-        if follow(shared, &mut tasks).await.is_err() {
+        if let Err(error) = follow(shared, &mut tasks).await {
+            shared.journal.write(&format!("the Pods cannot be followed: {error}"));
             sleep(PAUSE).await;
         }
     }

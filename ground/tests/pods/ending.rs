@@ -116,3 +116,19 @@ fn no_process_outlives_the_kubelet() -> anyhow::Result<()> {
     assert_eq!(processes(&mark), 0);
     Ok(())
 }
+
+#[test]
+fn a_new_kubelet_takes_over_the_pods_of_the_old_one() -> anyhow::Result<()> {
+    let Cluster { kubelet, ground } = Cluster::up()?;
+    ground.apply(
+        "{apiVersion: v1, kind: Pod, metadata: {name: echo}, spec: {containers: [{name: main, image: echo-basic}]}}",
+    )?;
+    let cluster = Cluster { kubelet, ground };
+    let before = address(&cluster.until_pod("echo", "is ready", is_ready)?);
+    drop(cluster.kubelet);
+    let images = tidegate_ground::kubelet::Images::usual()?;
+    let kubelet = cluster.ground.kubelet(tidegate_ground::kubelet::Options { images, nodes: 1 })?;
+    let cluster = Cluster { kubelet, ground: cluster.ground };
+    let pod = cluster.until_pod("echo", "has another address", |pod| is_ready(pod) && address(pod) != before)?;
+    until("it answers", SOON, || cluster.get(&format!("{}:3000", address(&pod))).map(Some)).map(drop)
+}

@@ -35,8 +35,9 @@ fn readiness_comes_and_goes() -> anyhow::Result<()> {
 #[test]
 fn a_dead_container_is_started_again() -> anyhow::Result<()> {
     let cluster = Cluster::up()?;
-    let probe = "livenessProbe: {exec: {command: [test, -e, /alive]}, periodSeconds: 1, failureThreshold: 1}";
-    let script = "touch /alive; trap 'exit 9' TERM; sleep 2 & wait; rm /alive; while true; do sleep 0.1; done";
+    let probe = "startupProbe: {exec: {command: [test, -e, /alive]}, periodSeconds: 1, failureThreshold: 60}, \
+         livenessProbe: {exec: {command: [test, -e, /alive]}, periodSeconds: 1, failureThreshold: 1}";
+    let script = "trap 'exit 9' TERM; touch /alive; sleep 2 & wait; rm /alive; while true; do sleep 0.1; done";
     cluster.run_with("dies", script, probe, "")?;
     let pod = cluster.until_pod("dies", "has restarted", |pod| restarts(pod) > 0)?;
     let last = main(&pod).and_then(|status| status.last_state.clone()?.terminated);
@@ -79,7 +80,7 @@ fn tcp_and_http_probes_ask_the_port_they_name() -> anyhow::Result<()> {
         ("wrong-scheme", "httpGet: {port: 3000, scheme: HTTPS}"),
     ] {
         cluster.ground.apply(&format!(
-            "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{containers: [{{name: main, image: echo-basic, \
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}}}, spec: {{securityContext: {{runAsUser: 65532}}, containers: [{{name: main, image: echo-basic, \
              ports: [{{name: web, containerPort: 3000}}], readinessProbe: {{periodSeconds: 1, {probe}}}}}]}}}}"
         ))?;
     }

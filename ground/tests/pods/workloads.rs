@@ -159,3 +159,46 @@ fn a_cron_job_makes_jobs() -> anyhow::Result<()> {
     assert_eq!(cluster.ground.kubectl(&["logs", &pod.name_any()])?, "tick\n");
     Ok(())
 }
+
+#[test]
+fn a_node_that_is_closed_gets_no_pods_and_a_pod_that_fits_nowhere_says_so() -> anyhow::Result<()> {
+    let cluster = Cluster::with_nodes(2)?;
+    cluster.ground.kubectl(&["cordon", "node-1"])?;
+    for name in ["first", "second"] {
+        cluster.run(name, "sleep 1000")?;
+        let pod = cluster.until_running(name)?;
+        assert_eq!(pod.spec.and_then(|spec| spec.node_name).as_deref(), Some("node-2"));
+    }
+    cluster.run_with("nowhere", "true", "", "nodeSelector: {moon: dark},")?;
+    cluster.ground.kubectl(&["wait", "pod/nowhere", "--for=condition=PodScheduled=False", "--timeout=60s"])?;
+    cluster.ground.kubectl(&["label", "node", "node-2", "moon=dark"])?;
+    cluster.until_running("nowhere").map(drop)
+}
+
+#[test]
+fn a_namespace_goes_with_its_pods() -> anyhow::Result<()> {
+    let cluster = Cluster::up()?;
+    cluster.ground.kubectl(&["create", "namespace", "shop"])?;
+    cluster.ground.kubectl(&[
+        "create",
+        "deployment",
+        "web",
+        "--image=echo-basic",
+        "--replicas=3",
+        "--namespace=shop",
+    ])?;
+    cluster.ground.kubectl(&["rollout", "status", "deployment/web", "--namespace=shop", "--timeout=60s"])?;
+    cluster.ground.kubectl(&["delete", "namespace", "shop", "--timeout=60s"])?;
+    Ok(())
+}
+
+#[test]
+fn many_pods_start_at_once() -> anyhow::Result<()> {
+    let cluster = Cluster::up()?;
+    cluster.ground.apply(ECHO)?;
+    cluster.ground.kubectl(&["scale", "deployment/echo", "--replicas=40"])?;
+    rolled_out(&cluster)?;
+    until("forty endpoints", SOON, || Ok((endpoints(&cluster)?.len() == 40).then_some(())))?;
+    cluster.ground.kubectl(&["scale", "deployment/echo", "--replicas=0"])?;
+    until("all are gone", SOON, || Ok(cluster.pods("app=echo")?.is_empty().then_some(())))
+}
