@@ -1,9 +1,10 @@
 //! A process of the ground: the first of a process namespace of its own, so that what it starts ends with it, and
 //! killed by the kernel when its owner dies, however that happens.
 
-use crate::exec::{die_with_thread, unshare};
+use crate::exec::{die_with_thread, mount_proc, unshare};
 use crate::namespace::NetworkNamespace;
 use anyhow::Context as _;
+use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::thread::UnshareFlags;
 use std::os::fd::OwnedFd;
@@ -27,14 +28,17 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command` in `network`, as the first of a new process namespace.
+    /// Starts `command` in `network`, as the first of a new process namespace whose `/proc` it sees.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub(crate) fn start_in(network: &NetworkNamespace, command: Command) -> anyhow::Result<Self> {
+    pub(crate) fn start_in(network: &NetworkNamespace, mut command: Command) -> anyhow::Result<Self> {
         let network = network.clone();
+        mount_proc(&mut command);
         Self::start(command, move || {
             network.enter()?;
+            unshare(UnshareFlags::NEWNS).context("no mount namespace can be made")?;
+            mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
             unshare(UnshareFlags::NEWPID).context("no process namespace can be made")
         })
     }

@@ -108,12 +108,12 @@ fn a_paused_server_does_not_answer_until_it_is_resumed() -> anyhow::Result<()> {
 fn a_spawned_process_is_inside_and_ends_with_what_it_started() -> anyhow::Result<()> {
     let ground = Ground::up(&Options::default())?;
     let mut command = Command::new("sh");
-    command.args(["-c", "ip -brief address show lo; sleep 1000 & echo $!; wait"]).stdout(Stdio::piped());
+    command.args(["-c", "ip -brief address show lo; cat /proc/$$/comm; sleep 1000 & wait"]).stdout(Stdio::piped());
     let mut process = ground.spawn(command)?;
     let mut lines = BufReader::new(process.stdout.take().context("a pipe")?).lines();
     let address = lines.next().context("a line")??;
     assert!(address.contains("10.0.0.1/32"), "{address}");
-    lines.next().context("a line")??;
+    assert_eq!(lines.next().context("a line")??, "sh", "its /proc is that of its namespace");
     process.signal(Signal::KILL);
     process.wait()?;
     // The pipe is closed only when the child of the child is gone too.

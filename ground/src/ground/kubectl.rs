@@ -50,6 +50,17 @@ impl Ground {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// The id, outside of the ground, of the first process of a Pod's only or first container.
+    ///
+    /// # Errors
+    /// Where there is no such Pod, or it has not run yet.
+    pub fn process_of(&self, namespace: &str, pod: &str) -> anyhow::Result<u32> {
+        let path = "--output=jsonpath={.status.containerStatuses[0].containerID}";
+        let id = self.kubectl(&["get", "pod", pod, "--namespace", namespace, path])?;
+        let id = id.strip_prefix("process://").and_then(|id| id.parse().ok());
+        id.with_context(|| format!("Pod {namespace}/{pod} has not run yet"))
+    }
+
     /// The path of a kubeconfig with an hour's token of a service account: for seeing what its rights are.
     ///
     /// # Errors

@@ -106,7 +106,7 @@ impl Status {
         }
         let statuses = |is_main: bool| {
             let members = set.members.iter().filter(|member| (member.kind == Kind::Main) == is_main);
-            members.map(|member| container_status(work, member)).collect::<Vec<_>>()
+            members.map(|member| container_status(member)).collect::<Vec<_>>()
         };
         if set.members.iter().any(|member| member.kind != Kind::Main) {
             put("initContainerStatuses", json!(statuses(false)));
@@ -165,8 +165,7 @@ fn gates_are_open(work: &Work) -> bool {
     })
 }
 
-fn container_status(work: &Work, member: &Member) -> Value {
-    let id = format!("process://{}/{}/{}", work.pod.uid().unwrap_or_default(), member.spec.name, member.restarts.get());
+fn container_status(member: &Member) -> Value {
     let image = member.spec.image.as_deref().unwrap_or_default();
     let now = member.now.borrow();
     let has_run = !matches!(*now, Now::Waiting { .. });
@@ -175,12 +174,12 @@ fn container_status(work: &Work, member: &Member) -> Value {
         "name": member.spec.name,
         "image": image,
         "imageID": if has_run { format!("process://{image}") } else { String::new() },
-        "containerID": has_run.then_some(&id),
+        "containerID": has_run.then(|| container_id(member.process.get())),
         "restartCount": member.restarts.get(),
         "ready": is_ready(member),
         "started": member.is_started.get(),
-        "state": state(&now, &id),
-        "lastState": last.map_or(json!({}), |last| state(&Now::Ended(last), &id)),
+        "state": state(&now),
+        "lastState": last.map_or(json!({}), |last| state(&Now::Ended(last))),
     })
 }
 
@@ -189,13 +188,18 @@ fn is_ready(member: &Member) -> bool {
     if member.kind == Kind::Init { member.code() == Some(0) } else { member.is_ready.get() }
 }
 
-fn state(now: &Now, id: &str) -> Value {
+/// It tells the id of its first process.
+fn container_id(process: u32) -> String {
+    format!("process://{process}")
+}
+
+fn state(now: &Now) -> Value {
     match now {
         Now::Waiting { reason, message } => json!({"waiting": {"reason": reason, "message": message}}),
         Now::Running { since } => json!({"running": {"startedAt": since}}),
         Now::Ended(ended) => json!({"terminated": {
             "exitCode": ended.code, "reason": ended.reason, "message": ended.message,
-            "startedAt": ended.since, "finishedAt": ended.until, "containerID": id,
+            "startedAt": ended.since, "finishedAt": ended.until, "containerID": container_id(ended.process),
         }}),
     }
 }

@@ -1,6 +1,6 @@
 //! What a container sees and may do.
 
-use crate::harness::{Cluster, SOON, address, main, restarts, waits_for};
+use crate::harness::{Cluster, SOON, address, is_ready, main, restarts, waits_for};
 use anyhow::ensure;
 use std::fs;
 use std::process::Command;
@@ -168,6 +168,24 @@ fn a_container_that_fails_is_started_again() -> anyhow::Result<()> {
     cluster.run_with("never", "exit 3", "", "restartPolicy: Never,")?;
     cluster.words("never")?;
     assert_eq!(cluster.pod("never")?.as_ref().map(restarts), Some(0));
+    Ok(())
+}
+
+#[test]
+fn a_killed_process_is_started_again() -> anyhow::Result<()> {
+    let cluster = Cluster::up()?;
+    cluster.run("killed", "while true; do sleep 1; done")?;
+    cluster.until_running("killed")?;
+    let process = cluster.ground.process_of("default", "killed")?;
+    ensure!(
+        fs::read_to_string(format!("/proc/{process}/cmdline"))?.contains("sleep 1"),
+        "{process} is another process"
+    );
+    ensure!(Command::new("kill").args(["-KILL", &process.to_string()]).status()?.success(), "no kill");
+    let pod = cluster.until_pod("killed", "runs again", |pod| restarts(pod) > 0 && is_ready(pod))?;
+    let last = main(&pod).and_then(|status| status.last_state.clone()?.terminated);
+    assert_eq!(last.map(|last| last.exit_code), Some(137));
+    assert_ne!(cluster.ground.process_of("default", "killed")?, process);
     Ok(())
 }
 

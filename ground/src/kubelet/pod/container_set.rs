@@ -32,6 +32,8 @@ pub(in crate::kubelet) struct Member {
     pub(in crate::kubelet) now: RefCell<Now>,
     pub(in crate::kubelet) last: RefCell<Option<Ended>>,
     pub(in crate::kubelet) restarts: Cell<u32>,
+    /// Of the first process, now or last; 0: it has never run.
+    pub(in crate::kubelet) process: Cell<u32>,
     pub(in crate::kubelet) is_ready: Cell<bool>,
     pub(in crate::kubelet) is_started: Cell<bool>,
     /// It is to end and not to be started again.
@@ -67,6 +69,7 @@ pub(in crate::kubelet) struct Ended {
     pub(in crate::kubelet) message: String,
     pub(in crate::kubelet) since: Timestamp,
     pub(in crate::kubelet) until: Timestamp,
+    pub(in crate::kubelet) process: u32,
 }
 
 /// The first process of a container, and what others that join it need.
@@ -92,6 +95,7 @@ impl ContainerSet {
                 now: RefCell::new(Now::Waiting { reason: "ContainerCreating", message: String::new() }),
                 last: RefCell::default(),
                 restarts: Cell::default(),
+                process: Cell::default(),
                 is_ready: Cell::default(),
                 is_started: Cell::default(),
                 is_stopping: Cell::default(),
@@ -146,6 +150,7 @@ impl Member {
     }
 
     pub(in crate::kubelet) fn start(&self, running: Rc<Running>) {
+        self.process.set(running.process.id());
         self.running.replace(Some(running));
         self.now.replace(Now::Running { since: Timestamp::now() });
         self.tell();
@@ -154,7 +159,7 @@ impl Member {
     pub(in crate::kubelet) fn end(&self, code: i32, reason: &'static str, message: String) {
         let until = Timestamp::now();
         let since = if let Now::Running { since } = *self.now.borrow() { since } else { until };
-        let ended = Ended { code, reason, message, since, until };
+        let ended = Ended { code, reason, message, since, until, process: self.process.get() };
         self.running.replace(None);
         self.is_ready.set(false);
         self.is_started.set(false);
