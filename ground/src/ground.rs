@@ -50,8 +50,7 @@ impl Ground {
     /// Without root, without iproute2, without the programs (`cargo xtask ground build`), or with the last words of
     /// what does not start.
     pub fn up(options: &Options) -> anyhow::Result<Self> {
-        let is_root = rustix::process::geteuid().is_root();
-        ensure!(is_root, "a ground needs root: it makes network, process and mount namespaces");
+        check_machine()?;
         let directory = Directory::create()?;
         let namespace = NetworkNamespace::create()?;
         directory.name_namespace(&namespace.path())?;
@@ -173,6 +172,18 @@ impl Ground {
             crate::until_async("the default service account", SERVICE_ACCOUNTS, claim).await
         })
     }
+}
+
+/// Whether a ground can be made here, as far as that is known without building anything.
+///
+/// # Errors
+/// With what is missing.
+pub fn check_machine() -> anyhow::Result<()> {
+    let is_root = rustix::process::geteuid().is_root();
+    ensure!(is_root, "a ground needs root: it makes network, process and mount namespaces");
+    let ip = Command::new("ip").arg("-Version").output();
+    ensure!(ip.is_ok_and(|output| output.status.success()), "a ground needs the program ip: install iproute2");
+    Ok(())
 }
 
 /// A client of whom the kubeconfig is; to be made on a thread inside.

@@ -17,7 +17,7 @@ mod until;
 
 pub use build::build;
 pub use directory::sweep;
-pub use ground::{Ground, Options};
+pub use ground::{Ground, Options, check_machine};
 pub use kubelet::Kubelet;
 pub use process::Process;
 pub use server::Server;

@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 use tidegate_ground::kubelet::{self, Image, Images};
 use tidegate_ground::standing::Standing;
-use tidegate_ground::{Ground, Kubelet, Options, binaries, build, sweep, until};
+use tidegate_ground::{Ground, Kubelet, Options, binaries, build, check_machine, sweep, until};
 use tokio::signal::unix::{SignalKind, signal};
 
 const END: Duration = Duration::from_secs(60);
@@ -124,6 +124,7 @@ fn up(pods: &Pods) -> anyhow::Result<()> {
         tell(&standing);
         return Ok(());
     }
+    check_machine()?;
     build(|step| println!("{step}"))?;
     let log = binaries::folder()?.join("standing.log");
     // In a session of its own: what ends this terminal does not end the ground.
@@ -206,6 +207,7 @@ fn run(is_new: bool, pods: &Pods, words: &[OsString]) -> anyhow::Result<ExitCode
         pods.refuse()?;
         standing.run(command)?
     } else {
+        check_machine()?;
         build(|step| eprintln!("{step}"))?;
         let ground = Ground::up(&Options::default())?;
         let _kubelet = pods.start(&ground)?;

@@ -146,3 +146,21 @@ fn more_input_than_a_pipe_holds_is_applied() -> anyhow::Result<()> {
     assert_eq!(said.lines().count(), 100);
     Ok(())
 }
+
+#[test]
+fn without_root_it_says_so() -> anyhow::Result<()> {
+    // Where nobody but root may be in the folder of the repository, others may be here.
+    let program = std::env::temp_dir().join(format!("tidegate-ground-{}", std::process::id()));
+    fs::copy(env!("CARGO_BIN_EXE_tidegate-ground"), &program)?;
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(&program)
+        .args(["run", "--new", "true"])
+        .current_dir("/")
+        .output();
+    fs::remove_file(&program)?;
+    let output = output?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(!output.status.success() && said.contains("a ground needs root"), "{output:?}");
+    Ok(())
+}
