@@ -52,7 +52,8 @@ pub(crate) fn run(fast: bool) -> anyhow::Result<bool> {
 /// What needs a real Kubernetes API server.
 fn cluster(report: &mut Report) -> anyhow::Result<()> {
     if report.check("build of the test ground", ground::program(&["build"]))? {
-        report.cases("cluster tests", cargo("test --package tidegate-ground --locked --no-fail-fast"))?;
+        report.cases("tests of the ground", cargo("test --package tidegate-ground --locked --no-fail-fast"))?;
+        report.cases("cluster tests", cargo("test --package tidegate --test cluster --locked --no-fail-fast"))?;
     } else {
         report.left_out("cluster tests: the test ground does not build");
     }

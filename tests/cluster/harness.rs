@@ -1,0 +1,77 @@
+//! A cluster, and Tidegate beside it or in it.
+
+use ground::kubelet::{self, Image, Images};
+use ground::{Ground, Kubelet, Options, Process, until};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// What takes longer than this never comes.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+/// A control plane with nodes. The image `tidegate` is the program under test.
+pub(crate) struct Cluster {
+    // First: Pods end before what they talk to.
+    _kubelet: Kubelet,
+    pub(crate) ground: Ground,
+}
+
+/// Tidegate as a process of the ground, outside any Pod.
+pub(crate) struct Tidegate {
+    pub(crate) process: Process,
+    admin: &'static str,
+}
+
+impl Cluster {
+    pub(crate) fn up() -> anyhow::Result<Self> {
+        let ground = Ground::up(&Options::default())?;
+        let program = Image::new(env!("CARGO_BIN_EXE_tidegate")).at("/usr/local/bin/tidegate").user(65532);
+        let images = Images::usual()?.with("tidegate", program);
+        let kubelet = ground.kubelet(kubelet::Options { images, nodes: 2 })?;
+        ground.apply("{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: tidegate}, spec: {controller: tidegate.dev/ingress}}")?;
+        Ok(Self { _kubelet: kubelet, ground })
+    }
+
+    /// Starts Tidegate with the rights of an administrator, on 8080, 8443, 5353 and 9901 of the ground's own addresses.
+    pub(crate) fn tidegate(&self, flags: &[&str]) -> anyhow::Result<Tidegate> {
+        self.tidegate_as(self.ground.kubeconfig(), flags)
+    }
+
+    /// The same with the rights that a kubeconfig gives.
+    pub(crate) fn tidegate_as(&self, kubeconfig: PathBuf, flags: &[&str]) -> anyhow::Result<Tidegate> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        command.arg("run").arg("--kubeconfig").arg(kubeconfig).args(["--access-log", "off"]).args(flags);
+        command.stdout(Stdio::null()).stderr(Stdio::inherit());
+        Ok(Tidegate { process: self.ground.spawn(command)?, admin: "127.0.0.1:9901" })
+    }
+
+    /// Waits until Tidegate serves.
+    pub(crate) fn until_ready(&self, tidegate: &Tidegate) -> anyhow::Result<()> {
+        until("Tidegate is ready", SOON, || {
+            Ok(self.get(tidegate.admin, "localhost", "/readyz").ok().filter(|(status, _)| *status == 200).map(drop))
+        })
+    }
+
+    /// A page of the admin endpoint.
+    pub(crate) fn admin(&self, tidegate: &Tidegate, path: &str) -> anyhow::Result<String> {
+        Ok(self.get(tidegate.admin, "localhost", path)?.1)
+    }
+
+    /// The status and body of a GET, sent from within the ground.
+    pub(crate) fn get(&self, address: &str, host: &str, path: &str) -> anyhow::Result<(u16, String)> {
+        let answer = self.ground.enter(|| -> std::io::Result<String> {
+            let mut stream = TcpStream::connect(address)?;
+            stream.set_read_timeout(Some(SOON))?;
+            stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        })??;
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = status.ok_or_else(|| anyhow::anyhow!("no HTTP: {answer:?}"))?;
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        Ok((status, body.to_owned()))
+    }
+}
