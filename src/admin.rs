@@ -17,7 +17,7 @@ use axum::routing::get;
 use config::{Snapshot, Subscriber};
 use connections::Connections;
 use controller::Statuses;
-use controller::cluster::Progress;
+use controller::cluster::{Leadership, Progress};
 use prometheus::{Registry, TextEncoder};
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -48,6 +48,8 @@ pub(crate) struct Shown {
     pub(crate) control: Arc<ControlMetrics>,
     /// `None`: no cluster is followed.
     pub(crate) progress: Option<watch::Receiver<Progress>>,
+    /// `None`: there is nothing to lead in.
+    pub(crate) leadership: Option<watch::Receiver<Leadership>>,
 }
 
 /// Serves until `shutdown`, then until the requests that run are answered.
@@ -135,7 +137,8 @@ impl Shown {
 
 async fn metrics(State(shown): State<Shown>) -> Response {
     rendered(prometheus::TEXT_FORMAT, move || {
-        shown.control.refresh(shown.progress.as_ref().map(|progress| progress.borrow().clone()).as_ref());
+        let progress = shown.progress.as_ref().map(|progress| progress.borrow().clone());
+        shown.control.refresh(progress.as_ref(), shown.leadership.as_ref().map(|leadership| *leadership.borrow()));
         Ok(TextEncoder::new().encode_to_string(&shown.registry.gather())?)
     })
     .await

@@ -1,5 +1,9 @@
 //! The command line: every command, every flag, and the environment variable that mirrors each flag.
 
+mod cluster;
+
+pub(crate) use cluster::{RunSourceFlags, WritingFlags};
+
 use clap::builder::Resettable;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use config::{DomainName, ObjectName, ServicePort, parse_duration};
@@ -38,49 +42,6 @@ pub(crate) struct SourceFlags {
     /// File or directory of Kubernetes manifests (repeatable, or with commas between)
     #[arg(long, value_name = "DIR", env = "TIDEGATE_MANIFESTS", required = true, value_delimiter = ',')]
     pub(crate) manifests: Vec<PathBuf>,
-}
-
-/// Where the objects of a run come from: manifests if they are given, else a cluster.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct RunSourceFlags {
-    /// File or directory of Kubernetes manifests, instead of a cluster (repeatable, or with commas between)
-    #[arg(long, value_name = "DIR", env = "TIDEGATE_MANIFESTS", value_delimiter = ',')]
-    pub(crate) manifests: Vec<PathBuf>,
-    /// Kubeconfig of the cluster [default: $KUBECONFIG, else the Pod's service account]
-    #[arg(long, value_name = "FILE", env = "TIDEGATE_KUBECONFIG", conflicts_with = "manifests")]
-    pub(crate) kubeconfig: Option<PathBuf>,
-    /// Context in the kubeconfig [default: the current one]
-    #[arg(long, value_name = "NAME", env = "TIDEGATE_CONTEXT", conflicts_with = "manifests")]
-    pub(crate) context: Option<String>,
-    /// Namespace to watch (repeatable) [default: all]
-    #[arg(
-        long,
-        value_name = "NS",
-        env = "TIDEGATE_WATCH_NAMESPACE",
-        value_delimiter = ',',
-        value_parser = namespace,
-        conflicts_with = "manifests"
-    )]
-    pub(crate) watch_namespace: Vec<String>,
-    /// Label selector of the Ingresses to watch, such as team=shop
-    #[arg(
-        long,
-        value_name = "SELECTOR",
-        env = "TIDEGATE_WATCH_SELECTOR",
-        value_parser = clap::builder::NonEmptyStringValueParser::new(),
-        conflicts_with = "manifests"
-    )]
-    pub(crate) watch_selector: Option<String>,
-    /// Namespace in which Secrets are read (repeatable) [default: wherever an Ingress names one]
-    #[arg(
-        long,
-        value_name = "NS",
-        env = "TIDEGATE_SECRET_NAMESPACE",
-        value_delimiter = ',',
-        value_parser = namespace,
-        conflicts_with = "manifests"
-    )]
-    pub(crate) secret_namespace: Vec<String>,
 }
 
 /// How objects are read.
@@ -301,18 +262,6 @@ pub(crate) struct ExplainFlags {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "not an address with a port, such as 0.0.0.0:8080 or [::]:8080".to_owned())
-}
-
-/// A label of DNS (RFC 1123), which the name of a namespace is.
-fn namespace(text: &str) -> Result<String, String> {
-    const LONGEST: usize = 63;
-    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let ends_well = text.bytes().next().is_some_and(is_inner) && text.bytes().last().is_some_and(is_inner);
-    if ends_well && text.len() <= LONGEST && text.bytes().all(|byte| is_inner(byte) || byte == b'-') {
-        Ok(text.to_owned())
-    } else {
-        Err("not a namespace such as shop".to_owned())
-    }
 }
 
 fn upstream(text: &str) -> Result<SocketAddr, String> {

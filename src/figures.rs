@@ -3,7 +3,7 @@
 mod cluster;
 
 use cluster::ClusterMetrics;
-use controller::cluster::Progress;
+use controller::cluster::{Leadership, Progress};
 use controller::run::{Figures, Propagation};
 use prometheus::core::Collector;
 use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntGauge, IntGaugeVec, Opts, Registry};
@@ -19,6 +19,7 @@ pub(crate) struct ControlMetrics {
     translate: Histogram,
     publish: Histogram,
     propagation: HistogramVec,
+    leading: IntGauge,
     cluster: ClusterMetrics,
     published: Mutex<Option<Instant>>,
 }
@@ -73,6 +74,13 @@ impl ControlMetrics {
                     &["of"],
                 ),
             )?,
+            leading: registered(
+                registry,
+                IntGauge::new(
+                    "tidegate_leading",
+                    "Whether this replica holds the Lease, and so writes to the cluster.",
+                ),
+            )?,
             cluster: ClusterMetrics::register(registry)?,
             published: Mutex::default(),
         })
@@ -97,7 +105,8 @@ impl ControlMetrics {
     }
 
     /// Brings up to date what time changes; to be called before a scrape.
-    pub(crate) fn refresh(&self, progress: Option<&Progress>) {
+    pub(crate) fn refresh(&self, progress: Option<&Progress>, leadership: Option<Leadership>) {
+        leadership.iter().for_each(|leadership| self.leading.set((*leadership == Leadership::Leading).into()));
         progress.iter().for_each(|progress| self.cluster.refresh(progress));
         if let Some(published) = *self.published.lock().unwrap_or_else(PoisonError::into_inner) {
             self.age.set(published.elapsed().as_secs_f64());
@@ -130,7 +139,7 @@ mod tests {
         let (translate, publish) = (Duration::from_millis(3), Some(Duration::from_micros(2)));
         let propagation = Propagation { routes: publish, names: publish };
         metrics.observe(&Figures { generation: 7, objects, translate, publish, propagation });
-        metrics.refresh(None);
+        metrics.refresh(None, None);
         metrics.cluster.show_all();
         let mut documented = "| name | type | labels | meaning |\n| --- | --- | --- | --- |\n".to_owned();
         for family in registry.gather() {

@@ -1,11 +1,11 @@
 //! `tidegate run`: serves a cluster, or manifests, and follows their changes.
 
-use crate::cli::{ObjectFlags, RunFlags, RunSourceFlags};
+use crate::cli::{ObjectFlags, RunFlags, RunSourceFlags, WritingFlags};
 use crate::logging;
-use crate::serve::{self, Ended, Source};
+use crate::serve::{self, Ended, Source, Writing};
 use crate::settings::{Defaults, settings, translate_settings};
 use config::{AccessLogFormat, ListenSettings, ServicePort};
-use controller::cluster::{Access, Watched};
+use controller::cluster::{Access, PublishedAddresses, Watched};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,9 @@ const DEFAULTS: Defaults = Defaults {
     drain_delay: Duration::from_secs(5),
     drain_timeout: Duration::from_secs(25),
 };
+
+/// The Lease that replicas of one installation share.
+const ELECTION_ID: &str = "tidegate-leader";
 
 /// Serves until a signal.
 pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
@@ -39,7 +42,8 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
 
 /// Where the objects come from.
 fn choose(flags: RunSourceFlags, objects: &ObjectFlags) -> anyhow::Result<Source> {
-    let RunSourceFlags { manifests, kubeconfig, context, watch_namespace, watch_selector, secret_namespace } = flags;
+    let RunSourceFlags { manifests, kubeconfig, context, watch_namespace, watch_selector, secret_namespace, writing } =
+        flags;
     if !manifests.is_empty() {
         return Ok(Source::Manifests(manifests));
     }
@@ -50,5 +54,27 @@ fn choose(flags: RunSourceFlags, objects: &ObjectFlags) -> anyhow::Result<Source
         secret_namespaces: shared(secret_namespace),
         services: objects.default_backend.iter().map(ServicePort::service).collect(),
     };
-    Ok(Source::Cluster { access: Access::find(kubeconfig, context)?, watched })
+    Ok(Source::Cluster { access: Access::find(kubeconfig, context)?, watched, writing: what_is_written(writing) })
+}
+
+/// What is written to a cluster.
+fn what_is_written(flags: WritingFlags) -> Writing {
+    let WritingFlags {
+        publish_service,
+        publish_address,
+        publish_node_addresses,
+        update_status,
+        election_id,
+        election_namespace,
+    } = flags;
+    let published = match (publish_service, publish_address) {
+        (Some(service), _) => Some(PublishedAddresses::Service(service)),
+        (None, addresses) if !addresses.is_empty() => Some(PublishedAddresses::Fixed(addresses)),
+        (None, _) => publish_node_addresses.unwrap_or_default().then_some(PublishedAddresses::Nodes),
+    };
+    Writing {
+        published: published.filter(|_| update_status.unwrap_or(true)),
+        election_id: election_id.unwrap_or_else(|| ELECTION_ID.to_owned()).into(),
+        election_namespace: election_namespace.map(Arc::from),
+    }
 }

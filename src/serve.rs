@@ -6,9 +6,11 @@ mod control;
 mod privileged_ports;
 mod signals;
 mod source;
+mod writing;
 
 pub(crate) use bound::{Addresses, Bound, bind};
 pub(crate) use source::Source;
+pub(crate) use writing::Writing;
 
 use crate::admin::Readiness;
 use crate::cgroup::memory;

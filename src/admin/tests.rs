@@ -45,6 +45,7 @@ impl Endpoint {
             registry,
             control: control_shown,
             progress: None,
+            leadership: None,
         };
         tokio::spawn(serve(socket, shown, std::future::pending()));
         Self { address, publisher, dead, readiness, statuses, control }

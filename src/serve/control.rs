@@ -4,7 +4,7 @@ use super::source::Followed;
 use crate::admin::{self, Readiness, Shown};
 use crate::figures::ControlMetrics;
 use config::{Publisher, Settings, Subscriber, publisher};
-use controller::cluster::{Progress, WantedSecrets};
+use controller::cluster::{Leadership, Progress, WantedSecrets};
 use controller::run::{Outputs, run};
 use controller::{Statuses, TranslateSettings};
 use prometheus::Registry;
@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// How long the tasks may take to end once there is no traffic left.
-const END: Duration = Duration::from_secs(2);
+const END: Duration = Duration::from_secs(5);
 
 /// The tasks and what they say to each other.
 pub(super) struct Control {
@@ -26,6 +26,7 @@ pub(super) struct Control {
     statuses: watch::Sender<Arc<Statuses>>,
     wanted: watch::Sender<WantedSecrets>,
     progress: Option<watch::Receiver<Progress>>,
+    leadership: Option<watch::Receiver<Leadership>>,
     registry: Registry,
     metrics: Arc<ControlMetrics>,
     /// Dropped to end the tasks.
@@ -62,6 +63,7 @@ impl Control {
             statuses: watch::Sender::default(),
             wanted: watch::Sender::default(),
             progress: None,
+            leadership: None,
             metrics: Arc::new(ControlMetrics::register(&registry)?),
             registry,
             stop: watch::Sender::default(),
@@ -71,12 +73,12 @@ impl Control {
     }
 
     /// Ends when [`Self::end`] is called.
-    fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub(super) fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut stop = self.stop.subscribe();
         async move { while stop.changed().await.is_ok() {} }
     }
 
-    fn spawn(&mut self, task: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn spawn(&mut self, task: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         let obituary = Obituary { task, stop: self.stop.subscribe(), dead: self.dead.clone() };
         self.tasks.spawn(async move {
             let _obituary = obituary;
@@ -89,11 +91,17 @@ impl Control {
         self.wanted.subscribe()
     }
 
+    /// What became of each object.
+    pub(super) fn statuses(&self) -> watch::Receiver<Arc<Statuses>> {
+        self.statuses.subscribe()
+    }
+
     /// Publishes what the source says.
     pub(super) fn follow(&mut self, followed: Followed, settings: &Settings) {
         let Some(publisher) = self.publisher.take() else { return };
-        let Followed { follower, progress } = followed;
+        let Followed { follower, progress, writers } = followed;
         self.progress = progress;
+        self.leadership = writers.map(|writers| writers.begin(self));
         let metrics = Arc::clone(&self.metrics);
         let outputs = Outputs {
             publisher,
@@ -136,6 +144,7 @@ impl Control {
             registry: self.registry.clone(),
             control: Arc::clone(&self.metrics),
             progress: self.progress.clone(),
+            leadership: self.leadership.clone(),
         };
         let stopped = self.stopped();
         self.spawn("the admin endpoint", async move {

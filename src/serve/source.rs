@@ -1,5 +1,6 @@
 //! Where the objects of a run come from.
 
+use super::writing::{Writers, Writing};
 use controller::Follower;
 use controller::cluster::{self, Access, Clients, Following, Progress, WantedSecrets, Watched};
 use controller::source;
@@ -12,7 +13,12 @@ pub(crate) enum Source {
     /// Files and directories.
     Manifests(Vec<PathBuf>),
     /// An API server.
-    Cluster { access: Access, watched: Watched },
+    Cluster {
+        access: Access,
+        watched: Watched,
+        /// What is written back to it.
+        writing: Writing,
+    },
 }
 
 /// A source that is followed.
@@ -21,6 +27,8 @@ pub(super) struct Followed {
     pub(super) follower: Follower,
     /// `None`: there is nothing to wait for but the first snapshot.
     pub(super) progress: Option<watch::Receiver<Progress>>,
+    /// `None`: there is nothing to write to.
+    pub(super) writers: Option<Writers>,
 }
 
 impl Source {
@@ -30,12 +38,13 @@ impl Source {
     /// Where it cannot be followed at all; the message names what is wrong.
     pub(super) async fn follow(self, wanted: watch::Receiver<WantedSecrets>) -> anyhow::Result<Followed> {
         match self {
-            Self::Manifests(paths) => Ok(Followed { follower: source::follow(paths)?, progress: None }),
-            Self::Cluster { access, watched } => {
+            Self::Manifests(paths) => Ok(Followed { follower: source::follow(paths)?, progress: None, writers: None }),
+            Self::Cluster { access, watched, writing } => {
                 let clients = Clients::new(&access).await?;
                 tracing::info!(server = clients.server(), "following a cluster");
-                let Following { source, progress } = cluster::follow(clients, watched, wanted);
-                Ok(Followed { follower: source, progress: Some(progress) })
+                let Following { source, progress, seen } = cluster::follow(clients.clone(), watched, wanted);
+                let writers = Some(Writers { clients, seen, writing });
+                Ok(Followed { follower: source, progress: Some(progress), writers })
             }
         }
     }

@@ -39,6 +39,13 @@ impl Cluster {
         self.tidegate_as(self.ground.kubeconfig(), flags)
     }
 
+    /// One more, with its admin endpoint there and its other ports anywhere.
+    pub(crate) fn tidegate_at(&self, admin: &'static str, flags: &[&str]) -> anyhow::Result<Tidegate> {
+        let elsewhere = ["--http-bind", "127.0.0.1:0", "--https-bind", "127.0.0.1:0", "--dns-bind", "127.0.0.1:0"];
+        let flags = [&elsewhere[..], &["--admin-bind", admin], flags].concat();
+        Ok(Tidegate { admin, ..self.tidegate_as(self.ground.kubeconfig(), &flags)? })
+    }
+
     /// The same with the rights that a kubeconfig gives.
     pub(crate) fn tidegate_as(&self, kubeconfig: PathBuf, flags: &[&str]) -> anyhow::Result<Tidegate> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));

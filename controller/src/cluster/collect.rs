@@ -9,6 +9,7 @@ use super::clients::Clients;
 use super::fault::Fault;
 use super::progress::{Progress, State};
 use super::scope::{Scope, Watched};
+use super::status::Seen;
 use crate::objects::secret_ref;
 use crate::{Batch, Change, Follower, Object};
 use config::ObjectName;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
-use watching::{Said, What};
+use watching::{Outlets, Said, What};
 
 /// What watches have said and nobody has taken.
 const QUEUE: usize = 64;
@@ -41,6 +42,8 @@ pub struct Following {
     pub source: Follower,
     /// How far the watches are.
     pub progress: watch::Receiver<Progress>,
+    /// What each Ingress says of where it is served; to be dropped where nobody writes that.
+    pub seen: mpsc::UnboundedReceiver<Seen>,
 }
 
 /// Follows a cluster; `wanted` names the Secrets to be read. An API server that does not answer is tried again for ever.
@@ -50,12 +53,14 @@ pub fn follow(clients: Clients, watched: Watched, wanted: watch::Receiver<Wanted
     let server = Arc::from(clients.server());
     let (progress, shown) = watch::channel(Progress { server, ..Progress::default() });
     let (sender, said) = mpsc::channel(QUEUE);
+    let (seen_sender, seen) = mpsc::unbounded_channel();
+    let outlets = Outlets { said: sender, seen: seen_sender };
     let (scopes, secrets) = Default::default();
     let collector = Collector {
         clients,
         watched,
         tasks: JoinSet::new(),
-        sender,
+        outlets,
         said,
         scopes,
         secrets,
@@ -66,14 +71,14 @@ pub fn follow(clients: Clients, watched: Watched, wanted: watch::Receiver<Wanted
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(collector.run());
-    Following { source: Follower::of_cluster(receiver, tasks), progress: shown }
+    Following { source: Follower::of_cluster(receiver, tasks), progress: shown, seen }
 }
 
 struct Collector {
     clients: Clients,
     watched: Watched,
     tasks: JoinSet<()>,
-    sender: mpsc::Sender<Said>,
+    outlets: Outlets,
     said: mpsc::Receiver<Said>,
     /// The scopes that are watched, by the number of their task.
     scopes: FxHashMap<u64, Scope>,
@@ -154,7 +159,7 @@ impl Collector {
             progress.scopes.insert(scope.clone(), State::default());
             false
         });
-        let task = watching::watch(self.clients.clone(), scope, self.last, self.sender.clone());
+        let task = watching::watch(self.clients.clone(), scope, self.last, self.outlets.clone());
         (self.last, self.tasks.spawn(task))
     }
 

@@ -70,7 +70,7 @@ impl Running {
         let (statuses_sender, statuses) = watch::channel(Arc::default());
         let (figures_sender, figures) = watch::channel(None);
         let secrets = watch::Sender::default();
-        let Following { source, progress } = follow(server.clients().await, watched, secrets.subscribe());
+        let Following { source, progress, seen: _ } = follow(server.clients().await, watched, secrets.subscribe());
         let figures_sender = move |figures: &Figures| drop(figures_sender.send_replace(Some(figures.clone())));
         let outputs = Outputs { publisher, statuses: statuses_sender, secrets, figures: figures_sender };
         let cluster_domain = DomainName::cluster_local();

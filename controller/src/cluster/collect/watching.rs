@@ -4,10 +4,13 @@ use crate::Change;
 use crate::cluster::clients::Clients;
 use crate::cluster::fault::Fault;
 use crate::cluster::known::Known;
-use crate::cluster::received::Undecodable;
+use crate::cluster::received::{Received, Undecodable};
 use crate::cluster::reflector::{Event, Reflector};
+use crate::cluster::resource::INGRESSES;
 use crate::cluster::scope::Scope;
+use crate::cluster::status::{Seen, seen};
 use crate::objects::secret_ref;
+use config::Kind;
 use tokio::sync::mpsc;
 
 /// What a watch says.
@@ -28,7 +31,8 @@ pub(super) enum What {
 }
 
 /// Watches a scope for ever, or until nobody listens.
-pub(super) async fn watch(clients: Clients, scope: Scope, number: u64, said: mpsc::Sender<Said>) {
+pub(super) async fn watch(clients: Clients, scope: Scope, number: u64, outlets: Outlets) {
+    let Outlets { said, seen } = outlets;
     let client = match clients.watch() {
         Ok(client) => client,
         Err(reason) => {
@@ -37,7 +41,8 @@ pub(super) async fn watch(clients: Clients, scope: Scope, number: u64, said: mps
         }
     };
     let mut reflector = Reflector::new(client, scope.clone());
-    let mut watching = Watching { known: Known::new(scope.resource), scope, has_failed: false, is_refused: false };
+    let known = Known::new(scope.resource);
+    let mut watching = Watching { known, scope, seen, has_failed: false, is_refused: false };
     loop {
         let mut event = reflector.next().await;
         if watching.doubts(&event) {
@@ -53,9 +58,18 @@ pub(super) async fn watch(clients: Clients, scope: Scope, number: u64, said: mps
     }
 }
 
+/// Where a watch says things.
+#[derive(Clone)]
+pub(super) struct Outlets {
+    pub(super) said: mpsc::Sender<Said>,
+    /// What Ingresses say of where they are served, for who writes that; nobody may listen.
+    pub(super) seen: mpsc::UnboundedSender<Seen>,
+}
+
 struct Watching {
     scope: Scope,
     known: Known,
+    seen: mpsc::UnboundedSender<Seen>,
     /// Whether the last thing that was said is a fault.
     has_failed: bool,
     is_refused: bool,
@@ -75,21 +89,29 @@ impl Watching {
                 return None;
             }
             Event::Listed(received) => {
+                self.show(&received);
                 self.known.listed(&received).unwrap_or_else(|undecodable| self.report(&undecodable));
                 return None;
             }
             Event::End(version) => {
                 self.has_failed = false;
                 let changes = self.known.end(&version);
+                self.show_ends(&changes);
                 return Some(What::Listed(self.readable(changes)));
             }
             Event::Applied(received) => match self.known.applied(&received) {
-                Ok(change) => return change.map(What::Changed).or_else(|| self.heard()),
+                Ok(Some(change)) => {
+                    self.show(&received);
+                    return Some(What::Changed(change));
+                }
+                Ok(None) => {}
                 Err(undecodable) => self.report(&undecodable),
             },
             Event::Deleted(received) => {
-                let change = self.known.deleted(&received).map(What::Changed);
-                return change.or_else(|| self.heard());
+                if let Some(change) = self.known.deleted(&received) {
+                    self.show_ends([&change]);
+                    return Some(What::Changed(change));
+                }
             }
             Event::Reached(version) => self.known.reach(&version),
             Event::Heard => {}
@@ -100,6 +122,26 @@ impl Watching {
             }
         }
         self.heard()
+    }
+
+    /// Tells what an Ingress says of where it is served, which nothing keeps. Nobody listens where nothing is written.
+    fn show(&self, received: &Received) {
+        if self.scope.resource == INGRESSES
+            && !self.seen.is_closed()
+            && let Ok(ingress) = received.read()
+        {
+            let _ = self.seen.send(Seen::Ingress(seen(&ingress)));
+        }
+    }
+
+    fn show_ends<'c>(&self, changes: impl IntoIterator<Item = &'c Change>) {
+        for change in changes {
+            if let Change::Delete(object) = change
+                && object.kind == Kind::Ingress
+            {
+                let _ = self.seen.send(Seen::Gone(object.clone()));
+            }
+        }
     }
 
     /// That it goes on, where that is news.

@@ -174,9 +174,12 @@ fn read_service(received: &Received) -> Result<Offer, serde_json::Error> {
     let balancer = status.and_then(|status| status.load_balancer).and_then(|balancer| balancer.ingress);
     let balancer = balancer.into_iter().flatten().flat_map(|entry| entry.ip.into_iter().chain(entry.hostname));
     let spec = spec.unwrap_or_default();
+    // One that waits for its address is not reached by the cluster's own.
+    let is_balanced = spec.type_.as_deref() == Some("LoadBalancer");
     let own = spec.cluster_ips.filter(|own| !own.is_empty()).or(spec.cluster_ip.map(|own| vec![own]));
     let external_name = spec.external_name.filter(|name| !name.is_empty());
-    let own = own.into_iter().flatten().chain(external_name).filter(|own| own != "None" && !own.is_empty());
+    let own =
+        own.into_iter().flatten().chain(external_name).filter(|own| own != "None" && !own.is_empty() && !is_balanced);
     let preferred = [balancer.collect(), spec.external_ips.unwrap_or_default(), own.collect::<Vec<_>>()]
         .into_iter()
         .map(|texts| parse(&received.name, &texts))

@@ -45,6 +45,7 @@ fn a_service_has_addresses_in_an_order_of_preference() {
         (&external, &json!({}), &["198.51.100.7"]),
         (&own, &json!({"loadBalancer": {}}), &["10.96.0.1", "fd00::1"]),
         (&json!({"clusterIP": "10.96.0.1"}), &json!(null), &["10.96.0.1"]),
+        (&json!({"type": "LoadBalancer", "clusterIP": "10.96.0.1"}), &json!({}), &[]),
         (&json!({"clusterIP": "None", "clusterIPs": ["None"]}), &json!({}), &[]),
         (&json!({"type": "ExternalName", "externalName": "edge.example"}), &json!({}), &["edge.example"]),
         (&json!({"clusterIP": "10.96.0.1", "externalIPs": ["what ever"]}), &json!({}), &["10.96.0.1"]),
