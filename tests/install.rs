@@ -5,6 +5,8 @@
 
 #[path = "install/agreement.rs"]
 mod agreement;
+#[path = "install/arguments.rs"]
+mod arguments;
 #[path = "install/chart.rs"]
 mod chart;
 #[path = "install/documents.rs"]
