@@ -1,5 +1,5 @@
 //! The manifest source: Kubernetes objects from YAML and JSON files, as they are and as they change.
-//! [`load`] reads once, [`follow()`] reads and stays; past a [`Batch`] a cluster would look the same.
+//! [`load`] reads once, [`follow()`] reads and stays; past a [`Batch`](crate::Batch) a cluster would look the same.
 
 mod claims;
 mod document;
