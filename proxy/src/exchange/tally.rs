@@ -6,9 +6,12 @@ use crate::live::{LiveBackend, Upstream};
 use crate::record::Reason;
 use std::sync::Arc;
 
-/// Endpoints that may refuse the connection before the client hears of it, where a rule does not allow more tries:
-/// nothing was sent to any of them.
+/// Endpoints that may give no connection before the client hears of it, where a rule does not allow more tries: nothing
+/// was sent to any of them.
 const CONNECT_ATTEMPTS: u32 = 4;
+
+/// The same where the last one said so at once: a Deployment that is scaled from ten to one leaves nine such.
+const REFUSALS: u32 = 16;
 
 /// The attempts so far.
 #[derive(Debug)]
@@ -74,7 +77,8 @@ impl Exchange<'_> {
         let attempts = attempts.unwrap_or(self.worker.settings.limits.attempts);
         let has_others = tally.tried.len() < tally.backend.candidates().len();
         let may_go_on = if tally.is_unsent {
-            has_others && tally.connects_failed < attempts.max(CONNECT_ATTEMPTS)
+            let is_refused = failure.reason == Reason::ConnectFailed;
+            has_others && tally.connects_failed < attempts.max(if is_refused { REFUSALS } else { CONNECT_ATTEMPTS })
         } else {
             tally.sent < attempts
         };

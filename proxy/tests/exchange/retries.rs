@@ -188,6 +188,27 @@ async fn case_112_a_refused_connection_is_made_elsewhere_after_a_loss_too() {
     proxy.after(&["GET / 200"; 4]).await;
 }
 
+/// A Deployment was scaled from ten to one, and the news is still on its way.
+#[tokio::test]
+async fn case_112_the_only_one_of_ten_that_does_not_refuse_is_found() {
+    let upstream = Upstream::bind().await;
+    let refusing: Vec<_> = (2..=10).map(|last| refusing_on([127, 0, 0, last])).collect();
+    let addresses = refusing.iter().map(|(_, address)| *address).chain([upstream.address]);
+    let proxy = Setup::to(&addresses.collect::<Vec<_>>()).start().await;
+    let mut client = proxy.client().await;
+    // In turn: for one of them every endpoint that refuses comes first.
+    for _ in 0..2 {
+        client.send(&request("POST")).await;
+        let mut up = upstream.accept().await;
+        assert_eq!(up.answer().await.1, "hello");
+        up.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").await;
+        assert_eq!(client.answer().await.1, "ok");
+    }
+    proxy.after(&["POST / 200"; 2]).await;
+    let failures = proxy.counted("tidegate_upstream_failures_total").await;
+    assert!(failures >= 9, "{failures}");
+}
+
 #[tokio::test]
 async fn case_112_a_refused_connection_alone_is_a_bad_gateway() {
     let (_refusing, refused) = refusing();
