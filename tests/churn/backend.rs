@@ -1,8 +1,9 @@
 //! Backends in the test's process that come and go. One that stops refuses connections and closes those that are idle
 //! at once, also under a request that has just arrived: the worst case of a Pod that exits at SIGTERM.
 
+use crate::PATIENCE;
 use crate::peer::{Peer, field};
-use crate::{PATIENCE, accept_of};
+use crate::websockets::accept_of;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{RecvStream, server};

@@ -177,7 +177,7 @@ impl World {
         manifests.replace("moving.yaml", &ingress("moving", 2020, MOVING, &[("/", "web")]));
         manifests.replace("twice-a.yaml", &ingress("twice-a", 2020, TWICE, &[("/", "web")]));
         manifests.replace("paths.yaml", &ingress("paths", 2020, PATHS, &[("/keep", "web"), ("/0", "web")]));
-        manifests.replace("chat-route.yaml", &ingress("chat", 2020, CHAT, &[("/chat", "chat")]));
+        manifests.replace("chat-route.yaml", &ingress("chat", 2020, CHAT, &[("/ws", "chat")]));
         manifests.replace("certificate.yaml", &certificate(&authority.issue(WILDCARD), WILDCARD));
         let program = Program::start(manifests.path(), &[]).await;
         let door = Door { http: program.http, https: program.https, authority };
@@ -342,7 +342,7 @@ impl World {
         let endpoints = self.chat.members.iter().take(named).map(|(backend, condition)| (backend.address, *condition));
         let chat = slices("chat", endpoints);
         let path = format!("/{round}");
-        let route = ingress("chat", 2020, CHAT, &[("/chat", "chat"), (&path, "web")]);
+        let route = ingress("chat", 2020, CHAT, &[("/ws", "chat"), (&path, "web")]);
         let others: String = (0..20)
             .map(|n| ingress(&format!("n{n}"), 2020, &format!("n{n}x{round}.shop.test"), &[("/", "web")]))
             .collect();

@@ -195,7 +195,8 @@ impl Http2 {
         let scheme = if self.is_tls { "https" } else { "http" };
         let request = Request::builder().method("CONNECT").uri(format!("{scheme}://{host}{path}"));
         let request = request.extension(h2::ext::Protocol::from_static("websocket"));
-        let request = request.header("sec-websocket-version", "13").body(()).expect("a request");
+        let request = request.header("sec-websocket-version", "13");
+        let request = request.header("origin", format!("{scheme}://{host}")).body(()).expect("a request");
         self.send_request(request, None).await
     }
 

@@ -16,8 +16,6 @@ mod overload;
 mod restart;
 mod stop;
 
-use base64::Engine;
-use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{interval, timeout};
@@ -37,10 +35,4 @@ async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
         }
     };
     assert!(timeout(PATIENCE, asked).await.is_ok(), "never: {what}");
-}
-
-/// The `Sec-WebSocket-Accept` that fits a key (RFC 6455 §4.2.2).
-fn accept_of(key: &str) -> String {
-    let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    base64::engine::general_purpose::STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()))
 }

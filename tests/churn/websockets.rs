@@ -1,10 +1,12 @@
 //! WebSockets that say something all the time, over HTTP/1.1 and over HTTP/2.
 
+use crate::PATIENCE;
 use crate::client::Door;
 use crate::peer::{Peer, field};
-use crate::{PATIENCE, accept_of};
+use base64::Engine as _;
 use bytes::Bytes;
 use h2::{RecvStream, SendStream};
+use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use std::future::poll_fn;
 use std::io;
 use std::time::Duration;
@@ -20,8 +22,9 @@ const PACE: Duration = Duration::from_millis(200);
 pub(crate) async fn over_h1(door: &Door, host: &str, is_tls: bool) -> Peer {
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
     let mut peer = door.h1(host, is_tls).await.expect("a connection").peer;
-    let head = format!("GET /chat HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
-    peer.send(format!("{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n")).await.expect("open");
+    let head = format!("GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
+    let version = format!("Origin: http://{host}\r\nSec-WebSocket-Version: 13\r\n");
+    peer.send(format!("{head}{version}Sec-WebSocket-Key: {key}\r\n\r\n")).await.expect("open");
     let head = timeout(PATIENCE, peer.head()).await.expect("no answer").expect("an answer").expect("a head");
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     assert_eq!(field(&head, "sec-websocket-accept"), Some(accept_of(key).as_str()));
@@ -33,7 +36,7 @@ pub(crate) async fn over_h2(door: &Door, host: &str, is_tls: bool, count: usize)
     let mut client = door.h2(host, is_tls).await.expect("a connection");
     let mut peers = Vec::new();
     for _ in 0..count {
-        let (response, send) = client.connect(host, "/chat").await.expect("a stream");
+        let (response, send) = client.connect(host, "/ws").await.expect("a stream");
         let response = timeout(PATIENCE, response).await.expect("no answer").expect("an answer");
         assert_eq!(response.status(), 200);
         let (ours, theirs) = duplex(4096);
@@ -135,4 +138,10 @@ async fn talk(mut peer: Peer, number: usize, stop: watch::Receiver<bool>) -> io:
         }
     }
     Ok(0)
+}
+
+/// The `Sec-WebSocket-Accept` that fits a key (RFC 6455 §4.2.2).
+pub(crate) fn accept_of(key: &str) -> String {
+    let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    base64::engine::general_purpose::STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()))
 }

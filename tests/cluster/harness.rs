@@ -1,5 +1,6 @@
 //! A cluster, and Tidegate beside it or in it.
 
+use crate::authority::Issued;
 use ground::kubelet::{self, Image, Images};
 use ground::{Ground, Kubelet, Options, Process, until};
 use std::io::{Read as _, Write as _};
@@ -81,4 +82,14 @@ impl Cluster {
         let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
         Ok((status, body.to_owned()))
     }
+}
+
+/// A Secret for TLS.
+pub(crate) fn tls_secret(namespace: &str, name: &str, issued: &Issued) -> String {
+    let data = serde_json::json!({"tls.crt": issued.chain, "tls.key": issued.key});
+    let metadata = serde_json::json!({"namespace": namespace, "name": name});
+    let secret = serde_json::json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": metadata, "stringData": data,
+    });
+    secret.to_string()
 }

@@ -2,15 +2,33 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "what fails here fails the test")]
 
+#[path = "../churn/authority.rs"]
+#[expect(dead_code, reason = "the churn tests look at certificates too")]
+mod authority;
+#[path = "../churn/client.rs"]
+#[expect(dead_code, reason = "the churn tests look closer at how connections end")]
+mod client;
 mod dry_run;
 mod following;
 mod harness;
+mod load;
 #[path = "../install/manifests.rs"]
 #[expect(dead_code, reason = "the tests of the install manifests look closer")]
 mod manifests;
+#[path = "../churn/peer.rs"]
+#[expect(dead_code, reason = "the backends of the churn tests are peers too")]
+mod peer;
 mod publishing;
+mod rollouts;
 #[path = "../install/server.rs"]
 mod server;
 #[path = "../install/tools.rs"]
 #[expect(dead_code, reason = "the tests of the install manifests look closer")]
 mod tools;
+#[path = "../churn/websockets.rs"]
+mod websockets;
+
+use std::time::Duration;
+
+/// Longer than anything takes that does not hang.
+const PATIENCE: Duration = Duration::from_secs(60);

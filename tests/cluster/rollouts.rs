@@ -1,0 +1,175 @@
+//! Pods come and go under load, each gone at the moment it is told to end, and nobody notices.
+
+use crate::authority::Authority;
+use crate::client::Door;
+use crate::harness::{Cluster, SOON, Tidegate, tls_secret};
+use crate::load::{Load, runtime_in};
+use crate::websockets::WebSockets;
+use ground::until;
+use std::sync::Arc;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+const HOST: &str = "shop.example";
+const ROLLOUTS: usize = 20;
+/// Answers that are waited for after each change.
+const ANSWERS: u64 = 100;
+/// A second; a little less than the load wants, for machines that are busy with other things.
+const RATE: f64 = 400.0;
+
+/// Nine Pods that exit at the same moment can lose one request more than once, each after it has taken the connection:
+/// hence the attempts. A Pod whose network goes away may leave a connection without any answer, and after the usual 5 s
+/// none of the endpoints that the request knows of is there any more: hence their time.
+///
+/// Everybody is behind `everybody`, which the WebSockets go to; those who come and go alone are behind `shop`.
+const SERVICES: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: everybody}
+spec: {selector: {app: shop}, ports: [{name: http, port: 80, targetPort: 3000}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: shop}
+spec: {selector: {app: shop, set: restless}, ports: [{name: http, port: 80, targetPort: 3000}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: shop, annotations: {tidegate.dev/ssl-redirect: 'false', tidegate.dev/attempts: '4', tidegate.dev/attempt-timeout: 500ms}}
+spec:
+  ingressClassName: tidegate
+  tls: [{hosts: [shop.example], secretName: shop}]
+  rules:
+  - host: shop.example
+    http:
+      paths:
+      - {path: /, pathType: Prefix, backend: {service: {name: shop, port: {name: http}}}}
+      - {path: /ws, pathType: Exact, backend: {service: {name: everybody, port: {name: http}}}}
+";
+
+/// A Deployment whose Pods exit at SIGTERM at once with all that they have open. As process 1 of its Pod the server
+/// itself would not hear the signal, and be killed after the grace period only.
+fn deployment(name: &str, replicas: usize) -> String {
+    format!(
+        r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}}}
+spec:
+  replicas: {replicas}
+  selector: {{matchLabels: {{app: shop, set: {name}}}}}
+  template:
+    metadata: {{labels: {{app: shop, set: {name}}}}}
+    spec:
+      terminationGracePeriodSeconds: 60
+      containers:
+      - name: echo
+        image: echo-basic
+        command: [sh, -c, 'trap "exit 0" TERM; /usr/local/bin/echo-basic & wait']
+        env: [{{name: POD_NAME, valueFrom: {{fieldRef: {{fieldPath: metadata.name}}}}}}]
+        readinessProbe: {{httpGet: {{path: /health, port: 3000}}, periodSeconds: 1}}
+"#
+    )
+}
+
+struct Shop {
+    cluster: Cluster,
+    tidegate: Tidegate,
+    runtime: Runtime,
+    door: Door,
+}
+
+impl Shop {
+    /// Tidegate, and behind it two Pods that stay.
+    fn up() -> anyhow::Result<Self> {
+        let cluster = Cluster::up()?;
+        let tidegate = cluster.tidegate(&[])?;
+        let authority = Arc::new(Authority::new());
+        cluster.ground.apply(&tls_secret("default", "shop", &authority.issue(HOST)))?;
+        cluster.ground.apply(SERVICES)?;
+        cluster.ground.apply(&deployment("steady", 2))?;
+        cluster.until_ready(&tidegate)?;
+        let runtime = runtime_in(&cluster.ground)?;
+        let door = Door { http: "10.0.0.1:8080".parse()?, https: "10.0.0.1:8443".parse()?, authority };
+        let shop = Self { cluster, tidegate, runtime, door };
+        shop.until_served("steady", "/ws")?;
+        Ok(shop)
+    }
+
+    /// Waits until all of a Deployment's Pods are ready and a path leads to one.
+    fn until_served(&self, name: &str, path: &str) -> anyhow::Result<()> {
+        self.rollout(&["status", "deployment", name])?;
+        until("the Deployment is served", SOON, || {
+            // What is no WebSocket is refused by a Pod, where there is one.
+            let status = self.cluster.get("10.0.0.1:8080", HOST, path)?.0;
+            Ok([200, 400].contains(&status).then_some(()))
+        })
+    }
+
+    fn rollout(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        let arguments = [&["rollout"], arguments, &["--timeout=60s"]].concat();
+        self.cluster.ground.kubectl(&arguments).map(drop)
+    }
+
+    fn roll_out_and_scale(&self, load: &Load) -> anyhow::Result<()> {
+        for _ in 0..ROLLOUTS {
+            until("kubectl restarts, which it does once a second at most", SOON, || {
+                self.cluster.ground.kubectl(&["rollout", "restart", "deployment", "restless"]).map(Some)
+            })?;
+            self.rollout(&["status", "deployment", "restless"])?;
+            self.runtime.block_on(load.passes(ANSWERS));
+        }
+        for replicas in [1, 10, 1] {
+            self.cluster.ground.kubectl(&["scale", "deployment", "restless", &format!("--replicas={replicas}")])?;
+            self.rollout(&["status", "deployment", "restless"])?;
+            self.only(replicas)?;
+            self.runtime.block_on(load.passes(ANSWERS));
+        }
+        Ok(())
+    }
+
+    /// Waits until there are so many Pods of those who come and go: long before their grace period is over.
+    fn only(&self, count: usize) -> anyhow::Result<()> {
+        until("Pods that were told to end have ended", SOON / 4, || {
+            let pods = self.cluster.ground.kubectl(&["get", "pods", "--selector=set=restless", "--output=name"])?;
+            Ok((pods.lines().count() == count).then_some(()))
+        })
+    }
+
+    /// What Tidegate says of requests and attempts that failed.
+    fn reasons(&self) -> anyhow::Result<String> {
+        let metrics = self.cluster.admin(&self.tidegate, "/metrics")?;
+        let is_failure =
+            |line: &&str| line.contains("reason=\"") && !line.contains("reason=\"\"") && !line.ends_with(" 0");
+        Ok(metrics.lines().filter(is_failure).collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Runs on the threads that have their sockets inside.
+    fn inside<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        self.runtime.block_on(self.runtime.spawn(work)).expect("no panic")
+    }
+}
+
+#[test]
+fn rollouts_and_scaling_lose_no_request_and_close_no_websocket() -> anyhow::Result<()> {
+    let shop = Shop::up()?;
+    let door = shop.door.clone();
+    let websockets =
+        shop.inside(async move { [WebSockets::open(&door, HOST).await, WebSockets::open(&door, HOST).await] });
+    shop.cluster.ground.apply(&deployment("restless", 2))?;
+    shop.until_served("restless", "/")?;
+    let (_doors, doors) = watch::channel(vec![shop.door.clone()]);
+    let load = Load::start(&shop.runtime, &doors, HOST);
+    let done = shop.roll_out_and_scale(&load);
+    let report = shop.runtime.block_on(load.finish());
+    let told = format!("{report}\nfailures:\n{}", shop.reasons()?);
+    println!("{told}");
+    done?;
+    assert!(report.failures.is_empty() && report.ended == 0 && report.rate >= RATE, "{told}");
+    for fifty in websockets {
+        let (open, echoes, closed) = shop.inside(fifty.finish());
+        println!("{open} WebSockets stayed open and echoed {echoes} messages; closed: {closed:?}");
+        assert!(open == 50 && closed.is_empty(), "{closed:?}");
+    }
+    Ok(())
+}
