@@ -27,11 +27,17 @@ pub(crate) struct Tidegate {
 
 impl Cluster {
     pub(crate) fn up() -> anyhow::Result<Self> {
-        let ground = Ground::up(&Options::default())?;
+        let cluster = Self::bare(&Options::default())?;
+        cluster.ground.apply("{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: tidegate}, spec: {controller: tidegate.dev/ingress}}")?;
+        Ok(cluster)
+    }
+
+    /// Without an IngressClass.
+    pub(crate) fn bare(options: &Options) -> anyhow::Result<Self> {
+        let ground = Ground::up(options)?;
         let program = Image::new(env!("CARGO_BIN_EXE_tidegate")).at("/usr/local/bin/tidegate").user(65532);
         let images = Images::usual()?.with("tidegate", program);
         let kubelet = ground.kubelet(kubelet::Options { images, nodes: 2 })?;
-        ground.apply("{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: tidegate}, spec: {controller: tidegate.dev/ingress}}")?;
         Ok(Self { _kubelet: kubelet, ground })
     }
 

@@ -2,15 +2,18 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "what fails here fails the test")]
 
+mod audit;
 #[path = "../churn/authority.rs"]
 #[expect(dead_code, reason = "the churn tests look at certificates too")]
 mod authority;
 #[path = "../churn/client.rs"]
 #[expect(dead_code, reason = "the churn tests look closer at how connections end")]
 mod client;
+mod doors;
 mod dry_run;
 mod following;
 mod harness;
+mod install;
 mod load;
 #[path = "../install/manifests.rs"]
 #[expect(dead_code, reason = "the tests of the install manifests look closer")]
