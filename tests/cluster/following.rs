@@ -3,7 +3,8 @@
 use crate::harness::{Cluster, SOON};
 use ground::until;
 
-const ECHO: &str = "
+/// Two Pods behind `echo.example`.
+pub(crate) const ECHO: &str = "
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: echo}

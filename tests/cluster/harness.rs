@@ -55,10 +55,21 @@ impl Cluster {
 
     /// The same with the rights that a kubeconfig gives.
     pub(crate) fn tidegate_as(&self, kubeconfig: PathBuf, flags: &[&str]) -> anyhow::Result<Tidegate> {
+        self.start(kubeconfig, flags, "127.0.0.1:9901")
+    }
+
+    /// A second one, which has seen nothing of what was before: on 18080, 18443, 15353 and 19901.
+    pub(crate) fn fresh_tidegate(&self, flags: &[&str]) -> anyhow::Result<Tidegate> {
+        let (http, https, dns, admin) = ("0.0.0.0:18080", "0.0.0.0:18443", "0.0.0.0:15353", "127.0.0.1:19901");
+        let binds = ["--http-bind", http, "--https-bind", https, "--dns-bind", dns, "--admin-bind", admin];
+        self.start(self.ground.kubeconfig(), &[&binds[..], flags].concat(), admin)
+    }
+
+    fn start(&self, kubeconfig: PathBuf, flags: &[&str], admin: &'static str) -> anyhow::Result<Tidegate> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         command.arg("run").arg("--kubeconfig").arg(kubeconfig).args(["--access-log", "off"]).args(flags);
         command.stdout(Stdio::null()).stderr(Stdio::inherit());
-        Ok(Tidegate { process: self.ground.spawn(command)?, admin: "127.0.0.1:9901" })
+        Ok(Tidegate { process: self.ground.spawn(command)?, admin })
     }
 
     /// Waits until Tidegate serves.
@@ -68,6 +79,14 @@ impl Cluster {
         })
     }
 
+    /// What a metric says of which there is one.
+    pub(crate) fn metric(&self, tidegate: &Tidegate, name: &str) -> anyhow::Result<f64> {
+        let metrics = self.admin(tidegate, "/metrics")?;
+        let mut lines = metrics.lines().filter_map(|line| line.rsplit_once(' '));
+        let value = lines.find(|(found, _)| found.split('{').next() == Some(name)).map(|(_, value)| value.parse());
+        Ok(value.ok_or_else(|| anyhow::anyhow!("there is no metric {name}"))??)
+    }
+
     /// A page of the admin endpoint.
     pub(crate) fn admin(&self, tidegate: &Tidegate, path: &str) -> anyhow::Result<String> {
         Ok(self.get(tidegate.admin, "localhost", path)?.1)
@@ -75,18 +94,7 @@ impl Cluster {
 
     /// The status and body of a GET, sent from within the ground.
     pub(crate) fn get(&self, address: &str, host: &str, path: &str) -> anyhow::Result<(u16, String)> {
-        let answer = self.ground.enter(|| -> std::io::Result<String> {
-            let mut stream = TcpStream::connect(address)?;
-            stream.set_read_timeout(Some(SOON))?;
-            stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes())?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
-        })??;
-        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let status = status.ok_or_else(|| anyhow::anyhow!("no HTTP: {answer:?}"))?;
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        Ok((status, body.to_owned()))
+        self.ground.enter(|| get(address, host, path))?
     }
 }
 
@@ -98,4 +106,17 @@ pub(crate) fn tls_secret(namespace: &str, name: &str, issued: &Issued) -> String
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": metadata, "stringData": data,
     });
     secret.to_string()
+}
+
+/// The status and body of a GET on a connection of its own.
+pub(crate) fn get(address: &str, host: &str, path: &str) -> anyhow::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(SOON))?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.ok_or_else(|| anyhow::anyhow!("no HTTP: {answer:?}"))?;
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    Ok((status, body.to_owned()))
 }

@@ -11,6 +11,7 @@ mod authority;
 mod client;
 mod doors;
 mod dry_run;
+mod faults;
 mod following;
 mod harness;
 mod install;
@@ -18,6 +19,7 @@ mod load;
 #[path = "../install/manifests.rs"]
 #[expect(dead_code, reason = "the tests of the install manifests look closer")]
 mod manifests;
+mod names;
 #[path = "../churn/peer.rs"]
 #[expect(dead_code, reason = "the backends of the churn tests are peers too")]
 mod peer;
@@ -25,11 +27,14 @@ mod publishing;
 mod rollouts;
 #[path = "../install/server.rs"]
 mod server;
+mod steady;
+mod tenants;
 #[path = "../install/tools.rs"]
 #[expect(dead_code, reason = "the tests of the install manifests look closer")]
 mod tools;
 #[path = "../churn/websockets.rs"]
 mod websockets;
+mod workloads;
 
 use std::time::Duration;
 
