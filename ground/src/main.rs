@@ -1,6 +1,8 @@
-//! `tidegate-ground build|up|down|run`, which `cargo xtask ground` calls.
+//! `tidegate-ground build|up|down|run`, which `cargo xtask ground` calls, and `scale` for `cargo xtask scale`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it speaks to the terminal")]
+
+mod scale;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Parser, Subcommand};
@@ -48,6 +50,9 @@ enum Chore {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<OsString>,
     },
+    /// Measure a Tidegate in front of thousands of Ingresses
+    #[command(hide = true)]
+    Scale(scale::Options),
     /// Keep a ground until SIGTERM
     #[command(hide = true)]
     Keep {
@@ -102,12 +107,20 @@ fn main() -> ExitCode {
         Chore::Up { pods } => up(&pods).map(|()| ExitCode::SUCCESS),
         Chore::Down => down().map(|()| ExitCode::SUCCESS),
         Chore::Run { new, pods, command } => run(new, &pods, &command),
+        Chore::Scale(options) => measure(&options),
         Chore::Keep { pods } => keep(&pods).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {
         println!("error: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+fn measure(options: &scale::Options) -> anyhow::Result<ExitCode> {
+    check_machine()?;
+    build(|step| println!("{step}"))?;
+    let is_met = scale::run(options)?;
+    Ok(if is_met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn build_all() -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ mod peer;
 mod report;
 mod side_by_side;
 
-use crate::places;
+use crate::{places, tidegate};
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
 use ground::Ground;
@@ -75,7 +75,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     let cases = if options.only.is_empty() { Case::value_variants() } else { &options.only };
     let program = match &options.program {
         Some(program) => program.clone(),
-        None => build()?,
+        None => tidegate::build_release()?,
     };
     if cases.contains(&Case::TlsConnections) {
         places::go_tool(load::HANDSHAKES, "xtask/load", "tls-connections.go")?;
@@ -127,12 +127,6 @@ fn require(programs: &[&str]) -> anyhow::Result<()> {
         missing.join(", ")
     );
     Ok(())
-}
-
-fn build() -> anyhow::Result<PathBuf> {
-    let status = places::cargo().args(["build", "--release", "--locked", "--bin", "tidegate"]).status()?;
-    ensure!(status.success(), "tidegate does not build");
-    Ok(places::target()?.join("release/tidegate"))
 }
 
 /// This program and all that it starts without a core of its own.

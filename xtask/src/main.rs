@@ -1,4 +1,4 @@
-//! Every chore of the repository: `cargo xtask test`, `conform`, `compare`, `ground`, `tools`.
+//! Every chore of the repository: `cargo xtask test`, `conform`, `compare`, `ground`, `scale`, `tools`.
 
 #![expect(clippy::print_stdout, reason = "a chore speaks to the terminal")]
 
@@ -11,6 +11,7 @@ mod machine;
 mod manifests;
 mod places;
 mod running;
+mod scale;
 mod suite;
 mod tally;
 mod tidegate;
@@ -40,6 +41,8 @@ enum Chore {
     Conform { suite: Conformance },
     /// Measure Tidegate beside nginx, HAProxy, Envoy and Traefik, those that are installed
     Compare(compare::Options),
+    /// Measure Tidegate in front of 5,000 Ingresses of a real API server, each figure beside its bar
+    Scale(scale::Options),
     /// A real Kubernetes control plane in a network namespace: build, up, down, run CMD
     #[command(disable_help_flag = true)]
     Ground {
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Chore::Test { fast } => suite::run(fast),
         Chore::Conform { suite: Conformance::H2spec } => conform::run(),
         Chore::Compare(options) => compare::run(&options),
+        Chore::Scale(options) => scale::run(&options),
         Chore::Tools => tools::prepare().map(|()| true),
         Chore::Backend { bind } => backend::serve_forever(bind).map(|()| true),
     };

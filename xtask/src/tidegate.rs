@@ -1,11 +1,12 @@
-//! Tidegate started on a directory of manifests, with every port chosen by the system.
+//! Tidegate: built as it is shipped, started on a directory of manifests with every port chosen by the system.
 
 use crate::http::Client;
+use crate::places;
 use crate::running::{Running, START, Serving};
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +17,16 @@ struct Ports {
     http: Option<SocketAddr>,
     https: Option<SocketAddr>,
     admin: Option<SocketAddr>,
+}
+
+/// Builds it in release form.
+///
+/// # Errors
+/// Where it does not build.
+pub(crate) fn build_release() -> anyhow::Result<PathBuf> {
+    let status = places::cargo().args(["build", "--release", "--locked", "--bin", "tidegate"]).status()?;
+    ensure!(status.success(), "tidegate does not build");
+    Ok(places::target()?.join("release/tidegate"))
 }
 
 /// Starts `program` on `manifests` with one worker, on core `core` if one is given, and waits until it is ready.
