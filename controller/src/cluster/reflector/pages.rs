@@ -1,7 +1,7 @@
 //! A list read page by page, from a server that does not stream lists.
 
 use crate::cluster::clients::WatchClient;
-use crate::cluster::fault::{Fault, explain};
+use crate::cluster::fault::Fault;
 use crate::cluster::received::Received;
 use crate::cluster::scope::Scope;
 use serde::Deserialize;
@@ -77,6 +77,6 @@ async fn fetch(client: &WatchClient, scope: &Scope, token: Option<String>) -> Re
     let request = request.map_err(|error| Fault::other(error.to_string()))?;
     let answer = timeout(PAGE, client.request_text(request)).await;
     let text = answer.map_err(|_| Fault::other("a page of the list did not come"))?;
-    let text = text.map_err(|error| Fault::other(explain(&error)))?;
+    let text = text.map_err(|error| Fault::from(&error))?;
     serde_json::from_str(&text).map_err(|error| Fault::other(format!("a page of the list: {error}")))
 }

@@ -199,6 +199,16 @@ async fn a_server_that_does_not_stream_lists_is_read_by_pages() {
 }
 
 #[tokio::test]
+async fn pages_that_are_forbidden_are_said_to_be() {
+    let mut watched = Watched::new().await;
+    watched.server.rule(watched.rule(Answer::Status(422)).with("sendInitialEvents"));
+    watched.server.rule(Rule::new("services", Answer::Status(403)).verb(Verb::List));
+    assert_eq!(watched.next(1).await, ["begin"]);
+    let event = timeout(PATIENCE, watched.reflector.next()).await.expect("in time");
+    assert!(matches!(event, Event::Fault(Fault::Forbidden(_))));
+}
+
+#[tokio::test]
 async fn a_page_that_is_gone_begins_the_list_again() {
     let mut watched = Watched::new().await;
     watched.server.rule(watched.rule(Answer::Status(422)).with("sendInitialEvents"));
