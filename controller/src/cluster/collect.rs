@@ -216,7 +216,7 @@ impl Collector {
             let reason = format!("grant get, list and watch on Secrets in {namespace} ({reason})");
             batch.changes.push(Change::Refuse(secret_ref(&secret), reason.into()));
         }
-        let goes_on = matches!(fault, Fault::Forbidden(_)) && (scope.is_optional() || scope.as_secret().is_some());
+        let goes_on = scope.goes_on_without(&fault);
         if matches!(fault, Fault::Forbidden(_)) && !self.progress.borrow().has_fault(scope) {
             tracing::warn!(%scope, reason = %fault, "may not be watched: see the RBAC that the installation has");
         }
@@ -243,14 +243,14 @@ fn note(progress: &watch::Sender<Progress>, scope: &Scope, change: impl FnOnce(&
                 server = &*progress.server,
                 %scope,
                 %reason,
-                "the API server does not answer: what is known is served on"
+                "a watch of the API server does not go on: what is known is served on"
             );
         }
         (Some(since), None) => {
             tracing::info!(
                 server = &*progress.server,
                 seconds = since.elapsed().as_secs(),
-                "the API server answers again"
+                "every watch of the API server goes on again"
             );
         }
         _ => {}

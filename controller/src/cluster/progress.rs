@@ -42,7 +42,7 @@ impl Progress {
         &self.server
     }
 
-    /// Whether every watch goes on. What we may not see is no matter of the connection.
+    /// Whether every watch goes on. What we may do without and may not see is no matter of the connection.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.outage().is_none()
@@ -89,7 +89,7 @@ impl Progress {
     pub(super) fn outage(&self) -> Option<(&Scope, &Fault, Instant)> {
         let faults = self.scopes.iter().filter_map(|(scope, state)| {
             let (fault, since) = state.fault.as_ref()?;
-            (!matches!(fault, Fault::Forbidden(_))).then_some((scope, fault, *since))
+            (!scope.goes_on_without(fault)).then_some((scope, fault, *since))
         });
         faults.min_by_key(|(_, _, since)| *since)
     }

@@ -1,5 +1,6 @@
 //! What one watch is about: a resource, everywhere or in a namespace, all of it or what a selector names.
 
+use super::fault::Fault;
 use super::resource::{ENDPOINT_SLICES, INGRESS_CLASSES, INGRESSES, NAMESPACES, Resource, SECRETS, SERVICES};
 use config::ObjectName;
 use kube::api::{ListParams, WatchParams};
@@ -92,8 +93,13 @@ impl Scope {
     }
 
     /// Whether the program goes on without it: a Role in a namespace cannot grant what has no namespace.
-    pub(crate) fn is_optional(&self) -> bool {
+    fn is_optional(&self) -> bool {
         [INGRESS_CLASSES, NAMESPACES].contains(&self.resource)
+    }
+
+    /// Whether the program goes on without it, after such a fault, as if it had been listed.
+    pub(crate) fn goes_on_without(&self, fault: &Fault) -> bool {
+        matches!(fault, Fault::Forbidden(_)) && (self.is_optional() || self.as_secret().is_some())
     }
 
     /// Whether every cluster has such objects: those of the Service `kubernetes`, which the API server makes itself.

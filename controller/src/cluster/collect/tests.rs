@@ -192,6 +192,26 @@ async fn a_secret_that_may_not_be_read_is_said_and_nothing_else_waits() {
 }
 
 #[tokio::test]
+async fn what_is_needed_and_forbidden_is_out_of_date() {
+    let running = Running::new(vec![service("web")]).await;
+    running.ready().await;
+    running.server.down().await;
+    running.server.rule(Rule::new("services", Answer::Status(403)));
+    running.server.up().await;
+    let faults = |progress: &Progress| -> Vec<String> {
+        let faulty = progress.scopes.iter().filter(|(_, state)| state.fault.is_some());
+        faulty.map(|(scope, _)| scope.to_string()).collect()
+    };
+    let is_forbidden = |(scope, fault, _): (&Scope, &Fault, Instant)| {
+        scope.resource.kind == "Service" && matches!(fault, Fault::Forbidden(_))
+    };
+    running
+        .until_progress(|progress| faults(progress) == ["Service"] && progress.outage().is_some_and(is_forbidden))
+        .await;
+    assert!(!running.progress.borrow().is_connected());
+}
+
+#[tokio::test]
 async fn secrets_of_other_namespaces_than_those_allowed_are_not_asked_for() {
     let watched = Watched { secret_namespaces: vec!["certificates".into()], ..Watched::default() };
     let objects = vec![service("web"), ingress("web", "web.example", Some("web")), secret("web")];
