@@ -96,8 +96,8 @@ impl Collector {
         }
         self.progress.send_modify(|_| {});
         let mut first = Batch { is_partial: true, ..Batch::default() };
-        while self.progress.borrow().waits().is_some() {
-            let Some(said) = self.said.recv().await else { return };
+        while self.progress.borrow().is_waiting() {
+            let Some(said) = hear(&mut self.said, &mut self.tasks).await else { return };
             self.take(said, &mut first);
         }
         // It is about what was there before.
@@ -118,8 +118,8 @@ impl Collector {
         let wanted = self.wanted.wait_for(Option::is_some).await.ok()?.clone();
         self.want(wanted, &mut batch);
         let end = Instant::now() + SECRETS;
-        while self.progress.borrow().waits().is_some() {
-            match timeout_at(end, self.said.recv()).await {
+        while self.progress.borrow().is_waiting() {
+            match timeout_at(end, hear(&mut self.said, &mut self.tasks)).await {
                 Ok(said) => self.take(said?, &mut batch),
                 Err(_) => {
                     let waits = self.progress.borrow().waits().unwrap_or_default();
@@ -136,7 +136,7 @@ impl Collector {
     async fn next(&mut self) -> Option<Batch> {
         let mut batch = Batch::default();
         tokio::select! {
-            said = self.said.recv() => {
+            said = hear(&mut self.said, &mut self.tasks) => {
                 self.take(said?, &mut batch);
                 while batch.changes.len() < BATCH && let Ok(said) = self.said.try_recv() {
                     self.take(said, &mut batch);
@@ -182,8 +182,6 @@ impl Collector {
                 self.secrets.insert(name.clone(), task);
             }
         }
-        // Those that have ended are of no use.
-        while self.tasks.try_join_next().is_some() {}
     }
 
     fn take(&mut self, Said { number, what }: Said, batch: &mut Batch) {
@@ -225,6 +223,25 @@ impl Collector {
             let since = state.fault.as_ref().map_or_else(Instant::now, |(_, since)| *since);
             state.fault = Some((fault, since));
         });
+    }
+}
+
+/// What a watch says next; `None`: one has ended by itself, and what it knew would never change again.
+async fn hear(said: &mut mpsc::Receiver<Said>, tasks: &mut JoinSet<()>) -> Option<Said> {
+    loop {
+        tokio::select! {
+            // Why it ended comes before its end.
+            biased;
+            said = said.recv() => return said,
+            Some(ended) = tasks.join_next() => match ended {
+                Err(error) if error.is_cancelled() => {}
+                Err(error) => {
+                    tracing::error!(%error, "a watch of the API server failed");
+                    return None;
+                }
+                Ok(()) => return None,
+            },
+        }
     }
 }
 

@@ -85,6 +85,11 @@ impl Progress {
         self.counts.entry(scope.resource.kind).or_default()
     }
 
+    /// Whether something is still waited for.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.scopes.values().any(|state| !state.is_listed)
+    }
+
     /// The longest outage: which scope, why and since when.
     pub(super) fn outage(&self) -> Option<(&Scope, &Fault, Instant)> {
         let faults = self.scopes.iter().filter_map(|(scope, state)| {

@@ -212,6 +212,33 @@ async fn what_is_needed_and_forbidden_is_out_of_date() {
 }
 
 #[tokio::test]
+async fn a_watch_that_panics_ends_the_source() {
+    let server = ApiServer::start().await;
+    let (batches, mut received) = mpsc::channel(1);
+    let (sender, said) = mpsc::channel(QUEUE);
+    let (seen, _seen) = mpsc::unbounded_channel();
+    let (_wanted, wanted) = watch::channel(None);
+    let (scopes, secrets) = Default::default();
+    let mut collector = Collector {
+        clients: server.clients().await,
+        watched: Watched::default(),
+        tasks: JoinSet::new(),
+        outlets: Outlets { said: sender, seen },
+        said,
+        scopes,
+        secrets,
+        last: 0,
+        wanted,
+        progress: watch::Sender::default(),
+        batches,
+    };
+    collector.tasks.spawn(async { panic!("as it was meant to") });
+    let collecting = tokio::spawn(collector.run());
+    while timeout(PATIENCE, received.recv()).await.expect("in time").is_some() {}
+    collecting.await.expect("it ended by itself");
+}
+
+#[tokio::test]
 async fn secrets_of_other_namespaces_than_those_allowed_are_not_asked_for() {
     let watched = Watched { secret_namespaces: vec!["certificates".into()], ..Watched::default() };
     let objects = vec![service("web"), ingress("web", "web.example", Some("web")), secret("web")];
