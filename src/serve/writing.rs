@@ -35,11 +35,13 @@ impl Writers {
         let namespace = election_namespace.unwrap_or_else(|| clients.namespace().into());
         let identity = Election::identity(&pod());
         let election = Election { namespace, name, identity: Arc::clone(&identity) };
+        let manager = election.field_manager();
         let (sender, leadership) = watch::channel(Leadership::Following);
         control.spawn("leader election", lead(clients.clone(), election, sender, control.stopped()));
         if let Some(published) = published {
             let (sender, addresses) = watch::channel(None);
-            let inputs = StatusInputs { seen, statuses: control.statuses(), addresses, leadership: leadership.clone() };
+            let statuses = control.statuses();
+            let inputs = StatusInputs { manager, seen, statuses, addresses, leadership: leadership.clone() };
             control
                 .spawn("following addresses", follow_addresses(clients.clone(), published, sender, control.stopped()));
             control.spawn("writing statuses", write_statuses(clients.clone(), inputs, control.stopped()));

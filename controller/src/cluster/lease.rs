@@ -47,6 +47,14 @@ impl Election {
     pub fn identity(pod: &str) -> Arc<str> {
         format!("{pod}_{:016x}", RandomState::new().build_hasher().finish()).into()
     }
+
+    /// The name by which all that stand for the same Lease write: it tells one installation from another.
+    #[must_use]
+    pub fn field_manager(&self) -> Arc<str> {
+        let Self { namespace, name, .. } = self;
+        let whole = format!("tidegate/{namespace}/{name}");
+        whole.get(..whole.floor_char_boundary(FIELD_MANAGER)).unwrap_or_default().into()
+    }
 }
 
 /// `Lease tidegate/tidegate`.
@@ -55,6 +63,9 @@ impl fmt::Display for Election {
         write!(f, "Lease {}/{}", self.namespace, self.name)
     }
 }
+
+/// Octets of the name of a field manager (`ValidateFieldManager` of Kubernetes).
+const FIELD_MANAGER: usize = 128;
 
 /// How long things take; tests are faster.
 #[derive(Debug, Clone)]

@@ -28,8 +28,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// The owner of what is written, in `metadata.managedFields`.
-pub(crate) const FIELD_MANAGER: &str = "tidegate";
 /// For one write.
 const CALL: Duration = Duration::from_secs(15);
 /// How many writes are under way at most.
@@ -40,6 +38,9 @@ const STATUSES: Duration = Duration::from_millis(50);
 /// What the writer of statuses is told.
 #[derive(Debug)]
 pub struct StatusInputs {
+    /// The owner of what is written, in `metadata.managedFields`: the same for all replicas, and another for each
+    /// installation, which remove only their own addresses. See [`super::Election::field_manager`].
+    pub manager: Arc<str>,
     /// Each Ingress as it comes to be seen, and those that are gone.
     pub seen: mpsc::UnboundedReceiver<Seen>,
     /// What became of each object. An Ingress without an entry is left alone: nothing is known of it yet.
@@ -54,7 +55,7 @@ pub struct StatusInputs {
 /// whose addresses are not what they should be; a write that fails is tried again after 1 s, doubling to 30 s.
 pub async fn write_statuses(clients: Clients, inputs: StatusInputs, shutdown: impl Future<Output = ()>) {
     let writer = Writer {
-        book: Book::default(),
+        book: Book::new(Arc::clone(&inputs.manager)),
         clients,
         writes: JoinSet::new(),
         outage: Outage::new("write the status of an Ingress"),
@@ -83,7 +84,7 @@ impl Writer {
                 self.book.see(seen, Instant::now());
             }
             let is_leading = *inputs.leadership.borrow_and_update() == Leadership::Leading;
-            let write_at = if is_leading { self.begin_writes() } else { None };
+            let write_at = if is_leading { self.begin_writes(&inputs.manager) } else { None };
             tokio::select! {
                 seen = inputs.seen.recv() => match seen {
                     Some(seen) => self.book.see(seen, Instant::now()),
@@ -108,13 +109,13 @@ impl Writer {
     }
 
     /// Begins what is due; when the next is, as far as there is room for it.
-    fn begin_writes(&mut self) -> Option<Instant> {
+    fn begin_writes(&mut self, manager: &Arc<str>) -> Option<Instant> {
         while self.writes.len() < WRITES {
             let Some(write) = self.book.next(Instant::now()) else { return self.book.next_at() };
-            let client = self.clients.calls();
+            let (client, manager) = (self.clients.calls(), Arc::clone(manager));
             self.writes.spawn(async move {
                 let object = Arc::clone(&write.object);
-                let result = timeout(CALL, send(client, write)).await;
+                let result = timeout(CALL, send(client, &manager, write)).await;
                 (object, result.unwrap_or_else(|_| Err(Fault::other(format!("no answer within {CALL:?}")))))
             });
         }
@@ -145,9 +146,9 @@ async fn at(time: Option<Instant>) {
     }
 }
 
-async fn send(client: kube::Client, write: Write) -> Result<SeenIngress, Fault> {
+async fn send(client: kube::Client, manager: &str, write: Write) -> Result<SeenIngress, Fault> {
     let api: Api<Ingress> = Api::namespaced(client, &write.object.namespace);
-    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    let parameters = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
     let written = api.patch_status(&write.object.name, &parameters, &Patch::Merge(write.patch())).await;
     written.map(|ingress| seen(&ingress)).map_err(|error| Fault::from(&error))
 }

@@ -30,8 +30,9 @@ const PEACE: Duration = Duration::from_secs(60);
 const ECHO: Duration = Duration::from_secs(10);
 
 /// All Ingresses that were seen.
-#[derive(Default)]
 pub(super) struct Book {
+    /// Who we are.
+    manager: Arc<str>,
     entries: FxHashMap<Arc<ObjectRef>, Entry>,
     /// What is to be written, by time and a number that makes it unique.
     schedule: BTreeMap<(Instant, u64), Arc<ObjectRef>>,
@@ -87,6 +88,12 @@ impl Write {
 }
 
 impl Book {
+    /// An empty one of who writes as that field manager.
+    pub(super) fn new(manager: Arc<str>) -> Self {
+        let (entries, schedule, statuses) = Default::default();
+        Self { manager, entries, schedule, last: 0, failing: 0, statuses, addresses: None }
+    }
+
     /// Takes in an Ingress as it is now.
     pub(super) fn see(&mut self, seen: Seen, now: Instant) {
         match seen {
@@ -195,7 +202,7 @@ impl Book {
         if is_ours {
             return (seen.addresses != addresses.texts).then(|| Some(Arc::clone(&addresses.published)));
         }
-        (seen.is_by_us && !seen.addresses.is_empty()).then_some(None)
+        (seen.is_by(&self.manager) && !seen.addresses.is_empty()).then_some(None)
     }
 
     /// Schedules an Ingress if there is something to write, and only then. One that is scheduled keeps its time.

@@ -1,6 +1,6 @@
-//! What an Ingress says now of where it is served, and whether we said so.
+//! What an Ingress says now of where it is served, and who said so.
 
-use super::{Address, FIELD_MANAGER};
+use super::Address;
 use crate::object::object_ref;
 use config::{Kind, ObjectRef};
 use k8s_openapi::api::networking::v1::{Ingress, IngressLoadBalancerIngress};
@@ -24,8 +24,8 @@ pub struct SeenIngress {
     pub(super) version: Box<str>,
     /// Sorted, each as text.
     pub(super) addresses: Vec<Box<str>>,
-    /// Whether what is there was written by us.
-    pub(super) is_by_us: bool,
+    /// The field managers that have written what is there.
+    pub(super) owners: Box<[Box<str>]>,
 }
 
 /// What is seen of an Ingress that still has its `status` and `metadata.managedFields`.
@@ -40,7 +40,7 @@ pub fn seen(ingress: &Ingress) -> SeenIngress {
         uid: text(&metadata.uid),
         version: text(&metadata.resource_version),
         addresses: sorted(entries.iter().map(address)),
-        is_by_us: metadata.managed_fields.iter().flatten().any(is_by_us),
+        owners: metadata.managed_fields.iter().flatten().filter_map(owner).collect(),
     }
 }
 
@@ -64,13 +64,18 @@ fn address(IngressLoadBalancerIngress { hostname, ip, ports }: &IngressLoadBalan
     }
 }
 
-/// Whether an entry makes us the owner of the addresses: whoever changes them takes that over.
-fn is_by_us(entry: &ManagedFieldsEntry) -> bool {
-    let owns = entry.fields_v1.as_ref().and_then(|fields| fields.0.get("f:status")?.get("f:loadBalancer"));
-    entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.subresource.as_deref() == Some("status") && owns.is_some()
+/// Whom an entry makes an owner of the addresses: whoever changes them takes that over.
+fn owner(entry: &ManagedFieldsEntry) -> Option<Box<str>> {
+    entry.fields_v1.as_ref()?.0.get("f:status")?.get("f:loadBalancer")?;
+    entry.manager.as_deref().filter(|_| entry.subresource.as_deref() == Some("status")).map(Box::from)
 }
 
 impl SeenIngress {
+    /// Whether this field manager has written what is there.
+    pub(super) fn is_by(&self, manager: &str) -> bool {
+        self.owners.iter().any(|owner| **owner == *manager)
+    }
+
     /// Whether it is older than `other`, of the same object. Versions are numbers that grow (KEP-5504); of others
     /// nothing is known.
     pub(super) fn is_before(&self, other: &Self) -> bool {
@@ -127,7 +132,7 @@ mod tests {
             (entry("tidegate", "status", json!({"f:metadata": {}})), false),
             (json!([]), false),
         ] {
-            assert_eq!(read(&json!({}), &managed_fields).is_by_us, expected, "{managed_fields}");
+            assert_eq!(read(&json!({}), &managed_fields).is_by("tidegate"), expected, "{managed_fields}");
         }
     }
 

@@ -20,11 +20,16 @@ impl Running {
     }
 
     async fn on(server: Arc<ApiServer>) -> Self {
+        Self::of("tidegate", server).await
+    }
+
+    async fn of(manager: &str, server: Arc<ApiServer>) -> Self {
         let (seen, seen_receiver) = mpsc::unbounded_channel();
         let (statuses, statuses_receiver) = watch::channel(Arc::default());
         let (addresses, addresses_receiver) = watch::channel(Some(address("10.0.0.1")));
         let (leadership, leadership_receiver) = watch::channel(Leadership::Leading);
         let inputs = StatusInputs {
+            manager: manager.into(),
             seen: seen_receiver,
             statuses: statuses_receiver,
             addresses: addresses_receiver,
@@ -120,6 +125,27 @@ async fn what_stops_being_ours_is_removed_and_what_is_foreign_stays() {
     running.until_published("ours", Value::Null).await;
     assert_eq!(running.server.find("Ingress", "shop", "foreign").expect("there")["status"], foreign);
     assert_eq!(running.writes(), 2);
+}
+
+#[tokio::test]
+async fn what_another_installation_wrote_is_not_removed() {
+    let theirs = Running::start().await;
+    let ours = Running::of("tidegate/edge/tidegate-leader", Arc::clone(&theirs.server)).await;
+    theirs.put("a", &json!({}));
+    theirs.translated(&[("a".to_owned(), Verdict::Accepted)]);
+    theirs.until_published("a", json!([{"ip": "10.0.0.1"}])).await;
+    ours.tell("a");
+    ours.put("b", &json!({}));
+    ours.translated(&[("a".to_owned(), Verdict::NotOurs), ("b".to_owned(), Verdict::Accepted)]);
+    ours.until_published("b", json!([{"ip": "10.0.0.1"}])).await;
+    // Later than what was due with that.
+    ours.put("c", &json!({}));
+    ours.translated(
+        &["a", "b", "c"].map(|name| (name.to_owned(), if name == "a" { Verdict::NotOurs } else { Verdict::Accepted })),
+    );
+    ours.until_published("c", json!([{"ip": "10.0.0.1"}])).await;
+    ours.until_published("a", json!([{"ip": "10.0.0.1"}])).await;
+    assert_eq!(theirs.writes(), 3);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 use super::*;
 use std::collections::BTreeSet;
 
+const MANAGER: &str = "tidegate/tidegate/tidegate-leader";
 const SECOND: Duration = Duration::from_secs(1);
 
 fn name(name: &str) -> ObjectRef {
@@ -13,7 +14,7 @@ fn seen_as(object: &str, version: u64, addresses: &[&str], is_by_us: bool) -> Se
         uid: "uid".into(),
         version: version.to_string().into(),
         addresses: addresses.iter().copied().map(Into::into).collect(),
-        is_by_us,
+        owners: is_by_us.then(|| MANAGER.into()).into_iter().collect(),
     }
 }
 
@@ -32,7 +33,7 @@ fn statuses(verdicts: &[(&str, Verdict)]) -> Arc<Statuses> {
 
 /// A book in which `a` is ours and to be served at 10.0.0.1, and the time.
 fn book() -> (Book, Instant) {
-    let (mut book, now) = (Book::default(), Instant::now());
+    let (mut book, now) = (Book::new(MANAGER.into()), Instant::now());
     book.publish(Some(address("10.0.0.1")), now);
     book.translated(statuses(&[("a", Verdict::Accepted)]), now);
     (book, now)
@@ -68,7 +69,7 @@ fn ours_get_the_addresses_and_those_that_have_them_nothing() {
 #[test]
 fn nothing_is_written_before_all_is_known() {
     let now = Instant::now();
-    let mut book = Book::default();
+    let mut book = Book::new(MANAGER.into());
     see(&mut book, seen_as("a", 1, &["10.9.9.9"], true), now);
     assert_eq!(book.next_at(), None);
     book.publish(Some(address("10.0.0.1")), now);
