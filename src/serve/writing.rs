@@ -37,7 +37,7 @@ impl Writers {
         let election = Election { namespace, name, identity: Arc::clone(&identity) };
         let manager = election.field_manager();
         let (sender, leadership) = watch::channel(Leadership::Following);
-        control.spawn("leader election", lead(clients.clone(), election, sender, control.stopped()));
+        control.spawn("leader election", lead_once_ready(control, clients.clone(), election, sender));
         if let Some(published) = published {
             let (sender, addresses) = watch::channel(None);
             let statuses = control.statuses();
@@ -49,6 +49,25 @@ impl Writers {
         let inputs = EventInputs { statuses: control.statuses(), leadership: leadership.clone() };
         control.spawn("writing Events", write_events(clients, identity, inputs, control.stopped()));
         leadership
+    }
+}
+
+/// Stands for election once there is something to write about: a process that cannot begin would keep the Lease from
+/// those that serve.
+fn lead_once_ready(
+    control: &Control,
+    clients: Clients,
+    election: Election,
+    leadership: watch::Sender<Leadership>,
+) -> impl Future<Output = ()> + Send + 'static {
+    let (ready, stopped, stopped_before) = (control.snapshots.clone().ready(), control.stopped(), control.stopped());
+    async move {
+        tokio::select! {
+            biased;
+            () = stopped_before => return,
+            ready = ready => if ready.is_none() { return },
+        }
+        lead(clients, election, leadership, stopped).await;
     }
 }
 

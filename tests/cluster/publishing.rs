@@ -78,6 +78,23 @@ fn addresses_and_problems_are_told_and_another_replica_goes_on() -> anyhow::Resu
 }
 
 #[test]
+fn who_cannot_begin_does_not_lead() -> anyhow::Result<()> {
+    let cluster = Cluster::up()?;
+    let broken = cluster.tidegate_at("127.0.0.1:9902", &["--watch-selector", "team in shop"])?;
+    until("it says why", SOON, || {
+        let waits = cluster.get("127.0.0.1:9902", "localhost", "/readyz").ok();
+        Ok(waits.filter(|(_, text)| text.contains("unable to parse requirement")).map(drop))
+    })?;
+    let serving = cluster.tidegate(&[])?;
+    cluster.until_ready(&serving)?;
+    until("the one that serves leads", SOON, || {
+        Ok(cluster.admin(&serving, "/metrics")?.contains("\ntidegate_leading 1").then_some(()))
+    })?;
+    drop(broken);
+    Ok(())
+}
+
+#[test]
 fn a_thousand_ingresses_cost_a_thousand_writes() -> anyhow::Result<()> {
     const COUNT: usize = 1_000;
     let cluster = Cluster::up()?;
