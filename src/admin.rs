@@ -137,8 +137,8 @@ impl Shown {
 
 async fn metrics(State(shown): State<Shown>) -> Response {
     rendered(prometheus::TEXT_FORMAT, move || {
-        let progress = shown.progress.as_ref().map(|progress| progress.borrow().clone());
-        shown.control.refresh(progress.as_ref(), shown.leadership.as_ref().map(|leadership| *leadership.borrow()));
+        let progress = shown.progress.as_ref().map(watch::Receiver::borrow);
+        shown.control.refresh(progress.as_deref(), shown.leadership.as_ref().map(|leadership| *leadership.borrow()));
         Ok(TextEncoder::new().encode_to_string(&shown.registry.gather())?)
     })
     .await

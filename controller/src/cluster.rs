@@ -11,6 +11,7 @@ mod events;
 mod fault;
 mod known;
 mod lease;
+mod moment;
 mod outage;
 mod progress;
 mod received;

@@ -94,7 +94,6 @@ impl Collector {
         for scope in self.watched.scopes() {
             self.begin(scope);
         }
-        self.progress.send_modify(|_| {});
         let mut first = Batch { is_partial: true, ..Batch::default() };
         while self.progress.borrow().is_waiting() {
             let Some(said) = hear(&mut self.said, &mut self.tasks).await else { return };
@@ -155,10 +154,7 @@ impl Collector {
     fn begin(&mut self, scope: Scope) -> (u64, AbortHandle) {
         self.last += 1;
         self.scopes.insert(self.last, scope.clone());
-        self.progress.send_if_modified(|progress| {
-            progress.scopes.insert(scope.clone(), State::default());
-            false
-        });
+        self.progress.send_modify(|progress| drop(progress.scopes.insert(scope.clone(), State::default())));
         let task = watching::watch(self.clients.clone(), scope, self.last, self.outlets.clone());
         (self.last, self.tasks.spawn(task))
     }

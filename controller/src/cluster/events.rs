@@ -10,6 +10,7 @@ mod tests;
 use super::clients::Clients;
 use super::fault::Fault;
 use super::lease::Leadership;
+use super::moment::at;
 use super::outage::Outage;
 use crate::Statuses;
 use agenda::{Agenda, Outcome, Timing};
@@ -18,7 +19,7 @@ use report::Reporter;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 /// For all requests of one Event.
 const CALL: Duration = Duration::from_secs(15);
@@ -125,12 +126,5 @@ impl Events {
         if !self.agenda.has_failures() {
             self.outage.over();
         }
-    }
-}
-
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }

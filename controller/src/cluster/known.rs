@@ -62,22 +62,22 @@ impl Known {
         self.list = Some(List::default());
     }
 
-    /// An object of the list.
+    /// An object of the list; whether it is other than what is known.
     ///
     /// # Errors
     /// Where the object cannot be read: it stays as it was.
-    pub(crate) fn listed(&mut self, received: &Received) -> Result<(), Undecodable> {
-        let Some(name) = self.name(received) else { return Ok(()) };
+    pub(crate) fn listed(&mut self, received: &Received) -> Result<bool, Undecodable> {
+        let Some(name) = self.name(received) else { return Ok(false) };
         let version = self.version(received);
         let is_same = self.objects.get(&name) == Some(&version);
-        let Some(list) = &mut self.list else { return Ok(()) };
+        let Some(list) = &mut self.list else { return Ok(false) };
         list.seen.insert(Arc::clone(&name), version);
         list.changes.remove(&name);
         if !is_same {
             let object = received.object(self.resource, &name)?;
             list.changes.insert(name, Change::Apply(object));
         }
-        Ok(())
+        Ok(!is_same)
     }
 
     /// Whether the list that has come so far would take away all that is known.

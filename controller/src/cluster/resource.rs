@@ -21,6 +21,7 @@ pub(crate) const SERVICES: &Resource = &Resource { api_version: "v1", kind: "Ser
 pub(crate) const ENDPOINT_SLICES: &Resource =
     &Resource { api_version: "discovery.k8s.io/v1", kind: "EndpointSlice", plural: "endpointslices" };
 pub(crate) const NAMESPACES: &Resource = &Resource { api_version: "v1", kind: "Namespace", plural: "namespaces" };
+pub(crate) const NODES: &Resource = &Resource { api_version: "v1", kind: "Node", plural: "nodes" };
 pub(crate) const SECRETS: &Resource = &Resource { api_version: "v1", kind: "Secret", plural: "secrets" };
 
 impl Resource {

@@ -15,6 +15,7 @@ pub use seen::{Seen, SeenIngress, seen};
 use super::clients::Clients;
 use super::fault::Fault;
 use super::lease::Leadership;
+use super::moment::at;
 use super::outage::Outage;
 use crate::Statuses;
 use book::{Book, Write};
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 /// For one write.
 const CALL: Duration = Duration::from_secs(15);
@@ -136,13 +137,6 @@ impl Writer {
         if !self.book.has_failures() {
             self.outage.over();
         }
-    }
-}
-
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -89,8 +89,11 @@ impl Watching {
                 return None;
             }
             Event::Listed(received) => {
-                self.show(&received);
-                self.known.listed(&received).unwrap_or_else(|undecodable| self.report(&undecodable));
+                match self.known.listed(&received) {
+                    Ok(true) => self.show(&received),
+                    Ok(false) => {}
+                    Err(undecodable) => self.report(&undecodable),
+                }
                 return None;
             }
             Event::End(version) => {

@@ -92,7 +92,9 @@ impl Follower {
 
     fn list(&mut self, server: &Server) -> Vec<String> {
         self.known.begin();
-        server.objects.values().for_each(|object| self.known.listed(&object.received()).expect("a Service"));
+        for object in server.objects.values() {
+            self.known.listed(&object.received()).expect("a Service");
+        }
         let changes = self.known.end(&server.version.to_string());
         self.take(changes)
     }
@@ -100,8 +102,9 @@ impl Follower {
     /// A list that comes to nothing.
     fn list_in_vain(&mut self, server: &Server, objects: usize) {
         self.known.begin();
-        let some = server.objects.values().take(objects);
-        some.for_each(|object| self.known.listed(&object.received()).expect("a Service"));
+        for object in server.objects.values().take(objects) {
+            self.known.listed(&object.received()).expect("a Service");
+        }
     }
 }
 
@@ -195,7 +198,10 @@ fn nothing_of_a_list_is_told_before_its_end() {
     server.write(0, true);
     server.write(2, false);
     follower.known.begin();
-    server.objects.values().for_each(|object| follower.known.listed(&object.received()).expect("a Service"));
+    for object in server.objects.values() {
+        let is_news = follower.known.listed(&object.received()).expect("a Service");
+        assert_eq!(is_news, object.name == 2);
+    }
     assert_eq!(follower.state.keys().collect::<Vec<_>>(), ["s0", "s1"]);
     let changes = follower.known.end(&server.version.to_string());
     let kinds: Vec<_> = changes.iter().map(|change| matches!(change, Change::Apply(_))).collect();

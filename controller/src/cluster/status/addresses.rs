@@ -10,7 +10,7 @@ use crate::cluster::fault::Fault;
 use crate::cluster::outage::Outage;
 use crate::cluster::received::Received;
 use crate::cluster::reflector::{Event, Reflector};
-use crate::cluster::resource::{Resource, SERVICES};
+use crate::cluster::resource::{NODES, SERVICES};
 use crate::cluster::scope::Scope;
 use config::ObjectName;
 use k8s_openapi::api::core::v1::{Node, Service};
@@ -18,7 +18,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-const NODES: &Resource = &Resource { api_version: "v1", kind: "Node", plural: "nodes" };
 /// Nodes with this label take no traffic from outside (KEP-1143).
 const EXCLUDED: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
