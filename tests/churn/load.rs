@@ -1,13 +1,15 @@
 //! A load that keeps its pace over all protocols, and counts what went wrong.
 
-use crate::client::{Answer, Door, Http1, Http2, Trouble};
+use crate::client::{Answer, Door, Trouble};
+use crate::speech::{Connection, Speech};
+use crate::tally::Tally;
 use crate::{PATIENCE, backend};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::{interval, timeout};
 
 /// One request a lane in this time: with all [`SPEECHES`] 625 a second. A tick that came late is made up for.
 const PACE: Duration = Duration::from_millis(40);
@@ -29,13 +31,6 @@ pub(crate) enum Method {
     Post,
 }
 
-/// What a lane speaks, and whether it makes a connection for each request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Speech {
-    Http1 { is_tls: bool, is_kept: bool },
-    Http2 { is_tls: bool },
-}
-
 /// How many lanes speak how; a handshake costs more than twenty requests.
 const SPEECHES: [(usize, Speech); 6] = [
     (6, Speech::Http1 { is_tls: false, is_kept: true }),
@@ -49,19 +44,10 @@ const SPEECHES: [(usize, Speech); 6] = [
 /// A running load.
 pub(crate) struct Load {
     tally: Arc<Tally>,
+    /// Lanes that ended since nobody listens any more.
+    refused: Arc<watch::Sender<usize>>,
     stop: watch::Sender<bool>,
     lanes: JoinSet<()>,
-    begun: Instant,
-}
-
-#[derive(Debug, Default)]
-struct Tally {
-    answered: watch::Sender<u64>,
-    /// Connections that the program ended, as it may while it drains.
-    ended: watch::Sender<u64>,
-    /// Lanes that ended since nobody listens any more.
-    refused: watch::Sender<usize>,
-    failures: Mutex<Vec<String>>,
 }
 
 /// What a load came to.
@@ -84,35 +70,33 @@ impl fmt::Display for Report {
 
 impl Load {
     pub(crate) fn start(door: &Door, routes: &'static [Route]) -> Self {
-        let tally = Arc::new(Tally::default());
+        let (tally, refused) = (Arc::new(Tally::new()), Arc::<watch::Sender<usize>>::default());
         let stop = watch::Sender::new(false);
         let mut lanes = JoinSet::new();
         let speeches = SPEECHES.into_iter().flat_map(|(count, speech)| std::iter::repeat_n(speech, count));
         for (number, speech) in speeches.enumerate() {
-            let lane = Lane { number, speech, door: door.clone(), routes, tally: Arc::clone(&tally) };
+            let (tally, refused) = (Arc::clone(&tally), Arc::clone(&refused));
+            let lane = Lane { number, speech, door: door.clone(), routes, tally, refused };
             lanes.spawn(lane.run(stop.subscribe()));
         }
-        Self { tally, stop, lanes, begun: Instant::now() }
+        Self { tally, refused, stop, lanes }
     }
 
     /// Waits until that many requests more were answered.
     pub(crate) async fn passes(&self, more: u64) {
-        let mut answered = self.tally.answered.subscribe();
-        let goal = *answered.borrow() + more;
-        let passed = timeout(PATIENCE, answered.wait_for(|answered| *answered >= goal)).await.is_ok();
-        assert!(passed, "the load stands still; failures: {:?}", self.tally.failures());
+        self.tally.passes(more).await;
     }
 
     /// Waits until every lane was refused a connection.
     pub(crate) async fn is_refused(&self) {
-        let mut refused = self.tally.refused.subscribe();
+        let mut refused = self.refused.subscribe();
         let all = timeout(PATIENCE, refused.wait_for(|refused| *refused == self.lanes.len())).await.is_ok();
-        assert!(all, "only {} lanes ended; failures: {:?}", *self.tally.refused.borrow(), self.tally.failures());
+        assert!(all, "only {} lanes ended; failures: {:?}", *self.refused.borrow(), self.tally.failures());
     }
 
     /// Answers a second until now.
     pub(crate) fn rate(&self) -> f64 {
-        *self.tally.answered.borrow() as f64 / self.begun.elapsed().as_secs_f64()
+        self.tally.rate()
     }
 
     /// Ends it once what runs is answered.
@@ -122,27 +106,12 @@ impl Load {
             ended.expect("a lane");
         }
         Report {
-            answered: *self.tally.answered.borrow(),
-            ended: *self.tally.ended.borrow(),
-            refused: *self.tally.refused.borrow(),
+            answered: self.tally.answered(),
+            ended: self.tally.ended(),
+            refused: *self.refused.borrow(),
             failures: self.tally.failures(),
         }
     }
-}
-
-impl Tally {
-    fn failed(&self, failure: String) {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
-    }
-
-    fn failures(&self) -> Vec<String> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-enum Connection {
-    Http1(Http1),
-    Http2(Http2),
 }
 
 struct Lane {
@@ -151,6 +120,7 @@ struct Lane {
     door: Door,
     routes: &'static [Route],
     tally: Arc<Tally>,
+    refused: Arc<watch::Sender<usize>>,
 }
 
 impl Lane {
@@ -164,7 +134,7 @@ impl Lane {
                 _ = ticks.tick() => {}
             }
             if !self.request(&mut connection, route).await {
-                self.tally.refused.send_modify(|refused| *refused += 1);
+                self.refused.send_modify(|refused| *refused += 1);
                 return;
             }
         }
@@ -184,11 +154,11 @@ impl Lane {
             *connection = None;
             match (trouble, not_taken.take()) {
                 (Trouble::Refused, _) => return false,
-                (Trouble::Left, _) => self.tally.ended.send_modify(|ended| *ended += 1),
+                (Trouble::Left, _) => self.tally.end(),
                 // It was the listener's end if the next one is refused.
                 (Trouble::NotTaken(why), None) => not_taken = Some(why),
                 (Trouble::NotTaken(why) | Trouble::Failed(why), _) => {
-                    self.tally.failed(format!("{:?} {route:?}: {why}", self.speech));
+                    self.tally.fail(format!("{:?} {route:?}: {why}", self.speech));
                     return true;
                 }
             }
@@ -197,22 +167,12 @@ impl Lane {
 
     async fn exchange(&self, connection: &mut Option<Connection>, route: &Route) -> Result<Answer, Trouble> {
         let body = (route.method == Method::Post).then_some("hello");
-        let mut running = match connection.take() {
+        let running = match connection.take() {
             Some(connection) => connection,
-            None => match self.speech {
-                Speech::Http1 { is_tls, .. } => Connection::Http1(self.door.h1(route.host, is_tls).await?),
-                Speech::Http2 { is_tls } => Connection::Http2(self.door.h2(route.host, is_tls).await?),
-            },
+            None => self.speech.connect(&self.door, route.host).await?,
         };
-        let answer = match &mut running {
-            Connection::Http1(client) => client.exchange(route.host, route.path, body).await?,
-            Connection::Http2(client) => client.exchange(route.host, route.path, body).await?,
-        };
-        if answer.closes {
-            self.tally.ended.send_modify(|ended| *ended += 1);
-        } else if !matches!(self.speech, Speech::Http1 { is_kept: false, .. }) {
-            *connection = Some(running);
-        }
+        let (answer, kept) = self.speech.exchange(running, (route.host, route.path), body, &self.tally).await?;
+        *connection = kept;
         Ok(answer)
     }
 
@@ -224,9 +184,9 @@ impl Lane {
         let length = if route.path == "/large" { backend::LARGE } else { line.len() + 1 };
         let is_whole = line.ends_with(upload) && answer.body.len() == length;
         if answer.status == 200 && is_whole && route.services.iter().any(is_from) {
-            self.tally.answered.send_modify(|answered| *answered += 1);
+            self.tally.answer();
         } else {
-            self.tally.failed(format!("{:?} {route:?}: {} {line:?}", self.speech, answer.status));
+            self.tally.fail(format!("{:?} {route:?}: {} {line:?}", self.speech, answer.status));
         }
     }
 }

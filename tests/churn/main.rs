@@ -9,6 +9,8 @@ mod load;
 mod manifests;
 mod peer;
 mod program;
+mod speech;
+mod tally;
 mod websockets;
 
 mod changes;

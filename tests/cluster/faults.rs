@@ -83,6 +83,29 @@ impl Served {
         Ok(())
     }
 
+    /// Takes a host away and adds one.
+    fn change(&self) -> anyhow::Result<()> {
+        self.cluster.ground.kubectl(&["delete", "ingress", "passing", "--wait=false"])?;
+        self.cluster.ground.apply(&ingress("coming"))?;
+        Ok(())
+    }
+
+    /// Waits until what [`Self::change`] did is served, and all else is as with a new process.
+    fn until_changed(&self) -> anyhow::Result<()> {
+        self.until_status("passing.example", 404)?;
+        self.until_status("coming.example", 200)?;
+        self.is_as_fresh()
+    }
+
+    /// Does `work` while requests come that all have to be answered.
+    #[expect(clippy::print_stdout, reason = "a figure for whoever runs the tests")]
+    fn under_load(&self, work: impl FnOnce(&Ground) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let ground = &self.cluster.ground;
+        let requests = under_load(ground, "echo.example", || work(ground))?;
+        println!("{requests} requests, none failed");
+        Ok(())
+    }
+
     fn metric(&self, name: &str) -> anyhow::Result<f64> {
         self.cluster.metric(&self.tidegate, name)
     }
@@ -118,28 +141,21 @@ fn ingress(name: &str) -> String {
 #[test]
 fn the_api_server_is_killed_and_started() -> anyhow::Result<()> {
     let served = Served::up()?;
-    let ground = &served.cluster.ground;
-    let requests = under_load(ground, "echo.example", || {
+    served.under_load(|ground| {
         ground.api_server().kill();
         served.until_stale(0.0)?;
         ground.api_server().start()?;
         // Most likely before the watches are there again.
-        ground.kubectl(&["delete", "ingress", "passing", "--wait=false"])?;
-        ground.apply(&ingress("coming"))?;
+        served.change()?;
         served.until_connected("SIGKILL of the API server")?;
-        served.until_status("passing.example", 404)?;
-        served.until_status("coming.example", 200)?;
-        served.is_as_fresh()
-    })?;
-    println!("{requests} requests, none failed");
-    Ok(())
+        served.until_changed()
+    })
 }
 
 #[test]
 fn etcd_is_killed_and_started() -> anyhow::Result<()> {
     let served = Served::up()?;
-    let ground = &served.cluster.ground;
-    let requests = under_load(ground, "echo.example", || {
+    served.under_load(|ground| {
         ground.etcd().kill();
         until("the API server is not ready", SOON, || {
             Ok(ground.kubectl(&["get", "--raw", "/readyz", "--request-timeout=2s"]).is_err().then_some(()))
@@ -148,21 +164,15 @@ fn etcd_is_killed_and_started() -> anyhow::Result<()> {
         ground.etcd().start()?;
         ground.api_server().wait_ready()?;
         served.until_connected("SIGKILL of etcd")?;
-        ground.kubectl(&["delete", "ingress", "passing"])?;
-        ground.apply(&ingress("coming"))?;
-        served.until_status("passing.example", 404)?;
-        served.until_status("coming.example", 200)?;
-        served.is_as_fresh()
-    })?;
-    println!("{requests} requests, none failed");
-    Ok(())
+        served.change()?;
+        served.until_changed()
+    })
 }
 
 #[test]
 fn the_api_server_hangs_for_a_minute() -> anyhow::Result<()> {
     let served = Served::up()?;
-    let ground = &served.cluster.ground;
-    let requests = under_load(ground, "echo.example", || {
+    served.under_load(|ground| {
         let start = Instant::now();
         ground.api_server().pause();
         let stale = served.until_stale(HANGS);
@@ -170,22 +180,16 @@ fn the_api_server_hangs_for_a_minute() -> anyhow::Result<()> {
         stale?;
         println!("the API server hung for {:.0} s", start.elapsed().as_secs_f64());
         ground.api_server().wait_ready()?;
-        ground.kubectl(&["delete", "ingress", "passing", "--wait=false"])?;
-        ground.apply(&ingress("coming"))?;
+        served.change()?;
         served.until_connected("SIGSTOP of the API server")?;
-        served.until_status("passing.example", 404)?;
-        served.until_status("coming.example", 200)?;
-        served.is_as_fresh()
-    })?;
-    println!("{requests} requests, none failed");
-    Ok(())
+        served.until_changed()
+    })
 }
 
 #[test]
 fn what_was_removed_and_compacted_meanwhile_is_gone() -> anyhow::Result<()> {
     let served = Served::up()?;
-    let ground = &served.cluster.ground;
-    let requests = under_load(ground, "echo.example", || {
+    served.under_load(|ground| {
         ground.api_server().kill();
         served.until_stale(0.0)?;
         // Nobody is told of this: neither is there an event of it in any cache, nor in the store.
@@ -195,9 +199,7 @@ fn what_was_removed_and_compacted_meanwhile_is_gone() -> anyhow::Result<()> {
         served.until_connected("compaction")?;
         served.until_status("passing.example", 404)?;
         served.is_as_fresh()
-    })?;
-    println!("{requests} requests, none failed");
-    Ok(())
+    })
 }
 
 /// Gives Tidegate a token that lives as long as a Secret, which is made too.
@@ -231,25 +233,19 @@ fn a_token_that_ended_is_replaced() -> anyhow::Result<()> {
     fs::write(&path, kubeconfig.to_string())?;
     let tidegate = cluster.tidegate_as(path, &[])?;
     let served = Served { tidegate, cluster }.ready()?;
-    let ground = &served.cluster.ground;
-    let requests = under_load(ground, "echo.example", || {
+    served.under_load(|ground| {
         // The token ends with what it is bound to. Watches that are open go on, so that they have to be ended.
         ground.kubectl(&["delete", "secret", "first"])?;
         ground.api_server().kill();
         ground.api_server().start()?;
         served.until_stale(0.0)?;
-        ground.kubectl(&["delete", "ingress", "passing", "--wait=false"])?;
-        ground.apply(&ingress("coming"))?;
+        served.change()?;
         ensure!(served.metric(CONNECTED)? == 0.0, "the token has not ended");
         ensure!(served.cluster.get("10.0.0.1:8080", "coming.example", "/")?.0 == 404, "the token has not ended");
         replace_token(ground, "second")?;
         served.until_connected("a new token")?;
-        served.until_status("passing.example", 404)?;
-        served.until_status("coming.example", 200)?;
-        served.is_as_fresh()
-    })?;
-    println!("{requests} requests, none failed");
-    Ok(())
+        served.until_changed()
+    })
 }
 
 #[test]

@@ -1,26 +1,20 @@
 //! A load from inside a ground that keeps its pace over all protocols, and counts what went wrong. Its clients do what a
 //! client of a Service sees: a new connection goes to the next of the addresses that are ready now.
 
-use crate::PATIENCE;
-use crate::client::{Answer, Door, Http1, Http2, Trouble};
+use crate::client::{Answer, Door, Trouble};
+use crate::speech::{Connection, Speech};
+use crate::tally::Tally;
 use ground::Ground;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval, timeout};
+use tokio::time::interval;
 
 /// One request a lane in this time: with all [`SPEECHES`] 500 a second. A tick that came late is made up for.
 const PACE: Duration = Duration::from_millis(40);
-
-/// What a lane speaks, and whether it makes a connection for each request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Speech {
-    Http1 { is_tls: bool, is_kept: bool },
-    Http2 { is_tls: bool },
-}
 
 /// How many lanes speak how.
 const SPEECHES: [(usize, Speech); 6] = [
@@ -46,15 +40,6 @@ pub(crate) struct Load {
     tally: Arc<Tally>,
     stop: watch::Sender<bool>,
     lanes: JoinSet<()>,
-    begun: Instant,
-}
-
-#[derive(Debug, Default)]
-struct Tally {
-    answered: watch::Sender<u64>,
-    /// Connections that the program ended, as it may while it drains.
-    ended: watch::Sender<u64>,
-    failures: Mutex<Vec<String>>,
 }
 
 /// What a load came to.
@@ -78,24 +63,20 @@ impl fmt::Display for Report {
 
 impl Load {
     pub(crate) fn start(runtime: &Runtime, doors: &watch::Receiver<Vec<Door>>, host: &'static str) -> Self {
-        let begun = Instant::now();
-        let tally = Arc::new(Tally::default());
+        let tally = Arc::new(Tally::new());
         let stop = watch::Sender::new(false);
         let mut lanes = JoinSet::new();
         let speeches = SPEECHES.into_iter().flat_map(|(count, speech)| std::iter::repeat_n(speech, count));
         for (turn, speech) in speeches.enumerate() {
-            let lane = Lane { speech, host, turn, doors: doors.clone(), tally: Arc::clone(&tally), begun };
+            let lane = Lane { speech, host, turn, doors: doors.clone(), tally: Arc::clone(&tally) };
             lanes.spawn_on(lane.run(stop.subscribe()), runtime.handle());
         }
-        Self { tally, stop, lanes, begun }
+        Self { tally, stop, lanes }
     }
 
     /// Waits until that many requests more were answered.
     pub(crate) async fn passes(&self, more: u64) {
-        let mut answered = self.tally.answered.subscribe();
-        let goal = *answered.borrow() + more;
-        let passed = timeout(PATIENCE, answered.wait_for(|answered| *answered >= goal)).await.is_ok();
-        assert!(passed, "the load stands still; failures: {:?}", self.tally.failures());
+        self.tally.passes(more).await;
     }
 
     /// Ends it once what runs is answered.
@@ -104,25 +85,13 @@ impl Load {
         while let Some(ended) = self.lanes.join_next().await {
             ended.expect("a lane");
         }
-        let answered = *self.tally.answered.borrow();
         Report {
-            answered,
-            ended: *self.tally.ended.borrow(),
-            rate: answered as f64 / self.begun.elapsed().as_secs_f64(),
+            answered: self.tally.answered(),
+            ended: self.tally.ended(),
+            rate: self.tally.rate(),
             failures: self.tally.failures(),
         }
     }
-}
-
-impl Tally {
-    fn failures(&self) -> Vec<String> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-enum Connection {
-    Http1(Http1),
-    Http2(Http2),
 }
 
 struct Lane {
@@ -132,7 +101,6 @@ struct Lane {
     turn: usize,
     doors: watch::Receiver<Vec<Door>>,
     tally: Arc<Tally>,
-    begun: Instant,
 }
 
 impl Lane {
@@ -147,8 +115,8 @@ impl Lane {
             }
             if let Err(why) = self.request(&mut connection).await {
                 connection = None;
-                let failure = format!("after {:.3} s, {:?}: {why}", self.begun.elapsed().as_secs_f64(), self.speech);
-                self.tally.failures.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
+                let after = self.tally.begun.elapsed().as_secs_f64();
+                self.tally.fail(format!("after {after:.3} s, {:?}: {why}", self.speech));
             }
         }
     }
@@ -160,7 +128,7 @@ impl Lane {
                 Ok(answer) => return self.check(&answer),
                 Err(Trouble::Left) => {
                     *connection = None;
-                    self.tally.ended.send_modify(|ended| *ended += 1);
+                    self.tally.end();
                 }
                 Err(trouble) => return Err(format!("{trouble:?}")),
             }
@@ -168,19 +136,12 @@ impl Lane {
     }
 
     async fn exchange(&mut self, connection: &mut Option<Connection>) -> Result<Answer, Trouble> {
-        let mut running = match connection.take() {
+        let running = match connection.take() {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        let answer = match &mut running {
-            Connection::Http1(client) => client.exchange(self.host, "/", None).await?,
-            Connection::Http2(client) => client.exchange(self.host, "/", None).await?,
-        };
-        if answer.closes {
-            self.tally.ended.send_modify(|ended| *ended += 1);
-        } else if !matches!(self.speech, Speech::Http1 { is_kept: false, .. }) {
-            *connection = Some(running);
-        }
+        let (answer, kept) = self.speech.exchange(running, (self.host, "/"), None, &self.tally).await?;
+        *connection = kept;
         Ok(answer)
     }
 
@@ -191,10 +152,7 @@ impl Lane {
             doors.get(self.turn % doors.len().max(1)).cloned()
         };
         let door = door.ok_or_else(|| Trouble::Failed("no address is ready".to_owned()))?;
-        Ok(match self.speech {
-            Speech::Http1 { is_tls, .. } => Connection::Http1(door.h1(self.host, is_tls).await?),
-            Speech::Http2 { is_tls } => Connection::Http2(door.h2(self.host, is_tls).await?),
-        })
+        self.speech.connect(&door, self.host).await
     }
 
     /// Whether it comes from an echo-basic in a Pod, whole, and is about this request.
@@ -202,7 +160,7 @@ impl Lane {
         let told = serde_json::from_str::<serde_json::Value>(&answer.body).unwrap_or_default();
         let pod = told["pod"].as_str().unwrap_or_default();
         if answer.status == 200 && !pod.is_empty() && told["host"] == self.host {
-            self.tally.answered.send_modify(|answered| *answered += 1);
+            self.tally.answer();
             return Ok(());
         }
         Err(format!("{} {:?}", answer.status, answer.body))

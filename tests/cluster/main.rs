@@ -27,7 +27,11 @@ mod publishing;
 mod rollouts;
 #[path = "../install/server.rs"]
 mod server;
+#[path = "../churn/speech.rs"]
+mod speech;
 mod steady;
+#[path = "../churn/tally.rs"]
+mod tally;
 mod tenants;
 #[path = "../install/tools.rs"]
 #[expect(dead_code, reason = "the tests of the install manifests look closer")]
