@@ -8,6 +8,7 @@ mod draft;
 mod failure;
 mod farewell;
 mod interrupt;
+mod newcomer;
 mod tally;
 mod terms;
 mod trailers;

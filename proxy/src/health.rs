@@ -75,6 +75,12 @@ impl Origin {
     pub fn at(self, instant: Instant) -> Moment {
         Moment(micros(instant.saturating_duration_since(self.0)))
     }
+
+    /// The instant that is seen from here as `moment`.
+    #[must_use]
+    pub fn instant(self, moment: Moment) -> Instant {
+        self.0 + Duration::from_micros(moment.0)
+    }
 }
 
 /// With what right an endpoint was chosen: whose word about it counts.
@@ -90,19 +96,29 @@ pub enum Standing {
 
 /// The health of one endpoint; every call is lock-free.
 #[derive(Debug, Default)]
-pub struct Health(AtomicU64);
+pub struct Health {
+    state: AtomicU64,
+    /// When the failures began that `state` speaks of.
+    since: AtomicU64,
+}
 
 impl Health {
     /// Whether it may be chosen: neither ejected nor being probed.
     #[must_use]
     pub fn admits(&self, now: Moment) -> bool {
-        let bits = self.0.load(Relaxed);
+        let bits = self.state.load(Relaxed);
         bits == 0 || State::unpack(bits).admits(now)
+    }
+
+    /// When its failures began, if it has had any since its last answer.
+    #[must_use]
+    pub fn failing_since(&self) -> Option<Moment> {
+        (self.state.load(Relaxed) != 0).then(|| Moment(self.since.load(Relaxed)))
     }
 
     /// Takes the right to use it, if it has any to give; of several callers one gets a half-open one.
     pub fn claim(&self, now: Moment) -> Option<Standing> {
-        let bits = self.0.load(Relaxed);
+        let bits = self.state.load(Relaxed);
         let state = State::unpack(bits);
         if state.level == 0 {
             return Some(Standing::Healthy);
@@ -112,23 +128,24 @@ impl Health {
         }
         let until = now.after(PROBE_WINDOW);
         let claimed = State { until, failures: 0, ..state }.pack();
-        self.0.compare_exchange(bits, claimed, Relaxed, Relaxed).ok().map(|_| Standing::Probe(until))
+        self.state.compare_exchange(bits, claimed, Relaxed, Relaxed).ok().map(|_| Standing::Probe(until))
     }
 
     /// The right to use it though it may be ejected.
     #[must_use]
     pub fn force(&self, now: Moment) -> Standing {
-        let ejected = || Standing::Forced(State::unpack(self.0.load(Relaxed)).until);
+        let ejected = || Standing::Forced(State::unpack(self.state.load(Relaxed)).until);
         self.claim(now).unwrap_or_else(ejected)
     }
 
     /// An exchange got its answer's head; `true` if that ended an ejection.
     pub fn succeeded(&self, standing: Standing, now: impl FnOnce() -> Moment) -> bool {
-        if self.0.load(Relaxed) == 0 {
+        if self.state.load(Relaxed) == 0 {
             return false;
         }
         let now = now();
-        let before = self.0.try_update(Relaxed, Relaxed, |bits| State::unpack(bits).trusts(standing, now).then_some(0));
+        let before =
+            self.state.try_update(Relaxed, Relaxed, |bits| State::unpack(bits).trusts(standing, now).then_some(0));
         before.is_ok_and(|bits| State::unpack(bits).level > 0)
     }
 
@@ -136,7 +153,7 @@ impl Health {
     /// that, says nothing new: each period has one probe that decides about the next.
     pub fn failed(&self, kind: FailureKind, standing: Standing, now: Moment) -> Option<Duration> {
         let mut ejected = None;
-        let updated = self.0.try_update(Relaxed, Relaxed, |bits| {
+        let updated = self.state.try_update(Relaxed, Relaxed, |bits| {
             let state = State::unpack(bits);
             if !state.fears(standing) {
                 return None;
@@ -151,13 +168,17 @@ impl Health {
             ejected = Some(period);
             Some(State { until: now.after(period), level, failures: 0 }.pack())
         });
-        updated.ok().and(ejected)
+        let before = updated.ok()?;
+        if before == 0 {
+            self.since.store(now.0, Relaxed);
+        }
+        ejected
     }
 
     /// An exchange ended without a word about the endpoint: the right to probe it is free again.
     pub fn released(&self, standing: Standing) {
         if let Standing::Probe(until) = standing {
-            let _ = self.0.try_update(Relaxed, Relaxed, |bits| {
+            let _ = self.state.try_update(Relaxed, Relaxed, |bits| {
                 let state = State::unpack(bits);
                 (state.level > 0 && state.until == until)
                     .then(|| State { until: until.before(PROBE_WINDOW), ..state }.pack())

@@ -61,6 +61,8 @@ pub struct Limits {
     pub attempts: u32,
     /// The longest before another attempt at the same endpoint; a tenth is the shortest.
     pub retry_pause: Duration,
+    /// How long from the first failure of an endpoint that refuses requests wait for another one, where there is none.
+    pub newcomer: Duration,
     pub pool_idle: Duration,
     pub pool_per_endpoint: usize,
     pub pool_requests: u32,
@@ -119,8 +121,9 @@ impl Default for Limits {
             h2_malformed: 32,
             h2_resets: 200,
             h2_reset_window: s(30),
-            attempts: 2,
+            attempts: 3,
             retry_pause: Duration::from_millis(50),
+            newcomer: s(1),
             pool_idle: s(60),
             pool_per_endpoint: 256,
             pool_requests: 10_000,

@@ -15,6 +15,7 @@ use config::{Backend, BackendKey, BackendTable, EndpointAddress, EndpointState, 
 use rustc_hash::FxHashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use tokio::sync::Notify;
 
 /// A snapshot together with the live state of its backends; never modified.
 #[derive(Debug)]
@@ -80,6 +81,8 @@ pub struct Live {
     current: ArcSwap<View>,
     /// That of `current`; stored after it.
     revision: AtomicU64,
+    /// Told of each new view.
+    changed: Notify,
     /// Locked by the one who applies snapshots only.
     registry: Mutex<Registry>,
 }
@@ -92,6 +95,7 @@ impl Live {
         let live = Self {
             current: ArcSwap::from_pointee(View { snapshot: nothing, revision: 0, backends: Arc::default() }),
             revision: AtomicU64::new(0),
+            changed: Notify::new(),
             registry: Mutex::new(Registry::new()),
         };
         live.apply(first);
@@ -118,6 +122,7 @@ impl Live {
         let view = Arc::new(View { snapshot: Arc::clone(snapshot), revision, backends });
         self.current.store(Arc::clone(&view));
         self.revision.store(revision, Ordering::Release);
+        self.changed.notify_waiters();
         view
     }
 

@@ -10,17 +10,14 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-const HOST: &str = "shop.example";
+/// To Pods over HTTP/1.1, and over HTTP/2.
+const HOSTS: [&str; 2] = ["shop.example", "h2c.example"];
 const ROLLOUTS: usize = 20;
 /// Answers that are waited for after each change.
 const ANSWERS: u64 = 100;
 /// A second; a little less than the load wants, for machines that are busy with other things.
 const RATE: f64 = 400.0;
 
-/// Nine Pods that exit at the same moment can lose one request more than once, each after it has taken the connection:
-/// hence the attempts. A Pod whose network goes away may leave a connection without any answer, and after the usual 5 s
-/// none of the endpoints that the request knows of is there any more: hence their time.
-///
 /// Everybody is behind `everybody`, which the WebSockets go to; those who come and go alone are behind `shop`.
 const SERVICES: &str = "
 apiVersion: v1
@@ -31,20 +28,26 @@ spec: {selector: {app: shop}, ports: [{name: http, port: 80, targetPort: 3000}]}
 apiVersion: v1
 kind: Service
 metadata: {name: shop}
-spec: {selector: {app: shop, set: restless}, ports: [{name: http, port: 80, targetPort: 3000}]}
+spec:
+  selector: {app: shop, set: restless}
+  ports:
+  - {name: http, port: 80, targetPort: 3000}
+  - {name: h2c, port: 81, targetPort: 3001, appProtocol: kubernetes.io/h2c}
 ---
 apiVersion: networking.k8s.io/v1
 kind: Ingress
-metadata: {name: shop, annotations: {tidegate.dev/ssl-redirect: 'false', tidegate.dev/attempts: '4', tidegate.dev/attempt-timeout: 500ms}}
+metadata: {name: shop, annotations: {tidegate.dev/ssl-redirect: 'false'}}
 spec:
   ingressClassName: tidegate
-  tls: [{hosts: [shop.example], secretName: shop}]
+  tls: [{hosts: [shop.example], secretName: shop.example}, {hosts: [h2c.example], secretName: h2c.example}]
   rules:
   - host: shop.example
     http:
       paths:
       - {path: /, pathType: Prefix, backend: {service: {name: shop, port: {name: http}}}}
       - {path: /ws, pathType: Exact, backend: {service: {name: everybody, port: {name: http}}}}
+  - host: h2c.example
+    http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: shop, port: {name: h2c}}}}]}
 ";
 
 /// A Deployment whose Pods exit at SIGTERM at once with all that they have open. As process 1 of its Pod the server
@@ -85,23 +88,25 @@ impl Shop {
         let cluster = Cluster::up()?;
         let tidegate = cluster.tidegate(&[])?;
         let authority = Arc::new(Authority::new());
-        cluster.ground.apply(&tls_secret("default", "shop", &authority.issue(HOST)))?;
+        for host in HOSTS {
+            cluster.ground.apply(&tls_secret("default", host, &authority.issue(host)))?;
+        }
         cluster.ground.apply(SERVICES)?;
         cluster.ground.apply(&deployment("steady", 2))?;
         cluster.until_ready(&tidegate)?;
         let runtime = runtime_in(&cluster.ground)?;
         let door = Door { http: "10.0.0.1:8080".parse()?, https: "10.0.0.1:8443".parse()?, authority };
         let shop = Self { cluster, tidegate, runtime, door };
-        shop.until_served("steady", "/ws")?;
+        shop.until_served("steady", (HOSTS[0], "/ws"))?;
         Ok(shop)
     }
 
     /// Waits until all of a Deployment's Pods are ready and a path leads to one.
-    fn until_served(&self, name: &str, path: &str) -> anyhow::Result<()> {
+    fn until_served(&self, name: &str, (host, path): (&str, &str)) -> anyhow::Result<()> {
         self.rollout(&["status", "deployment", name])?;
         until("the Deployment is served", SOON, || {
             // What is no WebSocket is refused by a Pod, where there is one.
-            let status = self.cluster.get("10.0.0.1:8080", HOST, path)?.0;
+            let status = self.cluster.get("10.0.0.1:8080", host, path)?.0;
             Ok([200, 400].contains(&status).then_some(()))
         })
     }
@@ -111,21 +116,35 @@ impl Shop {
         self.cluster.ground.kubectl(&arguments).map(drop)
     }
 
-    fn roll_out_and_scale(&self, load: &Load) -> anyhow::Result<()> {
-        for _ in 0..ROLLOUTS {
+    /// Half of the rollouts are of a single Pod, whose successor is all that there is once it has gone.
+    fn roll_out_and_scale(&self, loads: &[Load]) -> anyhow::Result<()> {
+        self.roll_out(loads)?;
+        self.scale(3, loads)?;
+        self.roll_out(loads)?;
+        [1, 10, 1].into_iter().try_for_each(|replicas| self.scale(replicas, loads))
+    }
+
+    fn roll_out(&self, loads: &[Load]) -> anyhow::Result<()> {
+        for _ in 0..ROLLOUTS / 2 {
             until("kubectl restarts, which it does once a second at most", SOON, || {
                 self.cluster.ground.kubectl(&["rollout", "restart", "deployment", "restless"]).map(Some)
             })?;
             self.rollout(&["status", "deployment", "restless"])?;
-            self.runtime.block_on(load.passes(ANSWERS));
-        }
-        for replicas in [1, 10, 1] {
-            self.cluster.ground.kubectl(&["scale", "deployment", "restless", &format!("--replicas={replicas}")])?;
-            self.rollout(&["status", "deployment", "restless"])?;
-            self.only(replicas)?;
-            self.runtime.block_on(load.passes(ANSWERS));
+            self.passes(loads);
         }
         Ok(())
+    }
+
+    fn scale(&self, replicas: usize, loads: &[Load]) -> anyhow::Result<()> {
+        self.cluster.ground.kubectl(&["scale", "deployment", "restless", &format!("--replicas={replicas}")])?;
+        self.rollout(&["status", "deployment", "restless"])?;
+        self.only(replicas)?;
+        self.passes(loads);
+        Ok(())
+    }
+
+    fn passes(&self, loads: &[Load]) {
+        loads.iter().for_each(|load| self.runtime.block_on(load.passes(ANSWERS)));
     }
 
     /// Waits until there are so many Pods of those who come and go: long before their grace period is over.
@@ -155,17 +174,21 @@ fn rollouts_and_scaling_lose_no_request_and_close_no_websocket() -> anyhow::Resu
     let shop = Shop::up()?;
     let door = shop.door.clone();
     let websockets =
-        shop.inside(async move { [WebSockets::open(&door, HOST).await, WebSockets::open(&door, HOST).await] });
-    shop.cluster.ground.apply(&deployment("restless", 2))?;
-    shop.until_served("restless", "/")?;
+        shop.inside(async move { [WebSockets::open(&door, HOSTS[0]).await, WebSockets::open(&door, HOSTS[0]).await] });
+    shop.cluster.ground.apply(&deployment("restless", 1))?;
+    for host in HOSTS {
+        shop.until_served("restless", (host, "/"))?;
+    }
     let (_doors, doors) = watch::channel(vec![shop.door.clone()]);
-    let load = Load::start(&shop.runtime, &doors, HOST);
-    let done = shop.roll_out_and_scale(&load);
-    let report = shop.runtime.block_on(load.finish());
-    let told = format!("{report}\nfailures:\n{}", shop.reasons()?);
+    let loads = HOSTS.map(|host| Load::start(&shop.runtime, &doors, host));
+    let done = shop.roll_out_and_scale(&loads);
+    let reports = loads.map(|load| shop.runtime.block_on(load.finish()));
+    let told = format!("{}\n{}\nfailures:\n{}", reports[0], reports[1], shop.reasons()?);
     println!("{told}");
     done?;
-    assert!(report.failures.is_empty() && report.ended == 0 && report.rate >= RATE, "{told}");
+    for report in reports {
+        assert!(report.failures.is_empty() && report.ended == 0 && report.rate >= RATE, "{told}");
+    }
     for fifty in websockets {
         let (open, echoes, closed) = shop.inside(fifty.finish());
         println!("{open} WebSockets stayed open and echoed {echoes} messages; closed: {closed:?}");

@@ -48,7 +48,7 @@ impl Exchange<'_> {
             {
                 return self.interrupted(interrupt).await;
             }
-            let Some(mut picked) = pick(backend, &tally.tried, Instant::now(), &self.worker.random) else {
+            let Some(mut picked) = pick(tally.backend(), &tally.tried, Instant::now(), &self.worker.random) else {
                 return self.refuse(503, Reason::NoEndpoint).await;
             };
             let (failure, stale) = match self.attempt(&mut picked, &mut tally).await {
@@ -70,8 +70,14 @@ impl Exchange<'_> {
                 self.blame(&mut picked, kind);
             }
             tally.failed_at(picked.upstream(), blame.is_some());
-            drop(picked);
             tally.needs_fresh |= stale == Stale::Perhaps;
+            let failed = picked.into_upstream();
+            tally.look_again(&self.worker.views.current());
+            if self.awaits_newcomer(failure, &tally)
+                && let Err(interrupt) = self.newcomer(&mut tally, &failed).await
+            {
+                return self.interrupted(interrupt).await;
+            }
             if let Err(reason) = self.may_retry(failure, stale, &tally) {
                 return self.refuse(failure.status, reason).await;
             }
@@ -85,9 +91,9 @@ impl Exchange<'_> {
     }
 
     async fn attempt(&mut self, picked: &mut Picked, tally: &mut Tally<'_>) -> Attempted {
-        let backend = tally.backend;
+        let worker = self.worker;
         let need = self.need();
-        let key = self.worker.pool.key(picked.upstream(), &backend.backend, need);
+        let key = worker.pool.key(picked.upstream(), &tally.backend().backend, need);
         self.draft.reached(Phase::Connect);
         self.draft.set(|record| {
             record.attempts += 1;
@@ -101,13 +107,14 @@ impl Exchange<'_> {
         let acquired = match kept {
             Some(acquired) => acquired,
             None => {
-                let (upstream, backend) = (Arc::clone(picked.upstream()), Arc::clone(&backend.backend));
-                let make = Rc::clone(&self.worker.pool).make(key, Wanted { need, over }, upstream, backend);
-                match self.connect(Box::pin(within(over, Box::pin(make)))).await {
+                let (upstream, backend) = (Arc::clone(picked.upstream()), Arc::clone(&tally.backend().backend));
+                let gone = worker.views.gone(Arc::clone(&upstream));
+                let make = Rc::clone(&worker.pool).make(key, Wanted { need, over }, upstream, backend);
+                match self.connect(Box::pin(unless(gone, within(over, Box::pin(make))))).await {
                     Ok(Ok(acquired)) => acquired,
                     Ok(Err(error)) => {
                         (tally.connects_failed, tally.is_unsent) = (tally.connects_failed + 1, true);
-                        self.worker.connect_failed(picked.upstream(), &error);
+                        worker.connect_failed(picked.upstream(), &error);
                         return Attempted::Failed(Failure::of_connect(error.failure), Stale::No);
                     }
                     Err(interrupt) => return Attempted::Interrupted(interrupt),
@@ -302,6 +309,18 @@ async fn within(
     match over {
         None => make.await,
         Some(over) => timeout_at(over, make).await.unwrap_or_else(|_| Err(ConnectFailure::AttemptTimeout.into())),
+    }
+}
+
+/// Makes a connection unless its endpoint goes away before: who has gone may leave it without any answer.
+async fn unless(
+    gone: impl Future<Output = ()>,
+    make: impl Future<Output = Result<Acquired, ConnectError>>,
+) -> Result<Acquired, ConnectError> {
+    tokio::select! {
+        biased;
+        made = make => made,
+        () = gone => Err(ConnectFailure::Gone.into()),
     }
 }
 

@@ -30,6 +30,7 @@ impl Failure {
         use ConnectFailure as C;
         let (status, reason, retry, blame) = match failure {
             C::Connect => (502, Reason::ConnectFailed, Retry::Always, Some(FailureKind::Connect)),
+            C::Gone => (502, Reason::ConnectFailed, Retry::Always, None),
             C::Timeout => (504, Reason::ConnectTimeout, Retry::Always, Some(FailureKind::Connect)),
             // Whatever took so long: an endpoint that takes no connection in that time must not be tried for ever.
             C::AttemptTimeout => (504, Reason::ConnectTimeout, Retry::Always, Some(FailureKind::Timeout)),

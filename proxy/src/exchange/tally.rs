@@ -2,7 +2,7 @@
 
 use super::Exchange;
 use super::failure::{Failure, Retry};
-use crate::live::{LiveBackend, Upstream};
+use crate::live::{LiveBackend, Upstream, View};
 use crate::record::Reason;
 use std::sync::Arc;
 
@@ -16,7 +16,9 @@ const REFUSALS: u32 = 16;
 /// The attempts so far.
 #[derive(Debug)]
 pub(super) struct Tally<'b> {
-    pub(super) backend: &'b Arc<LiveBackend>,
+    first: &'b Arc<LiveBackend>,
+    /// What a newer view has in its place.
+    newer: Option<Arc<LiveBackend>>,
     pub(super) tried: Vec<u32>,
     /// Attempts that reached an endpoint.
     pub(super) sent: u32,
@@ -39,7 +41,8 @@ pub(super) enum Stale {
 impl<'b> Tally<'b> {
     pub(super) fn new(backend: &'b Arc<LiveBackend>) -> Self {
         Self {
-            backend,
+            first: backend,
+            newer: None,
             tried: Vec::new(),
             sent: 0,
             connects_failed: 0,
@@ -55,10 +58,28 @@ impl<'b> Tally<'b> {
         self.is_hurt = is_hurt;
     }
 
-    /// Whether another attempt can only go where one has just failed.
+    /// The endpoints as far as this exchange knows.
+    pub(super) fn backend(&self) -> &Arc<LiveBackend> {
+        self.newer.as_ref().unwrap_or(self.first)
+    }
+
+    /// Takes over what has come and gone since: an exchange can last longer than the endpoints that it began with.
+    pub(super) fn look_again(&mut self, view: &View) {
+        if let Some(newest) = view.backend(&self.first.backend.key)
+            && !Arc::ptr_eq(newest, self.backend())
+        {
+            self.newer = Some(Arc::clone(newest));
+        }
+    }
+
+    pub(super) fn has_untried(&self) -> bool {
+        let is_untried = |upstream: &Arc<Upstream>| upstream.is_current() && !self.tried.contains(&upstream.id());
+        self.backend().candidates().iter().any(is_untried)
+    }
+
+    /// Whether another attempt can only go where one has just failed, or what fails is likely more than one endpoint.
     pub(super) fn must_pause(&self) -> bool {
-        let is_new = |upstream: &Arc<Upstream>| upstream.is_current() && !self.tried.contains(&upstream.id());
-        self.is_hurt && !self.backend.candidates().iter().any(is_new)
+        self.is_hurt && (self.sent > 1 || !self.has_untried())
     }
 }
 
@@ -75,10 +96,10 @@ impl Exchange<'_> {
         }
         let attempts = self.terms.as_ref().and_then(|terms| terms.policy.attempts);
         let attempts = attempts.unwrap_or(self.worker.settings.limits.attempts);
-        let has_others = tally.tried.len() < tally.backend.candidates().len();
         let may_go_on = if tally.is_unsent {
             let is_refused = failure.reason == Reason::ConnectFailed;
-            has_others && tally.connects_failed < attempts.max(if is_refused { REFUSALS } else { CONNECT_ATTEMPTS })
+            tally.has_untried()
+                && tally.connects_failed < attempts.max(if is_refused { REFUSALS } else { CONNECT_ATTEMPTS })
         } else {
             tally.sent < attempts
         };
@@ -86,7 +107,7 @@ impl Exchange<'_> {
             return Err(failure.reason);
         }
         // Refused connections cost the endpoints nothing that a budget could save.
-        if !tally.is_unsent && stale == Stale::No && !self.worker.budgets.may_retry(&tally.backend.backend.key) {
+        if !tally.is_unsent && stale == Stale::No && !self.worker.budgets.may_retry(&tally.backend().backend.key) {
             return Err(Reason::RetryDenied);
         }
         Ok(())

@@ -40,6 +40,24 @@ fn as_many_failures_in_a_row_as_the_last_kind_asks_for_eject() {
 }
 
 #[test]
+fn failures_are_told_from_the_first_since_the_last_success() {
+    let health = Health::default();
+    assert_eq!(health.failing_since(), None);
+    for now in [at(5), at(6), at(7), at(8)] {
+        health.failed(FailureKind::Connect, Standing::Healthy, now);
+        assert_eq!(health.failing_since(), Some(at(5)), "ejected or not");
+    }
+    let probe = health.claim(at(5000)).expect("half-open");
+    health.failed(FailureKind::Connect, probe, at(5000));
+    assert_eq!(health.failing_since(), Some(at(5)));
+    let probe = health.claim(at(20_000)).expect("half-open");
+    health.succeeded(probe, || at(20_000));
+    assert_eq!(health.failing_since(), None);
+    health.failed(FailureKind::Reset, Standing::Healthy, at(30_000));
+    assert_eq!(health.failing_since(), Some(at(30_000)));
+}
+
+#[test]
 fn a_success_ends_the_row() {
     let health = Health::default();
     for _ in 0..10 {

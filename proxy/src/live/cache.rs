@@ -1,10 +1,11 @@
 //! A worker's own hold on the current view: following it costs one atomic load, keeping it for an exchange an `Rc`.
 
-use super::{Live, View};
+use super::{Live, Upstream, View};
 use std::cell::RefCell;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
+use tokio::sync::futures::Notified;
 
 /// The view that an exchange keeps to its end.
 #[derive(Debug)]
@@ -41,5 +42,21 @@ impl ViewCache {
             *held = Rc::new(HeldView(self.live.view()));
         }
         Rc::clone(&held)
+    }
+
+    /// Ready when a newer view than the current one is there.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.live.changed.notified()
+    }
+
+    /// Ready when the newest view names an endpoint no more.
+    pub(crate) async fn gone(&self, upstream: Arc<Upstream>) {
+        loop {
+            let changed = self.changed();
+            if !upstream.is_current() {
+                return;
+            }
+            changed.await;
+        }
     }
 }

@@ -21,6 +21,8 @@ use tokio_rustls::TlsConnector;
 pub(crate) enum ConnectFailure {
     /// Refused or unreachable, or a name without an address.
     Connect,
+    /// The newest snapshot has the endpoint no more.
+    Gone,
     Timeout,
     /// The time that a rule gives an attempt was over before.
     AttemptTimeout,

@@ -67,9 +67,10 @@ async fn case_120_a_refused_post_is_tried_elsewhere() {
 }
 
 #[tokio::test]
-async fn case_120_a_refused_post_is_tried_elsewhere_once() {
+async fn case_120_a_refused_post_is_tried_elsewhere_once_where_two_tries_are_all() {
     let (one, other) = (Upstream::bind().await, Upstream::bind().await);
-    let proxy = Setup::to(&[one.address, other.address]).speaking(BackendProtocol::H2c).start().await;
+    let setup = Setup::to(&[one.address, other.address]).limits(|limits| limits.attempts = 2);
+    let proxy = setup.speaking(BackendProtocol::H2c).start().await;
     let mut client = proxy.h2(Over::Clear).await;
     let response = client.post(post("/"), "hi").await;
     let (mut up, other) = first_tried(&one, &other).await;
@@ -101,7 +102,7 @@ async fn a_post_that_is_reset_otherwise_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_get_that_is_reset_is_tried_once_more_on_a_connection_that_is_fine() {
+async fn a_get_that_is_reset_is_tried_again_on_a_connection_that_is_fine() {
     let (upstream, proxy, mut client) = h2c(|_| {}).await;
     let response = client.get("/0").await;
     let mut up = upstream.accept_frames(&[]).await;
@@ -109,7 +110,7 @@ async fn a_get_that_is_reset_is_tried_once_more_on_a_connection_that_is_fine() {
     answer_200(&mut up, stream).await;
     assert_eq!(status(response).await, 200);
     let response = client.get("/1").await;
-    for stream in [3, 5] {
+    for stream in [3, 5, 7] {
         assert_eq!(request(&mut up).await, stream);
         reset(&mut up, stream, Reason::INTERNAL_ERROR).await;
     }

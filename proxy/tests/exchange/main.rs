@@ -35,6 +35,7 @@ mod h2_websocket;
 mod interim;
 mod local_answers;
 mod memory;
+mod newcomers;
 mod paused;
 mod pool;
 mod request_bodies;
