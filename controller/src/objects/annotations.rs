@@ -74,18 +74,29 @@ impl<'o> Annotations<'o> {
         result.map_err(|message| problems.push(Problem::at(field(name), Reason::BadAnnotation, message))).ok()
     }
 
-    /// Reports in one problem all ingress-nginx annotations that have no effect yet.
+    /// Reports in one problem all ingress-nginx annotations whose effect is missed.
     pub(crate) fn report_nginx(&self, problems: &mut Vec<Problem>) {
-        let names = self.0.into_iter().flat_map(BTreeMap::keys);
-        let without_effect: Vec<_> = names
-            .filter(|name| *name != NGINX_SSL_REDIRECT)
-            .filter_map(|name| name.strip_prefix(NGINX_PREFIX))
-            .collect();
+        let all = self.0.into_iter().flatten();
+        let nginx = all.filter_map(|(name, value)| Some((name.strip_prefix(NGINX_PREFIX)?, value)));
+        let is_missed = |name, value: &str| match name {
+            "ssl-redirect" => false,
+            // cert-manager has one with everybody on each Ingress of its challenges.
+            "whitelist-source-range" | "allowlist-source-range" => !is_everybody(value),
+            _ => true,
+        };
+        let without_effect: Vec<_> =
+            nginx.filter(|(name, value)| is_missed(*name, value)).map(|(name, _)| name).collect();
         if !without_effect.is_empty() {
             let message = format!("no effect yet: {}", without_effect.join(", "));
             problems.push(Problem::at(field(NGINX_PREFIX), Reason::NoEffect, message));
         }
     }
+}
+
+/// Whether a list of address ranges holds all addresses of both families.
+fn is_everybody(ranges: &str) -> bool {
+    let has = |all: &str| ranges.split(',').any(|range| range.trim() == all);
+    has("0.0.0.0/0") && has("::/0")
 }
 
 /// The path of an annotation within its object.
@@ -160,6 +171,26 @@ mod tests {
         ] {
             assert_eq!(choice(word, &choices), Err(expected.to_owned()));
         }
+    }
+
+    #[test]
+    fn ranges_of_everybody_are_not_missed() {
+        let problems_of = |name: &str, ranges: &str| {
+            let all = BTreeMap::from([(format!("{NGINX_PREFIX}{name}"), ranges.to_owned())]);
+            let mut problems = Vec::new();
+            Annotations(Some(&all)).report_nginx(&mut problems);
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        for name in ["whitelist-source-range", "allowlist-source-range"] {
+            for ranges in ["0.0.0.0/0,::/0", " ::/0 , 0.0.0.0/0", "10.0.0.0/8,0.0.0.0/0,::/0"] {
+                assert_eq!(problems_of(name, ranges), [""; 0], "{name}: {ranges:?}");
+            }
+            let missed = format!("metadata.annotations[nginx.ingress.kubernetes.io/]: NoEffect: no effect yet: {name}");
+            for ranges in ["", "0.0.0.0/0", "::/0", "10.0.0.0/8", "0.0.0.0/1,::/0", "0.0.0.0/00,::/0"] {
+                assert_eq!(problems_of(name, ranges), [missed.as_str()], "{name}: {ranges:?}");
+            }
+        }
+        assert_eq!(problems_of("denylist-source-range", "0.0.0.0/0,::/0").len(), 1);
     }
 
     #[test]
