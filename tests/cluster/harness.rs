@@ -1,6 +1,7 @@
 //! A cluster, and Tidegate beside it or in it.
 
 use crate::authority::Issued;
+use crate::tools::repository;
 use ground::kubelet::{self, Image, Images};
 use ground::{Ground, Kubelet, Options, Process, until};
 use std::io::{Read as _, Write as _};
@@ -39,6 +40,12 @@ impl Cluster {
         let images = Images::usual()?.with("tidegate", program);
         let kubelet = ground.kubelet(kubelet::Options { images, nodes: 2 })?;
         Ok(Self { _kubelet: kubelet, ground })
+    }
+
+    /// Makes Tidegate's own objects, two replicas among them, and does not wait for these.
+    pub(crate) fn install(&self) -> anyhow::Result<()> {
+        let overlay = repository("deploy/kustomize/overlays/deployment");
+        self.ground.kubectl(&["apply", "-k", &overlay.to_string_lossy()]).map(drop)
     }
 
     /// Starts Tidegate with the rights of an administrator, on 8080, 8443, 5353 and 9901 of the ground's own addresses.

@@ -7,7 +7,6 @@ use crate::client::Door;
 use crate::doors::Doors;
 use crate::harness::{Cluster, SOON, tls_secret};
 use crate::load::{Load, runtime_in};
-use crate::tools::repository;
 use anyhow::{bail, ensure};
 use ground::until;
 use std::sync::Arc;
@@ -134,11 +133,7 @@ impl Installed {
     fn up(audit: &Audit) -> anyhow::Result<Self> {
         let cluster = Cluster::bare(&audit.options())?;
         let authority = Arc::new(Authority::new());
-        cluster.ground.kubectl(&[
-            "apply",
-            "-k",
-            &repository("deploy/kustomize/overlays/deployment").to_string_lossy(),
-        ])?;
+        cluster.install()?;
         cluster.ground.apply(OBJECTS)?;
         cluster.ground.apply(&tls_secret("shop", "shop", &authority.issue(HOST)))?;
         cluster.ground.apply(&tls_secret("closed", "closed", &authority.issue("closed.example")))?;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "what fails here fails the test")]
 
+mod acme;
 mod audit;
 #[path = "../churn/authority.rs"]
 #[expect(dead_code, reason = "the churn tests look at certificates too")]

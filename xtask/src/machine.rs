@@ -38,7 +38,7 @@ const BUILD: [Need; 3] = [
     },
 ];
 
-const WHOLE_PROGRAM: [Need; 7] = [
+const WHOLE_PROGRAM: [Need; 8] = [
     Need {
         name: "curl",
         purpose: "is a client of the whole-program tests",
@@ -80,6 +80,13 @@ const WHOLE_PROGRAM: [Need; 7] = [
         packages: &[],
         otherwise: "run this as root, or with --fast to leave them out",
         is_there: || answers(Command::new("unshare").args(["--net", "--pid", "--mount", "--fork", "true"])),
+    },
+    Need {
+        name: "pebble",
+        purpose: "issues certificates in the cluster tests",
+        packages: &["pebble"],
+        otherwise: "install pebble and pebble-challtestsrv from https://github.com/letsencrypt/pebble",
+        is_there: || places::is_installed("pebble") && places::is_installed("pebble-challtestsrv"),
     },
     Need {
         name: "pip",
