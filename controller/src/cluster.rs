@@ -19,6 +19,7 @@ mod reflector;
 mod resource;
 mod scope;
 mod status;
+mod token;
 
 pub use access::{Access, AccessError};
 pub use clients::Clients;

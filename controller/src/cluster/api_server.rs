@@ -66,12 +66,17 @@ impl ApiServer {
 
     /// How to reach it: a kubeconfig that lives as long as the server.
     pub(crate) fn access(&self) -> Access {
+        self.access_as(&serde_json::json!({}))
+    }
+
+    /// The same for a user with such credentials.
+    pub(crate) fn access_as(&self, user: &Value) -> Access {
         let path = self.folder.path().join("kubeconfig");
         let text = serde_json::json!({
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "test", "cluster": {"server": format!("http://{}", self.address)}}],
-            "users": [{"name": "test", "user": {}}],
+            "users": [{"name": "test", "user": user}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test", "namespace": "tidegate"}}],
             "current-context": "test",
         });

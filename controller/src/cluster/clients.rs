@@ -6,17 +6,21 @@ mod tests;
 
 use super::access::{Access, AccessError};
 use super::fault;
+use super::token::TokenFile;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::middleware::AuthLayer;
 use kube::client::{Body, ConfigExt};
+use kube::config::AuthInfo;
 use kube::{Client, Config};
 use rustls::pki_types::ServerName;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tower::timeout::TimeoutLayer;
+use tower::util::MapRequestLayer;
 use tower::{BoxError, ServiceBuilder};
 
 /// Until a connection is made; also the time between signs of life of one whose peer says nothing.
@@ -53,7 +57,9 @@ pub(crate) struct WatchClient {
 /// What every connection is made with.
 struct Stack {
     config: Config,
+    /// Other credentials than a token file and a client certificate.
     auth: Option<AuthLayer>,
+    token: Option<Arc<TokenFile>>,
     connector: HttpsConnector<HttpConnector>,
 }
 
@@ -133,7 +139,11 @@ impl Stack {
     fn new(config: Config) -> Result<Self, String> {
         let plugin = config.auth_info.exec.as_ref().and_then(|plugin| plugin.command.clone());
         let plugin = plugin.map(|command| format!("{command}: ")).unwrap_or_default();
-        let auth = config.auth_layer().map_err(|error| format!("{plugin}{}", fault::explain(&error)))?;
+        let token = token_file(&config.auth_info).map(TokenFile::open).transpose()?.map(Arc::new);
+        let auth = match token {
+            Some(_) => None,
+            None => config.auth_layer().map_err(|error| format!("{plugin}{}", fault::explain(&error)))?,
+        };
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
@@ -149,7 +159,7 @@ impl Stack {
             builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name));
         }
         let connector = builder.enable_all_versions().wrap_connector(http);
-        Ok(Self { config, auth, connector })
+        Ok(Self { config, auth, token, connector })
     }
 
     /// A client with connections of its own.
@@ -160,13 +170,22 @@ impl Stack {
             .http2_keep_alive_interval(KEEP_ALIVE)
             .http2_keep_alive_timeout(KEEP_ALIVE)
             .http2_keep_alive_while_idle(true);
+        let token = self.token.clone();
+        let token = token.map(|token| MapRequestLayer::new(move |request| token.authorize(request)));
         let service = ServiceBuilder::new()
             .layer(self.config.base_uri_layer())
             .option_layer(self.auth.as_ref())
+            .option_layer(token)
             .layer(self.config.extra_headers_layer().map_err(|error| fault::explain(&error))?)
             .layer(TimeoutLayer::new(HEAD))
             .map_err(BoxError::from)
             .service(builder.build::<_, Body>(self.connector.clone()));
         Ok(Client::new(service, self.config.default_namespace.clone()))
     }
+}
+
+/// The token file that is used: one beside a token is not, as with `kubectl`.
+fn token_file(auth: &AuthInfo) -> Option<PathBuf> {
+    let is_other = auth.token.is_some() || auth.auth_provider.is_some() || auth.username.is_some();
+    auth.token_file.as_ref().filter(|path| !is_other && !path.is_empty()).map(PathBuf::from)
 }

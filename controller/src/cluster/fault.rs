@@ -101,9 +101,5 @@ pub(crate) fn explain(error: &kube::Error) -> String {
         cause = error.source();
     }
     // The crate's words for where an error passed through.
-    let text = text.replace("ServiceError: ", "").replace("Error reading events stream: ", "");
-    if text.contains("failed to parse header value") {
-        return format!("{text} (a token file must not end with a line end: write it with `printf %s`)");
-    }
-    text
+    text.replace("ServiceError: ", "").replace("Error reading events stream: ", "")
 }

@@ -19,6 +19,8 @@ pub(crate) struct Logged {
     pub(crate) path: String,
     /// As it was sent, still encoded.
     pub(crate) query: String,
+    /// The header `authorization`.
+    pub(crate) authorization: Option<String>,
     /// `None`: without one.
     pub(crate) body: Option<Value>,
 }

@@ -73,6 +73,7 @@ async fn answer(State(connection): State<Connection>, request: Request) -> Respo
             method: head.method.to_string(),
             path: path.to_owned(),
             query: query_text.to_owned(),
+            authorization: head.headers.get("authorization").and_then(|value| Some(value.to_str().ok()?.to_owned())),
             body: body.clone(),
         });
     });
