@@ -81,6 +81,11 @@ impl Ground {
         self.credentials.admin_kubeconfig()
     }
 
+    /// The key that tokens of service accounts are signed with: P-256, PKCS #8 in PEM.
+    pub fn service_account_key(&self) -> PathBuf {
+        self.credentials.path("sa.key")
+    }
+
     /// What `ip netns` calls the network namespace.
     pub fn namespace_name(&self) -> &str {
         self.directory.name()

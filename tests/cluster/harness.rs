@@ -28,7 +28,12 @@ pub(crate) struct Tidegate {
 
 impl Cluster {
     pub(crate) fn up() -> anyhow::Result<Self> {
-        let cluster = Self::bare(&Options::default())?;
+        Self::up_with(&Options::default())
+    }
+
+    /// With the IngressClass `tidegate`.
+    pub(crate) fn up_with(options: &Options) -> anyhow::Result<Self> {
+        let cluster = Self::bare(options)?;
         cluster.ground.apply("{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: tidegate}, spec: {controller: tidegate.dev/ingress}}")?;
         Ok(cluster)
     }

@@ -25,6 +25,7 @@ mod names;
 #[expect(dead_code, reason = "the backends of the churn tests are peers too")]
 mod peer;
 mod publishing;
+mod relay;
 mod rollouts;
 #[path = "../install/server.rs"]
 mod server;
