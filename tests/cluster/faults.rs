@@ -167,14 +167,18 @@ fn the_api_server_is_killed_and_started() -> anyhow::Result<()> {
 fn etcd_is_killed_and_started() -> anyhow::Result<()> {
     let served = Served::up()?;
     served.under_load(|ground| {
+        until("it leads", SOON, || Ok((served.metric(LEADING)? == 1.0).then_some(())))?;
         ground.etcd().kill();
         until("the API server is not ready", SOON, || {
             Ok(ground.kubectl(&["get", "--raw", "/readyz", "--request-timeout=2s"]).is_err().then_some(()))
         })?;
         ensure!(ask(ground, "echo.default.svc", "A")?.code == "NOERROR");
+        // The API server keeps its watches open. That nothing can be written is what tells of it.
+        until("it does not lead any more", SOON, || Ok((served.metric(LEADING)? == 0.0).then_some(())))?;
         ground.etcd().start()?;
         ground.api_server().wait_ready()?;
         served.until_connected("SIGKILL of etcd")?;
+        until("it leads again", SOON, || Ok((served.metric(LEADING)? == 1.0).then_some(())))?;
         served.change()?;
         served.until_changed()
     })
