@@ -2,6 +2,7 @@
 
 use crate::following::ECHO;
 use crate::harness::{Cluster, SOON};
+use crate::names::ask;
 use crate::steady::under_load;
 use anyhow::ensure;
 use ground::until;
@@ -86,10 +87,16 @@ fn broken_objects_of_one_do_not_touch_another() -> anyhow::Result<()> {
         let (_, body) = cluster.get("10.0.0.1:8080", "echo.example", "/")?;
         let answered: Value = serde_json::from_str(&body)?;
         ensure!(answered["namespace"] == "b", "the host of b is answered by a: {body}");
-        cluster.ground.kubectl(&["delete", "namespace", "a", "--wait=false"])?;
+        // It ends with all that was in it.
+        cluster.ground.kubectl(&["delete", "namespace", "a", "--timeout=60s"])?;
         until("the namespace is gone", SOON, || {
-            Ok((cluster.get("10.0.0.1:8080", "fine-host.example", "/")?.0 == 404).then_some(()))
-        })
+            let is_named = ask(&cluster.ground, "echo.a.svc", "A")?.code != "NXDOMAIN";
+            let is_served = cluster.get("10.0.0.1:8080", "fine-host.example", "/")?.0 != 404;
+            Ok((!is_named && !is_served).then_some(()))
+        })?;
+        let (status, body) = cluster.get("10.0.0.1:8080", "echo.example", "/")?;
+        ensure!(status == 200, "b is answered with {status} {body}");
+        Ok(())
     })?;
     println!("{requests} requests, none failed");
     Ok(())

@@ -179,6 +179,8 @@ fn replication_controllers_and_daemon_sets_are_backends() -> anyhow::Result<()> 
         ensure!(pods.len() == count && pods.iter().all(|pod| pod.starts_with(&format!("{name}-"))), "{pods:?}");
         cluster.ground.kubectl(&["delete", &format!("svc/{name}")])?;
         until_status(&cluster, &format!("{name}.example"), 503)?;
+        // The slices of a Service that is gone go too; that it is itself shows in its name alone.
+        until_addresses(&cluster, &format!("{name}.default.svc"), 0)?;
     }
     Ok(())
 }
