@@ -2,7 +2,7 @@ use super::*;
 use crate::cluster::resource::SERVICES;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An object, or the end of one, as the server has it.
 #[derive(Debug, Clone)]
@@ -169,23 +169,35 @@ proptest! {
     fn events_in_any_order_and_more_than_once_end_in_the_same_state(
         before in vec((0..4_usize, any::<bool>()), 0..10),
         after in vec((0..4_usize, any::<bool>()), 0..20),
-        order in vec(any::<u32>(), 60),
+        order in vec((any::<u32>(), any::<bool>()), 60),
+        told in 0..20_usize,
     ) {
         let (mut server, mut follower) = (Server::default(), Follower::new());
         before.into_iter().for_each(|(name, deletes)| server.write(name, deletes));
         follower.list(&server);
-        let seen = server.history.len();
+        let old = server.history.clone();
         after.into_iter().for_each(|(name, deletes)| server.write(name, deletes));
-        // Old ones too, which the list has already.
-        let thrice = server.history[seen..].iter().chain(&server.history).chain(&server.history[seen..]);
-        let mut events: Vec<_> = thrice.zip(order.iter().cycle()).enumerate().collect();
-        events.sort_by_key(|(index, (_, place))| (place.rotate_left(u32::try_from(*index).unwrap_or_default()), *index));
-        events.into_iter().for_each(|(_, (moment, _))| follower.hear(moment));
+        let new = server.history[old.len()..].to_vec();
+        // Each new one once at least, some of them twice, and some of the old ones, which the list has already.
+        let again = old.iter().chain(&new).zip(&order).filter(|(_, (_, comes))| *comes).map(|(moment, _)| moment);
+        let mut events: Vec<_> = new.iter().chain(again).zip(order.iter().rev().map(|(place, _)| *place)).collect();
+        events.sort_by_key(|(_, place)| *place);
+        let told = new.get(told).map_or(0, |moment| moment.version);
+        let mut missing: BTreeSet<_> = new.iter().map(|moment| moment.version).filter(|version| *version <= told).collect();
+        for (moment, _) in events {
+            follower.hear(moment);
+            // It is said at once that all up to there has been told; of what came early some is newer.
+            if missing.remove(&moment.version) && missing.is_empty() {
+                follower.known.reach(&told.to_string());
+            }
+        }
         prop_assert_eq!(&follower.state, &server.state());
         follower.known.reach(&server.version.to_string());
         prop_assert!(follower.known.gone.is_empty());
-        server.history.iter().for_each(|moment| follower.hear(moment));
-        prop_assert_eq!(&follower.state, &server.state());
+        for moment in &server.history {
+            follower.hear(moment);
+            prop_assert_eq!(&follower.state, &server.state(), "{:?} is old", moment);
+        }
     }
 }
 
@@ -235,10 +247,17 @@ fn a_store_that_was_restored_begins_at_a_lower_version() {
     let (mut server, mut follower) = (Server { version: 100, ..Server::default() }, Follower::new());
     server.write(0, false);
     follower.list(&server);
+    // One that has ended, and is there again in the store of before.
+    for deletes in [false, true] {
+        server.write(2, deletes);
+        follower.hear(&server.history[server.history.len() - 1]);
+    }
     let mut server = Server::default();
     server.write(1, false);
     follower.list(&server);
-    server.write(1, false);
-    follower.hear(&server.history[1].clone());
-    assert_eq!(follower.state, server.state());
+    for name in [1, 2] {
+        server.write(name, false);
+        follower.hear(&server.history[name]);
+        assert_eq!(follower.state, server.state());
+    }
 }
