@@ -187,29 +187,34 @@ fn issue(account: &Account<'_>, order: &Order) -> anyhow::Result<Issued> {
     account.finalize(order)
 }
 
-/// A certificate by an Ingress of the challenge's own, made when the Pod is there.
-fn by_ingress(shop: &Shop, pebble: &Pebble<'_>, account: &Account<'_>, shape: Shape) -> anyhow::Result<Issued> {
+/// A certificate by an Ingress of the challenge's own, made when the Pod is there; and how long that took.
+fn by_ingress(
+    shop: &Shop,
+    pebble: &Pebble<'_>,
+    account: &Account<'_>,
+    shape: Shape,
+) -> anyhow::Result<(Issued, String)> {
     let order = account.order(HOST)?;
     let solver = Solver::start(&shop.cluster.ground, &order, &order.key_authorization)?;
     solver.until_answered()?;
     let times = shop.present(&solver, || solver.ingress(shape))?;
-    println!("challenge by an Ingress of its own ({shape:?}), answered after {times:?}");
+    let told = format!("challenge by an Ingress of its own ({shape:?}), answered after {times:?}");
     shop.is_undisturbed()?;
     let issued = issue(account, &order)?;
     shop.install(&issued, pebble)?;
     solver.clean_up()?;
     shop.until_gone(&solver)?;
     shop.is_undisturbed()?;
-    Ok(issued)
+    Ok((issued, told))
 }
 
 /// A certificate by a path in the Ingress of the host (`acme.cert-manager.io/http01-edit-in-place`). Nobody waits for
 /// the Pod.
-fn by_path(shop: &Shop, pebble: &Pebble<'_>, account: &Account<'_>) -> anyhow::Result<Issued> {
+fn by_path(shop: &Shop, pebble: &Pebble<'_>, account: &Account<'_>) -> anyhow::Result<(Issued, String)> {
     let order = account.order(HOST)?;
     let solver = Solver::start(&shop.cluster.ground, &order, &order.key_authorization)?;
     let times = shop.present(&solver, || solver.edit("shop"))?;
-    println!("challenge by a path in the Ingress, with a Pod that has just been made: {times:?}");
+    let told = format!("challenge by a path in the Ingress, with a Pod that has just been made: {times:?}");
     shop.is_undisturbed()?;
     let issued = issue(account, &order)?;
     shop.install(&issued, pebble)?;
@@ -217,7 +222,7 @@ fn by_path(shop: &Shop, pebble: &Pebble<'_>, account: &Account<'_>) -> anyhow::R
     solver.clean_up()?;
     shop.until_gone(&solver)?;
     shop.is_undisturbed()?;
-    Ok(issued)
+    Ok((issued, told))
 }
 
 /// An order whose challenge is answered with something else.
@@ -241,16 +246,19 @@ fn wrong_answer(shop: &Shop, account: &Account<'_>) -> anyhow::Result<()> {
 fn cert_manager_gets_certificates_by_http_01() -> anyhow::Result<()> {
     let shop = Shop::up()?;
     let pebble = Pebble::start(&shop.cluster.ground, shop.http[0])?;
-    play(&shop, &pebble).with_context(|| pebble.logs())
+    let told = play(&shop, &pebble).with_context(|| pebble.logs())?;
+    println!("{}", told.join("\n"));
+    Ok(())
 }
 
-fn play(shop: &Shop, pebble: &Pebble<'_>) -> anyhow::Result<()> {
+fn play(shop: &Shop, pebble: &Pebble<'_>) -> anyhow::Result<[String; 3]> {
     let account = Account::register(pebble)?;
-    let first = by_ingress(shop, pebble, &account, Shape::Field)?;
+    let (first, by_field) = by_ingress(shop, pebble, &account, Shape::Field)?;
     pebble.resolves_to(shop.http[1])?;
-    let renewed = by_ingress(shop, pebble, &account, Shape::Annotation)?;
+    let (renewed, by_annotation) = by_ingress(shop, pebble, &account, Shape::Annotation)?;
     ensure!(renewed.der != first.der, "the same again");
-    let last = by_path(shop, pebble, &account)?;
+    let (last, by_edit) = by_path(shop, pebble, &account)?;
     wrong_answer(shop, &account)?;
-    shop.shows(&last, pebble)
+    shop.shows(&last, pebble)?;
+    Ok([by_field, by_annotation, by_edit])
 }
