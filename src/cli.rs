@@ -6,7 +6,7 @@ pub(crate) use cluster::{RunSourceFlags, WritingFlags};
 
 use clap::builder::Resettable;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use config::{DomainName, ObjectName, ServicePort, parse_duration};
+use config::{ControllerClass, DomainName, ObjectName, ServicePort, parse_duration};
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -47,12 +47,15 @@ pub(crate) struct SourceFlags {
 /// How objects are read.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ObjectFlags {
-    /// Class of Ingresses that are ours (repeatable)
+    /// spec.controller of the IngressClasses that are ours, whatever their names; each installation has its own
+    #[arg(long, value_name = "NAME", env = "TIDEGATE_CONTROLLER_CLASS", default_value = ControllerClass::DEFAULT)]
+    pub(crate) controller_class: ControllerClass,
+    /// Class of Ingresses that is ours without an IngressClass (repeatable) [default: tidegate; none with another
+    /// --controller-class than the default one]
     #[arg(
         long,
         value_name = "CLASS",
         env = "TIDEGATE_INGRESS_CLASS",
-        default_value = "tidegate",
         value_delimiter = ',',
         value_parser = clap::builder::NonEmptyStringValueParser::new()
     )]

@@ -4,7 +4,7 @@ use crate::cli::{ObjectFlags, RunFlags, RunSourceFlags, WritingFlags};
 use crate::logging;
 use crate::serve::{self, Ended, Source, Writing};
 use crate::settings::{Defaults, settings, translate_settings};
-use config::{AccessLogFormat, ListenSettings, ServicePort};
+use config::{AccessLogFormat, ControllerClass, ListenSettings, ServicePort};
 use controller::cluster::{Access, PublishedAddresses, Watched};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,8 +16,10 @@ const DEFAULTS: Defaults = Defaults {
     drain_timeout: Duration::from_secs(25),
 };
 
-/// The Lease that replicas of one installation share.
+/// The Lease that replicas of one installation share; that of one with a controller class of its own has that too.
 const ELECTION_ID: &str = "tidegate-leader";
+/// Characters of the name of a Lease (RFC 1123 subdomain).
+const LEASE_NAME: usize = 253;
 
 /// Serves until a signal.
 pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
@@ -54,11 +56,15 @@ fn choose(flags: RunSourceFlags, objects: &ObjectFlags) -> anyhow::Result<Source
         secret_namespaces: shared(secret_namespace),
         services: objects.default_backend.iter().map(ServicePort::service).collect(),
     };
-    Ok(Source::Cluster { access: Access::find(kubeconfig, context)?, watched, writing: what_is_written(writing) })
+    Ok(Source::Cluster {
+        access: Access::find(kubeconfig, context)?,
+        watched,
+        writing: what_is_written(writing, &objects.controller_class),
+    })
 }
 
 /// What is written to a cluster.
-fn what_is_written(flags: WritingFlags) -> Writing {
+fn what_is_written(flags: WritingFlags, class: &ControllerClass) -> Writing {
     let WritingFlags {
         publish_service,
         publish_address,
@@ -74,7 +80,17 @@ fn what_is_written(flags: WritingFlags) -> Writing {
     };
     Writing {
         published: published.filter(|_| update_status.unwrap_or(true)),
-        election_id: election_id.unwrap_or_else(|| ELECTION_ID.to_owned()).into(),
+        election_id: election_id.unwrap_or_else(|| own_election_id(class)).into(),
         election_namespace: election_namespace.map(Arc::from),
     }
+}
+
+/// Two installations in one namespace must not take each other for a replica: only one of them would write.
+fn own_election_id(class: &ControllerClass) -> String {
+    if class.is_default() {
+        return ELECTION_ID.to_owned();
+    }
+    let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
+    let name: String = format!("{ELECTION_ID}-{class}").chars().map(letter).take(LEASE_NAME).collect();
+    name.trim_end_matches('-').to_owned()
 }

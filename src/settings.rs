@@ -62,14 +62,21 @@ pub(crate) fn settings(
 /// What translation depends on.
 pub(crate) fn translate_settings(flags: ObjectFlags) -> TranslateSettings {
     let ObjectFlags {
-        ingress_class: classes,
+        controller_class: controller,
+        ingress_class,
         watch_ingress_without_class: without_class,
         default_backend,
         default_tls_secret,
         cluster_domain,
         ssl_redirect,
     } = flags;
-    let ingress = IngressSettings { classes, without_class, default_backend, default_tls_secret, ssl_redirect };
+    let classes = match ingress_class {
+        // Two installations that both know classes by the same name would both serve those without an object.
+        names if !names.is_empty() || !controller.is_default() => names,
+        _ => IngressSettings::default().classes,
+    };
+    let ingress =
+        IngressSettings { controller, classes, without_class, default_backend, default_tls_secret, ssl_redirect };
     TranslateSettings { ingress, cluster_domain }
 }
 

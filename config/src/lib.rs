@@ -4,6 +4,7 @@
 mod backend;
 mod certificate;
 mod client_policy;
+mod controller_class;
 mod duration;
 mod host;
 mod names;
@@ -20,6 +21,7 @@ pub use backend::{
 };
 pub use certificate::{Certificate, CertificateTable, KeyKind, PrivateKey};
 pub use client_policy::{ClientPolicy, ClientPolicyTable, TrustAnchor};
+pub use controller_class::ControllerClass;
 pub use duration::parse_duration;
 pub use host::{Host, HostError, HostPattern};
 pub use names::{

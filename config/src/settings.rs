@@ -1,6 +1,6 @@
 //! What is fixed at start, read once from flags and environment.
 
-use crate::{DomainName, ObjectRef, PathSettings};
+use crate::{ControllerClass, DomainName, ObjectRef, PathSettings};
 use ipnet::IpNet;
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -90,6 +90,8 @@ pub enum AccessLogFormat {
 /// Which objects are ours and how Ingresses are read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IngressSettings {
+    /// `spec.controller` of the IngressClasses that are ours, whatever their name.
+    pub controller: ControllerClass,
     /// Class names that are ours without an IngressClass object.
     pub classes: Vec<String>,
     /// Whether an Ingress without any class is ours.
@@ -105,6 +107,7 @@ pub struct IngressSettings {
 impl Default for IngressSettings {
     fn default() -> Self {
         Self {
+            controller: ControllerClass::default(),
             classes: vec!["tidegate".to_owned()],
             without_class: false,
             default_backend: None,

@@ -74,7 +74,8 @@ pub(crate) struct WritingFlags {
     /// Whether the status of Ingresses is written; false beside another controller that does
     #[arg(long, value_name = "BOOL", env = "TIDEGATE_UPDATE_STATUS", action = clap::ArgAction::Set, conflicts_with = "manifests")]
     pub(crate) update_status: Option<bool>,
-    /// Lease that one of the replicas holds, which writes [default: tidegate-leader]
+    /// Lease that one of the replicas holds, which writes [default: tidegate-leader, and with another --controller-class
+    /// than the default one that too: tidegate-leader-example-com-edge]
     #[arg(
         long,
         value_name = "NAME",

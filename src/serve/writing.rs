@@ -41,12 +41,18 @@ impl Writers {
         if let Some(published) = published {
             let (sender, addresses) = watch::channel(None);
             let statuses = control.statuses();
-            let inputs = StatusInputs { manager, seen, statuses, addresses, leadership: leadership.clone() };
+            let inputs = StatusInputs {
+                manager: Arc::clone(&manager),
+                seen,
+                statuses,
+                addresses,
+                leadership: leadership.clone(),
+            };
             control
                 .spawn("following addresses", follow_addresses(clients.clone(), published, sender, control.stopped()));
             control.spawn("writing statuses", write_statuses(clients.clone(), inputs, control.stopped()));
         }
-        let inputs = EventInputs { statuses: control.statuses(), leadership: leadership.clone() };
+        let inputs = EventInputs { manager, statuses: control.statuses(), leadership: leadership.clone() };
         control.spawn("writing Events", write_events(clients, identity, inputs, control.stopped()));
         leadership
     }

@@ -77,6 +77,61 @@ fn addresses_and_problems_are_told_and_another_replica_goes_on() -> anyhow::Resu
     Ok(())
 }
 
+/// `NAME=VERSION` of each Ingress.
+fn versions(cluster: &Cluster) -> anyhow::Result<String> {
+    const VERSIONS: &str = "jsonpath={range .items[*]}{.metadata.name}={.metadata.resourceVersion} {end}";
+    cluster.ground.kubectl(&["get", "ingress", "--output", VERSIONS])
+}
+
+/// Kinds of Events by who told them, as `NAME=INSTANCE`.
+fn tellers(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
+    const TELLERS: &str = "jsonpath={range .items[*]}{.regarding.kind}/{.regarding.name}={.reportingInstance} {end}";
+    let told = cluster.ground.kubectl(&["get", "events.events.k8s.io", "--output", TELLERS])?;
+    let told = told.split_whitespace().filter(|told| told.starts_with("Ingress/"));
+    // An instance is the name of the machine, or of the Pod, and something random.
+    Ok(told.map(str::to_owned).collect())
+}
+
+#[test]
+fn installations_with_classes_of_their_own_leave_each_other_alone() -> anyhow::Result<()> {
+    let cluster = Cluster::up()?;
+    cluster.ground.apply("{apiVersion: networking.k8s.io/v1, kind: IngressClass, metadata: {name: edge}, spec: {controller: example.com/edge}}")?;
+    let first = cluster.tidegate(&["--publish-address", "192.0.2.1"])?;
+    let flags = ["--controller-class", "example.com/edge", "--publish-address", "192.0.2.2"];
+    let second = cluster.tidegate_at("127.0.0.1:9902", &flags)?;
+    for tidegate in [&first, &second] {
+        cluster.until_ready(tidegate)?;
+        until("each leads", SOON, || {
+            Ok(cluster.admin(tidegate, "/metrics")?.contains("\ntidegate_leading 1").then_some(()))
+        })?;
+    }
+    cluster.ground.apply(&[ingress("a", "tidegate"), ingress("b", "edge"), ingress("c", "nobodys")].concat())?;
+    until("each has its address", SOON, || Ok((addresses(&cluster)? == "a=192.0.2.1 b=192.0.2.2 c=").then_some(())))?;
+    until("each has its Event", SOON, || Ok((tellers(&cluster)?.len() == 2).then_some(())))?;
+    let before = versions(&cluster)?;
+    // Once these are written all that came before has been.
+    cluster.ground.apply(&[ingress("d", "tidegate"), ingress("e", "edge")].concat())?;
+    until("each has its second address", SOON, || {
+        Ok(addresses(&cluster)?.ends_with("d=192.0.2.1 e=192.0.2.2").then_some(()))
+    })?;
+    until("each has its second Event", SOON, || Ok((tellers(&cluster)?.len() >= 4).then_some(())))?;
+    let after = versions(&cluster)?;
+    assert!(after.starts_with(before.trim_end()), "{before} became {after}");
+    assert_eq!(writes(&cluster)?, 4);
+    let told = tellers(&cluster)?;
+    let by = |name: &str| told.iter().find_map(|told| told.strip_prefix(&format!("Ingress/{name}=")));
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert!(by("a").is_some() && by("a") == by("d"), "{told:?}");
+    assert!(by("b").is_some() && by("b") == by("e") && by("a") != by("b"), "{told:?}");
+
+    let patch = r#"{"spec":{"ingressClassName":"edge"}}"#;
+    cluster.ground.kubectl(&["patch", "ingress", "a", "--type=merge", "--patch", patch])?;
+    until("it has the address of its new class", SOON, || {
+        Ok(addresses(&cluster)?.starts_with("a=192.0.2.2 b=192.0.2.2 ").then_some(()))
+    })?;
+    Ok(())
+}
+
 #[test]
 fn who_cannot_begin_does_not_lead() -> anyhow::Result<()> {
     let cluster = Cluster::up()?;

@@ -121,7 +121,7 @@ fn image_is_found_by_registry_tag_or_digest() {
 
 #[test]
 fn arguments_follow_the_values() {
-    let cases: [(&[&str], &[&str]); 17] = [
+    let cases: [(&[&str], &[&str]); 18] = [
         (
             &["controller.bindAddress=[::]"],
             &["--http-bind=[::]:8080", "--dns-bind=[::]:5353", "--admin-bind=[::]:9901"],
@@ -137,6 +137,10 @@ fn arguments_follow_the_values() {
         (
             &["controller.ingressClassResource.name=edge", "controller.ingressClassResource.aliases={nginx}"],
             &["--ingress-class=edge,nginx"],
+        ),
+        (
+            &["controller.ingressClassResource.controllerValue=example.com/edge"],
+            &["--controller-class=example.com/edge"],
         ),
         (&["controller.watchIngressWithoutClass=true"], &["--watch-ingress-without-class=true"]),
         (&["controller.watchSelector=tier=edge"], &["--watch-selector=tier=edge"]),
@@ -279,6 +283,12 @@ fn other_objects_are_as_values_say() {
             "IngressClass nginx",
             "/spec/controller",
             json!("tidegate.dev/ingress"),
+        ),
+        (
+            &["controller.ingressClassResource.controllerValue=example.com/edge"],
+            "IngressClass tidegate",
+            "/spec/controller",
+            json!("example.com/edge"),
         ),
         (&["serviceAccount.annotations.a=b"], "ServiceAccount tidegate", "/metadata/annotations", json!({"a": "b"})),
     ]);

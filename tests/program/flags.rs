@@ -39,6 +39,8 @@ fn a_wrong_flag_is_named_in_one_line() {
         (vec!["--encoded-slashes", "eat"], vec!["'eat'", "--encoded-slashes", "keep, reject"]),
         (vec!["--advertised-https-port", "0"], vec!["'0'", "--advertised-https-port"]),
         (vec!["--ingress-class", ""], vec!["--ingress-class"]),
+        (vec!["--controller-class", "edge"], vec!["'edge'", "--controller-class", "such as tidegate.dev/ingress"]),
+        (vec!["--controller-class", "A.dev/b"], vec!["'A.dev/b'", "--controller-class"]),
     ] {
         let said = refusal(&run(&flags));
         for part in parts {
@@ -88,7 +90,15 @@ fn a_variable_of_nothing_is_none() {
     let both = [one.path(), two.path()].map(|path| path.to_str().expect("UTF-8")).join(",");
     let mut command = command();
     command.arg("routes").env("TIDEGATE_MANIFESTS", both);
-    for name in ["INGRESS_CLASS", "DEFAULT_BACKEND", "DEFAULT_TLS_SECRET", "CLUSTER_DOMAIN", "SSL_REDIRECT", "OUTPUT"] {
+    for name in [
+        "INGRESS_CLASS",
+        "CONTROLLER_CLASS",
+        "DEFAULT_BACKEND",
+        "DEFAULT_TLS_SECRET",
+        "CLUSTER_DOMAIN",
+        "SSL_REDIRECT",
+        "OUTPUT",
+    ] {
         command.env(format!("TIDEGATE_{name}"), "");
     }
     let output = command.output().expect("it starts");

@@ -37,6 +37,9 @@ const TIMING: Timing = Timing {
 /// What the writer of Events is told.
 #[derive(Debug)]
 pub struct EventInputs {
+    /// The name of the installation, the same for all its replicas: each tells problems by itself, and leaves the Events
+    /// of others alone. See [`super::Election::field_manager`].
+    pub manager: Arc<str>,
     /// What became of each object.
     pub statuses: watch::Receiver<Arc<Statuses>>,
     /// Nothing is written by who does not lead.
@@ -55,7 +58,7 @@ pub async fn write_events(
     let events = Events {
         agenda: Agenda::new(TIMING),
         bucket: Bucket::new(Instant::now()),
-        reporter: Reporter::new(&clients, &identity),
+        reporter: Reporter::new(&clients, &identity, &inputs.manager),
         outage: Outage::new("write an Event"),
     };
     events.until(inputs, shutdown).await;

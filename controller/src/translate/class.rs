@@ -5,13 +5,11 @@ use crate::objects::annotations::did_you_mean;
 use crate::objects::{Ingress, IngressClass, Objects};
 use crate::status::{Problem, Reason};
 
-/// `spec.controller` of the IngressClasses that are ours, whatever their name.
-const CONTROLLER: &str = "tidegate.dev/ingress";
-
 /// Why a class is not ours; `None`: it is.
-pub(super) fn foreign_class(class: &IngressClass) -> Option<Problem> {
-    (*class.controller != *CONTROLLER).then(|| {
-        let message = format!("controller {:?} is not {CONTROLLER:?}", class.controller);
+pub(super) fn foreign_class(class: &IngressClass, settings: &TranslateSettings) -> Option<Problem> {
+    let ours = settings.ingress.controller.as_str();
+    (*class.controller != *ours).then(|| {
+        let message = format!("controller {:?} is not {ours:?}", class.controller);
         Problem::at("spec.controller", Reason::ForeignClass, message)
     })
 }
@@ -23,9 +21,12 @@ pub(super) fn foreign(ingress: &Ingress, objects: &Objects, settings: &Translate
         return (!settings.ingress.without_class).then(|| Problem::whole(Reason::NoClass, message));
     };
     let message = match objects.class(name) {
-        Some(class) if foreign_class(class).is_none() => return None,
+        Some(class) if foreign_class(class, settings).is_none() => return None,
         Some(class) => format!("class {name:?} belongs to controller {:?}", class.controller),
         None if settings.ingress.classes.iter().any(|class| **class == **name) => return None,
+        None if settings.ingress.classes.is_empty() => {
+            format!("class {name:?} has no IngressClass object, and no class is ours by its name")
+        }
         None => {
             let ours: Vec<_> = settings.ingress.classes.iter().map(String::as_str).collect();
             format!(

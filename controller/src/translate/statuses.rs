@@ -11,10 +11,12 @@ impl Translator {
         let name = ObjectName::from(object);
         match object.kind {
             Kind::Ingress => objects.ingress(&name).map(|ingress| self.ingress_status(ingress, objects)),
-            Kind::IngressClass => objects.class(&object.name).map(|kept| match class::foreign_class(kept) {
-                Some(problem) => Status { verdict: Verdict::NotOurs, problems: vec![problem] },
-                None => Status::accepted(kept.problems.to_vec()),
-            }),
+            Kind::IngressClass => {
+                objects.class(&object.name).map(|kept| match class::foreign_class(kept, &self.settings) {
+                    Some(problem) => Status { verdict: Verdict::NotOurs, problems: vec![problem] },
+                    None => Status::accepted(kept.problems.to_vec()),
+                })
+            }
             Kind::Secret => self.secret_status(&name, objects),
             Kind::Service => self.service_status(&name, objects),
             Kind::EndpointSlice | Kind::Endpoints => {

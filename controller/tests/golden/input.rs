@@ -43,6 +43,7 @@ struct Head {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 struct Settings {
+    controller_class: Option<String>,
     ingress_class: Option<Vec<String>>,
     watch_ingress_without_class: bool,
     default_backend: Option<String>,
@@ -63,11 +64,18 @@ pub(crate) fn read(text: &str) -> Result<Input, String> {
 }
 
 fn read_settings(settings: Settings) -> Result<TranslateSettings, String> {
-    let Settings { ingress_class, watch_ingress_without_class, default_backend, default_tls_secret, ssl_redirect } =
-        settings;
+    let Settings {
+        controller_class,
+        ingress_class,
+        watch_ingress_without_class,
+        default_backend,
+        default_tls_secret,
+        ssl_redirect,
+    } = settings;
     let default = IngressSettings::default();
     Ok(TranslateSettings {
         ingress: IngressSettings {
+            controller: controller_class.map_or(Ok(default.controller), |class| class.parse())?,
             classes: ingress_class.unwrap_or(default.classes),
             without_class: watch_ingress_without_class,
             default_backend: default_backend.map(|service| service.parse()).transpose()?,

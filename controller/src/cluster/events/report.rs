@@ -30,11 +30,13 @@ const DEFAULT_NAMESPACE: &str = "default";
 pub(super) struct Reporter {
     client: Client,
     instance: String,
+    /// The installation.
+    manager: Arc<str>,
 }
 
 impl Reporter {
-    pub(super) fn new(clients: &Clients, identity: &Arc<str>) -> Self {
-        Self { client: clients.calls(), instance: cut(identity, INSTANCE).to_owned() }
+    pub(super) fn new(clients: &Clients, identity: &str, manager: &Arc<str>) -> Self {
+        Self { client: clients.calls(), instance: cut(identity, INSTANCE).to_owned(), manager: Arc::clone(manager) }
     }
 
     /// Tells a problem. One that this process or another one has told is there already.
@@ -78,8 +80,8 @@ impl Reporter {
         let reason = format!("{:?}", problem.reason);
         let text = |text: &str| Some(text.to_owned());
         let namespace = text(if object.kind.is_namespaced() { &object.namespace } else { DEFAULT_NAMESPACE });
-        let name =
-            event_name(&object.name, &[uid.as_deref().unwrap_or_default(), object.kind.as_str(), &reason, &note]);
+        let uid_text = uid.as_deref().unwrap_or_default();
+        let name = event_name(&object.name, &[&self.manager, uid_text, object.kind.as_str(), &reason, &note]);
         let regarding = ObjectReference {
             api_version: resource(object.kind).map(|resource| resource.api_version.to_owned()),
             kind: text(object.kind.as_str()),
@@ -140,7 +142,7 @@ fn cut(text: &str, octets: usize) -> &str {
     text.get(..text.floor_char_boundary(octets)).unwrap_or_default()
 }
 
-/// The same name for the same texts, in each replica and version: who comes second finds it there.
+/// The same name for the same texts, in each replica and version of an installation: who comes second finds it there.
 fn event_name(object: &str, texts: &[&str]) -> String {
     let object = cut(object, NAME).trim_end_matches(|letter: char| !letter.is_ascii_alphanumeric());
     format!("{object}.{:016x}", hash(texts))

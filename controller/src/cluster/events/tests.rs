@@ -5,6 +5,8 @@ use config::{Kind, ObjectRef};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+const MANAGER: &str = "tidegate/tidegate/tidegate-leader";
+
 fn fast() -> Timing {
     Timing {
         lasting: Duration::from_millis(20),
@@ -30,11 +32,12 @@ impl Running {
     async fn on(server: Arc<ApiServer>, identity: &str, timing: Timing) -> Self {
         let (statuses, statuses_receiver) = watch::channel(Arc::default());
         let (leadership, leadership_receiver) = watch::channel(Leadership::Leading);
-        let inputs = EventInputs { statuses: statuses_receiver, leadership: leadership_receiver };
+        let inputs =
+            EventInputs { manager: MANAGER.into(), statuses: statuses_receiver, leadership: leadership_receiver };
         let events = Events {
             agenda: Agenda::new(timing),
             bucket: Bucket::new(Instant::now()),
-            reporter: Reporter::new(&server.clients().await, &identity.into()),
+            reporter: Reporter::new(&server.clients().await, identity, &inputs.manager),
             outage: Outage::new("write an Event"),
         };
         let task = tokio::spawn(events.until(inputs, std::future::pending()));

@@ -6,6 +6,7 @@ dns-bind: controller.bindAddress and controller.containerPort.dns
 admin-bind: controller.bindAddress and controller.metrics.port
 advertised-https-port: controller.service.ports.https
 ingress-class: controller.ingressClassResource
+controller-class: controller.ingressClassResource.controllerValue
 watch-ingress-without-class: controller.watchIngressWithoutClass
 watch-namespace: controller.scope
 watch-selector: controller.watchSelector
@@ -39,6 +40,9 @@ context: nothing, since the Pod's account is used
 - --dns-bind={{ ternary $loopback $address $controller.hostNetwork }}:{{ $ports.dns }}
 - --admin-bind={{ ternary $loopback $address (eq (include "tidegate.adminIsLocal" .) "true") }}:{{ $ports.admin }}
 - --advertised-https-port={{ include "tidegate.advertisedPort" . }}
+{{- if ne $class.controllerValue "tidegate.dev/ingress" }}
+- {{ printf "--controller-class=%s" $class.controllerValue | quote }}
+{{- end }}
 - --ingress-class={{ prepend $class.aliases $class.name | uniq | join "," }}
 - --election-id={{ default (printf "%s-leader" (include "tidegate.fullname" .)) $controller.electionID }}
 - --drain-delay={{ $controller.drain.delaySeconds }}s

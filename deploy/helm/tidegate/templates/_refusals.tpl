@@ -11,6 +11,7 @@
   "addHeaders" "headers are not set by the chart"
   "proxySetHeaders" "headers are not set by the chart"
   "ingressClass" "use controller.ingressClassResource.name"
+  "controllerClass" "use controller.ingressClassResource.controllerValue"
   "ingressClassByName" "a class that controller.ingressClassResource names is always found by name"
   "publishStatusAddress" "use controller.publishAddresses"
   "reportNodeInternalIp" "use controller.publishNodeAddresses"
