@@ -133,6 +133,22 @@ fn installations_with_classes_of_their_own_leave_each_other_alone() -> anyhow::R
 }
 
 #[test]
+fn labels_that_are_no_longer_watched_take_the_address_away() -> anyhow::Result<()> {
+    let cluster = Cluster::up()?;
+    let tidegate = cluster.tidegate(&["--publish-address", "192.0.2.1", "--watch-selector", "team=a"])?;
+    cluster.until_ready(&tidegate)?;
+    cluster.ground.apply(&[ingress("left", "tidegate"), ingress("stays", "tidegate")].concat())?;
+    cluster.ground.kubectl(&["label", "ingress", "left", "stays", "team=a"])?;
+    until("both have the address", SOON, || {
+        Ok((addresses(&cluster)? == "left=192.0.2.1 stays=192.0.2.1").then_some(()))
+    })?;
+    cluster.ground.kubectl(&["label", "ingress", "left", "team-"])?;
+    until("one has it no more", SOON, || Ok((addresses(&cluster)? == "left= stays=192.0.2.1").then_some(())))?;
+    cluster.ground.kubectl(&["label", "ingress", "left", "team=a"])?;
+    until("it has it again", SOON, || Ok((addresses(&cluster)? == "left=192.0.2.1 stays=192.0.2.1").then_some(())))
+}
+
+#[test]
 fn who_cannot_begin_does_not_lead() -> anyhow::Result<()> {
     let cluster = Cluster::up()?;
     let broken = cluster.tidegate_at("127.0.0.1:9902", &["--watch-selector", "team in shop"])?;

@@ -128,9 +128,9 @@ impl Writer {
             Ok(_) => tracing::debug!(%object, "status written"),
             Err(Fault::NotFound(_)) => tracing::debug!(%object, "gone before its status was written"),
             Err(Fault::Conflict(_)) => tracing::debug!(%object, "changed before its status was written"),
-            Err(Fault::Forbidden(reason)) => self
-                .outage
-                .failed(&format_args!("{object}: {reason} (grant patch on ingresses/status of networking.k8s.io)")),
+            Err(Fault::Forbidden(reason)) => self.outage.failed(&format_args!(
+                "{object}: {reason} (grant patch on ingresses/status and get on ingresses of networking.k8s.io)"
+            )),
             Err(fault) => self.outage.failed(&format_args!("{object}: {fault}")),
         }
         self.book.done(object, result, Instant::now());
@@ -140,9 +140,20 @@ impl Writer {
     }
 }
 
+/// Writes; what is there then.
 async fn send(client: kube::Client, manager: &str, write: Write) -> Result<SeenIngress, Fault> {
     let api: Api<Ingress> = Api::namespaced(client, &write.object.namespace);
+    let version = match &write.version {
+        Some(version) => version.clone(),
+        None => {
+            let found = seen(&api.get(&write.object.name).await.map_err(|error| Fault::from(&error))?);
+            if !found.has_addresses_of(manager) {
+                return Ok(found);
+            }
+            found.version
+        }
+    };
     let parameters = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
-    let written = api.patch_status(&write.object.name, &parameters, &Patch::Merge(write.patch())).await;
+    let written = api.patch_status(&write.object.name, &parameters, &Patch::Merge(write.patch(&version))).await;
     written.map(|ingress| seen(&ingress)).map_err(|error| Fault::from(&error))
 }

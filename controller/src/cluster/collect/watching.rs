@@ -142,7 +142,9 @@ impl Watching {
             if let Change::Delete(object) = change
                 && object.kind == Kind::Ingress
             {
-                let _ = self.seen.send(Seen::Gone(object.clone()));
+                // A watch of what has certain labels says that an object is deleted when it has them no more.
+                let seen = if self.scope.labels.is_some() { Seen::Left } else { Seen::Gone };
+                let _ = self.seen.send(seen(object.clone()));
             }
         }
     }
@@ -165,5 +167,39 @@ impl Watching {
 
     fn report(&self, Undecodable { object, message }: &Undecodable) {
         tracing::warn!(%object, message, "cannot be read, and stays as it was");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn received(version: u64) -> Received {
+        let text = format!(
+            r#"{{"metadata":{{"name":"web","namespace":"shop","uid":"u","resourceVersion":"{version}"}},"spec":{{}}}}"#
+        );
+        serde_json::from_str(&text).expect("an Ingress")
+    }
+
+    /// What is seen of an Ingress that the watch no longer has, by an event and by a list.
+    fn ends(labels: Option<&str>) -> Vec<Seen> {
+        let (sender, mut seen) = mpsc::unbounded_channel();
+        let scope = Scope { labels: labels.map(Arc::from), ..Scope::of(INGRESSES) };
+        let known = Known::new(scope.resource);
+        let mut watching = Watching { known, scope, seen: sender, has_failed: false, is_refused: false };
+        watching.take(Event::Applied(received(1)));
+        watching.take(Event::Deleted(received(2)));
+        watching.take(Event::Applied(received(3)));
+        watching.take(Event::Begin);
+        watching.take(Event::End("4".into()));
+        std::iter::from_fn(|| seen.try_recv().ok()).filter(|seen| !matches!(seen, Seen::Ingress(_))).collect()
+    }
+
+    #[test]
+    fn what_a_selector_leaves_out_may_still_be_there() {
+        let object = config::ObjectRef::new(Kind::Ingress, "shop", "web");
+        assert_eq!(ends(None), [Seen::Gone(object.clone()), Seen::Gone(object.clone())]);
+        assert_eq!(ends(Some("team=a")), [Seen::Left(object.clone()), Seen::Left(object)]);
     }
 }

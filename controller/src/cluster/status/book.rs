@@ -11,7 +11,7 @@ use crate::{Status, Statuses, Verdict};
 use config::{Kind, ObjectRef};
 use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -28,6 +28,9 @@ const MAX_DOUBLINGS: u32 = 5;
 const PEACE: Duration = Duration::from_secs(60);
 /// For this long after a write what is seen may be from before it.
 const ECHO: Duration = Duration::from_secs(10);
+/// One that left what is watched is kept in mind for this long: who leads looks at it at once, and who comes to lead may
+/// still have to. Without a limit each deleted one would be kept for ever by those that do not lead.
+const LEFT: Duration = Duration::from_secs(600);
 
 /// All Ingresses that were seen.
 pub(super) struct Book {
@@ -37,6 +40,8 @@ pub(super) struct Book {
     /// What is to be written, by time and a number that makes it unique.
     schedule: BTreeMap<(Instant, u64), Arc<ObjectRef>>,
     last: u64,
+    /// Those that left what is watched, the first ones first, by when.
+    left: VecDeque<(Instant, Arc<ObjectRef>)>,
     /// How many entries have failures.
     failing: usize,
     statuses: Arc<Statuses>,
@@ -58,6 +63,8 @@ struct Entry {
     is_conflict: bool,
     /// The last one failed for another reason.
     is_failing: bool,
+    /// It is gone, or no longer one of those that are watched, since then.
+    left: Option<Instant>,
 }
 
 enum State {
@@ -70,7 +77,8 @@ enum State {
 #[derive(Debug, PartialEq)]
 pub(super) struct Write {
     pub(super) object: Arc<ObjectRef>,
-    version: Box<str>,
+    /// `None`: nothing is known of what is there now, which is to be looked at first.
+    pub(super) version: Option<Box<str>>,
     /// `None`: what is there is removed.
     addresses: Option<Arc<[Address]>>,
 }
@@ -78,10 +86,10 @@ pub(super) struct Write {
 impl Write {
     /// As a JSON merge patch (RFC 7396). The version makes it fail where the object is no longer the one that was
     /// looked at: it may belong to another class, or another controller may have written.
-    pub(super) fn patch(&self) -> Value {
+    pub(super) fn patch(&self, version: &str) -> Value {
         let entries = |addresses: &Arc<[Address]>| addresses.iter().map(Address::entry).collect::<Vec<_>>();
         json!({
-            "metadata": {"resourceVersion": &*self.version},
+            "metadata": {"resourceVersion": version},
             "status": {"loadBalancer": {"ingress": self.addresses.as_ref().map(entries)}},
         })
     }
@@ -90,19 +98,41 @@ impl Write {
 impl Book {
     /// An empty one of who writes as that field manager.
     pub(super) fn new(manager: Arc<str>) -> Self {
-        let (entries, schedule, statuses) = Default::default();
-        Self { manager, entries, schedule, last: 0, failing: 0, statuses, addresses: None }
+        let (entries, schedule, left, statuses) = Default::default();
+        Self { manager, entries, schedule, last: 0, left, failing: 0, statuses, addresses: None }
     }
 
     /// Takes in an Ingress as it is now.
     pub(super) fn see(&mut self, seen: Seen, now: Instant) {
         match seen {
             Seen::Ingress(seen) => self.see_ingress(seen, now),
+            Seen::Left(object) => self.leave(&object, now),
             Seen::Gone(object) => self.forget(&object),
         }
     }
 
+    /// Takes in that an Ingress is gone, or has other labels than those that are watched. What this installation wrote
+    /// into it would stay there.
+    fn leave(&mut self, object: &ObjectRef, now: Instant) {
+        while let Some((since, object)) = self.left.pop_front_if(|(since, _)| *since + LEFT < now) {
+            if self.entries.get(&object).is_some_and(|entry| entry.left == Some(since)) {
+                self.forget(&object);
+            }
+        }
+        let Some(entry) = self.entries.get_mut(object) else { return };
+        if !entry.seen.has_addresses_of(&self.manager) && !matches!(entry.state, State::Writing) {
+            return self.forget(object);
+        }
+        entry.left = Some(now);
+        self.left.push_back((now, entry.seen.name()));
+        self.reconsider(object, now + QUIET);
+    }
+
     fn see_ingress(&mut self, seen: SeenIngress, now: Instant) {
+        if self.entries.get(&seen.object).is_some_and(|entry| entry.left.is_some()) {
+            // It is back, or it is another one of that name.
+            self.forget(&seen.object);
+        }
         let Some(entry) = self.entries.get_mut(&seen.object) else {
             let object = seen.name();
             self.entries.insert(Arc::clone(&object), Entry::new(seen));
@@ -159,7 +189,7 @@ impl Book {
             let object = first.remove();
             let Some(entry) = self.entries.get(&object) else { continue };
             let wanted = self.wanted(entry);
-            let version = entry.seen.version.clone();
+            let version = entry.left.is_none().then(|| entry.seen.version.clone());
             let entry = self.entries.get_mut(&object)?;
             entry.state = if wanted.is_some() { State::Writing } else { State::Calm };
             if let Some(addresses) = wanted {
@@ -187,7 +217,11 @@ impl Book {
             Err(Fault::NotFound(_)) => return self.forget(object),
             Ok(_) | Err(_) => {}
         }
+        let is_left = entry.left.is_some();
         self.reconsider(object, now + QUIET);
+        if is_left && self.entries.get(object).is_some_and(|entry| self.wanted(entry).is_none()) {
+            self.forget(object);
+        }
     }
 
     /// Whether a write failed that has not succeeded since.
@@ -196,13 +230,16 @@ impl Book {
     }
 
     /// What is to be written, and `None` within it where that is a removal; `None`: nothing is.
-    fn wanted(&self, Entry { seen, .. }: &Entry) -> Option<Option<Arc<[Address]>>> {
+    fn wanted(&self, Entry { seen, left, .. }: &Entry) -> Option<Option<Arc<[Address]>>> {
+        if left.is_some() {
+            return seen.has_addresses_of(&self.manager).then_some(None);
+        }
         let addresses = self.addresses.as_ref()?;
         let is_ours = is_ours(self.statuses.entry(&seen.object)?);
         if is_ours {
             return (seen.addresses != addresses.texts).then(|| Some(Arc::clone(&addresses.published)));
         }
-        (seen.is_by(&self.manager) && !seen.addresses.is_empty()).then_some(None)
+        seen.has_addresses_of(&self.manager).then_some(None)
     }
 
     /// Schedules an Ingress if there is something to write, and only then. One that is scheduled keeps its time.
@@ -248,7 +285,15 @@ impl Book {
 
 impl Entry {
     fn new(seen: SeenIngress) -> Self {
-        Self { seen, state: State::Calm, writes: 0, last_write: None, is_conflict: false, is_failing: false }
+        Self {
+            seen,
+            state: State::Calm,
+            writes: 0,
+            last_write: None,
+            is_conflict: false,
+            is_failing: false,
+            left: None,
+        }
     }
 
     /// The time of a write that is to be at `at`: later if others went before. Another controller that wants other

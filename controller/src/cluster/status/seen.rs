@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub enum Seen {
     /// It is there.
     Ingress(SeenIngress),
+    /// It is gone, or its labels are no longer those that are watched.
+    Left(ObjectRef),
     /// It is gone.
     Gone(ObjectRef),
 }
@@ -72,8 +74,13 @@ fn owner(entry: &ManagedFieldsEntry) -> Option<Box<str>> {
 
 impl SeenIngress {
     /// Whether this field manager has written what is there.
-    pub(super) fn is_by(&self, manager: &str) -> bool {
+    fn is_by(&self, manager: &str) -> bool {
         self.owners.iter().any(|owner| **owner == *manager)
+    }
+
+    /// Whether there are addresses, and this field manager has written them.
+    pub(super) fn has_addresses_of(&self, manager: &str) -> bool {
+        !self.addresses.is_empty() && self.is_by(manager)
     }
 
     /// Whether it is older than `other`, of the same object. Versions are numbers that grow (KEP-5504); of others

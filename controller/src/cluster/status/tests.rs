@@ -234,3 +234,34 @@ async fn an_ingress_that_is_gone_is_not_written_again() {
     running.until_published("b", json!([{"ip": "10.0.0.1"}])).await;
     assert_eq!(running.writes(), 2);
 }
+
+#[tokio::test]
+async fn labels_that_are_no_longer_watched_take_our_address_away() {
+    let running = Running::start().await;
+    for name in ["changed", "deleted", "taken"] {
+        running.put(name, &json!({}));
+    }
+    running.translated(&["changed", "deleted", "taken"].map(ours));
+    for name in ["changed", "deleted", "taken"] {
+        running.until_published(name, json!([{"ip": "10.0.0.1"}])).await;
+        running.tell(name);
+    }
+    let mut object = running.server.find("Ingress", "shop", "taken").expect("there");
+    object["status"] = json!({"loadBalancer": {"ingress": [{"ip": "10.9.9.9"}]}});
+    object["metadata"]["managedFields"] = json!([]);
+    running.server.put(object);
+    running.server.delete("Ingress", "shop", "deleted");
+    for name in ["deleted", "taken", "changed"] {
+        running.seen.send(Seen::Left(ObjectRef::new(Kind::Ingress, "shop", name))).expect("heard");
+    }
+    running.translated(&[]);
+    let reads = |log: &[Logged]| log.iter().filter(|request| request.is(Verb::Get, "ingresses")).count();
+    running.server.until_log(|log| reads(log) == 3 && writes(log) == 4).await;
+    running.until_published("changed", Value::Null).await;
+    running.until_published("taken", json!([{"ip": "10.9.9.9"}])).await;
+    // Later than what may come of that.
+    running.put("b", &json!({}));
+    running.translated(&[ours("b")]);
+    running.until_published("b", json!([{"ip": "10.0.0.1"}])).await;
+    assert_eq!((running.writes(), reads(&running.server.log())), (5, 3));
+}

@@ -60,7 +60,7 @@ fn ours_get_the_addresses_and_those_that_have_them_nothing() {
             if let Some(write) = write {
                 let expected = json!({"metadata": {"resourceVersion": "1"},
                                       "status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.1"}]}}});
-                assert_eq!(write.patch(), expected);
+                assert_eq!(write.patch(write.version.as_deref().expect("seen")), expected);
             }
         }
     }
@@ -94,7 +94,7 @@ fn of_those_not_ours_only_our_own_addresses_are_removed() {
         assert_eq!(write.is_some(), is_due, "{addresses:?} {is_by_us}");
         if let Some(write) = write {
             let expected = json!({"metadata": {"resourceVersion": "7"}, "status": {"loadBalancer": {"ingress": null}}});
-            assert_eq!(write.patch(), expected);
+            assert_eq!(write.patch(write.version.as_deref().expect("seen")), expected);
         }
     }
 }
@@ -141,7 +141,7 @@ fn a_conflict_is_over_when_the_newer_version_is_seen() {
     assert_eq!(book.next_at(), Some(now + SECOND));
     see(&mut book, seen_as("a", 2, &[], false), now);
     assert_eq!(book.next_at(), Some(now + QUIET));
-    assert_eq!(book.next(now + QUIET).expect("due").version, "2".into());
+    assert_eq!(book.next(now + QUIET).expect("due").version, Some("2".into()));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn what_is_gone_is_forgotten() {
     let again = SeenIngress { uid: "other".into(), ..seen_as("a", 4, &[], false) };
     see(&mut book, again, now);
     book.done(&write.object, Ok(seen_as("a", 3, &["10.0.0.1"], true)), now);
-    assert_eq!(book.next(now + QUIET).expect("due").version, "4".into());
+    assert_eq!(book.next(now + QUIET).expect("due").version, Some("4".into()));
 
     book.done(&name("a"), Err(Fault::NotFound("gone".into())), now);
     assert!(book.entries.is_empty() && book.schedule.is_empty() && !book.has_failures());
@@ -198,4 +198,68 @@ fn new_addresses_are_for_all_that_are_ours() {
         assert!(written.insert(write.object), "once");
     }
     assert_eq!(written.len(), 100);
+}
+
+#[test]
+fn one_that_left_is_looked_at_only_if_it_has_our_addresses() {
+    for (addresses, is_by_us, is_due) in
+        [(&["10.0.0.1"][..], true, true), (&["10.0.0.1"], false, false), (&[], true, false)]
+    {
+        let (mut book, now) = book();
+        book.translated(statuses(&[("a", Verdict::Accepted)]), now);
+        see(&mut book, seen_as("a", 1, addresses, is_by_us), now);
+        book.see(Seen::Left(name("a")), now);
+        book.translated(statuses(&[]), now);
+        let write = book.next(now + QUIET);
+        assert_eq!(write.is_some(), is_due, "{addresses:?} {is_by_us}");
+        if let Some(write) = write {
+            assert_eq!((write.version, write.addresses), (None, None));
+            book.done(&name("a"), Ok(seen_as("a", 2, &[], false)), now + QUIET);
+        }
+        assert!(book.entries.is_empty(), "nothing more is kept of it");
+    }
+}
+
+#[test]
+fn one_that_is_back_is_as_any_other() {
+    let (mut book, now) = book();
+    see(&mut book, seen_as("a", 1, &["10.0.0.1"], true), now);
+    book.see(Seen::Left(name("a")), now);
+    see(&mut book, seen_as("a", 3, &["10.0.0.1"], true), now);
+    assert_eq!(book.next(now + SECOND), None);
+    // The same while it is being written.
+    book.see(Seen::Left(name("a")), now);
+    assert!(book.next(now + SECOND).is_some());
+    see(&mut book, seen_as("a", 5, &["10.0.0.1"], true), now);
+    book.done(&name("a"), Ok(seen_as("a", 6, &[], false)), now + SECOND);
+    assert_eq!(book.next(now + SECOND * 60), None, "the watch will tell of the removal");
+    see(&mut book, seen_as("a", 6, &[], false), now + SECOND);
+    assert!(book.next(now + SECOND * 60).expect("to be written").addresses.is_some());
+}
+
+#[test]
+fn what_is_written_while_it_leaves_is_taken_back() {
+    let (mut book, now) = book();
+    see(&mut book, seen_as("a", 1, &[], false), now);
+    assert!(book.next(now + QUIET).expect("to be written").addresses.is_some());
+    book.see(Seen::Left(name("a")), now);
+    book.done(&name("a"), Ok(seen_as("a", 2, &["10.0.0.1"], true)), now + QUIET);
+    assert_eq!(book.next(now + 2 * SECOND).expect("to be removed").addresses, None);
+    book.done(&name("a"), Err(Fault::NotFound("gone".into())), now + 2 * SECOND);
+    assert!(book.entries.is_empty());
+}
+
+#[test]
+fn those_that_left_are_not_kept_for_ever_by_who_does_not_lead() {
+    let (mut book, now) = book();
+    for number in 0..3 {
+        let object = format!("i{number}");
+        see(&mut book, seen_as(&object, 1, &["10.0.0.1"], true), now);
+        book.see(Seen::Left(name(&object)), now);
+    }
+    assert_eq!(book.entries.len(), 3);
+    see(&mut book, seen_as("i2", 2, &["10.0.0.1"], true), now);
+    book.see(Seen::Left(name("other")), now + LEFT + SECOND);
+    assert_eq!(book.entries.len(), 1, "one is back");
+    assert!(book.left.is_empty() && book.next_at().is_none());
 }
