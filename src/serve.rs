@@ -67,9 +67,8 @@ pub(crate) fn serve(
         .build()
         .context("no control runtime")?;
     let ended = runtime.block_on(Program { settings, source, bound }.run(ready));
-    if let Ok(Ended::Killed(_)) = ended {
-        runtime.shutdown_background();
-    }
+    // Nothing is left but what blocks a thread, such as a plugin for credentials or a resolver that does not answer.
+    runtime.shutdown_background();
     ended
 }
 
@@ -88,7 +87,11 @@ impl Program {
         let (shared, access_log) = shared(&settings, &registry)?;
         let Bound { http, https, dns, admin, addresses } = bound;
         let mut control = Control::new(registry)?;
-        let followed = source.follow(control.wanted()).await?;
+        let followed = tokio::select! {
+            followed = source.follow(control.wanted()) => followed?,
+            // A plugin for credentials may hang.
+            _ = signals.next() => return Ok(Ended::Drained),
+        };
         control.follow(followed, &settings);
         control.serve_dns(dns, &settings)?;
         control.serve_admin(admin);
@@ -116,6 +119,7 @@ impl Program {
         let signal = signals.next().await;
         tracing::info!(signal = signal.name, "draining");
         control.readiness.send_replace(Readiness::Draining);
+        control.end_writing();
         shared.metrics.set_draining(true);
         tokio::select! {
             drained = proxy.drain() => match drained {

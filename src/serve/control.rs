@@ -15,8 +15,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// How long the tasks may take to end once there is no traffic left.
-const END: Duration = Duration::from_secs(5);
+/// How long the tasks may take to end once there is no traffic left: those who write have begun to end long before, and
+/// giving leadership up takes 2 s at most.
+const END: Duration = Duration::from_secs(3);
 
 /// The tasks and what they say to each other.
 pub(super) struct Control {
@@ -29,7 +30,9 @@ pub(super) struct Control {
     leadership: Option<watch::Receiver<Leadership>>,
     registry: Registry,
     metrics: Arc<ControlMetrics>,
-    /// Dropped to end the tasks.
+    /// Dropped to end the tasks that write to the source.
+    stop_writing: watch::Sender<()>,
+    /// Dropped to end all others.
     stop: watch::Sender<()>,
     /// The first task that ended before that.
     dead: watch::Sender<Option<&'static str>>,
@@ -66,6 +69,7 @@ impl Control {
             leadership: None,
             metrics: Arc::new(ControlMetrics::register(&registry)?),
             registry,
+            stop_writing: watch::Sender::default(),
             stop: watch::Sender::default(),
             dead: watch::Sender::default(),
             tasks: JoinSet::new(),
@@ -74,12 +78,30 @@ impl Control {
 
     /// Ends when [`Self::end`] is called.
     pub(super) fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut stop = self.stop.subscribe();
-        async move { while stop.changed().await.is_ok() {} }
+        dropped(self.stop.subscribe())
+    }
+
+    /// Ends when [`Self::end_writing`] is called.
+    pub(super) fn writing_stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        dropped(self.stop_writing.subscribe())
     }
 
     pub(super) fn spawn(&mut self, task: &'static str, work: impl Future<Output = ()> + Send + 'static) {
-        let obituary = Obituary { task, stop: self.stop.subscribe(), dead: self.dead.clone() };
+        self.spawn_until(self.stop.subscribe(), task, work);
+    }
+
+    /// Runs what writes to the source, or has to do with that.
+    pub(super) fn spawn_writing(&mut self, task: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        self.spawn_until(self.stop_writing.subscribe(), task, work);
+    }
+
+    fn spawn_until(
+        &mut self,
+        stop: watch::Receiver<()>,
+        task: &'static str,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let obituary = Obituary { task, stop, dead: self.dead.clone() };
         self.tasks.spawn(async move {
             let _obituary = obituary;
             work.await;
@@ -154,9 +176,14 @@ impl Control {
         });
     }
 
+    /// Begins to end the tasks that write, while traffic is drained: another replica can do that, and then at once.
+    pub(super) fn end_writing(&mut self) {
+        self.stop_writing = watch::Sender::default();
+    }
+
     /// Ends all tasks; those that take too long are cut.
     pub(super) async fn end(mut self) {
-        drop(self.stop);
+        drop((self.stop_writing, self.stop));
         let ended = async {
             while let Some(ended) = self.tasks.join_next().await {
                 if let Err(error) = ended {
@@ -168,6 +195,11 @@ impl Control {
             tracing::debug!("control tasks are cut");
         }
     }
+}
+
+/// Ends once the sender is gone.
+async fn dropped(mut sender: watch::Receiver<()>) {
+    while sender.changed().await.is_ok() {}
 }
 
 #[cfg(test)]
@@ -192,5 +224,32 @@ mod tests {
         control.spawn("ends when it is to", stopped);
         control.end().await;
         assert_eq!(*dead.borrow(), None);
+    }
+
+    #[tokio::test]
+    async fn what_writes_ends_before_the_rest() {
+        let mut control = Control::new(Registry::new()).expect("registered");
+        let (stopped, writing_stopped) = (control.stopped(), control.writing_stopped());
+        let (ended, has_ended) = tokio::sync::oneshot::channel();
+        control.spawn("goes on", stopped);
+        control.spawn_writing("writes", async move {
+            writing_stopped.await;
+            let _ = ended.send(());
+        });
+        control.end_writing();
+        has_ended.await.expect("ended");
+        let joined = control.tasks.join_next().await;
+        assert!(joined.is_some_and(|joined| joined.is_ok()) && control.tasks.len() == 1);
+        assert_eq!(*control.dead.borrow(), None, "it was to end");
+        control.end().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_does_not_end_is_cut() {
+        let mut control = Control::new(Registry::new()).expect("registered");
+        control.spawn("hangs", std::future::pending());
+        let begin = tokio::time::Instant::now();
+        control.end().await;
+        assert_eq!(begin.elapsed().as_secs(), END.as_secs());
     }
 }

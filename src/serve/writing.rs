@@ -5,6 +5,7 @@ use controller::cluster::{
     Clients, Election, EventInputs, Leadership, PublishedAddresses, Seen, StatusInputs, follow_addresses, lead,
     write_events, write_statuses,
 };
+use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
@@ -37,7 +38,10 @@ impl Writers {
         let election = Election { namespace, name, identity: Arc::clone(&identity) };
         let manager = election.field_manager();
         let (sender, leadership) = watch::channel(Leadership::Following);
-        control.spawn("leader election", lead_once_ready(control, clients.clone(), election, sender));
+        // Whoever writes has a clone: leadership is given up when all are gone.
+        let (pen, pens) = mpsc::channel(1);
+        let stopped = laid_down(control.writing_stopped(), pens);
+        control.spawn_writing("leader election", lead_once_ready(control, clients.clone(), (election, sender), stopped));
         if let Some(published) = published {
             let (sender, addresses) = watch::channel(None);
             let statuses = control.statuses();
@@ -48,14 +52,28 @@ impl Writers {
                 addresses,
                 leadership: leadership.clone(),
             };
-            control
-                .spawn("following addresses", follow_addresses(clients.clone(), published, sender, control.stopped()));
-            control.spawn("writing statuses", write_statuses(clients.clone(), inputs, control.stopped()));
+            let following = follow_addresses(clients.clone(), published, sender, control.writing_stopped());
+            control.spawn_writing("following addresses", following);
+            let writing = write_statuses(clients.clone(), inputs, control.writing_stopped());
+            control.spawn_writing("writing statuses", with_pen(pen.clone(), writing));
         }
         let inputs = EventInputs { manager, statuses: control.statuses(), leadership: leadership.clone() };
-        control.spawn("writing Events", write_events(clients, identity, inputs, control.stopped()));
+        let writing = write_events(clients, identity, inputs, control.writing_stopped());
+        control.spawn_writing("writing Events", with_pen(pen, writing));
         leadership
     }
+}
+
+/// Does `work` with the pen in hand.
+async fn with_pen(pen: mpsc::Sender<Infallible>, work: impl Future<Output = ()>) {
+    work.await;
+    drop(pen);
+}
+
+/// Ends after `stopped`, once nobody has a pen any more: until then another replica must not begin.
+async fn laid_down(stopped: impl Future<Output = ()>, mut pens: mpsc::Receiver<Infallible>) {
+    stopped.await;
+    while pens.recv().await.is_some() {}
 }
 
 /// Stands for election once there is something to write about: a process that cannot begin would keep the Lease from
@@ -63,10 +81,10 @@ impl Writers {
 fn lead_once_ready(
     control: &Control,
     clients: Clients,
-    election: Election,
-    leadership: watch::Sender<Leadership>,
+    (election, leadership): (Election, watch::Sender<Leadership>),
+    stopped: impl Future<Output = ()> + Send + 'static,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let (ready, stopped, stopped_before) = (control.snapshots.clone().ready(), control.stopped(), control.stopped());
+    let (ready, stopped_before) = (control.snapshots.clone().ready(), control.writing_stopped());
     async move {
         tokio::select! {
             biased;
@@ -81,4 +99,27 @@ fn lead_once_ready(
 fn pod() -> String {
     let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
     variable("POD_NAME").or_else(|| variable("HOSTNAME")).unwrap_or_else(|| "tidegate".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn leadership_is_given_up_after_the_last_write() {
+        let (pen, pens) = mpsc::channel(1);
+        let (write_ends, writes) = oneshot::channel::<()>();
+        let write = tokio::spawn(with_pen(pen, async { drop(writes.await) }));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let mut given_up = tokio::spawn(laid_down(async { drop(stopped.await) }, pens));
+        stop.send(()).expect("waited for");
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!given_up.is_finished(), "a write is under way");
+        write_ends.send(()).expect("waited for");
+        (&mut given_up).await.expect("ended");
+        write.await.expect("ended");
+    }
 }

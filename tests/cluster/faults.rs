@@ -11,6 +11,7 @@ use crate::names::ask;
 use crate::steady::under_load;
 use anyhow::{Context as _, ensure};
 use ground::{Ground, until};
+use rustix::process::Signal;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -199,6 +200,28 @@ fn the_api_server_hangs_for_a_minute() -> anyhow::Result<()> {
         served.until_connected("SIGSTOP of the API server")?;
         served.until_changed()
     })
+}
+
+#[test]
+fn a_stop_does_not_wait_for_an_api_server_that_hangs() -> anyhow::Result<()> {
+    // The Lease cannot be given up within 2 s, and everything else ends at once.
+    const END: Duration = Duration::from_secs(4);
+    let cluster = Cluster::up()?;
+    let mut tidegate = cluster.tidegate(&["--publish-address", "192.0.2.1", "--drain-delay", "0s"])?;
+    cluster.until_ready(&tidegate)?;
+    until("it leads", SOON, || {
+        Ok(cluster.admin(&tidegate, "/metrics")?.contains("\ntidegate_leading 1").then_some(()))
+    })?;
+    cluster.ground.api_server().pause();
+    let start = Instant::now();
+    tidegate.process.signal(Signal::TERM);
+    let ended = tidegate.process.wait();
+    let took = start.elapsed();
+    cluster.ground.api_server().resume();
+    let ended = ended?;
+    println!("ended {:.1} s after SIGTERM, with {ended}", took.as_secs_f64());
+    ensure!(ended.success() && took < END, "it took {took:?}");
+    Ok(())
 }
 
 #[test]

@@ -3,9 +3,11 @@
 use crate::backend::Backend;
 use crate::client::get;
 use crate::manifests::{Manifests, ingress, service};
-use crate::tidegate::{Tidegate, until};
+use crate::tidegate::{Tidegate, command, until};
+use serde_json::json;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 
 fn shop() -> Manifests {
     let backend = Backend::start("one");
@@ -79,4 +81,35 @@ fn a_kept_connection_is_told_to_close_and_ends() {
     assert_eq!(reader.read(&mut [0; 1]).expect("closed well"), 0);
     tidegate.signal("-TERM");
     assert_eq!(tidegate.end().code(), Some(143));
+}
+
+/// A plugin for credentials that asks somebody who is not there: the program has nothing to serve yet, and ends.
+#[test]
+fn a_signal_ends_it_while_a_plugin_for_credentials_hangs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (config, pid) = (folder.path().join("kubeconfig"), folder.path().join("pid"));
+    let script = format!("echo $$ > {0}.new && mv {0}.new {0} && exec sleep 600", pid.display());
+    let exec = json!({"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", script],
+                      "interactiveMode": "Never"});
+    let text = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "a", "cluster": {"server": "http://127.0.0.1:9"}}],
+        "users": [{"name": "a", "user": {"exec": exec}}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "current-context": "a",
+    });
+    std::fs::write(&config, text.to_string()).expect("writable");
+    let mut command = command();
+    command.args(["run", "--log-format", "json", "--kubeconfig"]).arg(config);
+    for listener in ["http", "https", "dns", "admin"] {
+        command.args([&format!("--{listener}-bind"), "127.0.0.1:0"]);
+    }
+    let mut tidegate = Tidegate::spawn(command);
+    let plugin = until("the plugin runs", || std::fs::read_to_string(&pid).ok());
+    tidegate.signal("-TERM");
+    let ended = tidegate.end();
+    let is_there = Command::new("kill").arg(plugin.trim()).status().expect("kill");
+    assert_eq!(ended.code(), Some(0));
+    assert!(is_there.success(), "it did hang");
 }

@@ -79,6 +79,8 @@ struct Timing {
     deadline: Duration,
     /// For one request.
     call: Duration,
+    /// For giving the Lease up: whoever stops this process waits for that.
+    release: Duration,
 }
 
 const TIMING: Timing = Timing {
@@ -86,12 +88,14 @@ const TIMING: Timing = Timing {
     renew: Duration::from_secs(2),
     deadline: Duration::from_secs(10),
     call: Duration::from_secs(5),
+    release: Duration::from_secs(2),
 };
 
 /// How often a write is tried at once when somebody who does not want to lead was faster, as `kubectl label`.
 const TRIES: u32 = 3;
 
-/// Leads whenever it can, until `shutdown`; then it gives leadership up, so that another replica has it at once.
+/// Leads whenever it can, until `shutdown`; then it gives leadership up, for which it takes at most 2 s, so that another
+/// replica has it at once. Nothing may be written any more by then.
 /// Never fails: while the API server is away, or the Lease may not be written, nobody leads and it is tried again.
 pub async fn lead(
     clients: Clients,
@@ -304,7 +308,7 @@ impl Standing {
         if !self.may_hold {
             return;
         }
-        let end = Instant::now() + self.timing.call;
+        let end = Instant::now() + self.timing.release;
         let released = async {
             let mut tries = 0;
             loop {

@@ -11,6 +11,7 @@ fn fast() -> Timing {
         renew: Duration::from_millis(20),
         deadline: Duration::from_millis(500),
         call: Duration::from_millis(300),
+        release: Duration::from_millis(100),
     }
 }
 
@@ -196,6 +197,18 @@ async fn a_follower_gives_nothing_up() {
     second.stop().await;
     assert_eq!(lease(&server)["spec"]["holderIdentity"], "first");
     first.task.abort();
+}
+
+#[tokio::test]
+async fn who_is_stopped_does_not_wait_for_a_server_that_hangs() {
+    let server = ApiServer::start().await;
+    let first = start(&server, "first").await;
+    first.until(Leadership::Leading).await;
+    server.stop();
+    let begin = Instant::now();
+    first.stop().await;
+    let took = begin.elapsed();
+    assert!(took >= fast().release && took < fast().call, "{took:?}");
 }
 
 #[tokio::test]
