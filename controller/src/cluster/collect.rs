@@ -27,8 +27,10 @@ use watching::{Outlets, Said, What};
 const QUEUE: usize = 64;
 /// Changes in a batch, about.
 const BATCH: usize = 1024;
-/// How long the first Secrets are waited for before everything else is served without them.
+/// How long the next of the first Secrets is waited for before everything else is served without those that are missing.
 const SECRETS: Duration = Duration::from_secs(5);
+/// The same for all of them: a server that lets one through now and then does not keep every host waiting for the last.
+const ALL_SECRETS: Duration = Duration::from_secs(60);
 /// Of an EndpointSlice: when what it is about happened (RFC 3339).
 const TRIGGERED: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
@@ -116,10 +118,15 @@ impl Collector {
         let mut batch = Batch::default();
         let wanted = self.wanted.wait_for(Option::is_some).await.ok()?.clone();
         self.want(wanted, &mut batch);
-        let end = Instant::now() + SECRETS;
+        let last = Instant::now() + ALL_SECRETS;
+        let mut end = Instant::now() + SECRETS;
         while self.progress.borrow().is_waiting() {
             match timeout_at(end, hear(&mut self.said, &mut self.tasks)).await {
-                Ok(said) => self.take(said?, &mut batch),
+                Ok(said) => {
+                    if self.take(said?, &mut batch) {
+                        end = last.min(Instant::now() + SECRETS);
+                    }
+                }
                 Err(_) => {
                     let waits = self.progress.borrow().waits().unwrap_or_default();
                     tracing::warn!(waits, "serving begins without some Secrets");
@@ -180,9 +187,11 @@ impl Collector {
         }
     }
 
-    fn take(&mut self, Said { number, what }: Said, batch: &mut Batch) {
+    /// Takes what was said; whether something is no longer waited for.
+    fn take(&mut self, Said { number, what }: Said, batch: &mut Batch) -> bool {
         // What a task said that was ended since is of no interest.
-        let Some(scope) = self.scopes.get(&number) else { return };
+        let Some(scope) = self.scopes.get(&number) else { return false };
+        let was_waited_for = self.progress.borrow().is_waiting_for(scope);
         match what {
             What::Listed(changes) => {
                 batch.changes.extend(changes);
@@ -199,9 +208,10 @@ impl Collector {
             What::Heard => note(&self.progress, scope, |state| state.fault = None),
             What::Fault(fault) => {
                 self.progress.send_modify(|progress| progress.count(scope).faults += 1);
-                self.fail(&scope.clone(), fault, batch);
+                self.fail(scope, fault, batch);
             }
         }
+        was_waited_for && !self.progress.borrow().is_waiting_for(scope)
     }
 
     fn fail(&self, scope: &Scope, fault: Fault, batch: &mut Batch) {

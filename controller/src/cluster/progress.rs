@@ -80,6 +80,11 @@ impl Progress {
         self.scopes.get(scope).is_some_and(|state| state.fault.is_some())
     }
 
+    /// Whether the first list of a scope is still waited for.
+    pub(super) fn is_waiting_for(&self, scope: &Scope) -> bool {
+        self.scopes.get(scope).is_some_and(|state| !state.is_listed)
+    }
+
     /// The counts of a scope's kind.
     pub(super) fn count(&mut self, scope: &Scope) -> &mut Counts {
         self.counts.entry(scope.resource.kind).or_default()

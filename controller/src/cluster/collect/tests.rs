@@ -6,6 +6,8 @@ use config::{DomainName, IngressSettings, ListenerName, Reader, publisher};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+mod first_secrets;
+
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Of a watch that is not for a test's server: it is tried again soon, as all are.
 const AWAY: Answer = Answer::Status(500);
@@ -211,27 +213,20 @@ async fn what_is_needed_and_forbidden_is_out_of_date() {
     assert!(!running.progress.borrow().is_connected());
 }
 
+/// A collector that watches nothing yet.
+fn collector(clients: Clients, wanted: watch::Receiver<WantedSecrets>, batches: mpsc::Sender<Batch>) -> Collector {
+    let (sender, said) = mpsc::channel(QUEUE);
+    let outlets = Outlets { said: sender, seen: mpsc::unbounded_channel().0 };
+    let (scopes, secrets, watched, tasks, progress) = Default::default();
+    Collector { clients, watched, tasks, outlets, said, scopes, secrets, last: 0, wanted, progress, batches }
+}
+
 #[tokio::test]
 async fn a_watch_that_panics_ends_the_source() {
     let server = ApiServer::start().await;
     let (batches, mut received) = mpsc::channel(1);
-    let (sender, said) = mpsc::channel(QUEUE);
-    let (seen, _seen) = mpsc::unbounded_channel();
     let (_wanted, wanted) = watch::channel(None);
-    let (scopes, secrets) = Default::default();
-    let mut collector = Collector {
-        clients: server.clients().await,
-        watched: Watched::default(),
-        tasks: JoinSet::new(),
-        outlets: Outlets { said: sender, seen },
-        said,
-        scopes,
-        secrets,
-        last: 0,
-        wanted,
-        progress: watch::Sender::default(),
-        batches,
-    };
+    let mut collector = collector(server.clients().await, wanted, batches);
     collector.tasks.spawn(async { panic!("as it was meant to") });
     let collecting = tokio::spawn(collector.run());
     while timeout(PATIENCE, received.recv()).await.expect("in time").is_some() {}
