@@ -57,7 +57,7 @@ pub fn follow(clients: Clients, watched: Watched, wanted: watch::Receiver<Wanted
     let (sender, said) = mpsc::channel(QUEUE);
     let (seen_sender, seen) = mpsc::unbounded_channel();
     let outlets = Outlets { said: sender, seen: seen_sender };
-    let (scopes, secrets) = Default::default();
+    let (scopes, secrets, refused) = Default::default();
     let collector = Collector {
         clients,
         watched,
@@ -66,6 +66,7 @@ pub fn follow(clients: Clients, watched: Watched, wanted: watch::Receiver<Wanted
         said,
         scopes,
         secrets,
+        refused,
         last: 0,
         wanted,
         progress,
@@ -85,6 +86,8 @@ struct Collector {
     /// The scopes that are watched, by the number of their task.
     scopes: FxHashMap<u64, Scope>,
     secrets: FxHashMap<ObjectName, (u64, AbortHandle)>,
+    /// Those that are wanted and may not be asked for.
+    refused: BTreeSet<ObjectName>,
     last: u64,
     wanted: watch::Receiver<WantedSecrets>,
     progress: watch::Sender<Progress>,
@@ -177,9 +180,14 @@ impl Collector {
             }
             batch.changes.push(Change::Delete(secret_ref(&name)));
         }
+        for name in self.refused.extract_if(.., |name| !wanted.contains(name)) {
+            batch.changes.push(Change::Delete(secret_ref(&name)));
+        }
         for name in wanted.iter() {
             if let Some(reason) = self.watched.secret_refusal(name) {
-                batch.changes.push(Change::Refuse(secret_ref(name), reason.into()));
+                if self.refused.insert(name.clone()) {
+                    batch.changes.push(Change::Refuse(secret_ref(name), reason.into()));
+                }
             } else if !self.secrets.contains_key(name) {
                 let task = self.begin(Scope::secret(name));
                 self.secrets.insert(name.clone(), task);
@@ -221,7 +229,9 @@ impl Collector {
             batch.changes.push(Change::Refuse(secret_ref(&secret), reason.into()));
         }
         let goes_on = scope.goes_on_without(&fault);
-        if matches!(fault, Fault::Forbidden(_)) && !self.progress.borrow().has_fault(scope) {
+        // Of a Secret those tell that name it, with what to grant.
+        let is_told = scope.as_secret().is_some() || self.progress.borrow().has_fault(scope);
+        if matches!(fault, Fault::Forbidden(_)) && !is_told {
             tracing::warn!(%scope, reason = %fault, "may not be watched: see the RBAC that the installation has");
         }
         note(&self.progress, scope, |state| {

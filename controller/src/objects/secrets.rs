@@ -105,7 +105,9 @@ impl Secrets {
         self.refusals.get(name)
     }
 
-    /// Takes that a Secret may not be read: what was last good of it stays. Whether that is a change.
+    /// Takes that a Secret may not be read: what was last good of it stays. Whether that is a change. It holds until the
+    /// source says that it exists or does not, also while nobody refers to the Secret: an Ingress that is replaced names it
+    /// again, and the source need not have noticed.
     pub(crate) fn refuse(&mut self, name: &ObjectName, reason: &Arc<str>) -> bool {
         self.refusals.insert(name.clone(), Arc::clone(reason)).as_ref() != Some(reason)
     }
@@ -160,7 +162,6 @@ impl Secrets {
             return false;
         }
         self.references.remove(name);
-        self.refusals.remove(name);
         match self.kept.get_mut(name) {
             Some(kept) if !kept.exists => self.kept.remove(name).is_some(),
             Some(kept) => kept.forget_last_good(),

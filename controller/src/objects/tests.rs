@@ -77,6 +77,19 @@ fn a_secret_that_nobody_names_leaves_nothing() {
     assert!(!objects.delete(&secret_ref(&name())), "it is gone already");
 }
 
+/// As `kubectl replace --force` does: the source may not even notice that for a moment nobody named it.
+#[test]
+fn a_refusal_outlives_who_names_the_secret() {
+    let mut objects = kept();
+    objects.apply(ingress("tls"));
+    objects.refuse(&secret_ref(&name()), &"no right".into());
+    objects.delete(&ObjectRef::new(Kind::Ingress, "shop", "web"));
+    objects.apply(ingress("tls"));
+    assert!(objects.secret_refusal(&name()).is_some());
+    assert!(objects.delete(&secret_ref(&name())), "the source says that it does not exist");
+    assert!(objects.secret_refusal(&name()).is_none());
+}
+
 #[test]
 fn the_default_secret_is_always_named() {
     let mut objects = Objects::new(Some(&name()), time(2026));

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 mod first_secrets;
+mod refused_secrets;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Of a watch that is not for a test's server: it is tried again soon, as all are.
@@ -217,8 +218,8 @@ async fn what_is_needed_and_forbidden_is_out_of_date() {
 fn collector(clients: Clients, wanted: watch::Receiver<WantedSecrets>, batches: mpsc::Sender<Batch>) -> Collector {
     let (sender, said) = mpsc::channel(QUEUE);
     let outlets = Outlets { said: sender, seen: mpsc::unbounded_channel().0 };
-    let (scopes, secrets, watched, tasks, progress) = Default::default();
-    Collector { clients, watched, tasks, outlets, said, scopes, secrets, last: 0, wanted, progress, batches }
+    let (scopes, secrets, refused, watched, tasks, progress) = Default::default();
+    Collector { clients, watched, tasks, outlets, said, scopes, secrets, refused, last: 0, wanted, progress, batches }
 }
 
 #[tokio::test]

@@ -1,0 +1,43 @@
+//! Secrets that may not be read: said once, and no longer than they are named.
+
+use super::*;
+
+#[test]
+fn a_secret_that_may_not_be_read_is_one_warning() {
+    let log = crate::text_log::logged(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let server = ApiServer::start().await;
+            server.rule(Rule::new("secrets", Answer::Status(403)));
+            let objects = vec![service("web"), ingress("web", "web.example", Some("web"))];
+            let running = Running::watching(server, objects, Watched::default()).await;
+            running.until_problem("web", Some(Reason::SecretForbidden)).await;
+        });
+    });
+    let warnings: Vec<_> =
+        log.lines().filter(|line| line.starts_with("WARN") && !line.contains("NoEndpoint")).collect();
+    let [warning] = warnings[..] else { panic!("{log}") };
+    assert!(warning.contains("Ingress shop/web") && warning.contains("grant get, list and watch"), "{warning}");
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_once_and_ends_with_the_last_who_names_it() {
+    let server = ApiServer::start().await;
+    let mut collector = collector(server.clients().await, watch::channel(None).1, mpsc::channel(1).0);
+    collector.watched.secret_namespaces = vec!["certificates".into()];
+    let mut told = |names: &[&str]| {
+        let name = |name: &&str| ObjectName { namespace: "shop".into(), name: (*name).into() };
+        let mut batch = Batch::default();
+        collector.want(Some(Arc::new(names.iter().map(name).collect())), &mut batch);
+        let said = batch.changes.iter().map(|change| match change {
+            Change::Refuse(name, _) => format!("refuse {name}"),
+            Change::Delete(name) => format!("delete {name}"),
+            Change::Apply(object) => panic!("{object:?}"),
+        });
+        said.collect::<Vec<_>>()
+    };
+    assert_eq!(told(&["a"]), ["refuse Secret shop/a"]);
+    assert_eq!(told(&["a", "b"]), ["refuse Secret shop/b"]);
+    assert_eq!(told(&["b"]), ["delete Secret shop/a"]);
+    assert_eq!(told(&["b"]), [""; 0]);
+}
