@@ -30,7 +30,9 @@ impl Backoff {
         };
         let whole = first.saturating_mul(1 << self.faults.min(16)).min(last);
         self.faults = self.faults.saturating_add(1);
-        whole.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0)
+        let chance = chance.clamp(0.0, 1.0);
+        // Who is asked to wait does not come early, nor at once with all others.
+        whole.mul_f64(0.5 + chance / 2.0).max(fault.wait().mul_f64(1.0 + chance / 4.0))
     }
 }
 
@@ -47,6 +49,16 @@ mod tests {
         assert_eq!(backoff.after(&fault, 0.0).as_millis(), 2500, "half of it at least");
         backoff.reset();
         assert_eq!(backoff.after(&fault, 1.0).as_millis(), 200);
+    }
+
+    #[test]
+    fn who_is_asked_to_wait_does() {
+        let mut backoff = Backoff::default();
+        let busy = |seconds| Fault::Busy("busy".into(), Duration::from_secs(seconds));
+        assert_eq!(backoff.after(&busy(8), 0.0).as_secs(), 8);
+        assert_eq!(backoff.after(&busy(8), 1.0).as_secs(), 10, "not all at once");
+        let waits: Vec<_> = (0..4).map(|_| backoff.after(&busy(1), 1.0).as_millis()).collect();
+        assert_eq!(waits, [1250, 1600, 3200, 5000], "more than that where it fails again and again");
     }
 
     #[test]

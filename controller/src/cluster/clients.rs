@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tower::timeout::TimeoutLayer;
-use tower::util::MapRequestLayer;
+use tower::util::{AndThenLayer, MapRequestLayer};
 use tower::{BoxError, ServiceBuilder};
 
 /// Until a connection is made; also the time between signs of life of one whose peer says nothing.
@@ -178,6 +178,7 @@ impl Stack {
             .option_layer(token)
             .layer(self.config.extra_headers_layer().map_err(|error| fault::explain(&error))?)
             .layer(TimeoutLayer::new(HEAD))
+            .layer(AndThenLayer::new(fault::not_busy))
             .map_err(BoxError::from)
             .service(builder.build::<_, Body>(self.connector.clone()));
         Ok(Client::new(service, self.config.default_namespace.clone()))

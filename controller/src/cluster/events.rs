@@ -118,11 +118,11 @@ impl Events {
             Err(Fault::Forbidden(reason)) => {
                 self.outage
                     .failed(&format_args!("{object}: {reason} (grant create and patch on events of events.k8s.io)"));
-                Outcome::Failed
+                Outcome::Failed(Duration::ZERO)
             }
             Err(fault) => {
                 self.outage.failed(&format_args!("{object}: {fault}"));
-                Outcome::Failed
+                Outcome::Failed(fault.wait())
             }
         };
         self.agenda.done(report.id, outcome, Instant::now());

@@ -1,16 +1,25 @@
 //! What can go wrong with a request to the API server, as far as it is treated apart, and in words for people.
 
+use http::Response;
+use http::header::RETRY_AFTER;
 use kube::core::Status;
+use kube::core::response::StatusDetails;
 use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
+use tower::BoxError;
 
 const FORBIDDEN: u16 = 403;
 const GONE: u16 = 410;
 const NOT_FOUND: u16 = 404;
 const CONFLICT: u16 = 409;
+const TOO_MANY_REQUESTS: u16 = 429;
 /// A server that does not stream lists refuses what it does not know as invalid.
 const INVALID: [u16; 2] = [400, 422];
+
+/// A server, or a proxy before it, that asks for more than this is asked again all the same: it may have been restarted.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Why a request came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +34,8 @@ pub(crate) enum Fault {
     NotFound(Arc<str>),
     /// Somebody else has written in between.
     Conflict(Arc<str>),
+    /// The server asks to be left alone for so long, at most [`LONGEST_WAIT`].
+    Busy(Arc<str>, Duration),
     /// Anything else, which may pass.
     Other(Arc<str>),
 }
@@ -35,6 +46,11 @@ impl Fault {
         Self::Other(text.into())
     }
 
+    /// How long to wait at least before the next try.
+    pub(crate) fn wait(&self) -> Duration {
+        if let Self::Busy(_, wait) = self { *wait } else { Duration::ZERO }
+    }
+
     fn text(&self) -> &Arc<str> {
         match self {
             Self::Gone(text)
@@ -42,6 +58,7 @@ impl Fault {
             | Self::Forbidden(text)
             | Self::NotFound(text)
             | Self::Conflict(text)
+            | Self::Busy(text, _)
             | Self::Other(text) => text,
         }
     }
@@ -62,7 +79,10 @@ impl From<&Status> for Fault {
             NOT_FOUND => Self::NotFound(text),
             CONFLICT => Self::Conflict(text),
             code if INVALID.contains(&code) => Self::Invalid(text),
-            _ => Self::Other(text),
+            _ => match status.details.as_ref().map_or(0, |details| details.retry_after_seconds) {
+                0 => Self::Other(text),
+                seconds => Self::Busy(text, Duration::from_secs(seconds.into()).min(LONGEST_WAIT)),
+            },
         }
     }
 }
@@ -74,6 +94,29 @@ impl From<&kube::Error> for Fault {
             error => Self::Other(explain(error).into()),
         }
     }
+}
+
+/// Makes of an answer that asks for time an error that says how much. Priority and Fairness of the API server says that
+/// in a field alone, which the crate does not read (RFC 9110 §10.2.3; an HTTP date is not understood).
+///
+/// # Errors
+/// `kube::Error::Api` for 429 with `Retry-After` in seconds.
+pub(crate) async fn not_busy<B>(response: Response<B>) -> Result<Response<B>, BoxError> {
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    match retry_after {
+        Some(retry_after_seconds) if response.status().as_u16() == TOO_MANY_REQUESTS => {
+            let message = format!("the API server has too many requests, and asks for {retry_after_seconds} s");
+            let details = StatusDetails { retry_after_seconds, ..no_details() };
+            let status = Status::failure(&message, "TooManyRequests").with_code(TOO_MANY_REQUESTS);
+            Err(Box::new(kube::Error::Api(status.with_details(details).boxed())))
+        }
+        _ => Ok(response),
+    }
+}
+
+fn no_details() -> StatusDetails {
+    let (name, group, kind, uid, causes, retry_after_seconds) = Default::default();
+    StatusDetails { name, group, kind, uid, causes, retry_after_seconds }
 }
 
 /// What a status of the API server says, with its code where it says nothing.

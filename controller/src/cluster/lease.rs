@@ -173,6 +173,7 @@ impl Standing {
         let mut last_loss: Option<Instant> = None;
         loop {
             let begin = Instant::now();
+            let mut wait = self.timing.renew;
             match self.try_to_acquire().await {
                 Ok(Try::Held) => return self.outage.over(),
                 // What the faster one wrote is looked at without delay, but never in a tight loop.
@@ -180,10 +181,13 @@ impl Standing {
                     continue;
                 }
                 Ok(Try::Lost | Try::Ended) => {}
-                Err(fault) => self.failed(&fault),
+                Err(fault) => {
+                    self.failed(&fault);
+                    wait = wait.max(fault.wait());
+                }
             }
             // A watch that is refused, or ends at once, makes this a poll.
-            sleep_until(begin + self.timing.renew).await;
+            sleep_until(begin + wait).await;
         }
     }
 
@@ -261,16 +265,20 @@ impl Standing {
             if begin >= deadline {
                 return;
             }
+            let mut wait = self.timing.renew;
             match timeout_at(deadline, self.renew()).await {
                 Ok(Ok(true)) => {
                     renewed = begin;
                     self.outage.over();
                 }
                 Ok(Ok(false)) => return,
-                Ok(Err(fault)) => self.failed(&fault),
+                Ok(Err(fault)) => {
+                    self.failed(&fault);
+                    wait = wait.max(fault.wait());
+                }
                 Err(_) => self.failed(&Fault::other("no answer")),
             }
-            next = begin + self.timing.renew;
+            next = begin + wait;
         }
     }
 

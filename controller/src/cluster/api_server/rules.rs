@@ -20,6 +20,8 @@ pub(crate) enum Answer {
     Status(u16),
     /// A watch begins, and its first frame is an ERROR with this code.
     ErrorFrame(u16),
+    /// 429, and in a field for how many seconds it is not to be asked, as Priority and Fairness answers.
+    Busy(u32),
     /// No answer at all.
     Silence,
     /// The watch ends after so many frames.

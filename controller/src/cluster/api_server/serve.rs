@@ -83,6 +83,7 @@ async fn answer(State(connection): State<Connection>, request: Request) -> Respo
     for rule in &rules {
         match rule {
             Answer::Status(code) => return told(*code),
+            Answer::Busy(seconds) => return busy(*seconds),
             Answer::Silence => std::future::pending().await,
             _ => {}
         }
@@ -93,6 +94,11 @@ async fn answer(State(connection): State<Connection>, request: Request) -> Respo
         Verb::Watch => watching::watch(connection, target, query, rules),
         _ => connection.shared.change(|store| write::write(store, verb, &target, &query, body)),
     }
+}
+
+fn busy(seconds: u32) -> Response {
+    let head = (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, seconds.to_string())]);
+    (head.0, head.1, "Too many requests, please try again later.\n").into_response()
 }
 
 fn told(code: u16) -> Response {

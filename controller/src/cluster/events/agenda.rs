@@ -73,7 +73,8 @@ pub(super) enum Outcome {
     Told,
     /// There is no object to tell it on.
     NoObject,
-    Failed,
+    /// It is to be tried again, no sooner than after this.
+    Failed(Duration),
 }
 
 impl Agenda {
@@ -230,11 +231,12 @@ impl Agenda {
                 (item.failures, item.is_failing) = (0, false);
                 if item.is_there { now + self.timing.heartbeat } else { now + self.timing.memory }
             }
-            Outcome::Failed | Outcome::NoObject => {
-                item.is_failing = outcome == Outcome::Failed;
+            Outcome::Failed(_) | Outcome::NoObject => {
+                let wait = if let Outcome::Failed(wait) = outcome { Some(wait) } else { None };
+                item.is_failing = wait.is_some();
                 let delay = self.timing.retry.saturating_mul(1 << item.failures.min(MAX_DOUBLINGS));
                 item.failures += 1;
-                now + delay
+                now + delay.max(wait.unwrap_or_default())
             }
         };
         self.schedule(id, due);

@@ -164,6 +164,20 @@ async fn a_server_that_refuses_every_write_is_not_pressed() {
 }
 
 #[tokio::test]
+async fn a_server_that_asks_for_time_is_left_alone_for_it() {
+    let server = ApiServer::start().await;
+    let first = start(&server, "first").await;
+    first.until(Leadership::Leading).await;
+    // Longer than a leader may be without an answer: it asks no more until it stops to lead.
+    server.rule(Rule::new("leases", Answer::Busy(1)).times(1));
+    server.clear_log();
+    first.until(Leadership::Following).await;
+    let writes = server.log().iter().filter(|request| request.verb == Verb::Update).count();
+    assert!(writes <= 2, "{writes}: one was refused, and one may have come since");
+    first.until(Leadership::Leading).await;
+}
+
+#[tokio::test]
 async fn who_lost_its_lease_to_another_follows() {
     let server = ApiServer::start().await;
     let first = start(&server, "first").await;

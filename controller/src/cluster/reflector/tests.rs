@@ -244,6 +244,19 @@ async fn other_errors_are_told_and_tried_again() {
 }
 
 #[tokio::test]
+async fn a_server_that_asks_for_time_gets_it() {
+    let mut watched = Watched::new().await;
+    for (seconds, expected) in [(7, 7), (86_400, 60)] {
+        watched.server.rule(watched.rule(Answer::Busy(seconds)).times(1));
+        let said = watched.next(1).await;
+        assert_eq!(said, [format!("fault the API server has too many requests, and asks for {seconds} s")]);
+        let wait = watched.reflector.wait.take().expect("it waits");
+        assert!((expected..=expected * 5 / 4).contains(&wait.as_secs()), "{wait:?}");
+    }
+    assert_eq!(watched.next(3).await, LIST);
+}
+
+#[tokio::test]
 async fn a_server_that_is_away_is_found_again() {
     let mut watched = Watched::new().await;
     assert_eq!(watched.next(3).await, LIST);

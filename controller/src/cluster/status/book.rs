@@ -212,13 +212,14 @@ impl Book {
         self.failing -= usize::from(entry.is_failing);
         self.failing += usize::from(is_failing);
         entry.is_failing = is_failing;
+        let wait = result.as_ref().err().map_or(Duration::ZERO, Fault::wait);
         match result {
             Ok(seen) if !seen.is_before(&entry.seen) => entry.seen = seen,
             Err(Fault::NotFound(_)) => return self.forget(object),
             Ok(_) | Err(_) => {}
         }
         let is_left = entry.left.is_some();
-        self.reconsider(object, now + QUIET);
+        self.reconsider(object, now + QUIET.max(wait));
         if is_left && self.entries.get(object).is_some_and(|entry| self.wanted(entry).is_none()) {
             self.forget(object);
         }

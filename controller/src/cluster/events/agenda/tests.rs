@@ -88,11 +88,14 @@ fn failures_are_tried_again_ever_more_seldom() {
     for wait in [5, 10, 20, 40, 80, 160, 320, 320] {
         let report = agenda.next(now).expect("due");
         assert!(!report.is_repetition && agenda.next_at().is_none());
-        agenda.done(report.id, Outcome::Failed, now);
+        agenda.done(report.id, Outcome::Failed(Duration::ZERO), now);
         assert_eq!(agenda.next_at(), Some(now + SECOND * wait));
         now += SECOND * wait;
     }
-    assert_eq!(told(&mut agenda, now), first("a"));
+    let report = agenda.next(now).expect("due");
+    agenda.done(report.id, Outcome::Failed(MINUTE * 10), now);
+    assert_eq!(agenda.next_at(), Some(now + MINUTE * 10), "as the server asks");
+    assert_eq!(told(&mut agenda, now + MINUTE * 10), first("a"));
 }
 
 #[test]
@@ -111,7 +114,7 @@ fn a_problem_that_ends_while_it_is_told_is_remembered() {
         agenda.next(now + MINUTE * 33).expect("due")
     };
     agenda.translated(&statuses([]), now + MINUTE * 33);
-    agenda.done(report.id, Outcome::Failed, now + MINUTE * 33);
+    agenda.done(report.id, Outcome::Failed(Duration::ZERO), now + MINUTE * 33);
     assert_eq!(told(&mut agenda, now + MINUTE * 34), None);
 }
 

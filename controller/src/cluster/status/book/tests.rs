@@ -263,3 +263,12 @@ fn those_that_left_are_not_kept_for_ever_by_who_does_not_lead() {
     assert_eq!(book.entries.len(), 1, "one is back");
     assert!(book.left.is_empty() && book.next_at().is_none());
 }
+
+#[test]
+fn a_write_that_a_busy_server_refused_waits_as_long_as_it_asks_for() {
+    let (mut book, now) = book();
+    see(&mut book, seen_as("a", 1, &[], false), now);
+    assert!(book.next(now + QUIET).is_some());
+    book.done(&name("a"), Err(Fault::Busy("busy".into(), 20 * SECOND)), now + QUIET);
+    assert_eq!(book.next_at(), Some(now + QUIET + 20 * SECOND));
+}
