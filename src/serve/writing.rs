@@ -41,7 +41,8 @@ impl Writers {
         // Whoever writes has a clone: leadership is given up when all are gone.
         let (pen, pens) = mpsc::channel(1);
         let stopped = laid_down(control.writing_stopped(), pens);
-        control.spawn_writing("leader election", lead_once_ready(control, clients.clone(), (election, sender), stopped));
+        control
+            .spawn_writing("leader election", lead_once_ready(control, clients.clone(), (election, sender), stopped));
         if let Some(published) = published {
             let (sender, addresses) = watch::channel(None);
             let statuses = control.statuses();

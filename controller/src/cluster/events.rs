@@ -14,7 +14,7 @@ use super::moment::at;
 use super::outage::Outage;
 use crate::Statuses;
 use agenda::{Agenda, Outcome, Timing};
-use bucket::Bucket;
+use bucket::Buckets;
 use report::Reporter;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,8 +47,8 @@ pub struct EventInputs {
 }
 
 /// Writes an Event for each problem that has lasted a second, but for notices, until `shutdown`. A problem that lasts,
-/// or comes back, makes a series of its Event. At most 5 a second and 50 at once; those that wait are kept, up to
-/// 4,096 problems. `identity` is the name of this process, as in [`super::Election`].
+/// or comes back, makes a series of its Event. In each namespace at most one a second and 25 at once, in all 5 a second
+/// and 50 at once; those that wait are kept, up to 4,096 problems, and beyond that those of namespaces with fewer. `identity` is the name of this process, as in [`super::Election`].
 pub async fn write_events(
     clients: Clients,
     identity: Arc<str>,
@@ -57,7 +57,7 @@ pub async fn write_events(
 ) {
     let events = Events {
         agenda: Agenda::new(TIMING),
-        bucket: Bucket::new(Instant::now()),
+        buckets: Buckets::new(Instant::now()),
         reporter: Reporter::new(&clients, &identity, &inputs.manager),
         outage: Outage::new("write an Event"),
     };
@@ -66,7 +66,7 @@ pub async fn write_events(
 
 struct Events {
     agenda: Agenda,
-    bucket: Bucket,
+    buckets: Buckets,
     reporter: Reporter,
     outage: Outage,
 }
@@ -84,7 +84,7 @@ impl Events {
         let mut compare_at = Some(Instant::now());
         loop {
             let is_leading = *inputs.leadership.borrow_and_update() == Leadership::Leading;
-            let tell_at = is_leading.then(|| self.agenda.next_at()).flatten().map(|due| due.max(self.bucket.free_at()));
+            let tell_at = is_leading.then(|| self.agenda.next_at(&self.buckets)).flatten();
             tokio::select! {
                 changed = inputs.statuses.changed(), if compare_at.is_none() => match changed {
                     Ok(()) => compare_at = Some(Instant::now() + STATUSES),
@@ -103,8 +103,8 @@ impl Events {
 
     /// Tells what is due first.
     async fn tell(&mut self) {
-        let Some(report) = self.agenda.next(Instant::now()) else { return };
-        self.bucket.take(Instant::now());
+        let Some(report) = self.agenda.next(Instant::now(), &self.buckets) else { return };
+        self.buckets.take(&report.object.namespace, Instant::now());
         let told = timeout(CALL, self.reporter.tell(&report)).await;
         let told = told.unwrap_or_else(|_| Err(Fault::other(format!("no answer within {CALL:?}"))));
         let object = &report.object;

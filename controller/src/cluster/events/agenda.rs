@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use super::bucket::Buckets;
 use crate::{Problem, Status, Statuses, Verdict};
 use config::ObjectRef;
 use rustc_hash::FxHashMap;
@@ -37,6 +38,7 @@ pub(super) struct Agenda {
     statuses: Arc<Statuses>,
     items: FxHashMap<u64, Item>,
     by_object: FxHashMap<Arc<ObjectRef>, Vec<u64>>,
+    by_namespace: FxHashMap<Arc<str>, BTreeSet<u64>>,
     schedule: BTreeSet<(Instant, u64)>,
     /// Those that are over and remembered, or being told.
     over: BTreeSet<u64>,
@@ -79,8 +81,8 @@ pub(super) enum Outcome {
 
 impl Agenda {
     pub(super) fn new(timing: Timing) -> Self {
-        let (statuses, items, by_object, schedule, over) = Default::default();
-        Self { timing, statuses, items, by_object, schedule, over, last: 0, has_missed: false }
+        let (statuses, items, by_object, by_namespace, schedule, over) = Default::default();
+        Self { timing, statuses, items, by_object, by_namespace, schedule, over, last: 0, has_missed: false }
     }
 
     /// Takes in what became of all objects; O(objects).
@@ -121,7 +123,9 @@ impl Agenda {
             if !std::mem::replace(&mut self.has_missed, true) {
                 tracing::warn!("more than {PROBLEMS} problems: not all of them are told as Events");
             }
-            return;
+            if !self.forget_one_of_most(&object.namespace) {
+                return;
+            }
         }
         self.last += 1;
         let (id, due) = (self.last, now + self.timing.lasting);
@@ -134,6 +138,7 @@ impl Agenda {
             return;
         }
         ids.push(id);
+        self.by_namespace.entry(Arc::clone(&object.namespace)).or_default().insert(id);
         let problem = problem.clone();
         self.items.insert(
             id,
@@ -145,6 +150,15 @@ impl Agenda {
     /// Makes room; whether there was anything to forget.
     fn forget_one_that_is_over(&mut self) -> bool {
         let Some(id) = self.over.pop_first() else { return false };
+        self.forget(id);
+        true
+    }
+
+    /// Makes room at the cost of the namespace that has most, if that has more than `namespace`; whether it does.
+    fn forget_one_of_most(&mut self, namespace: &str) -> bool {
+        let own = self.by_namespace.get(namespace).map_or(0, BTreeSet::len);
+        let most = self.by_namespace.values().max_by_key(|ids| ids.len());
+        let Some(id) = most.filter(|ids| ids.len() > own + 1).and_then(|ids| ids.last().copied()) else { return false };
         self.forget(id);
         true
     }
@@ -193,28 +207,51 @@ impl Agenda {
                 self.by_object.remove(&item.object);
             }
         }
-    }
-
-    /// When something is to be told or forgotten next.
-    pub(super) fn next_at(&self) -> Option<Instant> {
-        self.schedule.first().map(|(due, _)| *due)
-    }
-
-    /// A problem that is to be told now; what becomes of it is to be told by [`Self::done`].
-    pub(super) fn next(&mut self, now: Instant) -> Option<Report> {
-        loop {
-            let (_, id) = *self.schedule.first().filter(|(due, _)| *due <= now)?;
-            let item = self.items.get_mut(&id).filter(|item| item.is_there);
-            let Some(item) = item else {
-                self.forget(id);
-                continue;
-            };
-            if let Some(due) = item.due.take() {
-                self.schedule.remove(&(due, id));
+        if let Some(ids) = self.by_namespace.get_mut(&item.object.namespace) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                self.by_namespace.remove(&item.object.namespace);
             }
-            let (object, problem) = (Arc::clone(&item.object), item.problem.clone());
-            return Some(Report { id, object, problem, is_repetition: item.told.is_some() });
         }
+    }
+
+    /// When something is to be told or forgotten next, as far as there are tokens; O(problems that are due).
+    pub(super) fn next_at(&self, buckets: &Buckets) -> Option<Instant> {
+        let mut next: Option<Instant> = None;
+        for (due, id) in &self.schedule {
+            if next.is_some_and(|next| next <= *due) {
+                break;
+            }
+            let item = self.items.get(id).filter(|item| item.is_there);
+            let at = item.map_or(*due, |item| buckets.free_at(&item.object.namespace).max(*due));
+            next = Some(next.map_or(at, |next| next.min(at)));
+        }
+        next
+    }
+
+    /// A problem that is to be told now, of the namespace that has had the fewest Events lately; what becomes of it is to
+    /// be told by [`Self::done`]. O(problems that are due).
+    pub(super) fn next(&mut self, now: Instant, buckets: &Buckets) -> Option<Report> {
+        self.forget_what_is_due(now);
+        let due = self.schedule.iter().take_while(|(due, _)| *due <= now);
+        let free = due.filter_map(|(due, id)| {
+            let namespace = &self.items.get(id)?.object.namespace;
+            (buckets.free_at(namespace) <= now).then(|| (buckets.had(namespace, now), *due, *id))
+        });
+        let (_, due, id) = free.min()?;
+        self.schedule.remove(&(due, id));
+        let item = self.items.get_mut(&id)?;
+        item.due = None;
+        let (object, problem) = (Arc::clone(&item.object), item.problem.clone());
+        Some(Report { id, object, problem, is_repetition: item.told.is_some() })
+    }
+
+    /// Forgets what is over and has been remembered for long enough.
+    fn forget_what_is_due(&mut self, now: Instant) {
+        let due = self.schedule.iter().take_while(|(due, _)| *due <= now).map(|(_, id)| *id);
+        let is_over = |id: &u64| !self.items.get(id).is_some_and(|item| item.is_there);
+        let over: Vec<_> = due.filter(is_over).collect();
+        over.into_iter().for_each(|id| self.forget(id));
     }
 
     /// Whether something could not be told that is to be tried again; O(problems).

@@ -25,8 +25,13 @@ fn statuses(statuses: impl IntoIterator<Item = (usize, Status)>) -> Arc<Statuses
     Arc::new(all)
 }
 
+/// Limits that nothing has been taken from.
+fn free() -> Buckets {
+    Buckets::new(Instant::now())
+}
+
 fn told(agenda: &mut Agenda, now: Instant) -> Option<(String, bool)> {
-    let report = agenda.next(now)?;
+    let report = agenda.next(now, &free())?;
     agenda.done(report.id, Outcome::Told, now);
     Some((report.problem.message.into(), report.is_repetition))
 }
@@ -75,9 +80,9 @@ fn notices_and_what_belongs_to_others_are_not_told() {
     let refused =
         Status { verdict: Verdict::Refused, problems: vec![problem(Reason::Conflict), problem(Reason::Conflict)] };
     agenda.translated(&statuses([(1, foreign), (2, notice), (3, refused)]), now);
-    let report = agenda.next(now + SECOND).expect("one");
+    let report = agenda.next(now + SECOND, &free()).expect("one");
     assert_eq!(*report.object, object(3));
-    assert_eq!(agenda.next(now + SECOND), None, "one text twice is one problem");
+    assert_eq!(agenda.next(now + SECOND, &free()), None, "one text twice is one problem");
 }
 
 #[test]
@@ -86,15 +91,15 @@ fn failures_are_tried_again_ever_more_seldom() {
     agenda.translated(&statuses([(1, broken("a"))]), now);
     now += SECOND;
     for wait in [5, 10, 20, 40, 80, 160, 320, 320] {
-        let report = agenda.next(now).expect("due");
-        assert!(!report.is_repetition && agenda.next_at().is_none());
+        let report = agenda.next(now, &free()).expect("due");
+        assert!(!report.is_repetition && agenda.next_at(&free()).is_none());
         agenda.done(report.id, Outcome::Failed(Duration::ZERO), now);
-        assert_eq!(agenda.next_at(), Some(now + SECOND * wait));
+        assert_eq!(agenda.next_at(&free()), Some(now + SECOND * wait));
         now += SECOND * wait;
     }
-    let report = agenda.next(now).expect("due");
+    let report = agenda.next(now, &free()).expect("due");
     agenda.done(report.id, Outcome::Failed(MINUTE * 10), now);
-    assert_eq!(agenda.next_at(), Some(now + MINUTE * 10), "as the server asks");
+    assert_eq!(agenda.next_at(&free()), Some(now + MINUTE * 10), "as the server asks");
     assert_eq!(told(&mut agenda, now + MINUTE * 10), first("a"));
 }
 
@@ -102,7 +107,7 @@ fn failures_are_tried_again_ever_more_seldom() {
 fn a_problem_that_ends_while_it_is_told_is_remembered() {
     let (mut agenda, now) = (Agenda::new(timing()), Instant::now());
     agenda.translated(&statuses([(1, broken("a"))]), now);
-    let report = agenda.next(now + SECOND).expect("due");
+    let report = agenda.next(now + SECOND, &free()).expect("due");
     agenda.translated(&statuses([]), now + SECOND);
     agenda.done(report.id, Outcome::Told, now + SECOND);
     assert_eq!(told(&mut agenda, now + MINUTE * 30), None);
@@ -111,7 +116,7 @@ fn a_problem_that_ends_while_it_is_told_is_remembered() {
     // Over while it failed: there is nothing to be said.
     let report = {
         agenda.translated(&statuses([(1, broken("b"))]), now + MINUTE * 32);
-        agenda.next(now + MINUTE * 33).expect("due")
+        agenda.next(now + MINUTE * 33, &free()).expect("due")
     };
     agenda.translated(&statuses([]), now + MINUTE * 33);
     agenda.done(report.id, Outcome::Failed(Duration::ZERO), now + MINUTE * 33);
@@ -127,7 +132,7 @@ fn what_is_kept_is_bounded_and_what_was_left_out_comes_later() {
     // Most are repaired, but not those that were left out.
     agenda.translated(&statuses(all().skip(PROBLEMS - 9)), now);
     let mut objects = BTreeSet::new();
-    while let Some(report) = agenda.next(now + SECOND) {
+    while let Some(report) = agenda.next(now + SECOND, &free()) {
         objects.insert(report.object);
     }
     assert_eq!(objects.len(), 19);
@@ -148,4 +153,49 @@ fn what_is_over_makes_room_for_what_is_there() {
         count += 1;
     }
     assert_eq!(count, PROBLEMS);
+}
+
+fn in_namespace(namespace: &str, count: usize) -> impl Iterator<Item = Arc<ObjectRef>> {
+    (0..count).map(move |number| Arc::new(ObjectRef::new(Kind::Ingress, namespace, format!("i{number:05}"))))
+}
+
+fn all_broken(objects: impl Iterator<Item = Arc<ObjectRef>>) -> Arc<Statuses> {
+    let mut all = Statuses::default();
+    objects.for_each(|object| all.set(&object, Some(broken("a"))));
+    Arc::new(all)
+}
+
+#[test]
+fn a_flood_of_one_namespace_does_not_keep_anothers_waiting() {
+    let (mut agenda, start) = (Agenda::new(timing()), Instant::now());
+    let mut buckets = Buckets::new(start);
+    agenda.translated(&all_broken(in_namespace("flood", 1000)), start);
+    let (mut now, mut waited) = (start, 0);
+    let mut told = Vec::new();
+    for _ in 0..200 {
+        now = now.max(agenda.next_at(&buckets).expect("more"));
+        if told.len() == 40 {
+            agenda.translated(&all_broken(in_namespace("flood", 1000).chain(in_namespace("quiet", 3))), now);
+            now += SECOND;
+        }
+        let report = agenda.next(now, &buckets).expect("due");
+        buckets.take(&report.object.namespace, now);
+        agenda.done(report.id, Outcome::Told, now);
+        if *report.object.namespace == *"quiet" {
+            waited = told.len();
+        }
+        told.push(report.object);
+    }
+    assert_eq!(waited, 42, "three in a row, before all that came earlier");
+    assert!(now >= start + SECOND * (200 - 25 - 3), "the flood has one a second");
+}
+
+#[test]
+fn a_flood_of_one_namespace_leaves_room_for_anothers() {
+    let (mut agenda, now) = (Agenda::new(timing()), Instant::now());
+    agenda.translated(&all_broken(in_namespace("flood", PROBLEMS + 5)), now);
+    agenda.translated(&all_broken(in_namespace("flood", PROBLEMS + 5).chain(in_namespace("quiet", 3))), now);
+    let kept = |namespace: &str| agenda.by_namespace.get(namespace).map_or(0, BTreeSet::len);
+    assert_eq!((kept("quiet"), kept("flood"), agenda.items.len()), (3, PROBLEMS - 3, PROBLEMS));
+    assert_eq!(agenda.schedule.len(), PROBLEMS);
 }
