@@ -1,6 +1,7 @@
 //! The server: sockets in, answers out. What is said is decided in `answer` and `forward`; this only carries it.
 
 mod bind;
+mod datagrams;
 mod respond;
 mod tcp;
 mod udp;
@@ -10,12 +11,15 @@ use crate::metrics::Metrics;
 use config::{DomainName, Subscriber};
 use prometheus::Registry;
 use respond::Responder;
+use socket2::SockRef;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 pub use bind::{Sockets, bind};
@@ -81,24 +85,56 @@ impl Server {
     /// A socket cannot be used by the runtime, or a listening task died.
     pub async fn serve(self, sockets: Sockets, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let (stop, stopped) = watch::channel(());
+        let (waiting, mut waited) = mpsc::channel(1);
+        let is_stopping = Arc::new(AtomicBool::new(false));
+        let shared = udp::Shared {
+            responder: Arc::clone(&self.responder),
+            runtime: Handle::current(),
+            is_stopping: Arc::clone(&is_stopping),
+            waiting,
+        };
         let mut tasks = JoinSet::new();
-        for socket in sockets.udp {
-            let socket = udp::Socket::new(socket)?;
-            tasks.spawn(udp::serve(socket, Arc::clone(&self.responder), stopped.clone()));
+        let mut sockets_of_threads = Vec::new();
+        for (number, socket) in sockets.udp.into_iter().enumerate() {
+            let listener = udp::Listener::new(socket, shared.clone())?;
+            sockets_of_threads.push(listener.socket());
+            let (ends, ended) = oneshot::channel::<()>();
+            let thread = std::thread::Builder::new().name(format!("dns-{number}"));
+            let thread = thread.spawn(move || {
+                let _ends = ends;
+                listener.serve();
+            })?;
+            tasks.spawn(async move {
+                // Nothing is ever sent: it is dropped when the thread ends, however that is.
+                let _ = ended.await;
+                thread.join().map_err(|_| io::Error::other("a thread of DNS has panicked"))
+            });
         }
+        drop(shared);
         let limits = tcp::Limits::new(self.tcp_limit, self.tcp_idle);
         for listener in sockets.tcp {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            tasks.spawn(tcp::serve(listener, Arc::clone(&self.responder), limits.clone(), stopped.clone()));
+            let serving = tcp::serve(listener, Arc::clone(&self.responder), limits.clone(), stopped.clone());
+            tasks.spawn(async move {
+                serving.await;
+                Ok(())
+            });
         }
-        tokio::select! {
-            () = shutdown => {}
+        let ended = tokio::select! {
+            () = shutdown => Ok(()),
             Some(ended) = tasks.join_next() => ended?,
-        }
+        };
+        is_stopping.store(true, Ordering::Relaxed);
         drop(stop);
-        while let Some(ended) = tasks.join_next().await {
-            ended?;
+        for socket in sockets_of_threads {
+            // Wakes who waits for it, though it says ENOTCONN; otherwise the thread looks up itself after a while.
+            let _ = SockRef::from(&*socket).shutdown(Shutdown::Read);
         }
-        Ok(())
+        while let Some(ended) = tasks.join_next().await {
+            ended??;
+        }
+        // What waits for upstreams is still answered.
+        while waited.recv().await.is_some() {}
+        ended
     }
 }

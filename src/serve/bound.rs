@@ -1,6 +1,5 @@
 //! Every socket of the program, bound before anything runs: a port in use is told at once, and costs nothing.
 
-use super::CONTROL_THREADS;
 use super::privileged_ports::with_privileged_ports;
 use anyhow::Context as _;
 use config::{ListenSettings, Settings};
@@ -46,7 +45,7 @@ fn bind_all(settings: &Settings) -> anyhow::Result<Bound> {
     let ListenSettings { http, https, dns, admin, advertised_https_port: _ } = settings.listen;
     let http = proxy::listener::bind(http, settings.workers).context("--http-bind")?;
     let https = proxy::listener::bind(https, settings.workers).context("--https-bind")?;
-    let dns = dns::bind(dns, CONTROL_THREADS).context("--dns-bind")?;
+    let dns = dns::bind(dns, settings.workers).context("--dns-bind")?;
     let admin = bind_admin(admin).context("--admin-bind")?;
     let addresses = Addresses {
         http: first_address(&http)?,

@@ -37,8 +37,8 @@ pub(super) const FAMILIES: Families = Families {
     dropped: Family {
         name: "tidegate_dns_dropped_total",
         labels: &["reason"],
-        help: "Packets and connections left without an answer: short, response (no question), port (from port 0), broadcast \
-               (sent to more than one host), connections (too many of one client).",
+        help: "Packets and connections left without an answer: short, long (over 2,048 bytes), response (no question), \
+               port (from port 0), broadcast (sent to more than one host), connections (too many of one client).",
     },
     connections: Family {
         name: "tidegate_dns_tcp_connections",

@@ -1,124 +1,126 @@
-//! Questions over UDP: one task a socket answers from the zone in place, and leaves waiting to others.
+//! Questions over UDP: a thread a socket answers from the zone in batches, and leaves what waits for others to tasks.
 //! An answer leaves from the address that was asked, which on a host with several the routes alone would not choose.
 
+use super::datagrams::{Batch, Ends, MOST, Replies, prepare};
 use super::respond::{Responder, Response};
 use crate::message::Transport;
-use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
-use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
-/// The kernel hands over several packets of one client as one piece of this length at most (UDP_GRO); bytes.
-const LONGEST: usize = 1 << 16;
-/// How long a socket rests that cannot receive, so that the task does not spin.
+/// How long a thread waits for datagrams, or for room to send, before it looks whether it is to stop.
+const LOOK: Duration = Duration::from_secs(1);
+/// Batches that are still answered when it is to stop, if there are so many.
+const LAST: usize = 64;
+/// How long a thread rests that cannot receive, so that it does not spin.
 const REST: Duration = Duration::from_millis(50);
 
-/// A socket that tells where packets came to. It sends none in fragments (RFC 9715 §3.1).
-#[derive(Debug)]
-pub(super) struct Socket {
-    socket: UdpSocket,
-    state: UdpSocketState,
+/// What all threads share.
+#[derive(Debug, Clone)]
+pub(super) struct Shared {
+    pub(super) responder: Arc<Responder>,
+    /// Where answers are waited for.
+    pub(super) runtime: Handle,
+    pub(super) is_stopping: Arc<AtomicBool>,
+    /// Held by each answer that is waited for.
+    pub(super) waiting: mpsc::Sender<()>,
+}
+
+/// One socket and its thread.
+pub(super) struct Listener {
+    socket: Arc<UdpSocket>,
     /// Its address; the unspecified one if it takes what comes to any.
     bound: SocketAddr,
+    shared: Shared,
 }
 
-/// The two ends of a packet's way.
-#[derive(Debug, Clone, Copy)]
-struct Ends {
-    peer: SocketAddr,
-    asked_at: Option<IpAddr>,
-}
-
-impl Socket {
-    pub(super) fn new(socket: std::net::UdpSocket) -> io::Result<Self> {
-        let socket = UdpSocket::from_std(socket)?;
-        let state = UdpSocketState::new((&socket).into())?;
-        Ok(Self { bound: socket.local_addr()?, socket, state })
+impl Listener {
+    pub(super) fn new(socket: UdpSocket, shared: Shared) -> io::Result<Self> {
+        prepare(&socket)?;
+        socket.set_nonblocking(false)?;
+        socket.set_read_timeout(Some(LOOK))?;
+        socket.set_write_timeout(Some(LOOK))?;
+        Ok(Self { bound: socket.local_addr()?, socket: Arc::new(socket), shared })
     }
 
-    async fn receive(&self, buffer: &mut [u8]) -> io::Result<RecvMeta> {
-        let receive = || {
-            let mut received = [RecvMeta::default()];
-            self.state.recv((&self.socket).into(), &mut [IoSliceMut::new(&mut *buffer)], &mut received)?;
-            let [received] = received;
-            Ok(received)
+    /// The socket, to be closed for reading where a thread is to stop at once.
+    pub(super) fn socket(&self) -> Arc<UdpSocket> {
+        Arc::clone(&self.socket)
+    }
+
+    /// Serves until it is to stop, and then what has come already.
+    pub(super) fn serve(self) {
+        let mut exchange =
+            Exchange { batch: Batch::new(), replies: Replies::new(), messages: Vec::with_capacity(MOST) };
+        while !self.shared.is_stopping.load(Ordering::Relaxed) {
+            if let Err(error) = self.answer_batch(&mut exchange)
+                && !is_nothing(&error)
+            {
+                warn!(%error, "dns: cannot receive");
+                std::thread::sleep(REST);
+            }
+        }
+        let is_left = self.socket.set_nonblocking(true).is_ok();
+        let _ = is_left && (0..LAST).all(|_| self.answer_batch(&mut exchange).is_ok());
+    }
+
+    fn answer_batch(&self, exchange: &mut Exchange) -> io::Result<()> {
+        let Exchange { batch, replies, messages } = exchange;
+        batch.receive(&self.socket)?;
+        messages.clear();
+        for (packet, ends) in batch.datagrams() {
+            messages.extend(self.respond(packet, ends).map(|message| (message, *ends)));
+        }
+        let messages = messages.iter_mut().map(|(message, ends)| (&**message, ends));
+        replies.send(&self.socket, messages, |error| debug!(%error, "dns: cannot send"));
+        Ok(())
+    }
+
+    /// The answer, if there is one at once.
+    fn respond(&self, packet: Option<&[u8]>, ends: &Ends) -> Option<Vec<u8>> {
+        let Some(packet) = packet else {
+            self.shared.responder.metrics.dropped.with_label_values(&["long"]).inc();
+            return None;
         };
-        self.socket.async_io(Interest::READABLE, receive).await
-    }
-
-    async fn send(&self, contents: &[u8], Ends { peer, asked_at }: Ends) {
-        // RFC 2181 §4.1.
-        let transmit = Transmit { destination: peer, ecn: None, contents, segment_size: None, src_ip: asked_at };
-        let send = || self.state.try_send((&self.socket).into(), &transmit);
-        if let Err(error) = self.socket.async_io(Interest::WRITABLE, send).await {
-            debug!(%peer, ?asked_at, %error, "dns: cannot send");
+        let peer = ends.peer()?;
+        match self.shared.responder.respond(packet, peer, self.own_address(ends), Transport::Udp) {
+            Response::Silence => None,
+            Response::Ready(message) => Some(message),
+            Response::Pending(pending) => {
+                let (socket, responder) = (Arc::clone(&self.socket), Arc::clone(&self.shared.responder));
+                let (mut ends, waits) = (*ends, self.shared.waiting.clone());
+                self.shared.runtime.spawn(async move {
+                    let message = responder.finish(pending).await;
+                    let mut replies = Replies::new();
+                    replies.send(&socket, std::iter::once((&*message, &mut ends)), |error| {
+                        debug!(%error, "dns: cannot send");
+                    });
+                    drop(waits);
+                });
+                None
+            }
         }
     }
 
-    fn own_address(&self, asked_at: Option<IpAddr>) -> Option<SocketAddr> {
-        let address = asked_at.unwrap_or(self.bound.ip());
+    fn own_address(&self, ends: &Ends) -> Option<SocketAddr> {
+        let address = ends.asked_at().unwrap_or(self.bound.ip());
         (!address.is_unspecified()).then(|| SocketAddr::new(address, self.bound.port()))
     }
 }
 
-/// Serves until `stopped` closes, then ends what waits for upstreams.
-pub(super) async fn serve(socket: Socket, responder: Arc<Responder>, mut stopped: watch::Receiver<()>) {
-    let socket = Arc::new(socket);
-    // Each holds one of the forwarder's permits, which bounds them.
-    let mut waiting = JoinSet::new();
-    let mut buffer = vec![0; LONGEST];
-    loop {
-        let received = tokio::select! {
-            _ = stopped.changed() => break,
-            Some(ended) = waiting.join_next() => {
-                report(ended);
-                continue;
-            }
-            received = socket.receive(&mut buffer) => received,
-        };
-        let received = match received {
-            Ok(received) => received,
-            Err(error) => {
-                warn!(%error, "dns: cannot receive");
-                tokio::time::sleep(REST).await;
-                continue;
-            }
-        };
-        let ends = Ends { peer: received.addr, asked_at: received.dst_ip };
-        let own = socket.own_address(ends.asked_at);
-        for packet in packets(buffer.get(..received.len).unwrap_or_default(), received.stride) {
-            match responder.respond(packet, ends.peer, own, Transport::Udp) {
-                Response::Silence => {}
-                Response::Ready(message) => socket.send(&message, ends).await,
-                Response::Pending(pending) => {
-                    let (socket, responder) = (Arc::clone(&socket), Arc::clone(&responder));
-                    waiting.spawn(async move {
-                        let message = responder.finish(pending).await;
-                        socket.send(&message, ends).await;
-                    });
-                }
-            }
-        }
-    }
-    while let Some(ended) = waiting.join_next().await {
-        report(ended);
-    }
+/// What one thread uses again and again.
+struct Exchange {
+    batch: Batch,
+    replies: Replies,
+    messages: Vec<(Vec<u8>, Ends)>,
 }
 
-/// The packets of a piece: all of one length, but for the last; a packet may be empty.
-fn packets(piece: &[u8], length: usize) -> impl Iterator<Item = &[u8]> {
-    let empty = piece.is_empty().then_some(piece);
-    empty.into_iter().chain(piece.chunks(length.max(1)))
-}
-
-fn report(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
-        warn!(%error, "dns: an answer was lost");
-    }
+/// Whether an error only says that nothing came.
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }

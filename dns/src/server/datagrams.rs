@@ -1,0 +1,344 @@
+//! Datagrams in batches, each answered from the address that it came to. The only unsafe code of the crate: no crate
+//! wraps recvmmsg(2) and sendmmsg(2) so that a source address can be said for each datagram.
+
+#![expect(unsafe_code, reason = "recvmmsg, sendmmsg and the options that go with them")]
+
+use libc::{c_int, c_void, iovec, mmsghdr, msghdr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t};
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd as _;
+
+/// Datagrams of one batch.
+pub(super) const MOST: usize = 64;
+/// The longest datagram that is taken whole; bytes.
+pub(super) const LONGEST: usize = 2048;
+/// From one datagram's place to the next; no multiple of a page, or all would share few lines of the cache.
+const STRIDE: usize = LONGEST + 64;
+/// Room for the control message that tells the address asked at.
+const CONTROL: usize = 64;
+
+/// Where a datagram came from and to: enough to answer it from there.
+#[derive(Clone, Copy)]
+pub(super) struct Ends {
+    name: sockaddr_storage,
+    name_len: socklen_t,
+    control: Control,
+    control_len: usize,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Control([u8; CONTROL]);
+
+impl std::fmt::Debug for Ends {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ends").field("peer", &self.peer()).field("asked_at", &self.asked_at()).finish()
+    }
+}
+
+impl Ends {
+    fn nowhere() -> Self {
+        // SAFETY: a socket address of zeros is one of the family AF_UNSPEC.
+        Self { name: unsafe { zeroed() }, name_len: 0, control: Control([0; CONTROL]), control_len: 0 }
+    }
+
+    /// Who sent it; `None`: no address of the Internet.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        let (len, name) = (self.name_len as usize, &raw const self.name);
+        match c_int::from(self.name.ss_family) {
+            libc::AF_INET if len >= size_of::<sockaddr_in>() => {
+                // SAFETY: the storage is large enough and aligned for each kind of address, and the family says which.
+                let name = unsafe { &*name.cast::<sockaddr_in>() };
+                let address = Ipv4Addr::from_bits(u32::from_be(name.sin_addr.s_addr));
+                Some(SocketAddr::new(address.into(), u16::from_be(name.sin_port)))
+            }
+            libc::AF_INET6 if len >= size_of::<sockaddr_in6>() => {
+                // SAFETY: as above.
+                let name = unsafe { &*name.cast::<sockaddr_in6>() };
+                let address = Ipv6Addr::from(name.sin6_addr.s6_addr);
+                Some(SocketAddr::new(address.into(), u16::from_be(name.sin6_port)))
+            }
+            _ => None,
+        }
+    }
+
+    /// The address that it was sent to, if the socket was told to say so.
+    pub(super) fn asked_at(&self) -> Option<IpAddr> {
+        let control = self.control.0.get(..self.control_len)?;
+        let header = control.get(..size_of::<libc::cmsghdr>())?;
+        // SAFETY: any bytes make a header, and it is read from bytes of its length.
+        let header = unsafe { header.as_ptr().cast::<libc::cmsghdr>().read_unaligned() };
+        let content = control.get(size_of::<libc::cmsghdr>()..)?;
+        match (header.cmsg_level, header.cmsg_type) {
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                // Index of the interface, own address, address in the header (ip(7)).
+                let address: [u8; 4] = content.get(8..12)?.try_into().ok()?;
+                Some(Ipv4Addr::from(address).into())
+            }
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                let address: [u8; 16] = content.get(..16)?.try_into().ok()?;
+                Some(Ipv6Addr::from(address).into())
+            }
+            _ => None,
+        }
+    }
+
+    /// Leaves the interface to the routes: an answer need not go out where the question came in.
+    fn forget_interface(&mut self) {
+        let content = size_of::<libc::cmsghdr>();
+        let index = match self.asked_at() {
+            Some(IpAddr::V4(_)) => content..content + 4,
+            Some(IpAddr::V6(_)) => content + 16..content + 20,
+            None => return,
+        };
+        if let Some(index) = self.control.0.get_mut(index) {
+            index.fill(0);
+        }
+    }
+
+    /// The header of a message from here, or to here; `piece` stays where it is until it was used.
+    fn header(&mut self, piece: &mut iovec) -> mmsghdr {
+        // SAFETY: a header of zeros is one of nothing.
+        let mut header: msghdr = unsafe { zeroed() };
+        header.msg_name = (&raw mut self.name).cast();
+        header.msg_namelen = self.name_len;
+        header.msg_iov = piece;
+        header.msg_iovlen = 1;
+        if self.control_len > 0 {
+            header.msg_control = (&raw mut self.control).cast();
+            header.msg_controllen = self.control_len as _;
+        }
+        mmsghdr { msg_hdr: header, msg_len: 0 }
+    }
+}
+
+/// Makes a socket wait for datagrams and tell where they came to, and send none in fragments (RFC 9715 §3.1).
+pub(super) fn prepare(socket: &UdpSocket) -> io::Result<()> {
+    let bound = socket.local_addr()?;
+    let is_any = bound.ip().is_unspecified();
+    if bound.is_ipv6() {
+        set(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE)?;
+        if is_any {
+            set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
+        }
+    } else if is_any {
+        set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
+    }
+    // IPv4 through a socket of IPv6 too.
+    set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)
+}
+
+fn set(socket: &UdpSocket, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
+    let (value, len) = ((&raw const value).cast::<c_void>(), size_of::<c_int>() as socklen_t);
+    // SAFETY: the value lives through the call, and has that length.
+    match unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, value, len) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// What was received at once, and what is sent at once.
+pub(super) struct Batch {
+    bytes: Box<[u8]>,
+    ends: Box<[Ends]>,
+    /// `None`: it was longer than there is room.
+    lengths: Box<[Option<usize>]>,
+    received: usize,
+    /// Places that are to be made ready first.
+    stale: usize,
+    pieces: Box<[iovec]>,
+    headers: Box<[mmsghdr]>,
+}
+
+impl Batch {
+    pub(super) fn new() -> Self {
+        let nothing = iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+        Self {
+            bytes: vec![0; MOST * STRIDE].into(),
+            ends: vec![Ends::nowhere(); MOST].into(),
+            lengths: vec![None; MOST].into(),
+            received: 0,
+            stale: MOST,
+            pieces: vec![nothing; MOST].into(),
+            headers: (0..MOST).map(|_| Ends::nowhere().header(&mut { nothing })).collect(),
+        }
+    }
+
+    /// Makes room anew where the last batch was.
+    fn arm(&mut self) {
+        let places =
+            self.bytes.chunks_exact_mut(STRIDE).zip(&mut self.ends).zip(&mut self.pieces).zip(&mut self.headers);
+        for (((bytes, ends), piece), header) in places.take(self.stale) {
+            *piece = iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: LONGEST };
+            (ends.name_len, ends.control_len) = (size_of::<sockaddr_storage>() as socklen_t, CONTROL);
+            *header = ends.header(piece);
+        }
+        (self.stale, self.received) = (0, 0);
+    }
+
+    /// Waits for a datagram, as long as the socket does, and takes all that are there.
+    ///
+    /// # Errors
+    /// Those of recvmmsg(2); nothing was received.
+    pub(super) fn receive(&mut self, socket: &UdpSocket) -> io::Result<()> {
+        self.arm();
+        let (headers, count) = (self.headers.as_mut_ptr(), self.headers.len() as u32);
+        // SAFETY: each header points to a piece of its own, the piece to bytes of its own, the name and the control
+        // message to an end of its own, all as long as they say, and nothing moves until the call is over.
+        let received =
+            unsafe { libc::recvmmsg(socket.as_raw_fd(), headers, count, libc::MSG_WAITFORONE, std::ptr::null_mut()) };
+        let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+        for ((header, ends), length) in self.headers.iter().zip(&mut self.ends).zip(&mut self.lengths).take(received) {
+            ends.name_len = header.msg_hdr.msg_namelen;
+            ends.control_len = CONTROL.min(header.msg_hdr.msg_controllen as _);
+            ends.forget_interface();
+            let is_whole = header.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
+            *length = is_whole.then_some(header.msg_len as usize);
+        }
+        (self.stale, self.received) = (received, received);
+        Ok(())
+    }
+
+    /// What was received; `None`: what was longer than [`LONGEST`].
+    pub(super) fn datagrams(&self) -> impl Iterator<Item = (Option<&[u8]>, &Ends)> {
+        let bytes = self.bytes.chunks_exact(STRIDE).zip(&self.lengths);
+        let datagrams = bytes.map(|(bytes, length)| length.and_then(|length| bytes.get(..length)));
+        datagrams.zip(&self.ends).take(self.received)
+    }
+}
+
+/// Datagrams that are to be sent.
+pub(super) struct Replies {
+    pieces: Vec<iovec>,
+    headers: Vec<mmsghdr>,
+}
+
+impl Replies {
+    pub(super) fn new() -> Self {
+        Self { pieces: Vec::with_capacity(MOST), headers: Vec::with_capacity(MOST) }
+    }
+
+    /// Sends each message to where it is to go, all at once; `failed` hears of those that could not be.
+    pub(super) fn send<'m>(
+        &mut self,
+        socket: &UdpSocket,
+        messages: impl Iterator<Item = (&'m [u8], &'m mut Ends)>,
+        mut failed: impl FnMut(io::Error),
+    ) {
+        self.pieces.clear();
+        self.headers.clear();
+        for (message, ends) in messages.take(MOST) {
+            self.pieces.push(iovec { iov_base: message.as_ptr().cast_mut().cast(), iov_len: message.len() });
+            if let Some(piece) = self.pieces.last_mut() {
+                self.headers.push(ends.header(piece));
+            }
+        }
+        let mut left = &mut self.headers[..];
+        while !left.is_empty() {
+            // SAFETY: the vector of pieces has room for all and did not move; messages and ends outlive this function,
+            // and a message is only read.
+            let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), left.as_mut_ptr(), left.len() as u32, 0) };
+            let done = usize::try_from(sent).unwrap_or_else(|_| {
+                // The first of them; the others may have better luck.
+                failed(io::Error::last_os_error());
+                1
+            });
+            left = left.get_mut(done..).unwrap_or_default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::time::Duration;
+
+    fn bound(address: &str) -> UdpSocket {
+        let socket = UdpSocket::bind(address).unwrap();
+        prepare(&socket).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        socket
+    }
+
+    fn client(server: &UdpSocket, own: &str) -> UdpSocket {
+        let client = UdpSocket::bind(if own.contains(':') { "[::1]:0" } else { "127.0.0.1:0" }).unwrap();
+        client.connect((own, server.local_addr().unwrap().port())).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        client
+    }
+
+    /// Receives until there are so many, and sends each back.
+    fn echo(socket: &UdpSocket, count: usize) -> Vec<(Option<Vec<u8>>, Option<IpAddr>)> {
+        let (mut batch, mut replies, mut seen) = (Batch::new(), Replies::new(), Vec::new());
+        while seen.len() < count {
+            batch.receive(socket).unwrap();
+            let mut back: Vec<_> = batch.datagrams().map(|(bytes, ends)| (bytes.map(Vec::from), *ends)).collect();
+            seen.extend(back.iter().map(|(bytes, ends)| (bytes.clone(), ends.asked_at())));
+            let back = back.iter_mut().map(|(bytes, ends)| (bytes.as_deref().unwrap_or_default(), ends));
+            replies.send(socket, back, |error| panic!("{error}"));
+        }
+        seen
+    }
+
+    #[test]
+    fn more_than_a_batch_comes_and_goes_whole() {
+        let server = bound("127.0.0.1:0");
+        let client = client(&server, "127.0.0.1");
+        let sent: BTreeSet<Vec<u8>> = (0..150).map(|number| vec![number; usize::from(number)]).collect();
+        sent.iter().for_each(|bytes| assert_eq!(client.send(bytes).unwrap(), bytes.len()));
+        // The places are used more than once, by longer datagrams and by shorter ones.
+        let seen = echo(&server, sent.len());
+        assert_eq!(seen.iter().map(|(bytes, _)| bytes.clone().unwrap()).collect::<BTreeSet<_>>(), sent);
+        assert!(seen.iter().all(|(_, asked_at)| asked_at.is_none()), "a socket of one address need not be told");
+        let mut buffer = [0; LONGEST];
+        let mut back = || {
+            let len = client.recv(&mut buffer).unwrap();
+            buffer[..len].to_vec()
+        };
+        assert_eq!((0..sent.len()).map(|_| back()).collect::<BTreeSet<_>>(), sent);
+    }
+
+    #[test]
+    fn each_answer_leaves_from_the_address_that_was_asked() {
+        let (any, all): (_, &[&str]) = match UdpSocket::bind("[::1]:0") {
+            Ok(_) => ("[::]:0", &["127.0.0.1", "127.0.0.3", "::1"]),
+            Err(_) => ("0.0.0.0:0", &["127.0.0.1", "127.0.0.3"]),
+        };
+        let server = bound(any);
+        // Connected clients hear of no answer that comes from elsewhere.
+        let clients: Vec<_> = all.iter().map(|own| client(&server, own)).collect();
+        for _ in 0..2 {
+            clients.iter().for_each(|client| assert_eq!(client.send(b"hello").unwrap(), 5));
+            let seen = echo(&server, clients.len());
+            let asked: BTreeSet<_> = seen.iter().map(|(_, asked_at)| asked_at.unwrap().to_canonical()).collect();
+            assert_eq!(asked, all.iter().map(|own| own.parse().unwrap()).collect());
+            for client in &clients {
+                let mut buffer = [0; 16];
+                assert_eq!(client.recv(&mut buffer).unwrap(), 5);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_longer_than_a_place_is_told_and_what_cannot_be_sent_stops_nobody() {
+        let server = bound("127.0.0.1:0");
+        let client = client(&server, "127.0.0.1");
+        for len in [LONGEST + 1, LONGEST, 0] {
+            client.send(&vec![7; len]).unwrap();
+        }
+        let (mut batch, mut got) = (Batch::new(), Vec::new());
+        while got.len() < 3 {
+            batch.receive(&server).unwrap();
+            got.extend(batch.datagrams().map(|(bytes, ends)| (bytes.map(<[u8]>::len), *ends)));
+        }
+        assert_eq!(got.iter().map(|(len, _)| *len).collect::<Vec<_>>(), [None, Some(LONGEST), Some(0)]);
+        let messages = [vec![1; 5], vec![2; 1 << 16], vec![3; 6]];
+        let mut failures = 0;
+        let messages = messages.iter().zip(&mut got).map(|(message, (_, ends))| (&**message, ends));
+        Replies::new().send(&server, messages, |_| failures += 1);
+        let mut buffer = [0; 16];
+        assert_eq!([client.recv(&mut buffer).unwrap(), client.recv(&mut buffer).unwrap(), failures], [5, 6, 1]);
+    }
+}
