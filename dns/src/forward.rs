@@ -8,9 +8,10 @@ mod upstreams;
 use crate::answer::Sections;
 use crate::message::Transport;
 use crate::metrics::ForwardMetrics;
-use crate::question::{Query, Question};
+use crate::question::{Asked, Head, Query, Question};
 use crate::wire::flag;
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -69,14 +70,14 @@ pub(crate) struct Ask {
 }
 
 impl Ask {
-    /// The client's question, or another one in its place.
-    fn new(query: &Query, question: &Question) -> Self {
-        let question = Question { name: question.name.to_lowercase(), record_type: question.record_type };
-        Self {
-            question: question.to_wire(),
-            flags: query.head.flags & !flag::OPCODE,
-            dnssec_ok: query.head.edns.map(|edns| edns.is_dnssec_ok),
+    /// A client's question in wire form, or another one in its place.
+    fn new(head: &Head, question: &[u8]) -> Self {
+        let mut question = question.to_vec();
+        if let Some((name, _)) = question.split_last_chunk_mut::<4>() {
+            // No length of a label is a letter; a type may be.
+            name.make_ascii_lowercase();
         }
+        Self { question, flags: head.flags & !flag::OPCODE, dnssec_ok: head.edns.map(|edns| edns.is_dnssec_ok) }
     }
 }
 
@@ -92,7 +93,9 @@ pub(crate) struct Alias {
 /// A query that waits for an upstream.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    pub(crate) query: Query,
+    head: Head,
+    question: Box<[u8]>,
+    record_type: RecordType,
     pub(crate) alias: Option<Alias>,
     ask: Ask,
     _permit: OwnedSemaphorePermit,
@@ -100,9 +103,18 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     /// The query's own question waits, or the one that `alias` led to.
-    pub(crate) fn new(query: Query, alias: Option<Alias>, permit: OwnedSemaphorePermit) -> Self {
-        let ask = Ask::new(&query, alias.as_ref().map_or(&query.question, |alias| &alias.question));
-        Self { query, alias, ask, _permit: permit }
+    pub(crate) fn new(query: &Query<'_>, alias: Option<Alias>, permit: OwnedSemaphorePermit) -> Self {
+        let Query { head, asked: Asked { wire, record_type } } = *query;
+        let ask = match &alias {
+            Some(alias) => Ask::new(&head, &alias.question.to_wire()),
+            None => Ask::new(&head, wire),
+        };
+        Self { head, question: wire.into(), record_type, alias, ask, _permit: permit }
+    }
+
+    /// What the client asked.
+    pub(crate) fn query(&self) -> Query<'_> {
+        Query { head: self.head, asked: Asked { wire: &self.question, record_type: self.record_type } }
     }
 }
 
@@ -163,8 +175,8 @@ impl Forwarder {
     ) -> Result<(Vec<u8>, ResponseCode), Failure> {
         let message = self.ask(&waiting.ask).await?;
         match &waiting.alias {
-            Some(alias) => relay::complete(&message, &waiting.query, &alias.sections, transport),
-            None => relay::relay(&message, &waiting.query, transport),
+            Some(alias) => relay::complete(&message, &waiting.query(), &alias.sections, transport),
+            None => relay::relay(&message, &waiting.query(), transport),
         }
         .ok_or_else(|| self.count(Failure::Malformed))
     }

@@ -5,11 +5,13 @@ mod answer;
 mod forward;
 mod message;
 mod metrics;
+mod name;
 mod question;
+mod reply;
 mod server;
 mod wire;
 
-pub use answer::{Answer, PodNames, Sections, ZoneSettings, answer};
+pub use answer::{Answer, PodNames, Sections, ZoneSettings, answer, answer_packet};
 pub use forward::{parse_resolv_conf, system_upstreams};
 pub use hickory_proto::op::ResponseCode;
 pub use hickory_proto::rr::{Name, Record, RecordType};

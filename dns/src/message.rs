@@ -1,7 +1,8 @@
-//! Writing an answer: sections into bytes, cut to what the client takes.
+//! What all replies have in common, and those that are made of another's records: an upstream's, behind our CNAMEs.
 
 use crate::answer::Sections;
-use crate::question::{Head, MAX_UDP, Query, Question};
+use crate::question::{Asked, Head, MAX_UDP, Query};
+use crate::reply::Reply;
 use crate::wire::{self, HEADER, Header, flag};
 use hickory_proto::ProtoError;
 use hickory_proto::op::ResponseCode;
@@ -70,58 +71,55 @@ pub(crate) struct Says {
     pub(crate) offers_recursion: bool,
 }
 
-/// Writes an answer. Records that do not fit are left out: additional ones silently, others with TC (RFC 2181 §9). The
-/// answers that do fit stay, for resolvers that never try TCP.
-pub(crate) fn write(query: &Query, sections: &Sections, says: Says, transport: Transport) -> Vec<u8> {
-    write_parts(&query.head, Some(&query.question), sections, says, transport)
+impl Says {
+    /// The flags of a reply; `is_cut`: not all of it fitted.
+    pub(crate) fn flags(self, head: &Head, is_cut: bool) -> u16 {
+        let mut flags = flag::RESPONSE | (head.flags & !flag::AUTHENTIC);
+        for (is_set, bit) in [
+            (self.is_authoritative, flag::AUTHORITATIVE),
+            (self.is_truncated || is_cut, flag::TRUNCATED),
+            (self.offers_recursion, flag::RECURSION_AVAILABLE),
+        ] {
+            if is_set {
+                flags |= bit;
+            }
+        }
+        flags
+    }
 }
 
 /// Writes an answer that is a code alone.
-pub(crate) fn write_code(head: &Head, question: Option<&Question>, code: ResponseCode, says: Says) -> Vec<u8> {
-    write_parts(head, question, &Sections { code, ..Sections::default() }, says, Transport::Udp)
+pub(crate) fn write_code(out: &mut Vec<u8>, head: &Head, asked: Option<Asked<'_>>, (code, says): (ResponseCode, Says)) {
+    // A question is at most 259 bytes, and 512 are always there.
+    let mut reply = Reply::new(out, asked.map(|asked| asked.wire).unwrap_or_default(), head.room(Transport::Udp));
+    reply.code = code;
+    reply.finish(head, says);
 }
 
-fn write_parts(
-    head: &Head,
-    question: Option<&Question>,
-    sections: &Sections,
-    says: Says,
-    transport: Transport,
-) -> Vec<u8> {
+/// Writes an answer of records that others made. Those that do not fit are left out: additional ones silently, others
+/// with TC (RFC 2181 §9). The answers that do fit stay, for resolvers that never try TCP. `None`: there is no question.
+pub(crate) fn write(query: &Query<'_>, sections: &Sections, says: Says, transport: Transport) -> Option<Vec<u8>> {
+    let Query { head, asked } = query;
+    let question = asked.to_question()?;
     let mut message = vec![0; HEADER];
     let mut encoder = BinEncoder::with_offset(&mut message, HEADER as u32);
     encoder.set_max_size(u16::try_from(head.room(transport)).unwrap_or(u16::MAX));
-    let name = question.map(|question| &question.name);
-    // A question is at most 259 bytes, and 512 are always there.
-    let questions =
-        u16::from(question.is_some_and(|question| write_question(&mut encoder, question, head.class).is_ok()));
+    let name = &question.name;
+    name.emit(&mut encoder).ok()?;
+    question.record_type.emit(&mut encoder).ok()?;
+    head.class.emit(&mut encoder).ok()?;
     let (answers, is_cut) = write_records(&mut encoder, name, &sections.answers);
     let (authorities, is_cut) =
         if is_cut { (0, true) } else { write_records(&mut encoder, name, &sections.authorities) };
     let additionals = if is_cut { 0 } else { write_records(&mut encoder, name, &sections.additionals).0 };
-    let mut flags = flag::RESPONSE | (head.flags & !flag::AUTHENTIC);
-    for (is_set, bit) in [
-        (says.is_authoritative, flag::AUTHORITATIVE),
-        (says.is_truncated || is_cut, flag::TRUNCATED),
-        (says.offers_recursion, flag::RECURSION_AVAILABLE),
-    ] {
-        if is_set {
-            flags |= bit;
-        }
-    }
-    let header = Header { id: head.id, flags, questions, answers, authorities, additionals };
+    let flags = says.flags(head, is_cut);
+    let header = Header { id: head.id, flags, questions: 1, answers, authorities, additionals };
     head.finish(&mut message, header, sections.code);
-    message
-}
-
-fn write_question(encoder: &mut BinEncoder<'_>, question: &Question, class: u16) -> Result<(), ProtoError> {
-    question.name.emit(encoder)?;
-    question.record_type.emit(encoder)?;
-    class.emit(encoder)
+    Some(message)
 }
 
 /// Writes records as long as they fit; says how many did, and whether one did not.
-fn write_records(encoder: &mut BinEncoder<'_>, question: Option<&Name>, records: &[Record]) -> (u16, bool) {
+fn write_records(encoder: &mut BinEncoder<'_>, question: &Name, records: &[Record]) -> (u16, bool) {
     let mut count = 0;
     for record in records {
         let start = encoder.offset();
@@ -136,8 +134,8 @@ fn write_records(encoder: &mut BinEncoder<'_>, question: Option<&Name>, records:
 }
 
 /// The encoder of hickory writes no more than 120 names short, which would halve what fits into a large answer.
-fn write_record(encoder: &mut BinEncoder<'_>, question: Option<&Name>, record: &Record) -> Result<(), ProtoError> {
-    if question.is_some_and(|name| name.eq_case(&record.name)) {
+fn write_record(encoder: &mut BinEncoder<'_>, question: &Name, record: &Record) -> Result<(), ProtoError> {
+    if question.eq_case(&record.name) {
         encoder.emit_u16(QUESTION_NAME)?;
     } else {
         record.name.emit(encoder)?;

@@ -1,10 +1,11 @@
 //! What a client asks: the gate that every packet passes first, on every transport.
 //! Counts in the header are believed only after the records that they promise were seen.
 
-use crate::wire::{Cursor, Header, OPT, flag};
+use crate::wire::{Cursor, HEADER, Header, OPT, flag};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
+use std::fmt;
 
 /// The largest UDP answer that is sent, whatever a client offers to take (DNS flag day 2020); bytes.
 pub(crate) const MAX_UDP: u16 = 1232;
@@ -34,6 +35,32 @@ impl Question {
     }
 }
 
+/// A question as it is in a packet: a name without pointers in the client's case, type and class.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked<'p> {
+    pub(crate) wire: &'p [u8],
+    pub(crate) record_type: RecordType,
+}
+
+impl<'p> Asked<'p> {
+    /// The name in wire form.
+    pub(crate) fn name(&self) -> &'p [u8] {
+        self.wire.split_last_chunk::<4>().map_or(&[], |(name, _)| name)
+    }
+
+    /// The same as others know it; `None`: it is none.
+    pub(crate) fn to_question(self) -> Option<Question> {
+        let name = Name::read(&mut BinDecoder::new(self.wire)).ok()?;
+        Some(Question { name, record_type: self.record_type })
+    }
+}
+
+impl fmt::Debug for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name().escape_ascii(), self.record_type)
+    }
+}
+
 /// What of a client's OPT record matters (RFC 6891 §6.1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ClientEdns {
@@ -55,28 +82,28 @@ pub(crate) struct Head {
 }
 
 /// A query that is to be answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Query {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Query<'p> {
     pub(crate) head: Head,
-    pub(crate) question: Question,
+    pub(crate) asked: Asked<'p>,
 }
 
 /// A packet that is no such query.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Refusal {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal<'p> {
     /// Gets no answer, for this reason.
     Silence(&'static str),
     /// Gets this code alone, with the question if one could be read.
-    Code(Head, Option<Question>, ResponseCode),
+    Code(Head, Option<Asked<'p>>, ResponseCode),
 }
 
 const KEPT_FLAGS: u16 = flag::OPCODE | flag::RECURSION_DESIRED | flag::AUTHENTIC | flag::CHECKING_DISABLED;
 pub(crate) const CLASS_IN: u16 = 1;
 const TKEY: u16 = 249;
 
-impl Query {
+impl<'p> Query<'p> {
     /// Reads a packet. Bytes past the last promised record are tolerated.
-    pub(crate) fn parse(packet: &[u8]) -> Result<Self, Refusal> {
+    pub(crate) fn parse(packet: &'p [u8]) -> Result<Self, Refusal<'p>> {
         let mut cursor = Cursor::new(packet);
         let Some(header) = cursor.header() else { return Err(Refusal::Silence("short")) };
         if header.flags & flag::RESPONSE != 0 {
@@ -88,40 +115,39 @@ impl Query {
             return Err(Refusal::Code(head, None, ResponseCode::NotImp));
         }
         let malformed = Refusal::Code(head, None, ResponseCode::FormErr);
-        let Some((question, class)) = read_question(&mut cursor, &header) else { return Err(malformed) };
+        let Some((asked, class)) = read_question(&mut cursor, packet, &header) else { return Err(malformed) };
         head.class = class;
         let version = match read_edns(cursor, &header) {
-            Err(Malformed) => return Err(Refusal::Code(head, Some(question), ResponseCode::FormErr)),
+            Err(Malformed) => return Err(Refusal::Code(head, Some(asked), ResponseCode::FormErr)),
             Ok(None) => 0,
             Ok(Some((edns, version))) => {
                 head.edns = Some(edns);
                 version
             }
         };
-        let code = match question.record_type {
+        let code = match asked.record_type {
             _ if version > 0 => ResponseCode::BADVERS,
             _ if class != CLASS_IN => ResponseCode::Refused,
             RecordType::AXFR | RecordType::IXFR => ResponseCode::Refused,
             RecordType::OPT => ResponseCode::FormErr,
             // The rest of RFC 6895's meta types: TKEY, TSIG, MAILB, MAILA.
             RecordType::TSIG | RecordType::Unknown(TKEY | 253 | 254) => ResponseCode::NotImp,
-            _ => return Ok(Self { head, question }),
+            _ => return Ok(Self { head, asked }),
         };
-        Err(Refusal::Code(head, Some(question), code))
+        Err(Refusal::Code(head, Some(asked), code))
     }
 }
 
-fn read_question(cursor: &mut Cursor<'_>, header: &Header) -> Option<(Question, u16)> {
+fn read_question<'p>(cursor: &mut Cursor<'p>, packet: &'p [u8], header: &Header) -> Option<(Asked<'p>, u16)> {
     if header.questions != 1 || header.answers != 0 || header.additionals > 2 {
         return None;
     }
-    let (name, record_type, class) = cursor.question()?;
-    let name = Name::read(&mut BinDecoder::new(name)).ok()?;
+    let (_, record_type, class) = cursor.question()?;
     let record_type = RecordType::from(record_type);
     // A client that asks for an incremental transfer shows the SOA it has (RFC 1995 §3).
     let may_show = u16::from(record_type == RecordType::IXFR);
     (header.authorities <= may_show).then_some(())?;
-    Some((Question { name, record_type }, class))
+    Some((Asked { wire: packet.get(HEADER..cursor.position())?, record_type }, class))
 }
 
 struct Malformed;

@@ -1,7 +1,9 @@
 //! The grammar of the zone: what a name stands for, without a look at what exists.
 
-use config::DomainName;
-use hickory_proto::rr::Name;
+use crate::name::LowerName;
+
+/// Labels of the longest names.
+const DEEPEST: usize = 5;
 
 /// Where a name is in the zone.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,13 +45,16 @@ pub(super) enum Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// Reads a name that is in `zone` and in lower case.
-    pub(super) fn read(name: &'a Name, zone: &DomainName) -> Self {
-        let depth = usize::from(name.num_labels()).saturating_sub(zone.labels().count());
-        // No Kubernetes name holds a byte outside ASCII.
-        let labels: Option<Vec<&str>> = name.iter().take(depth).map(|label| str::from_utf8(label).ok()).collect();
-        let Some(labels) = labels else { return Self::Nowhere };
-        match *labels.as_slice() {
+    /// Reads a name with `depth` labels below the zone.
+    pub(super) fn read(name: &'a LowerName, depth: usize) -> Self {
+        let mut labels = [""; DEEPEST];
+        let Some(labels) = labels.get_mut(..depth) else { return Self::Nowhere };
+        for (index, place) in labels.iter_mut().enumerate() {
+            // No Kubernetes name holds a byte outside ASCII.
+            let Ok(label) = str::from_utf8(name.label(index)) else { return Self::Nowhere };
+            *place = label;
+        }
+        match *labels {
             [] => Self::Apex,
             ["dns-version"] => Self::Version,
             ["ns", "dns"] => Self::NameServer,
@@ -106,10 +111,10 @@ mod tests {
             ("webs.ns.pood.zone.", Place::Nowhere),
             ("x._http._tcp.webs.ns.svc.zone.", Place::Nowhere),
         ] {
-            let name = Name::from_ascii(name).unwrap();
-            assert_eq!(Place::read(&name, &"zone".parse().unwrap()), place, "{name}");
+            let lower = LowerName::of(&name.parse().unwrap()).unwrap();
+            assert_eq!(Place::read(&lower, lower.count() - 1), place, "{name}");
         }
-        let odd = Name::from_labels([b"caf\xe9".as_slice(), b"ns", b"svc", b"zone"]).unwrap();
-        assert_eq!(Place::read(&odd, &"zone".parse().unwrap()), Place::Nowhere);
+        let odd = LowerName::read(b"\x04caf\xe9\x02ns\x03svc\x04zone\0").unwrap();
+        assert_eq!(Place::read(&odd, 3), Place::Nowhere);
     }
 }

@@ -2,6 +2,9 @@
 
 use std::net::IpAddr;
 
+/// The longest spelling of an address; bytes.
+const LONGEST: usize = 45;
+
 /// Which Pods have names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PodNames {
@@ -15,11 +18,19 @@ pub enum PodNames {
 pub(super) fn address(names: PodNames, label: &str) -> Option<IpAddr> {
     match names {
         PodNames::Disabled => None,
-        PodNames::Insecure => {
-            let is_v4 = label.matches('-').count() == 3 && !label.contains("--");
-            label.replace('-', if is_v4 { "." } else { ":" }).parse().ok()
-        }
+        PodNames::Insecure => spelled(label),
     }
+}
+
+/// CoreDNS's rule: three hyphens apart from each other make an IPv4 address.
+fn spelled(label: &str) -> Option<IpAddr> {
+    let mut text = [0; LONGEST];
+    let text = text.get_mut(..label.len())?;
+    text.copy_from_slice(label.as_bytes());
+    let is_v4 = label.bytes().filter(|byte| *byte == b'-').count() == 3 && !label.contains("--");
+    let part = if is_v4 { b'.' } else { b':' };
+    text.iter_mut().filter(|byte| **byte == b'-').for_each(|byte| *byte = part);
+    str::from_utf8(text).ok()?.parse().ok()
 }
 
 #[cfg(test)]

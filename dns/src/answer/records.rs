@@ -1,148 +1,236 @@
 //! Records of the zone, with the zone's name in the case of the question.
 
-use super::{Sections, ZoneSettings, is_in_zone, service::Served};
-use config::{EndpointName, NameTable, PortName, ServiceNames};
-use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
-use std::collections::HashSet;
+use super::Zone;
+use super::service::{Holder, Selection};
+use super::targets::Targets;
+use crate::reply::{Pointer, Reply, Section, Start, is_name};
+use config::{AddressOwner, EndpointName, PortName, ServiceNames};
+use hickory_proto::rr::RecordType;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Owners of the address asked at that are looked through for name servers: a loopback address may have thousands.
 const MOST_HOLDERS: usize = 256;
+/// Name servers that a zone tells of at most, as there are thirteen of the root.
+const MOST_SERVERS: usize = 13;
+/// The specification that the zone follows, and how long that is true; seconds.
+const VERSION: (&str, u32) = ("1.1.0", 28_800);
 
-/// The zone as one question sees it.
-pub(super) struct Zone<'a> {
-    pub(super) table: &'a NameTable,
-    pub(super) settings: &'a ZoneSettings,
-    /// The zone's name in the question's case.
-    apex: Name,
+/// A Service that leads to this server, and where the reply has its name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct NameServer<'t> {
+    namespace: &'t str,
+    service: &'t str,
+    /// Of a headless Service.
+    endpoint: Option<&'t str>,
+    names: &'t ServiceNames,
 }
 
-/// The name with these labels; `None` where it is longer than DNS allows, so that nobody can ask for it either.
-pub(super) fn name<'l>(labels: impl Iterator<Item = &'l str>) -> Option<Name> {
-    Name::from_labels(labels.map(str::as_bytes)).ok()
+impl<'t> NameServer<'t> {
+    /// Its name below the zone.
+    fn labels(&self) -> [&'t str; 4] {
+        [self.endpoint.unwrap_or_default(), self.service, self.namespace, "svc"]
+    }
 }
 
-impl<'a> Zone<'a> {
-    /// The zone, if the name is in it.
-    pub(super) fn of(name: &Name, table: &'a NameTable, settings: &'a ZoneSettings) -> Option<Self> {
-        let apex = is_in_zone(name, table.zone()).then(|| name.trim_to(table.zone().labels().count()))?;
-        Some(Self { table, settings, apex })
+/// Without the endpoint's label where there is none.
+fn present<'l, 's>(labels: &'l [&'s str; 4]) -> &'l [&'s str] {
+    match labels {
+        ["", rest @ ..] => rest,
+        labels => labels,
+    }
+}
+
+impl<'t> Zone<'t> {
+    fn start(&self, section: Section, owner: Pointer, record_type: RecordType) -> Start<'static> {
+        Start { section, label: None, owner, record_type, ttl: self.settings.ttl }
     }
 
-    /// The zone under its own name, for questions about others.
-    pub(super) fn itself(table: &'a NameTable, settings: &'a ZoneSettings) -> Option<Self> {
-        Some(Self { table, settings, apex: name(table.zone().labels())? })
+    /// The SOA record, if the reply has the zone's name.
+    pub(super) fn soa(&self, section: Section, reply: &mut Reply<'_>) {
+        if let Some(owner) = reply.zone() {
+            self.soa_of(section, owner, reply);
+        }
     }
 
-    /// Labels below the apex.
-    fn below<'l>(&self, labels: impl IntoIterator<Item = &'l str>) -> Option<Name> {
-        name(labels.into_iter())?.append_domain(&self.apex).ok()
+    /// The SOA record of this zone or of a reverse one, with the TTL of negative answers (RFC 2308 §3); none if the
+    /// zone's name is so long that its name server has no name.
+    pub(super) fn soa_of(&self, section: Section, owner: Pointer, reply: &mut Reply<'_>) {
+        let (zone, ttl) = (self.table.zone(), self.settings.ttl);
+        if !is_name(&["hostmaster"], zone) {
+            return;
+        }
+        let start = Start { ttl: ttl.min(300), ..self.start(section, owner, RecordType::SOA) };
+        reply.record(start, |reply| {
+            reply.below_zone(&["ns", "dns"], zone);
+            reply.below_zone(&["hostmaster"], zone);
+            for number in [self.table.serial(), 7_200, 1_800, 86_400, ttl] {
+                reply.bytes(&number.to_be_bytes());
+            }
+        });
     }
 
-    fn service_name(&self, namespace: &str, service: &str, endpoint: Option<&str>) -> Option<Name> {
-        self.below(endpoint.into_iter().chain([service, namespace, "svc"]))
+    /// What ANY gets instead of all records (RFC 8482 §4.2).
+    pub(super) fn minimal_any(&self, owner: Pointer, reply: &mut Reply<'_>) {
+        reply.record(self.start(Section::Answer, owner, RecordType::HINFO), |reply| {
+            reply.label(b"RFC8482");
+            reply.label(b"");
+        });
     }
 
-    fn name_server(&self) -> Option<Name> {
-        self.below(["ns", "dns"])
+    /// The specification's version.
+    pub(super) fn version(&self, owner: Pointer, reply: &mut Reply<'_>) {
+        let (version, ttl) = VERSION;
+        let start = Start { ttl, ..self.start(Section::Answer, owner, RecordType::TXT) };
+        reply.record(start, |reply| reply.label(version.as_bytes()));
     }
 
-    /// The SOA record; none if the zone's name is so long that its name server has no name.
-    pub(super) fn soa(&self) -> Option<Record> {
-        self.soa_of(&self.apex)
-    }
-
-    /// The SOA record of this zone or of a reverse one, with the TTL of negative answers (RFC 2308 §3).
-    pub(super) fn soa_of(&self, owner: &Name) -> Option<Record> {
-        let (server, hostmaster) = (self.name_server()?, self.below(["hostmaster"])?);
-        let ttl = self.settings.ttl;
-        let soa = rdata::SOA::new(server, hostmaster, self.table.serial(), 7_200, 1_800, 86_400, ttl);
-        Some(Record::from_rdata(owner.clone(), ttl.min(300), RData::SOA(soa)))
-    }
-
-    /// A record for each address of the asked family, or of both; each address once.
+    /// A record for each of the addresses, another one first each time.
     pub(super) fn addresses(
         &self,
-        owner: &Name,
-        addresses: impl Iterator<Item = IpAddr>,
-        asked: Option<RecordType>,
-    ) -> impl Iterator<Item = Record> {
-        let mut seen = HashSet::new();
-        addresses.filter_map(move |address| {
-            let content = match address {
-                IpAddr::V4(address) => RData::A(rdata::A(address)),
-                IpAddr::V6(address) => RData::AAAA(rdata::AAAA(address)),
+        owner: Pointer,
+        addresses: impl Iterator<Item = IpAddr> + Clone,
+        reply: &mut Reply<'_>,
+    ) {
+        let turn = self.turn.checked_rem(addresses.clone().count()).unwrap_or(0);
+        for address in addresses.clone().skip(turn).chain(addresses.take(turn)) {
+            if !reply.address(self.start(Section::Answer, owner, address_type(address)), address) {
+                break;
+            }
+        }
+    }
+
+    /// An SRV record at the question's name for each port of each target, and the targets' addresses.
+    pub(super) fn services(&self, service: (&str, &str), selection: Selection<'_>, reply: &mut Reply<'_>) {
+        let candidates = selection.candidates();
+        // As CoreDNS weighs: 100 shared by all candidates, whether or not two of them make one record.
+        let weight = u16::try_from(100 / candidates.max(1)).unwrap_or(1).max(1);
+        let mut targets = Targets::new(candidates);
+        // Where the Service's own name stands, as the end of the first target.
+        let mut own = None;
+        for holder in selection.holders() {
+            let labels = target(service, holder);
+            let labels = present(&labels);
+            for port in selection.ports(holder).filter(|_| is_name(labels, self.table.zone())) {
+                if targets.contains((holder.label, port.number)) {
+                    continue;
+                }
+                let mut at = 0;
+                let start = self.start(Section::Answer, Pointer::QUESTION, RecordType::SRV);
+                let is_written = reply.record(start, |reply| {
+                    [0, weight, port.number].into_iter().for_each(|number| reply.u16(number));
+                    at = reply.place();
+                    reply.whole_below_zone(labels, self.table.zone());
+                });
+                if !is_written {
+                    return;
+                }
+                own = own.or_else(|| Pointer::to(at + holder.label.map_or(0, |label| label.len() + 1)));
+                targets.insert((holder.label, port.number), Pointer::to(at));
+            }
+        }
+        if let Some(own) = own {
+            self.target_addresses(own, selection, &targets, reply);
+        }
+    }
+
+    fn target_addresses(&self, own: Pointer, selection: Selection<'_>, targets: &Targets<'_>, reply: &mut Reply<'_>) {
+        let mut last = None;
+        for holder in selection.holders().filter(|holder| selection.ports(*holder).next().is_some()) {
+            let (label, owner) = match targets.name(holder.label) {
+                Some(name) => (None, name),
+                None => (holder.label, own),
             };
-            let is_asked = asked.is_none_or(|asked| content.record_type() == asked);
-            (is_asked && seen.insert(address)).then(|| Record::from_rdata(owner.clone(), self.settings.ttl, content))
+            let start = self.start(Section::Additional, owner, address_type(holder.address));
+            // One with other ports is next to it.
+            let is_new = last.replace((holder.address, holder.label)) != Some((holder.address, holder.label));
+            if is_new && !reply.address(Start { label, ..start }, holder.address) {
+                return;
+            }
+        }
+    }
+
+    /// The zone's name servers, at the question's name: the Services that lead to where this question came to, else
+    /// `ns.dns`.
+    pub(super) fn name_servers(&self, reply: &mut Reply<'_>) {
+        let zone = self.table.zone();
+        let start = self.start(Section::Answer, Pointer::QUESTION, RecordType::NS);
+        let mut servers: [Option<(NameServer<'_>, Pointer)>; MOST_SERVERS] = [None; MOST_SERVERS];
+        let mut places = servers.iter_mut();
+        let mut known: [Option<NameServer<'_>>; MOST_SERVERS] = [None; MOST_SERVERS];
+        for server in self.asked_at.into_iter().flat_map(|own| self.leading_to(own)) {
+            let labels = server.labels();
+            if known.contains(&Some(server)) || !is_name(present(&labels), zone) {
+                continue;
+            }
+            let (Some(place), Some(slot)) = (places.next(), known.iter_mut().find(|slot| slot.is_none())) else {
+                break;
+            };
+            *slot = Some(server);
+            let at = reply.place() + 12;
+            if !reply.record(start, |reply| reply.below_zone(present(&labels), zone)) {
+                return;
+            }
+            *place = Pointer::to(at).map(|name| (server, name));
+        }
+        let glue = |reply: &mut Reply<'_>, owner: Pointer, address: IpAddr| {
+            reply.address(self.start(Section::Additional, owner, address_type(address)), address)
+        };
+        let own = self.asked_at.map(|asked_at| asked_at.ip());
+        if known == [None; MOST_SERVERS] {
+            if !is_name(&["ns", "dns"], zone) {
+                return;
+            }
+            let at = reply.place() + 12;
+            if reply.record(start, |reply| reply.below_zone(&["ns", "dns"], zone))
+                && let (Some(own), Some(owner)) = (own, Pointer::to(at))
+            {
+                glue(reply, owner, own);
+            }
+        }
+        for (server, owner) in servers.into_iter().flatten() {
+            let addresses = match (server.endpoint, server.names) {
+                (None, ServiceNames::ClusterIp { addresses, .. }) => addresses.as_slice(),
+                _ => own.as_slice(),
+            };
+            addresses.iter().all(|address| glue(reply, owner, *address));
+        }
+    }
+
+    /// The Services that have this very port of this address, or an endpoint that has: others at the address of a node,
+    /// or at a loopback address, are no name servers.
+    fn leading_to(&self, own: SocketAddr) -> impl Iterator<Item = NameServer<'t>> {
+        let table = self.table;
+        table.owners(own.ip()).iter().take(MOST_HOLDERS).filter_map(move |holder| {
+            let AddressOwner { endpoint, namespace, service } = holder;
+            let names = &**table.find(namespace, service)?;
+            let endpoint = match (endpoint, names) {
+                (None, ServiceNames::ClusterIp { ports, .. }) if has_port(ports, own) => None,
+                (Some(label), names) if leads_to(names, label, own) => match names {
+                    ServiceNames::ClusterIp { .. } => None,
+                    _ => Some(&**label),
+                },
+                _ => return None,
+            };
+            Some(NameServer { namespace, service, endpoint, names })
         })
     }
+}
 
-    /// An SRV record for each port of each target, and the targets' addresses.
-    pub(super) fn services(
-        &self,
-        owner: &Name,
-        (namespace, service): (&str, &str),
-        served: &[Served<'_>],
-        sections: &mut Sections,
-    ) {
-        // As CoreDNS weighs: 100 shared by all candidates, whether or not two of them make one record.
-        let weight = u16::try_from(100 / served.len().max(1)).unwrap_or(1).max(1);
-        let (mut records, mut targets) = (HashSet::new(), HashSet::new());
-        for one in served {
-            let Some(port) = one.port else { continue };
-            let Some(target) = self.service_name(namespace, service, one.label) else { continue };
-            if targets.insert((one.label, one.address)) {
-                sections.additionals.extend(self.addresses(&target, std::iter::once(one.address), None));
-            }
-            if records.insert((one.label, port)) {
-                let srv = RData::SRV(rdata::SRV::new(0, weight, port, target));
-                sections.answers.push(Record::from_rdata(owner.clone(), self.settings.ttl, srv));
-            }
-        }
-    }
+fn has_port(ports: &[PortName], own: SocketAddr) -> bool {
+    ports.iter().any(|port| port.number == own.port())
+}
 
-    /// The zone's name servers: the Services that lead to where this question came to, else `ns.dns`.
-    pub(super) fn name_servers(&self, owner: &Name, sections: &mut Sections) {
-        let asked_at = self.settings.asked_at;
-        let mut servers: Vec<_> = asked_at.into_iter().flat_map(|own| self.leading_to(own)).collect();
-        if servers.is_empty() {
-            let addresses = asked_at.map(|asked_at| asked_at.ip()).into_iter().collect();
-            servers.extend(self.name_server().map(|server| (server, addresses)));
-        }
-        for (server, addresses) in servers {
-            sections.additionals.extend(self.addresses(&server, addresses.into_iter(), None));
-            let ns = RData::NS(rdata::NS(server));
-            sections.answers.push(Record::from_rdata(owner.clone(), self.settings.ttl, ns));
-        }
-    }
+fn leads_to(names: &ServiceNames, label: &Arc<str>, own: SocketAddr) -> bool {
+    let is_it = |endpoint: &EndpointName| endpoint.address == own.ip() && endpoint.name == *label;
+    names.endpoints().iter().any(|endpoint| is_it(endpoint) && has_port(&endpoint.ports, own))
+}
 
-    /// Names with addresses of the Services that have this very port of this address, each once: others at the address
-    /// of a node, or at a loopback address, are no name servers.
-    fn leading_to(&self, own: SocketAddr) -> Vec<(Name, Vec<IpAddr>)> {
-        let is_ours = |ports: &[PortName]| ports.iter().any(|port| port.number == own.port());
-        let is_endpoint = |endpoint: &EndpointName, label: &Arc<str>| {
-            endpoint.address == own.ip() && endpoint.name == *label && is_ours(&endpoint.ports)
-        };
-        let mut servers: Vec<(Name, Vec<IpAddr>)> = Vec::new();
-        for holder in self.table.owners(own.ip()).iter().take(MOST_HOLDERS) {
-            let Some(names) = self.table.find(&holder.namespace, &holder.service) else { continue };
-            let leads_here = |label| names.endpoints().iter().any(|endpoint| is_endpoint(endpoint, label));
-            let (label, addresses) = match (&holder.endpoint, &**names) {
-                (None, ServiceNames::ClusterIp { addresses, ports, .. }) if is_ours(ports) => (None, addresses.clone()),
-                (Some(label), names) if leads_here(label) => match names {
-                    ServiceNames::ClusterIp { addresses, .. } => (None, addresses.clone()),
-                    _ => (Some(&**label), vec![own.ip()]),
-                },
-                _ => continue,
-            };
-            if let Some(server) = self.service_name(&holder.namespace, &holder.service, label)
-                && servers.iter().all(|(known, _)| *known != server)
-            {
-                servers.push((server, addresses));
-            }
-        }
-        servers
-    }
+/// The labels of an SRV record's target.
+fn target<'s>((namespace, service): (&'s str, &'s str), holder: Holder<'s>) -> [&'s str; 4] {
+    [holder.label.unwrap_or_default(), service, namespace, "svc"]
+}
+
+fn address_type(address: IpAddr) -> RecordType {
+    if address.is_ipv4() { RecordType::A } else { RecordType::AAAA }
 }

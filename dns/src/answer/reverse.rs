@@ -1,12 +1,12 @@
 //! Names of addresses: `1.0.0.10.in-addr.arpa` and its IPv6 counterpart.
 //! Nobody tells which ranges are the cluster's, so a range is ours as far as a Service's own address shows it.
 
-use super::records::{Zone, name};
-use super::{Answer, Sections, ZoneSettings};
-use crate::question::Question;
+use super::{Said, Zone};
+use crate::name::LowerName;
+use crate::reply::{Pointer, Reply, Section, Start, is_name};
 use config::{AddressOwner, NameTable};
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
+use hickory_proto::rr::RecordType;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Bits of the range around a Service's own address that are Services' too: Service ranges are a /24 at least, and a /112.
@@ -17,55 +17,56 @@ const OURS_V6: u32 = 112;
 const MOST_NAMES: usize = 4096;
 
 /// Answers for a name outside the cluster's zone: an address that is ours, or nothing.
-pub(super) fn answer(table: &NameTable, question: &Question, settings: &ZoneSettings) -> Answer {
-    let Some(place) = Place::read(&question.name) else { return Answer::Outside };
-    let Some(depth) = place.zone_depth(table) else {
+pub(super) fn answer<'t>(zone: &Zone<'t>, name: &LowerName, asked: RecordType, reply: &mut Reply<'_>) -> Said<'t> {
+    let Some(place) = Place::read(name) else { return Said::Outside };
+    let Some(depth) = place.zone_depth(zone.table) else {
         // Addresses outside the cluster have names too, and others know them.
-        return Answer::Outside;
+        return Said::Outside;
     };
-    let mut sections = Sections::default();
-    let Some(zone) = Zone::itself(table, settings) else { return Answer::Zone(sections) };
-    let apex = question.name.trim_to(depth);
-    let is_apex = place.is_whole_name && depth == usize::from(question.name.num_labels());
+    let start = name.count().saturating_sub(depth);
+    let apex = Pointer::to_question(name.start(start));
     let (first, last) = place.range();
-    if !place.is_whole_name || !table.has_owner_between(first, last) {
-        sections.code = ResponseCode::NXDomain;
+    if !place.is_whole_name || !zone.table.has_owner_between(first, last) {
+        reply.code = ResponseCode::NXDomain;
     } else {
-        match question.record_type {
-            RecordType::PTR if first == last => sections.answers.extend(pointers(table, question, first, settings)),
-            RecordType::SOA if is_apex => sections.answers.extend(zone.soa_of(&apex)),
-            RecordType::NS if is_apex => zone.name_servers(&question.name, &mut sections),
-            RecordType::ANY => sections.answers.push(super::minimal_any(&question.name, settings)),
+        match asked {
+            RecordType::PTR if first == last => pointers(zone, first, reply),
+            RecordType::SOA if start == 0 => zone.soa_of(Section::Answer, apex, reply),
+            RecordType::NS if start == 0 => zone.name_servers(reply),
+            RecordType::ANY => zone.minimal_any(Pointer::QUESTION, reply),
             _ => {}
         }
     }
-    if sections.answers.is_empty() {
-        sections.authorities.extend(zone.soa_of(&apex));
+    if reply.answers() == 0 {
+        zone.soa_of(Section::Authority, apex, reply);
     }
-    Answer::Zone(sections)
+    Said::All
 }
 
 /// Whether a Service may have the address, or one of the addresses, that a name spells.
-pub(crate) fn may_be_ours(name: &Name) -> bool {
+pub(crate) fn may_be_ours(name: &LowerName) -> bool {
     Place::read(name).is_some_and(|place| place.bits >= place.ours())
 }
 
 /// A Service's own address has one name; an endpoint's has one in each Service that selects it.
-fn pointers(
-    table: &NameTable,
-    question: &Question,
-    address: IpAddr,
-    settings: &ZoneSettings,
-) -> impl Iterator<Item = Record> {
-    let owners = table.owners(address);
+fn pointers(zone: &Zone<'_>, address: IpAddr, reply: &mut Reply<'_>) {
+    let owners = zone.table.owners(address);
     let is_service = owners.iter().next().is_some_and(|owner| owner.endpoint.is_none());
-    let targets = owners.iter().take(if is_service { 1 } else { MOST_NAMES }).filter_map(|owner| target(table, owner));
-    targets.map(|target| Record::from_rdata(question.name.clone(), settings.ttl, RData::PTR(rdata::PTR(target))))
-}
-
-fn target(table: &NameTable, owner: &AddressOwner) -> Option<Name> {
-    let labels = [&*owner.service, &*owner.namespace, "svc"].into_iter().chain(table.zone().labels());
-    name(owner.endpoint.as_deref().into_iter().chain(labels))
+    for AddressOwner { endpoint, namespace, service } in owners.iter().take(if is_service { 1 } else { MOST_NAMES }) {
+        let labels = [endpoint.as_deref().unwrap_or_default(), service, namespace, "svc"];
+        let labels = if endpoint.is_some() { labels.as_slice() } else { labels.get(1..).unwrap_or_default() };
+        let start = Start {
+            section: Section::Answer,
+            label: None,
+            owner: Pointer::QUESTION,
+            record_type: RecordType::PTR,
+            ttl: zone.settings.ttl,
+        };
+        let is_name = is_name(labels, zone.table.zone());
+        if is_name && !reply.record(start, |reply| reply.below_zone(labels, zone.table.zone())) {
+            return;
+        }
+    }
 }
 
 /// What a name below `in-addr.arpa` or `ip6.arpa` spells (RFC 1035 §3.5, RFC 3596 §2.5).
@@ -80,9 +81,8 @@ struct Place {
 }
 
 impl Place {
-    fn read(name: &Name) -> Option<Self> {
-        let lower = name.to_lowercase();
-        let mut labels = lower.iter().rev();
+    fn read(name: &LowerName) -> Option<Self> {
+        let mut labels = (0..name.count()).rev().map(|index| name.label(index));
         if labels.next() != Some(b"arpa") {
             return None;
         }
@@ -160,7 +160,8 @@ fn block(address: IpAddr, bits: u32) -> (IpAddr, IpAddr) {
 
 /// As addresses are spelled: without leading zeros.
 fn octet(label: &str) -> Option<u8> {
-    label.parse().ok().filter(|octet: &u8| octet.to_string() == label)
+    let is_plain = label.bytes().all(|byte| byte.is_ascii_digit()) && (label.len() == 1 || !label.starts_with('0'));
+    label.parse().ok().filter(|_| is_plain)
 }
 
 fn nibble(label: &str) -> Option<u8> {
@@ -197,8 +198,9 @@ mod tests {
             ("arpa.".to_owned(), None),
             ("1.0.0.10.in-addr.example.".to_owned(), None),
         ] {
-            let labels = name.trim_end_matches('.').split('.');
-            let place = Place::read(&super::name(labels).unwrap());
+            let wire: Vec<u8> =
+                name.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat()).collect();
+            let place = Place::read(&LowerName::read(&wire).unwrap());
             let found = place.map(|place| (place.range(), place.is_whole_name));
             let expected = expected
                 .map(|(first, last, is_whole_name)| ((first.parse().unwrap(), last.parse().unwrap()), is_whole_name));

@@ -1,88 +1,93 @@
 //! What a Service, and each name below it, stands for.
 
-use super::place::bare;
-use super::records;
-use config::{NameTable, PortName, ServiceNames};
-use hickory_proto::rr::Name;
+use config::{EndpointName, PortName, ServiceNames};
 use std::net::IpAddr;
 
-/// An address under a name, with one of its ports.
+/// Which part of a Service is meant.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wanted<'s> {
+    /// All ports, under the Service's own name.
+    All,
+    /// The ports of this name; only ports with names have one.
+    Port { transport: &'s str, port: &'s str },
+    /// All ports with names of this transport.
+    Transport(&'s str),
+    /// The endpoints with this label; several addresses may share one.
+    Endpoint(&'s str),
+}
+
+/// What a name stands for: the Service's addresses on its ports, or for a headless Service its endpoints' on theirs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Selection<'s> {
+    pub(super) names: &'s ServiceNames,
+    pub(super) wanted: Wanted<'s>,
+}
+
+/// An address under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Served<'a> {
+pub(super) struct Holder<'s> {
     pub(super) address: IpAddr,
-    /// `None`: it has no port, and no SRV record.
-    pub(super) port: Option<u16>,
     /// The endpoint's label; `None`: the address is the Service's own.
-    pub(super) label: Option<&'a str>,
+    pub(super) label: Option<&'s str>,
+    /// All of its ports; empty: it has no SRV record.
+    ports: &'s [PortName],
 }
 
-/// Where an ExternalName Service leads.
-pub(super) fn alias(table: &NameTable, namespace: &str, service: &str) -> Option<Name> {
-    match &**table.find(namespace, service)? {
-        ServiceNames::External { target } => records::name(target.labels()),
-        ServiceNames::ClusterIp { .. } | ServiceNames::Headless { .. } => None,
+impl<'s> Selection<'s> {
+    /// The addresses, sorted if they are endpoints'; one comes twice where it has two names.
+    pub(super) fn holders(self) -> impl Iterator<Item = Holder<'s>> + Clone {
+        let (addresses, ports, endpoints): (&[IpAddr], &[PortName], &[EndpointName]) = match (self.names, self.wanted) {
+            (names, Wanted::Endpoint(_)) => (&[], &[], names.endpoints()),
+            (ServiceNames::ClusterIp { addresses, ports, .. }, _) => (addresses, ports, &[]),
+            (ServiceNames::Headless { endpoints }, _) => (&[], &[], endpoints),
+            (ServiceNames::External { .. }, _) => (&[], &[], &[]),
+        };
+        let own = addresses.iter().map(move |address| Holder { address: *address, label: None, ports });
+        let endpoint = |endpoint: &'s EndpointName| Holder {
+            address: endpoint.address,
+            label: Some(&endpoint.name),
+            ports: &endpoint.ports,
+        };
+        own.chain(endpoints.iter().map(endpoint)).filter(move |holder| self.has(holder))
     }
-}
 
-/// What the Service's own name stands for, with all ports; empty: there is no such name.
-pub(super) fn all<'a>(table: &'a NameTable, namespace: &str, service: &str) -> Vec<Served<'a>> {
-    select(table, namespace, service, None)
-}
-
-/// What a port's name stands for: only ports with names have one.
-pub(super) fn port<'a>(
-    table: &'a NameTable,
-    namespace: &str,
-    service: &str,
-    transport: &str,
-    port: &str,
-) -> Vec<Served<'a>> {
-    let is_asked = |other: &PortName| other.name.as_deref() == Some(port) && other.transport.as_str() == transport;
-    select(table, namespace, service, Some(&is_asked))
-}
-
-/// What an endpoint's name stands for; several addresses may share one.
-pub(super) fn endpoint<'a>(table: &'a NameTable, namespace: &str, service: &str, label: &str) -> Vec<Served<'a>> {
-    let endpoints = table.find(namespace, service).map_or(&[][..], |names| names.endpoints());
-    endpoints
-        .iter()
-        .filter(|endpoint| &*endpoint.name == label)
-        .flat_map(|endpoint| on_ports(endpoint.address, Some(&endpoint.name), &endpoint.ports, None))
-        .collect()
-}
-
-/// Whether `_TRANSPORT` exists below the Service, being the parent of a port's name.
-pub(super) fn has_transport(table: &NameTable, namespace: &str, service: &str, label: &str) -> bool {
-    let is_asked = |port: &PortName| port.name.is_some() && port.transport.as_str() == bare(label);
-    !select(table, namespace, service, Some(&is_asked)).is_empty()
-}
-
-type PortFilter<'f> = Option<&'f dyn Fn(&PortName) -> bool>;
-
-/// The Service's addresses on its ports, or for a headless Service its endpoints' on theirs.
-fn select<'a>(table: &'a NameTable, namespace: &str, service: &str, asked: PortFilter<'_>) -> Vec<Served<'a>> {
-    match table.find(namespace, service).map(|names| &**names) {
-        Some(ServiceNames::ClusterIp { addresses, ports, .. }) => {
-            addresses.iter().flat_map(|address| on_ports(*address, None, ports, asked)).collect()
+    fn has(self, holder: &Holder<'_>) -> bool {
+        match self.wanted {
+            Wanted::All => true,
+            Wanted::Endpoint(label) => holder.label == Some(label),
+            Wanted::Port { .. } | Wanted::Transport(_) => holder.ports.iter().any(|port| self.has_port(port)),
         }
-        Some(ServiceNames::Headless { endpoints }) => {
-            let on_ports = |endpoint: &'a config::EndpointName| {
-                on_ports(endpoint.address, Some(&endpoint.name), &endpoint.ports, asked)
-            };
-            endpoints.iter().flat_map(on_ports).collect()
-        }
-        Some(ServiceNames::External { .. }) | None => Vec::new(),
     }
-}
 
-/// One address on each of the ports asked for; once without a port where it has none and none was asked for.
-fn on_ports<'a>(
-    address: IpAddr,
-    label: Option<&'a str>,
-    ports: &'a [PortName],
-    asked: PortFilter<'_>,
-) -> impl Iterator<Item = Served<'a>> {
-    let portless = (ports.is_empty() && asked.is_none()).then_some(Served { address, port: None, label });
-    let ports = ports.iter().filter(move |port| asked.is_none_or(|is_asked| is_asked(port)));
-    ports.map(move |port| Served { address, port: Some(port.number), label }).chain(portless)
+    fn has_port(self, other: &PortName) -> bool {
+        match self.wanted {
+            Wanted::All | Wanted::Endpoint(_) => true,
+            Wanted::Port { transport, port } => {
+                other.name.as_deref() == Some(port) && other.transport.as_str() == transport
+            }
+            Wanted::Transport(transport) => other.name.is_some() && other.transport.as_str() == transport,
+        }
+    }
+
+    /// Whether it stands for anything; if not there is no such name.
+    pub(super) fn is_any(&self) -> bool {
+        self.holders().next().is_some()
+    }
+
+    /// The addresses of one family, each once.
+    pub(super) fn addresses(self, is_v4: bool) -> impl Iterator<Item = IpAddr> + Clone {
+        let addresses = self.holders().map(|holder| holder.address).filter(move |address| address.is_ipv4() == is_v4);
+        let mut last = None;
+        addresses.filter(move |address| last.replace(*address) != Some(*address))
+    }
+
+    /// The ports of one of its addresses.
+    pub(super) fn ports(self, holder: Holder<'s>) -> impl Iterator<Item = &'s PortName> {
+        holder.ports.iter().filter(move |port| self.has_port(port))
+    }
+
+    /// How many pairs of an address and a port there are; an address without ports counts too.
+    pub(super) fn candidates(self) -> usize {
+        self.holders().map(|holder| if holder.ports.is_empty() { 1 } else { self.ports(holder).count() }).sum()
+    }
 }

@@ -1,5 +1,11 @@
+mod replies;
+
 use super::*;
+use crate::message::Says;
+use crate::question::{CLASS_IN, Head, Question};
 use config::{EndpointName, NameChange, PortName, ServiceNames, Transport};
+use hickory_proto::op::Message;
+use hickory_proto::rr::Name;
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -69,8 +75,8 @@ fn below_the_zone() -> impl Strategy<Value = Vec<&'static str>> {
 
 fn ask(table: &NameTable, labels: &[&str], record_type: RecordType) -> Sections {
     let labels = labels.iter().copied().chain(["cluster", "local"]);
-    let question = Question { name: records::name(labels).unwrap(), record_type };
-    match answer(table, &question, &ZoneSettings::default()) {
+    let question = Question { name: Name::from_labels(labels.map(str::as_bytes)).unwrap(), record_type };
+    match answer(table, &question, &ZoneSettings::default(), None) {
         Answer::Zone(sections) | Answer::Alias { sections, .. } => sections,
         Answer::Outside => panic!("{question:?} is in the zone"),
     }
@@ -97,18 +103,45 @@ proptest! {
     }
 }
 
+/// The addresses that a reply of this many bytes has, the one of this turn first.
+fn addresses(table: &NameTable, name: &str, turn: usize, room: usize) -> (Vec<String>, bool) {
+    let question = Question { name: Name::from_ascii(name).unwrap(), record_type: RecordType::A };
+    let (wire, mut message) = (question.to_wire(), Vec::new());
+    let mut reply = Reply::new(&mut message, &wire, room);
+    let name = LowerName::read(&wire[..wire.len() - 4]).unwrap();
+    let zone = Zone { table, settings: &ZoneSettings::default(), asked_at: None, turn };
+    zone.answer(&name, question.record_type, &mut reply);
+    reply.finish(&Head { id: 0, flags: 0, class: CLASS_IN, edns: None }, Says::default());
+    let message = Message::from_vec(&message).unwrap();
+    (message.answers.iter().map(|record| record.data.to_string()).collect(), message.metadata.truncation)
+}
+
 #[test]
 fn a_turn_moves_addresses_and_nothing_else() {
-    let name = |text: &str| Name::from_ascii(text).unwrap();
-    let address = |last| Record::from_rdata(name("b."), 5, RData::A(rdata::A::new(10, 0, 0, last)));
-    let cname = Record::from_rdata(name("a."), 5, RData::CNAME(rdata::CNAME(name("b."))));
-    let mut sections =
-        Sections { answers: vec![cname.clone(), address(1), address(2), address(3)], ..Sections::default() };
-    sections.rotate(7);
-    assert_eq!(sections.answers, [cname.clone(), address(2), address(3), address(1)]);
-    let mut alone = Sections { answers: vec![cname.clone()], ..Sections::default() };
-    alone.rotate(1);
-    assert_eq!(alone.answers, [cname]);
+    let endpoint = |last: u8| EndpointName {
+        address: [172, 0, 0, last].into(),
+        name: format!("e{last}").into(),
+        ports: [].into(),
+    };
+    let services = [
+        ("three", ServiceNames::headless((1..=3).map(endpoint).collect())),
+        ("many", ServiceNames::headless((1..=200).map(endpoint).collect())),
+        ("alias", ServiceNames::External { target: "three.shop.svc.cluster.local".parse().unwrap() }),
+    ];
+    let changes = services.map(|(service, names)| NameChange::Service {
+        namespace: "shop".into(),
+        service: service.into(),
+        names: Some(Arc::new(names)),
+    });
+    let table = NameTable::default().patched(changes, 1);
+    let (found, is_cut) = addresses(&table, "three.shop.svc.cluster.local.", 7, 512);
+    assert_eq!((found, is_cut), (["172.0.0.2", "172.0.0.3", "172.0.0.1"].map(str::to_owned).to_vec(), false));
+    let (found, _) = addresses(&table, "alias.shop.svc.cluster.local.", 2, 512);
+    assert_eq!(found, ["three.shop.svc.cluster.local.", "172.0.0.3", "172.0.0.1", "172.0.0.2"]);
+    // Where not all fit, it is others each time.
+    let (found, is_cut) = addresses(&table, "many.shop.svc.cluster.local.", 190, 512);
+    assert!(is_cut && found.len() < 30 && found.len() > 20, "{found:?}");
+    assert_eq!((&*found[0], &*found[10]), ("172.0.0.191", "172.0.0.1"));
 }
 
 #[test]
@@ -122,7 +155,9 @@ fn an_address_that_thousands_share_has_as_many_names_as_a_message_could_hold() {
     let table = NameTable::default().patched(changes, 1);
     let name = Name::from_ascii("1.0.0.127.in-addr.arpa.").unwrap();
     let question = Question { name, record_type: RecordType::PTR };
-    let Answer::Zone(sections) = answer(&table, &question, &ZoneSettings::default()) else { panic!("it is ours") };
+    let Answer::Zone(sections) = answer(&table, &question, &ZoneSettings::default(), None) else {
+        panic!("it is ours")
+    };
     assert_eq!(sections.answers.len(), 4096);
     // Nothing that would fit is left out, so a cut is always told: owner, type, class, TTL, length, and a short name.
     assert!(sections.answers.len() * (2 + 2 + 2 + 4 + 2 + 4) > usize::from(u16::MAX));

@@ -21,7 +21,7 @@ pub(super) fn is_answer(message: &[u8], id: u16, question: &[u8]) -> bool {
 
 /// The upstream's answer as the client gets it: its id, its spelling of the question, our OPT record instead of the
 /// upstream's, no more than it takes. `None`: the message is malformed.
-pub(super) fn relay(message: &[u8], query: &Query, transport: Transport) -> Option<(Vec<u8>, ResponseCode)> {
+pub(super) fn relay(message: &[u8], query: &Query<'_>, transport: Transport) -> Option<(Vec<u8>, ResponseCode)> {
     let mut cursor = Cursor::new(message);
     let theirs = cursor.header()?;
     cursor.question()?;
@@ -65,7 +65,7 @@ pub(super) fn relay(message: &[u8], query: &Query, transport: Transport) -> Opti
         flags |= flag::TRUNCATED;
     }
     let mut reply = vec![0; HEADER];
-    reply.extend(query.question.to_wire());
+    reply.extend(query.asked.wire);
     reply.extend(message.get(start..end)?);
     let header = Header { id: query.head.id, flags, questions: 1, answers, authorities, additionals };
     query.head.finish(&mut reply, header, code);
@@ -76,7 +76,7 @@ pub(super) fn relay(message: &[u8], query: &Query, transport: Transport) -> Opti
 /// name (RFC 6604 §3). An upstream that cannot tell leaves them as they are. `None`: the message is malformed.
 pub(super) fn complete(
     message: &[u8],
-    query: &Query,
+    query: &Query<'_>,
     alias: &Sections,
     transport: Transport,
 ) -> Option<(Vec<u8>, ResponseCode)> {
@@ -91,7 +91,7 @@ pub(super) fn complete(
     }
     let is_truncated = is_told && theirs.metadata.truncation;
     let says = Says { is_authoritative: true, is_truncated, offers_recursion: true };
-    Some((write(query, &sections, says, transport), sections.code))
+    Some((write(query, &sections, says, transport)?, sections.code))
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ impl std::fmt::Debug for Ends {
 }
 
 impl Ends {
-    fn nowhere() -> Self {
+    pub(super) fn nowhere() -> Self {
         // SAFETY: a socket address of zeros is one of the family AF_UNSPEC.
         Self { name: unsafe { zeroed() }, name_len: 0, control: Control([0; CONTROL]), control_len: 0 }
     }

@@ -1,13 +1,16 @@
 //! From a packet to its answer: what both transports share.
 
 use super::Settings;
-use crate::answer::{Answer, Sections, ZoneSettings, answer, is_in_zone, is_reverse};
+use crate::answer::{Said, Sections, Zone, ZoneSettings, is_reverse};
 use crate::forward::{Alias, Failure, Forwarder, Waiting};
 use crate::message::{Says, Transport, write, write_code};
 use crate::metrics::{Metrics, Source};
+use crate::name::LowerName;
 use crate::question::{Query, Question, Refusal};
+use crate::reply::Reply;
 use config::{DomainName, Subscriber};
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::Name;
 use std::net::{IpAddr, SocketAddr};
 use tokio::time::Instant;
 use tracing::debug;
@@ -27,10 +30,21 @@ pub(super) struct Responder {
 pub(super) enum Response {
     /// No answer.
     Silence,
-    /// This message.
-    Ready(Vec<u8>),
+    /// The message that was written.
+    Ready,
     /// A message once an upstream has answered.
     Pending(Box<Pending>),
+}
+
+/// What the table has to say.
+#[derive(Debug)]
+enum Local {
+    /// All: it is written.
+    Said(ResponseCode),
+    /// CNAMEs that lead elsewhere; they are written.
+    Alias(Alias),
+    /// Nothing.
+    Outside,
 }
 
 /// A query that waits for an upstream.
@@ -49,13 +63,13 @@ impl Responder {
         Self { names, zone, records, forwarder, metrics }
     }
 
-    /// Answers at once what needs no upstream. `asked_at`: where the packet came to, if that is known.
+    /// Answers at once what needs no upstream, into `out`. `asked_at`: where the packet came to, if that is known.
     pub(super) fn respond(
         &self,
         packet: &[u8],
-        peer: SocketAddr,
-        asked_at: Option<SocketAddr>,
+        (peer, asked_at): (SocketAddr, Option<SocketAddr>),
         transport: Transport,
+        out: &mut Vec<u8>,
     ) -> Response {
         let since = Instant::now();
         let asked_at = asked_at.map(|address| SocketAddr::new(address.ip().to_canonical(), address.port()));
@@ -70,45 +84,82 @@ impl Responder {
         let query = match Query::parse(packet) {
             Ok(query) => query,
             Err(Refusal::Silence(reason)) => return self.silence(reason),
-            Err(Refusal::Code(head, question, code)) => {
-                let message = write_code(&head, question.as_ref(), code, self.says(false));
-                let record_type = question.map(|question| question.record_type);
+            Err(Refusal::Code(head, asked, code)) => {
+                write_code(out, &head, asked, (code, self.says(false)));
+                let record_type = asked.map(|asked| asked.record_type);
                 self.metrics.answered(transport, Source::Zone, (record_type, code), since.elapsed());
-                return Response::Ready(message);
+                return Response::Ready;
             }
         };
-        let alias = match self.answer(&query.question, asked_at) {
-            Answer::Zone(mut sections) => {
-                // Ids are as good as random.
-                sections.rotate(usize::from(query.head.id));
-                let message = write(&query, &sections, self.says(true), transport);
-                let counted = (Some(query.question.record_type), sections.code);
+        let (code, alias) = match self.answer(&query, asked_at, transport, out) {
+            Local::Said(code) => {
+                let counted = (Some(query.asked.record_type), code);
                 self.metrics.answered(transport, Source::Zone, counted, since.elapsed());
-                return Response::Ready(message);
+                return Response::Ready;
             }
-            Answer::Alias { sections, target } => {
-                let question = Question { name: target, record_type: query.question.record_type };
-                Some(Alias { sections, question })
-            }
-            Answer::Outside => None,
+            Local::Alias(alias) => (alias.sections.code, Some(alias)),
+            Local::Outside => (ResponseCode::NoError, None),
         };
         match self.forwarder.admit(peer) {
             Ok(permit) => {
-                let waiting = Waiting::new(query, alias, permit);
+                let waiting = Waiting::new(&query, alias, permit);
                 Response::Pending(Box::new(Pending { waiting, transport, since }))
             }
-            Err(failure) => Response::Ready(self.fail(&query, alias.as_ref(), failure, (transport, since))),
+            Err(failure) => {
+                let code = if alias.is_some() { code } else { failure.code() };
+                self.count_failure(&query, failure, code, (transport, since));
+                if alias.is_none() {
+                    write_code(out, &query.head, Some(query.asked), (code, self.says(false)));
+                }
+                // Else it is written where the alias leads, so that whoever asked may go on from there.
+                Response::Ready
+            }
         }
     }
 
-    fn answer(&self, question: &Question, asked_at: Option<SocketAddr>) -> Answer {
-        match self.names.load() {
-            Some(snapshot) => answer(&snapshot.names, question, &ZoneSettings { asked_at, ..self.records }),
-            // Nobody knows yet what is there: "no such name" would be believed, and kept.
-            None if is_in_zone(&question.name, &self.zone) || is_reverse(&question.name) => {
-                Answer::Zone(Sections { code: ResponseCode::ServFail, ..Sections::default() })
+    /// Writes what the table says; nothing where the name is none of ours.
+    fn answer(
+        &self,
+        query: &Query<'_>,
+        asked_at: Option<SocketAddr>,
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> Local {
+        let Some(name) = LowerName::read(query.asked.name()) else { return Local::Outside };
+        let mut reply = Reply::new(out, query.asked.wire, query.head.room(transport));
+        let snapshot = self.names.load();
+        let said = match &snapshot {
+            Some(snapshot) => {
+                // Ids are as good as random.
+                let turn = usize::from(query.head.id);
+                let zone = Zone { table: &snapshot.names, settings: &self.records, asked_at, turn };
+                zone.answer(&name, query.asked.record_type, &mut reply)
             }
-            None => Answer::Outside,
+            // Nobody knows yet what is there: "no such name" would be believed, and kept.
+            None if name.depth_below(&self.zone).is_some() || is_reverse(&name) => {
+                reply.code = ResponseCode::ServFail;
+                Said::All
+            }
+            None => Said::Outside,
+        };
+        let code = reply.code;
+        match said {
+            Said::Outside => Local::Outside,
+            Said::All => {
+                reply.finish(&query.head, self.says(true));
+                Local::Said(code)
+            }
+            Said::Alias(target) => {
+                reply.finish(&query.head, self.says(true));
+                let name = Name::from_ascii(format!("{target}.")).ok();
+                match name.zip(Sections::read(out)) {
+                    Some((name, sections)) => {
+                        let question = Question { name, record_type: query.asked.record_type };
+                        Local::Alias(Alias { sections, question })
+                    }
+                    None => Local::Said(code),
+                }
+            }
         }
     }
 
@@ -117,30 +168,37 @@ impl Responder {
         let Pending { waiting, transport, since } = *pending;
         match self.forwarder.finish(&waiting, transport).await {
             Ok((message, code)) => {
-                let counted = (Some(waiting.query.question.record_type), code);
+                let counted = (Some(waiting.query().asked.record_type), code);
                 self.metrics.answered(transport, Source::Upstream, counted, since.elapsed());
                 message
             }
-            Err(failure) => self.fail(&waiting.query, waiting.alias.as_ref(), failure, (transport, since)),
+            Err(failure) => self.fail(&waiting, failure, (transport, since)),
         }
     }
 
     /// What is left to say: where an alias leads, so that whoever asked may go on from there, or else the code.
-    fn fail(
+    fn fail(&self, waiting: &Waiting, failure: Failure, (transport, since): (Transport, Instant)) -> Vec<u8> {
+        let query = waiting.query();
+        let code = waiting.alias.as_ref().map_or(failure.code(), |alias| alias.sections.code);
+        self.count_failure(&query, failure, code, (transport, since));
+        let alias = waiting.alias.as_ref();
+        alias.and_then(|alias| write(&query, &alias.sections, self.says(true), transport)).unwrap_or_else(|| {
+            let mut message = Vec::new();
+            write_code(&mut message, &query.head, Some(query.asked), (code, self.says(false)));
+            message
+        })
+    }
+
+    fn count_failure(
         &self,
-        query: &Query,
-        alias: Option<&Alias>,
+        query: &Query<'_>,
         failure: Failure,
+        code: ResponseCode,
         (transport, since): (Transport, Instant),
-    ) -> Vec<u8> {
-        debug!(name = %query.question.name, r#type = %query.question.record_type, %failure, "not forwarded");
-        let code = alias.map_or(failure.code(), |alias| alias.sections.code);
-        let counted = (Some(query.question.record_type), code);
+    ) {
+        debug!(question = ?query.asked, %failure, "not forwarded");
+        let counted = (Some(query.asked.record_type), code);
         self.metrics.answered(transport, Source::Upstream, counted, since.elapsed());
-        match alias {
-            Some(alias) => write(query, &alias.sections, self.says(true), transport),
-            None => write_code(&query.head, Some(&query.question), code, self.says(false)),
-        }
     }
 
     fn silence(&self, reason: &'static str) -> Response {
@@ -182,8 +240,8 @@ mod tests {
             ("[::ffff:192.0.2.1]:53", true),
         ] {
             let asked_at = Some(address.parse().unwrap());
-            let response = responder.respond(&packet, peer, asked_at, Transport::Udp);
-            assert_eq!(matches!(response, Response::Ready(_)), is_answered, "{address}: {response:?}");
+            let response = responder.respond(&packet, (peer, asked_at), Transport::Udp, &mut Vec::new());
+            assert_eq!(matches!(response, Response::Ready), is_answered, "{address}: {response:?}");
         }
         assert_eq!(responder.metrics.dropped.with_label_values(&["broadcast"]).get(), 4);
     }

@@ -150,14 +150,15 @@ impl Connection {
         let mut stopped = self.stopped.clone();
         let mut waiting = JoinSet::new();
         let mut input = Vec::with_capacity(LONGEST + 2);
+        let mut reply = Vec::new();
         let (mut is_open, mut since) = (true, Instant::now());
         loop {
             while waiting.len() < PIPELINED
                 && let Some(packet) = take_packet(&mut input)?
             {
-                match self.responder.respond(&packet, self.peer, asked_at, Transport::Tcp) {
+                match self.responder.respond(&packet, (self.peer, asked_at), Transport::Tcp, &mut reply) {
                     Response::Silence => return Err(io::Error::new(io::ErrorKind::InvalidData, "not a question")),
-                    Response::Ready(message) => send(&mut writer, &message).await?,
+                    Response::Ready => send(&mut writer, &reply).await?,
                     Response::Pending(pending) => {
                         let responder = Arc::clone(&self.responder);
                         waiting.spawn(async move { responder.finish(pending).await });

@@ -55,8 +55,8 @@ impl Listener {
 
     /// Serves until it is to stop, and then what has come already.
     pub(super) fn serve(self) {
-        let mut exchange =
-            Exchange { batch: Batch::new(), replies: Replies::new(), messages: Vec::with_capacity(MOST) };
+        let messages = (0..MOST).map(|_| (Vec::new(), Ends::nowhere())).collect();
+        let mut exchange = Exchange { batch: Batch::new(), replies: Replies::new(), messages };
         while !self.shared.is_stopping.load(Ordering::Relaxed) {
             if let Err(error) = self.answer_batch(&mut exchange)
                 && !is_nothing(&error)
@@ -72,25 +72,31 @@ impl Listener {
     fn answer_batch(&self, exchange: &mut Exchange) -> io::Result<()> {
         let Exchange { batch, replies, messages } = exchange;
         batch.receive(&self.socket)?;
-        messages.clear();
+        let (mut count, mut places) = (0, messages.iter_mut());
+        let mut place = places.next();
         for (packet, ends) in batch.datagrams() {
-            messages.extend(self.respond(packet, ends).map(|message| (message, *ends)));
+            let Some((message, to)) = place.as_deref_mut() else { break };
+            if self.respond(packet, ends, message) {
+                *to = *ends;
+                count += 1;
+                place = places.next();
+            }
         }
-        let messages = messages.iter_mut().map(|(message, ends)| (&**message, ends));
+        let messages = messages.iter_mut().take(count).map(|(message, ends)| (&**message, ends));
         replies.send(&self.socket, messages, |error| debug!(%error, "dns: cannot send"));
         Ok(())
     }
 
-    /// The answer, if there is one at once.
-    fn respond(&self, packet: Option<&[u8]>, ends: &Ends) -> Option<Vec<u8>> {
+    /// Whether the answer is there at once, in `message`.
+    fn respond(&self, packet: Option<&[u8]>, ends: &Ends, message: &mut Vec<u8>) -> bool {
         let Some(packet) = packet else {
             self.shared.responder.metrics.dropped.with_label_values(&["long"]).inc();
-            return None;
+            return false;
         };
-        let peer = ends.peer()?;
-        match self.shared.responder.respond(packet, peer, self.own_address(ends), Transport::Udp) {
-            Response::Silence => None,
-            Response::Ready(message) => Some(message),
+        let Some(peer) = ends.peer() else { return false };
+        match self.shared.responder.respond(packet, (peer, self.own_address(ends)), Transport::Udp, message) {
+            Response::Silence => false,
+            Response::Ready => true,
             Response::Pending(pending) => {
                 let (socket, responder) = (Arc::clone(&self.socket), Arc::clone(&self.shared.responder));
                 let (mut ends, waits) = (*ends, self.shared.waiting.clone());
@@ -102,7 +108,7 @@ impl Listener {
                     });
                     drop(waits);
                 });
-                None
+                false
             }
         }
     }
@@ -117,6 +123,7 @@ impl Listener {
 struct Exchange {
     batch: Batch,
     replies: Replies,
+    /// Places for the answers of a batch.
     messages: Vec<(Vec<u8>, Ends)>,
 }
 

@@ -2,7 +2,7 @@
 
 use config::{EndpointName, NameChange, NameTable, PortName, ServiceNames, Transport};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tidegate_dns::{Answer, Name, PodNames, Question, Record, ZoneSettings, answer};
 
@@ -23,6 +23,7 @@ struct File {
     services: BTreeMap<(String, String), Service>,
     namespaces: Vec<String>,
     settings: ZoneSettings,
+    own: Option<SocketAddr>,
     cases: Vec<Case>,
 }
 
@@ -83,7 +84,7 @@ impl File {
     fn read_object(&mut self, words: &[&str]) {
         match *words {
             ["namespace", name] => self.namespaces.push(name.to_owned()),
-            ["own", address] => self.settings.asked_at = Some(address.parse().unwrap()),
+            ["own", address] => self.own = Some(address.parse().unwrap()),
             ["pods", "insecure"] => self.settings.pods = PodNames::Insecure,
             ["ttl", ttl] => self.settings.ttl = ttl.parse().unwrap(),
             [kind, name, ref rest @ ..] => {
@@ -173,7 +174,7 @@ fn holds(text: &str, least: usize) {
     assert!(file.cases.len() >= least, "{} cases were read", file.cases.len());
     let table = file.table();
     for Case { line, question, expected } in &file.cases {
-        let answer = answer(&table, question, &file.settings);
+        let answer = answer(&table, question, &file.settings, file.own);
         assert_eq!(
             render(&answer).join("\n"),
             expected.join("\n"),

@@ -1,0 +1,153 @@
+//! A name as the table knows names: in lower case, with the place of each label, on the stack.
+//! The client's spelling stays in the packet, and in the reply.
+
+use config::DomainName;
+use std::fmt;
+
+/// The longest name in wire form, its root included (RFC 1035 §2.3.4); bytes.
+pub(crate) const LONGEST: usize = 255;
+/// Labels of the longest name.
+const MOST_LABELS: usize = 127;
+
+/// A name in wire form and lower case. Labels count from the left, from 0; the root is none of them.
+#[derive(Clone)]
+pub(crate) struct LowerName {
+    bytes: [u8; LONGEST],
+    /// With the root.
+    len: u8,
+    /// Where each label's length stands.
+    starts: [u8; MOST_LABELS],
+    count: u8,
+}
+
+impl LowerName {
+    /// Reads a name in wire form; `None`: it is malformed, or longer than names are.
+    pub(crate) fn read(wire: &[u8]) -> Option<Self> {
+        let len = u8::try_from(wire.len()).ok()?;
+        let mut name = Self { bytes: [0; LONGEST], len, starts: [0; MOST_LABELS], count: 0 };
+        let bytes = name.bytes.get_mut(..wire.len())?;
+        bytes.copy_from_slice(wire);
+        // No length is a letter.
+        bytes.make_ascii_lowercase();
+        let mut at = 0;
+        loop {
+            match *bytes.get(usize::from(at))? {
+                0 => break,
+                length @ 1..=63 => {
+                    *name.starts.get_mut(usize::from(name.count))? = at;
+                    name.count += 1;
+                    at = at.checked_add(1 + length)?;
+                }
+                64.. => return None,
+            }
+        }
+        (at.checked_add(1)? == len).then_some(name)
+    }
+
+    /// A name that a user wrote; those are never too long.
+    pub(crate) fn of(domain: &DomainName) -> Option<Self> {
+        let mut wire = [0; LONGEST];
+        let mut at = 0;
+        for label in domain.labels() {
+            *wire.get_mut(at)? = u8::try_from(label.len()).ok()?;
+            wire.get_mut(at + 1..at + 1 + label.len())?.copy_from_slice(label.as_bytes());
+            at += 1 + label.len();
+        }
+        Self::read(wire.get(..=at)?)
+    }
+
+    /// How many labels it has.
+    pub(crate) fn count(&self) -> usize {
+        usize::from(self.count)
+    }
+
+    /// A label without its length; empty: there is none at this index.
+    pub(crate) fn label(&self, index: usize) -> &[u8] {
+        self.suffix(index).split_first().and_then(|(length, rest)| rest.get(..usize::from(*length))).unwrap_or_default()
+    }
+
+    /// Where a label starts in the wire form; the root's place for the index behind the last one.
+    pub(crate) fn start(&self, index: usize) -> usize {
+        let starts = self.starts.get(..self.count()).unwrap_or_default();
+        starts.get(index).map_or(usize::from(self.len).saturating_sub(1), |start| usize::from(*start))
+    }
+
+    /// In wire form from this label on.
+    pub(crate) fn suffix(&self, index: usize) -> &[u8] {
+        self.bytes.get(self.start(index)..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// The index of the zone's first label, and so how many labels are below the zone; `None`: the name is outside.
+    pub(crate) fn depth_below(&self, zone: &DomainName) -> Option<usize> {
+        let mut index = self.count();
+        for label in zone.labels().rev() {
+            index = index.checked_sub(1)?;
+            if self.label(index) != label.as_bytes() {
+                return None;
+            }
+        }
+        Some(index)
+    }
+}
+
+impl PartialEq for LowerName {
+    fn eq(&self, other: &Self) -> bool {
+        self.suffix(0) == other.suffix(0)
+    }
+}
+
+impl Eq for LowerName {}
+
+impl fmt::Debug for LowerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (0..self.count()).try_for_each(|index| write!(f, "{}.", self.label(index).escape_ascii()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hickory_proto::rr::Name;
+    use hickory_proto::serialize::binary::BinEncodable;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn it_has_the_labels_that_another_implementation_reads(
+            labels in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..64), 0..6),
+        ) {
+            let Ok(name) = Name::from_labels(labels.iter().map(Vec::as_slice)) else { return Ok(()) };
+            let read = LowerName::read(&name.to_bytes().unwrap()).unwrap();
+            let expected: Vec<_> = labels.iter().map(|label| label.to_ascii_lowercase()).collect();
+            let found: Vec<_> = (0..read.count()).map(|index| read.label(index).to_vec()).collect();
+            prop_assert_eq!(found, expected);
+            prop_assert_eq!(read.label(read.count()), b"");
+            prop_assert_eq!(read.suffix(read.count()), b"\0");
+        }
+
+        #[test]
+        fn only_whole_names_are_read(wire in prop::collection::vec(0..70u8, 0..300)) {
+            use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
+            let mut decoder = BinDecoder::new(&wire);
+            let is_whole = Name::read(&mut decoder).is_ok() && decoder.is_empty();
+            prop_assert_eq!(LowerName::read(&wire).is_some(), is_whole);
+        }
+    }
+
+    #[test]
+    fn a_zone_is_a_whole_number_of_labels() {
+        let zone: DomainName = "cluster.local".parse().unwrap();
+        for (name, depth) in [
+            ("cluster.local", Some(0)),
+            ("a.b.cluster.local", Some(2)),
+            ("notcluster.local", None),
+            ("local", None),
+            ("cluster.local.org", None),
+        ] {
+            assert_eq!(LowerName::of(&name.parse().unwrap()).unwrap().depth_below(&zone), depth, "{name}");
+        }
+        // A dot inside a label parts nothing.
+        assert_eq!(LowerName::read(b"\x0dcluster.local\0").unwrap().depth_below(&zone), None);
+        assert_eq!(LowerName::read(b"\0").unwrap().depth_below(&zone), None);
+    }
+}
