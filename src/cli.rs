@@ -126,6 +126,9 @@ pub(crate) struct ServeFlags {
     /// Resolver for names outside the zone, with or without a port (repeatable) [default: the system's]
     #[arg(long, value_name = "ADDRESS", env = "TIDEGATE_DNS_UPSTREAM", value_delimiter = ',', value_parser = upstream)]
     pub(crate) dns_upstream: Vec<SocketAddr>,
+    /// The longest that resolvers' answers are kept; 0s: not at all
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_DNS_CACHE_TTL", default_value = "30s", allow_hyphen_values = true, value_parser = parse_duration)]
+    pub(crate) dns_cache_ttl: Duration,
     /// Peers whose X-Forwarded-* is believed
     #[arg(long, value_name = "CIDR,…", env = "TIDEGATE_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
     pub(crate) trusted_proxies: Vec<IpNet>,

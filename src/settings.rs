@@ -26,6 +26,7 @@ pub(crate) fn settings(
     let ServeFlags {
         workers,
         dns_upstream,
+        dns_cache_ttl,
         trusted_proxies,
         advertised_https_port: _,
         drain_delay,
@@ -41,6 +42,7 @@ pub(crate) fn settings(
         ingress,
         cluster_domain,
         dns_upstreams: dns_upstream,
+        dns_cache_ttl,
         trusted_proxies,
         paths,
         drain: DrainSettings {

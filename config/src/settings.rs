@@ -154,6 +154,8 @@ pub struct Settings {
     pub cluster_domain: DomainName,
     /// Resolvers for names outside the zone; empty: the system's.
     pub dns_upstreams: Vec<SocketAddr>,
+    /// The longest that answers of resolvers are kept; zero: not at all.
+    pub dns_cache_ttl: Duration,
     /// Peers whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// How request paths are read.

@@ -1,4 +1,4 @@
-//! Names that are not ours are asked upstream: bounded, the same question never twice at once, nothing kept.
+//! Names that are not ours are asked upstream, unless the answer is known: bounded, the same question never twice at once.
 //! An answer is believed only from the address, with the id and about the question that were asked.
 
 mod exchange;
@@ -6,6 +6,7 @@ mod relay;
 mod upstreams;
 
 use crate::answer::Sections;
+use crate::cache::{Cache, Found, STALE, Ttls};
 use crate::message::Transport;
 use crate::metrics::ForwardMetrics;
 use crate::question::{Asked, Head, Query, Question};
@@ -17,7 +18,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
 pub use upstreams::{parse_resolv_conf, system_upstreams};
@@ -71,7 +74,7 @@ pub(crate) struct Ask {
 
 impl Ask {
     /// A client's question in wire form, or another one in its place.
-    fn new(head: &Head, question: &[u8]) -> Self {
+    pub(crate) fn new(head: &Head, question: &[u8]) -> Self {
         let mut question = question.to_vec();
         if let Some((name, _)) = question.split_last_chunk_mut::<4>() {
             // No length of a label is a letter; a type may be.
@@ -79,9 +82,17 @@ impl Ask {
         }
         Self { question, flags: head.flags & !flag::OPCODE, dnssec_ok: head.edns.map(|edns| edns.is_dnssec_ok) }
     }
+
+    pub(crate) fn record_type(&self) -> RecordType {
+        let [.., high, low, _, _] = *self.question else { return RecordType::ZERO };
+        RecordType::from(u16::from_be_bytes([high, low]))
+    }
 }
 
 type Outcome = Result<Arc<[u8]>, Failure>;
+
+/// A message for a client with its code.
+pub(crate) type Told = Result<(Vec<u8>, ResponseCode), Failure>;
 
 /// The zone's CNAMEs, and the question that they lead to.
 #[derive(Debug)]
@@ -98,18 +109,17 @@ pub(crate) struct Waiting {
     record_type: RecordType,
     pub(crate) alias: Option<Alias>,
     ask: Ask,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Waiting {
     /// The query's own question waits, or the one that `alias` led to.
-    pub(crate) fn new(query: &Query<'_>, alias: Option<Alias>, permit: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(query: &Query<'_>, alias: Option<Alias>) -> Self {
         let Query { head, asked: Asked { wire, record_type } } = *query;
         let ask = match &alias {
             Some(alias) => Ask::new(&head, &alias.question.to_wire()),
             None => Ask::new(&head, wire),
         };
-        Self { head, question: wire.into(), record_type, alias, ask, _permit: permit }
+        Self { head, question: wire.into(), record_type, alias, ask }
     }
 
     /// What the client asked.
@@ -131,11 +141,16 @@ pub(crate) struct Forwarder {
     /// Local addresses of the sockets that wait for an upstream.
     own: Mutex<HashSet<SocketAddr>>,
     has_warned: AtomicBool,
+    cache: Cache,
     metrics: ForwardMetrics,
 }
 
 impl Forwarder {
-    pub(crate) fn new(upstreams: Vec<SocketAddr>, timeout: Duration, room: usize, metrics: ForwardMetrics) -> Self {
+    pub(crate) fn new(
+        (upstreams, timeout, room): (Vec<SocketAddr>, Duration, usize),
+        cache: Cache,
+        metrics: ForwardMetrics,
+    ) -> Self {
         Self {
             upstreams,
             timeout,
@@ -144,6 +159,7 @@ impl Forwarder {
             running: Mutex::default(),
             own: Mutex::default(),
             has_warned: AtomicBool::new(false),
+            cache,
             metrics,
         }
     }
@@ -167,18 +183,83 @@ impl Forwarder {
         Arc::clone(&self.room).try_acquire_owned().map_err(|_| self.count(Failure::Busy))
     }
 
-    /// The message for the client with its code.
-    pub(crate) async fn finish(
-        &self,
-        waiting: &Waiting,
-        transport: Transport,
-    ) -> Result<(Vec<u8>, ResponseCode), Failure> {
-        let message = self.ask(&waiting.ask).await?;
+    /// What is known without asking anybody: the message for the client with its code. An answer that is about to end is
+    /// fetched again by a task of `runtime`.
+    pub(crate) fn at_once(self: &Arc<Self>, waiting: &Waiting, transport: Transport, runtime: &Handle) -> Option<Told> {
+        let counted = &self.cache.metrics().requests;
+        match self.cache.find(&waiting.ask, Instant::now()) {
+            Found::Fresh { message, ttls, wants_refresh } => {
+                counted.hit.inc();
+                if wants_refresh && let Some(refresh) = self.refresh(&waiting.ask) {
+                    self.cache.metrics().prefetches.inc();
+                    runtime.spawn(refresh);
+                }
+                Some(self.tell(&message, ttls, waiting, transport))
+            }
+            Found::Over { message, is_vain: true } => {
+                counted.stale.inc();
+                Some(self.tell(&message, STALE, waiting, transport))
+            }
+            Found::Failed => {
+                counted.failed.inc();
+                Some(Err(Failure::Unanswered))
+            }
+            Found::Over { is_vain: false, .. } | Found::Nothing => None,
+        }
+    }
+
+    /// Asks, and waits; what is over is better than nothing.
+    pub(crate) async fn finish(self: &Arc<Self>, waiting: &Waiting, transport: Transport) -> Told {
+        let ask = &waiting.ask;
+        let over = match self.cache.find(ask, Instant::now()) {
+            Found::Over { message, .. } => Some(message),
+            _ => None,
+        };
+        let outcome = match (&over, over.is_some().then(|| self.refresh(ask)).flatten()) {
+            // It goes on if nobody waits for it any more, so that a slow upstream's answer is there for the next one.
+            (Some(_), Some(refresh)) => {
+                let patience = self.cache.settings().patience;
+                timeout(patience, tokio::spawn(refresh))
+                    .await
+                    .ok()
+                    .and_then(Result::ok)
+                    .unwrap_or(Err(Failure::Unanswered))
+            }
+            _ => self.ask(ask).await,
+        };
+        match (outcome, over) {
+            (Err(_), Some(over)) => self.tell_stale(&over, waiting, transport),
+            (Ok(message), Some(over)) if exchange::is_unhelpful(&message) => self.tell_stale(&over, waiting, transport),
+            (outcome, _) => {
+                self.cache.metrics().requests.miss.inc();
+                let message = outcome?;
+                self.tell(&message, self.cache.new_ttls(&message, ask), waiting, transport)
+            }
+        }
+    }
+
+    fn tell_stale(&self, over: &[u8], waiting: &Waiting, transport: Transport) -> Told {
+        self.cache.metrics().requests.stale.inc();
+        self.tell(over, STALE, waiting, transport)
+    }
+
+    fn tell(&self, message: &[u8], ttls: Ttls, waiting: &Waiting, transport: Transport) -> Told {
         match &waiting.alias {
-            Some(alias) => relay::complete(&message, &waiting.query(), &alias.sections, transport),
-            None => relay::relay(&message, &waiting.query(), transport),
+            Some(alias) => relay::complete((message, ttls), &waiting.query(), &alias.sections, transport),
+            None => relay::relay(message, ttls, &waiting.query(), transport),
         }
         .ok_or_else(|| self.count(Failure::Malformed))
+    }
+
+    /// Asks on nobody's account, if there is room for it.
+    fn refresh(self: &Arc<Self>, ask: &Ask) -> Option<impl Future<Output = Outcome> + Send + use<>> {
+        let permit = Arc::clone(&self.room).try_acquire_owned().ok()?;
+        let (forwarder, ask) = (Arc::clone(self), ask.clone());
+        Some(async move {
+            let outcome = forwarder.ask(&ask).await;
+            drop(permit);
+            outcome
+        })
     }
 
     /// Joins the running exchange about this question, or starts one.
@@ -186,7 +267,16 @@ impl Forwarder {
         let cell = Arc::clone(lock(&self.running).entry(ask.clone()).or_default());
         let joined = Joined { forwarder: self, ask, cell };
         // Whoever starts the exchange may go away in the middle; then the next one starts it anew.
-        joined.cell.get_or_init(|| self.exchange(ask)).await.clone()
+        joined.cell.get_or_init(|| self.exchange_and_keep(ask)).await.clone()
+    }
+
+    async fn exchange_and_keep(&self, ask: &Ask) -> Outcome {
+        let outcome = self.exchange(ask).await;
+        match &outcome {
+            Ok(message) => self.cache.keep(ask, message, Instant::now()),
+            Err(_) => self.cache.failed(ask, Instant::now()),
+        }
+        outcome
     }
 
     async fn exchange(&self, ask: &Ask) -> Outcome {
@@ -231,7 +321,7 @@ impl Drop for Joined<'_> {
     fn drop(&mut self) {
         let mut running = lock(&self.forwarder.running);
         let is_listed = running.get(self.ask).is_some_and(|cell| Arc::ptr_eq(cell, &self.cell));
-        // Once there is an outcome, who asks next shall not get it: nothing is kept. The table holds one, we the other.
+        // Once there is an outcome, who asks next shall not get it: what may be kept is in the cache. The table holds one, we the other.
         if is_listed && (self.cell.initialized() || Arc::strong_count(&self.cell) == 2) {
             running.remove(self.ask);
         }

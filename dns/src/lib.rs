@@ -2,6 +2,7 @@
 //! [`answer()`] is the meaning, pure; [`Server`] carries packets.
 
 mod answer;
+mod cache;
 mod forward;
 mod message;
 mod metrics;
@@ -12,6 +13,7 @@ mod server;
 mod wire;
 
 pub use answer::{Answer, PodNames, Sections, ZoneSettings, answer, answer_packet};
+pub use cache::CacheSettings;
 pub use forward::{parse_resolv_conf, system_upstreams};
 pub use hickory_proto::op::ResponseCode;
 pub use hickory_proto::rr::{Name, Record, RecordType};

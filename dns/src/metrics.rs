@@ -49,6 +49,8 @@ const DURATIONS: [f64; 16] =
 pub(crate) enum Source {
     Zone,
     Upstream,
+    /// What an upstream has said before.
+    Cache,
 }
 
 /// Counters and histograms of one server.
@@ -58,10 +60,11 @@ pub(crate) struct Metrics {
     /// By transport, type and code; made when first needed, so that only what happened is shown.
     request_cells: [[[OnceLock<IntCounter>; CODES.len()]; TYPES.len()]; 2],
     /// By transport and source.
-    durations: [[Histogram; 2]; 2],
+    durations: [[Histogram; 3]; 2],
     pub(crate) dropped: IntCounterVec,
     pub(crate) connections: IntGauge,
     pub(crate) forward: ForwardMetrics,
+    pub(crate) cache: CacheMetrics,
 }
 
 /// Counters of the forwarder.
@@ -75,11 +78,43 @@ pub(crate) struct ForwardMetrics {
     pub(crate) mismatches: IntCounter,
 }
 
+/// What became of questions that are not the cluster's.
+#[derive(Debug, Clone)]
+pub(crate) struct CacheRequests {
+    pub(crate) hit: IntCounter,
+    pub(crate) miss: IntCounter,
+    pub(crate) stale: IntCounter,
+    pub(crate) failed: IntCounter,
+}
+
+/// Counters of the cache.
+#[derive(Debug, Clone)]
+pub(crate) struct CacheMetrics {
+    pub(crate) requests: CacheRequests,
+    pub(crate) entries: IntGauge,
+    pub(crate) evictions: IntCounter,
+    pub(crate) prefetches: IntCounter,
+}
+
+impl CacheMetrics {
+    pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let requests = FAMILIES.cache_requests.counters(registry)?;
+        let of = |result: &str| requests.with_label_values(&[result]);
+        Ok(Self {
+            requests: CacheRequests { hit: of("hit"), miss: of("miss"), stale: of("stale"), failed: of("failed") },
+            entries: FAMILIES.cache_entries.gauge(registry)?,
+            evictions: FAMILIES.cache_evictions.counter(registry)?,
+            prefetches: FAMILIES.cache_prefetches.counter(registry)?,
+        })
+    }
+}
+
 impl Metrics {
     /// Registers all.
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let durations = FAMILIES.durations.histograms(registry, &DURATIONS)?;
-        let of = |proto: &str| ["zone", "upstream"].map(|source| durations.with_label_values(&[proto, source]));
+        let of =
+            |proto: &str| ["zone", "upstream", "cache"].map(|source| durations.with_label_values(&[proto, source]));
         Ok(Self {
             requests: FAMILIES.requests.counters(registry)?,
             request_cells: Default::default(),
@@ -91,6 +126,7 @@ impl Metrics {
                 upstream_failures: FAMILIES.upstream_failures.counter(registry)?,
                 mismatches: FAMILIES.upstream_mismatches.counter(registry)?,
             },
+            cache: CacheMetrics::new(registry)?,
         })
     }
 
@@ -115,6 +151,7 @@ impl Metrics {
         let source = match source {
             Source::Zone => 0,
             Source::Upstream => 1,
+            Source::Cache => 2,
         };
         if let Some(duration) = self.durations.get(proto).and_then(|sources| sources.get(source)) {
             duration.observe(took.as_secs_f64());

@@ -7,6 +7,7 @@ mod tcp;
 mod udp;
 
 use crate::answer::ZoneSettings;
+use crate::cache::CacheSettings;
 use crate::metrics::Metrics;
 use config::{DomainName, Subscriber};
 use prometheus::Registry;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub upstream_timeout: Duration,
     /// Questions that may wait for upstreams at once; more are answered SERVFAIL.
     pub forward_limit: usize,
+    /// What of upstreams' answers is kept.
+    pub cache: CacheSettings,
     /// TCP connections at once; more wait in the backlog. One client gets a quarter of them.
     pub tcp_limit: usize,
     /// How long a TCP connection may be silent.
@@ -54,6 +57,7 @@ impl Settings {
             // Three tries are over before clients give up, which is after 5 s (resolv.conf(5), `timeout`).
             upstream_timeout: Duration::from_millis(1500),
             forward_limit: 1000,
+            cache: CacheSettings::default(),
             tcp_limit: 1024,
             tcp_idle: Duration::from_secs(10),
         }
@@ -63,9 +67,9 @@ impl Settings {
 /// A DNS server that is ready to serve.
 #[derive(Debug)]
 pub struct Server {
-    responder: Arc<Responder>,
-    tcp_limit: usize,
-    tcp_idle: Duration,
+    names: Subscriber,
+    settings: Settings,
+    metrics: Metrics,
 }
 
 impl Server {
@@ -74,9 +78,7 @@ impl Server {
     /// # Errors
     /// The metrics are registered already.
     pub fn new(names: Subscriber, settings: Settings, registry: &Registry) -> prometheus::Result<Self> {
-        let (tcp_limit, tcp_idle) = (settings.tcp_limit, settings.tcp_idle);
-        let responder = Responder::new(names, settings, Metrics::new(registry)?);
-        Ok(Self { responder: Arc::new(responder), tcp_limit, tcp_idle })
+        Ok(Self { names, settings, metrics: Metrics::new(registry)? })
     }
 
     /// Serves until `shutdown` ends, then answers what was asked before that.
@@ -85,14 +87,13 @@ impl Server {
     /// A socket cannot be used by the runtime, or a listening task died.
     pub async fn serve(self, sockets: Sockets, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let (stop, stopped) = watch::channel(());
+        let limits = tcp::Limits::new(self.settings.tcp_limit, self.settings.tcp_idle);
+        let runtime = Handle::current();
+        let responder = Arc::new(Responder::new(self.names, self.settings, self.metrics, runtime.clone()));
         let (waiting, mut waited) = mpsc::channel(1);
         let is_stopping = Arc::new(AtomicBool::new(false));
-        let shared = udp::Shared {
-            responder: Arc::clone(&self.responder),
-            runtime: Handle::current(),
-            is_stopping: Arc::clone(&is_stopping),
-            waiting,
-        };
+        let shared =
+            udp::Shared { responder: Arc::clone(&responder), runtime, is_stopping: Arc::clone(&is_stopping), waiting };
         let mut tasks = JoinSet::new();
         let mut sockets_of_threads = Vec::new();
         for (number, socket) in sockets.udp.into_iter().enumerate() {
@@ -111,10 +112,9 @@ impl Server {
             });
         }
         drop(shared);
-        let limits = tcp::Limits::new(self.tcp_limit, self.tcp_idle);
         for listener in sockets.tcp {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let serving = tcp::serve(listener, Arc::clone(&self.responder), limits.clone(), stopped.clone());
+            let serving = tcp::serve(listener, Arc::clone(&responder), limits.clone(), stopped.clone());
             tasks.spawn(async move {
                 serving.await;
                 Ok(())

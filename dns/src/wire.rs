@@ -49,6 +49,8 @@ pub(crate) struct RawRecord<'a> {
     pub(crate) record_type: u16,
     pub(crate) class: u16,
     pub(crate) ttl: u32,
+    /// Where the TTL stands in the message.
+    pub(crate) ttl_at: usize,
     pub(crate) content: &'a [u8],
 }
 
@@ -131,8 +133,9 @@ impl<'a> Cursor<'a> {
     pub(crate) fn record(&mut self) -> Option<RawRecord<'a>> {
         let is_root = self.message.get(self.at) == Some(&0);
         self.skip_name()?;
-        let (record_type, class, ttl, len) = (self.u16()?, self.u16()?, self.u32()?, self.u16()?);
-        Some(RawRecord { is_root, record_type, class, ttl, content: self.take(usize::from(len))? })
+        let (record_type, class) = (self.u16()?, self.u16()?);
+        let (ttl_at, ttl, len) = (self.at, self.u32()?, self.u16()?);
+        Some(RawRecord { is_root, record_type, class, ttl, ttl_at, content: self.take(usize::from(len))? })
     }
 
     /// Whether what follows is a list of EDNS options, each whole (RFC 6891 §6.1.2).

@@ -145,7 +145,9 @@ impl Control {
             }),
             upstreams => upstreams.to_vec(),
         };
-        let settings = dns::Settings::new(settings.cluster_domain.clone(), upstreams);
+        let max_ttl = u32::try_from(settings.dns_cache_ttl.as_secs_f64().ceil() as u64).unwrap_or(u32::MAX);
+        let cache = dns::CacheSettings { max_ttl, max_denial_ttl: max_ttl, ..dns::CacheSettings::default() };
+        let settings = dns::Settings { cache, ..dns::Settings::new(settings.cluster_domain.clone(), upstreams) };
         let server = dns::Server::new(self.snapshots.clone(), settings, &self.registry)?;
         let stopped = self.stopped();
         self.spawn("DNS", async move {

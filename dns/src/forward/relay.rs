@@ -1,6 +1,7 @@
 //! An upstream's message on its way to the client: bytes as they came, but for what belongs to one hop.
 
 use crate::answer::Sections;
+use crate::cache::Ttls;
 use crate::message::{Says, Transport, write};
 use crate::question::Query;
 use crate::wire::{Cursor, HEADER, Header, OPT, flag};
@@ -19,15 +20,23 @@ pub(super) fn is_answer(message: &[u8], id: u16, question: &[u8]) -> bool {
     is_header && is_question
 }
 
-/// The upstream's answer as the client gets it: its id, its spelling of the question, our OPT record instead of the
+/// The upstream's answer as the client gets it: with `ttls`, its id, its spelling of the question, our OPT record instead of the
 /// upstream's, no more than it takes. `None`: the message is malformed.
-pub(super) fn relay(message: &[u8], query: &Query<'_>, transport: Transport) -> Option<(Vec<u8>, ResponseCode)> {
+pub(super) fn relay(
+    message: &[u8],
+    ttls: Ttls,
+    query: &Query<'_>,
+    transport: Transport,
+) -> Option<(Vec<u8>, ResponseCode)> {
     let mut cursor = Cursor::new(message);
     let theirs = cursor.header()?;
     cursor.question()?;
     let (start, room) = (cursor.position(), query.head.room(transport));
     let (mut end, mut is_cut, mut extended_code) = (start, theirs.flags & flag::TRUNCATED != 0, 0);
     let mut is_open = true;
+    let mut reply = vec![0; HEADER];
+    reply.extend(query.asked.wire);
+    reply.extend(message.get(start..)?);
     let mut keep = |promised: u16, is_needed: bool| -> Option<u16> {
         let mut kept = 0;
         for _ in 0..promised {
@@ -38,6 +47,10 @@ pub(super) fn relay(message: &[u8], query: &Query<'_>, transport: Transport) -> 
                 is_open = false;
             } else if is_open && cursor.position() <= room {
                 (kept, end) = (kept + 1, cursor.position());
+                // The question is as long as theirs, and so all that follows stands where it stood.
+                if let Some(place) = reply.get_mut(record.ttl_at..record.ttl_at + 4) {
+                    place.copy_from_slice(&ttls.of(record.ttl).to_be_bytes());
+                }
             } else {
                 is_cut |= is_needed && is_open;
                 is_open = false;
@@ -64,9 +77,7 @@ pub(super) fn relay(message: &[u8], query: &Query<'_>, transport: Transport) -> 
     if is_cut {
         flags |= flag::TRUNCATED;
     }
-    let mut reply = vec![0; HEADER];
-    reply.extend(query.asked.wire);
-    reply.extend(message.get(start..end)?);
+    reply.truncate(end);
     let header = Header { id: query.head.id, flags, questions: 1, answers, authorities, additionals };
     query.head.finish(&mut reply, header, code);
     Some((reply, code))
@@ -75,12 +86,15 @@ pub(super) fn relay(message: &[u8], query: &Query<'_>, transport: Transport) -> 
 /// The zone's CNAMEs with the upstream's answer about their target (RFC 1034 §4.3.2), which may be that there is no such
 /// name (RFC 6604 §3). An upstream that cannot tell leaves them as they are. `None`: the message is malformed.
 pub(super) fn complete(
-    message: &[u8],
+    (message, ttls): (&[u8], Ttls),
     query: &Query<'_>,
     alias: &Sections,
     transport: Transport,
 ) -> Option<(Vec<u8>, ResponseCode)> {
-    let theirs = Message::from_vec(message).ok()?;
+    let mut theirs = Message::from_vec(message).ok()?;
+    for record in theirs.answers.iter_mut().chain(&mut theirs.authorities) {
+        record.ttl = ttls.of(record.ttl);
+    }
     let mut sections = alias.clone();
     let code = theirs.metadata.response_code;
     let is_told = matches!(code, ResponseCode::NoError | ResponseCode::NXDomain);

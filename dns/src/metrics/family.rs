@@ -21,6 +21,10 @@ pub(super) struct Families {
     pub(super) forward_failures: Family,
     pub(super) upstream_failures: Family,
     pub(super) upstream_mismatches: Family,
+    pub(super) cache_requests: Family,
+    pub(super) cache_entries: Family,
+    pub(super) cache_evictions: Family,
+    pub(super) cache_prefetches: Family,
 }
 
 pub(super) const FAMILIES: Families = Families {
@@ -32,7 +36,7 @@ pub(super) const FAMILIES: Families = Families {
     durations: Family {
         name: "tidegate_dns_request_duration_seconds",
         labels: &["proto", "source"],
-        help: "Time from a question to its answer, from the zone or from upstream.",
+        help: "Time from a question to its answer, from the zone, from upstream or from the cache.",
     },
     dropped: Family {
         name: "tidegate_dns_dropped_total",
@@ -60,6 +64,27 @@ pub(super) const FAMILIES: Families = Families {
         name: "tidegate_dns_upstream_mismatches_total",
         labels: &[],
         help: "Packets from upstreams that answer another question than the one sent.",
+    },
+    cache_requests: Family {
+        name: "tidegate_dns_cache_requests_total",
+        labels: &["result"],
+        help: "Questions for names outside the zone: hit (the answer was kept), miss (upstreams were asked), stale (upstreams \
+               failed, or were slow, and an answer that is over was given), failed (they had failed a moment ago).",
+    },
+    cache_entries: Family {
+        name: "tidegate_dns_cache_entries",
+        labels: &[],
+        help: "Answers and failures that are kept.",
+    },
+    cache_evictions: Family {
+        name: "tidegate_dns_cache_evictions_total",
+        labels: &[],
+        help: "Answers that were thrown away to make room.",
+    },
+    cache_prefetches: Family {
+        name: "tidegate_dns_cache_prefetches_total",
+        labels: &[],
+        help: "Answers that were fetched again before they were over.",
     },
 };
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// In the order of the table; a family that is left out does not build.
-fn families() -> [&'static Family; 7] {
+fn families() -> [&'static Family; 11] {
     let Families {
         requests,
         durations,
@@ -14,8 +14,24 @@ fn families() -> [&'static Family; 7] {
         forward_failures,
         upstream_failures,
         upstream_mismatches,
+        cache_requests,
+        cache_entries,
+        cache_evictions,
+        cache_prefetches,
     } = &FAMILIES;
-    [requests, durations, dropped, connections, forward_failures, upstream_failures, upstream_mismatches]
+    [
+        requests,
+        durations,
+        dropped,
+        connections,
+        forward_failures,
+        upstream_failures,
+        upstream_mismatches,
+        cache_requests,
+        cache_entries,
+        cache_evictions,
+        cache_prefetches,
+    ]
 }
 
 /// Everything, counted once.

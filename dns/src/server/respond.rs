@@ -2,6 +2,7 @@
 
 use super::Settings;
 use crate::answer::{Said, Sections, Zone, ZoneSettings, is_reverse};
+use crate::cache::Cache;
 use crate::forward::{Alias, Failure, Forwarder, Waiting};
 use crate::message::{Says, Transport, write, write_code};
 use crate::metrics::{Metrics, Source};
@@ -12,6 +13,9 @@ use config::{DomainName, Subscriber};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Name;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -21,7 +25,9 @@ pub(super) struct Responder {
     names: Subscriber,
     zone: DomainName,
     records: ZoneSettings,
-    forwarder: Forwarder,
+    forwarder: Arc<Forwarder>,
+    /// Where upstreams are asked.
+    runtime: Handle,
     pub(super) metrics: Metrics,
 }
 
@@ -51,16 +57,18 @@ enum Local {
 #[derive(Debug)]
 pub(super) struct Pending {
     waiting: Waiting,
+    _permit: OwnedSemaphorePermit,
     transport: Transport,
     since: Instant,
 }
 
 impl Responder {
-    pub(super) fn new(names: Subscriber, settings: Settings, metrics: Metrics) -> Self {
-        let Settings { zone, records, upstreams, upstream_timeout, forward_limit, tcp_limit: _, tcp_idle: _ } =
-            settings;
-        let forwarder = Forwarder::new(upstreams, upstream_timeout, forward_limit, metrics.forward.clone());
-        Self { names, zone, records, forwarder, metrics }
+    pub(super) fn new(names: Subscriber, settings: Settings, metrics: Metrics, runtime: Handle) -> Self {
+        let Settings { zone, records, upstreams, upstream_timeout, forward_limit, cache, .. } = settings;
+        let asked = (upstreams, upstream_timeout, forward_limit);
+        let cache = Cache::new(cache, metrics.cache.clone());
+        let forwarder = Arc::new(Forwarder::new(asked, cache, metrics.forward.clone()));
+        Self { names, zone, records, forwarder, runtime, metrics }
     }
 
     /// Answers at once what needs no upstream, into `out`. `asked_at`: where the packet came to, if that is known.
@@ -100,21 +108,29 @@ impl Responder {
             Local::Alias(alias) => (alias.sections.code, Some(alias)),
             Local::Outside => (ResponseCode::NoError, None),
         };
-        match self.forwarder.admit(peer) {
-            Ok(permit) => {
-                let waiting = Waiting::new(&query, alias, permit);
-                Response::Pending(Box::new(Pending { waiting, transport, since }))
+        let waiting = Waiting::new(&query, alias);
+        let failure = match self.forwarder.at_once(&waiting, transport, &self.runtime) {
+            Some(Ok((message, code))) => {
+                *out = message;
+                self.metrics.answered(transport, Source::Cache, (Some(query.asked.record_type), code), since.elapsed());
+                return Response::Ready;
             }
-            Err(failure) => {
-                let code = if alias.is_some() { code } else { failure.code() };
-                self.count_failure(&query, failure, code, (transport, since));
-                if alias.is_none() {
-                    write_code(out, &query.head, Some(query.asked), (code, self.says(false)));
+            Some(Err(failure)) => failure,
+            None => match self.forwarder.admit(peer) {
+                Ok(permit) => {
+                    let pending = Pending { waiting, _permit: permit, transport, since };
+                    return Response::Pending(Box::new(pending));
                 }
-                // Else it is written where the alias leads, so that whoever asked may go on from there.
-                Response::Ready
-            }
+                Err(failure) => failure,
+            },
+        };
+        let code = if waiting.alias.is_some() { code } else { failure.code() };
+        self.count_failure(&query, failure, code, (transport, since));
+        if waiting.alias.is_none() {
+            write_code(out, &query.head, Some(query.asked), (code, self.says(false)));
         }
+        // Else it is written where the alias leads, so that whoever asked may go on from there.
+        Response::Ready
     }
 
     /// Writes what the table says; nothing where the name is none of ours.
@@ -165,7 +181,7 @@ impl Responder {
 
     /// Waits for the upstream.
     pub(super) async fn finish(&self, pending: Box<Pending>) -> Vec<u8> {
-        let Pending { waiting, transport, since } = *pending;
+        let Pending { waiting, _permit, transport, since } = *pending;
         match self.forwarder.finish(&waiting, transport).await {
             Ok((message, code)) => {
                 let counted = (Some(waiting.query().asked.record_type), code);
@@ -224,11 +240,12 @@ mod tests {
     use super::*;
     use prometheus::Registry;
 
-    #[test]
-    fn what_is_sent_to_everybody_gets_no_answer() {
+    #[tokio::test]
+    async fn what_is_sent_to_everybody_gets_no_answer() {
         let (_publisher, subscriber) = config::publisher();
         let settings = Settings::new(DomainName::cluster_local(), Vec::new());
-        let responder = Responder::new(subscriber, settings, Metrics::new(&Registry::new()).unwrap());
+        let responder =
+            Responder::new(subscriber, settings, Metrics::new(&Registry::new()).unwrap(), Handle::current());
         let packet = [&[0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x07example\x00", &[0, 1, 0, 1]].concat();
         let peer = "192.0.2.9:4000".parse().unwrap();
         for (address, is_answered) in [

@@ -70,7 +70,7 @@ async fn the_same_question_is_asked_once() {
         let answer = answer(&client).await;
         assert_eq!((answer.metadata.id, answer.answers.len()), (id, count));
     }
-    // Nothing was kept.
+    // Without a cache nothing is kept.
     let again = send(&server, &question(4, "example.org.", RecordType::A)).await;
     let (asked, peer) = upstream.asked().await;
     upstream.reply(&code(&asked, ResponseCode::NXDomain), peer).await;

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use tidegate_dns::{Server, Settings, bind};
+use tidegate_dns::{CacheSettings, Server, Settings, bind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
@@ -25,9 +25,10 @@ pub(crate) struct Running {
     task: JoinHandle<io::Result<()>>,
 }
 
-/// Settings without anybody to ask.
+/// Settings without anybody to ask, and without a cache.
 pub(crate) fn settings() -> Settings {
-    Settings::new("cluster.local".parse().unwrap(), Vec::new())
+    let cache = CacheSettings { max_ttl: 0, ..CacheSettings::default() };
+    Settings { cache, ..Settings::new("cluster.local".parse().unwrap(), Vec::new()) }
 }
 
 /// Starts a server that has no names yet; `settings` are made for its address.

@@ -39,7 +39,7 @@ fn counts(message: &Message) -> [usize; 3] {
 
 /// The relayed message as another implementation reads it.
 fn relayed(message: &Message, query: &Query<'_>, transport: Transport) -> Message {
-    let (bytes, _) = relay(&message.to_vec().unwrap(), query, transport).unwrap();
+    let (bytes, _) = relay(&message.to_vec().unwrap(), Ttls::AsTheyCame, query, transport).unwrap();
     assert!(bytes.len() <= query.head.limit(transport));
     Message::from_vec(&bytes).unwrap()
 }
@@ -84,7 +84,7 @@ fn what_follows_the_opt_stays_here() {
     // A record after it, as TSIG would be.
     bytes[11] += 1;
     bytes.extend([1, b'k', 0, 0, 250, 0, 255, 0, 0, 0, 0, 0, 0]);
-    let (reply, _) = relay(&bytes, &query(None), Transport::Udp).unwrap();
+    let (reply, _) = relay(&bytes, Ttls::AsTheyCame, &query(None), Transport::Udp).unwrap();
     assert_eq!(counts(&Message::from_vec(&reply).unwrap()), [1, 0, 0]);
 }
 
@@ -105,18 +105,20 @@ proptest! {
         for bytes in [&bytes[..], &bytes[..cut.index(bytes.len())]] {
             for transport in [Transport::Udp, Transport::Tcp] {
                 let query = query(ours);
-                if let Some((reply, _)) = relay(bytes, &query, transport) {
+                let ttls = Ttls::Aged { at_least: 5, at_most: 30, by: 3 };
+                if let Some((reply, _)) = relay(bytes, ttls, &query, transport) {
                     prop_assert!(reply.len() <= query.head.limit(transport));
                     let mut cursor = Cursor::new(&reply);
                     let header = cursor.header().unwrap();
                     prop_assert_eq!((header.id, header.questions), (1, 1));
                     prop_assert!(cursor.question().is_some());
                     for _ in 0..header.answers + header.authorities + header.additionals {
-                        prop_assert!(cursor.record().is_some());
+                        let record = cursor.record();
+                        prop_assert!(record.is_some_and(|record| record.record_type == OPT || (2..=27).contains(&record.ttl)));
                     }
                     prop_assert_eq!(cursor.position(), reply.len());
                 }
-                if let Some((reply, _)) = complete(bytes, &query, &Sections::default(), transport) {
+                if let Some((reply, _)) = complete((bytes, ttls), &query, &Sections::default(), transport) {
                     prop_assert!(reply.len() <= query.head.limit(transport));
                     prop_assert!(Message::from_vec(&reply).is_ok());
                 }
