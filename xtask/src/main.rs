@@ -1,10 +1,11 @@
-//! Every chore of the repository: `cargo xtask test`, `conform`, `compare`, `ground`, `scale`, `tools`.
+//! Every chore of the repository: `cargo xtask test`, `conform`, `compare`, `fuzz`, `ground`, `scale`, `tools`.
 
 #![expect(clippy::print_stdout, reason = "a chore speaks to the terminal")]
 
 mod backend;
 mod compare;
 mod conform;
+mod fuzz;
 mod ground;
 mod http;
 mod machine;
@@ -41,6 +42,8 @@ enum Chore {
     Conform { suite: Conformance },
     /// Measure Tidegate beside nginx, HAProxy, Envoy and Traefik, those that are installed
     Compare(compare::Options),
+    /// Throw hostile packets at DNS: many cases of its properties, and a flood beside a good client
+    Fuzz(fuzz::Options),
     /// Measure Tidegate in front of 5,000 Ingresses of a real API server, each figure beside its bar
     Scale(scale::Options),
     /// A real Kubernetes control plane in a network namespace: build, up, down, run CMD
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Chore::Test { fast } => suite::run(fast),
         Chore::Conform { suite: Conformance::H2spec } => conform::run(),
         Chore::Compare(options) => compare::run(&options),
+        Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Scale(options) => scale::run(&options),
         Chore::Tools => tools::prepare().map(|()| true),
         Chore::Backend { bind } => backend::serve_forever(bind).map(|()| true),
