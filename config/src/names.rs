@@ -27,6 +27,8 @@ pub struct NameTable {
     /// Addresses that Services have of their own.
     services: Reverse,
     endpoints: Reverse,
+    /// Addresses of Pods, each owner's `service` being the Pod.
+    pods: Reverse,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,6 +56,17 @@ pub enum NameChange {
         /// Whether there is such an object now.
         exists: bool,
     },
+    /// A Pod got an address or lost it. Pods of a node's network share its address.
+    Pod {
+        /// Namespace of the Pod.
+        namespace: Arc<str>,
+        /// Name of the Pod.
+        pod: Arc<str>,
+        /// One of `status.podIPs`.
+        address: IpAddr,
+        /// Whether the Pod has the address now: it is not terminating, nor has it ended.
+        exists: bool,
+    },
 }
 
 impl NameTable {
@@ -66,6 +79,7 @@ impl NameTable {
             namespaces: HashMap::default(),
             services: Reverse::default(),
             endpoints: Reverse::default(),
+            pods: Reverse::default(),
         }
     }
 
@@ -82,6 +96,10 @@ impl NameTable {
                     let namespace = table.namespaces.entry(Arc::clone(&name)).or_default();
                     Arc::make_mut(namespace).is_declared = exists;
                     table.forget_if_empty(&name);
+                }
+                NameChange::Pod { namespace, pod, address, exists } => {
+                    let owned = (address, AddressOwner { endpoint: None, namespace, service: pod });
+                    if exists { table.pods.insert(owned) } else { table.pods.remove(&owned) }
                 }
             }
         }
@@ -171,6 +189,12 @@ impl NameTable {
         self.has_service_between(first, last) || self.endpoints.has_any(first, last)
     }
 
+    /// Whether a Pod of the namespace, in lower case, has the address; O(log n + Pods with the address).
+    #[must_use]
+    pub fn has_pod(&self, namespace: &str, address: IpAddr) -> bool {
+        self.pods.owners(address).any(|owner| &*owner.namespace == namespace)
+    }
+
     /// How many Services have names.
     #[must_use]
     pub fn service_count(&self) -> usize {
@@ -188,20 +212,25 @@ impl Default for NameTable {
 /// Equal tables hold the same names; the serial says when, not what.
 impl PartialEq for NameTable {
     fn eq(&self, other: &Self) -> bool {
-        self.zone == other.zone && self.namespaces == other.namespaces
+        self.zone == other.zone && self.namespaces == other.namespaces && self.pods.iter().eq(other.pods.iter())
     }
 }
 
 impl Eq for NameTable {}
 
-/// Sorted by namespace and Service, so that equal tables read the same; the reverse index follows from it.
+/// Sorted by namespace and Service, so that equal tables read the same; the reverse index follows from it. Pods are
+/// counted only.
 impl Serialize for NameTable {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let namespaces: BTreeMap<_, BTreeMap<_, _>> =
             self.namespaces.iter().map(|(name, names)| (name, names.services.iter().collect())).collect();
-        let mut table = serializer.serialize_struct("NameTable", 2)?;
+        let mut table = serializer.serialize_struct("NameTable", 3)?;
         table.serialize_field("zone", &self.zone)?;
         table.serialize_field("namespaces", &namespaces)?;
+        match self.pods.iter().count() {
+            0 => table.skip_field("pod_addresses")?,
+            count => table.serialize_field("pod_addresses", &count)?,
+        }
         table.end()
     }
 }

@@ -18,7 +18,13 @@ fn service(index: u32, namespaces: u32, is_headless: bool) -> NameChange {
     let ports: Arc<[PortName]> = [PortName { name: Some("http".into()), transport: Transport::Tcp, number: 80 }].into();
     let endpoint = |number: u32| {
         let address = Ipv4Addr::from_bits(0xAC00_0000 + index * ENDPOINTS + number).into();
-        EndpointName { address, name: EndpointName::dashed(address).into(), ports: Arc::clone(&ports) }
+        EndpointName {
+            address,
+            name: EndpointName::dashed(address).into(),
+            ports: Arc::clone(&ports),
+            pod: None,
+            topology: None,
+        }
     };
     let endpoints = (0..ENDPOINTS).map(endpoint).collect();
     let names = if is_headless {

@@ -9,47 +9,35 @@ mod pods;
 mod records;
 mod reverse;
 mod service;
+mod settings;
 mod targets;
 
 use crate::name::LowerName;
 use crate::reply::{Pointer, Reply, Section};
-use config::{DomainName, NameTable};
+use config::{AddressOwner, DomainName, NameTable, ServiceNames};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use place::Place;
 use service::{Selection, Wanted};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 pub use decoded::{Answer, Sections, answer};
 pub use packet::answer_packet;
 pub use pods::PodNames;
-pub(crate) use reverse::may_be_ours as is_reverse;
-
-/// What the answers hold besides the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ZoneSettings {
-    /// How long a client may keep a record; seconds.
-    pub ttl: u32,
-    /// Which Pods have names.
-    pub pods: PodNames,
-}
-
-/// CoreDNS's own TTL of 5 s, and Pod names as kubeadm sets them.
-impl Default for ZoneSettings {
-    fn default() -> Self {
-        Self { ttl: 5, pods: PodNames::Insecure }
-    }
-}
+pub use settings::{Compatibility, Fallthrough, ZoneSettings};
 
 /// The zone as one question sees it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Zone<'t> {
-    pub(crate) table: &'t NameTable,
-    pub(crate) settings: &'t ZoneSettings,
+    table: &'t NameTable,
+    /// The zone that the name asked for is in; for the names of addresses the table's own.
+    origin: &'t DomainName,
+    settings: &'t ZoneSettings,
     /// Where the question came to, and so an address at which the zone's name server is found; `None`: it has none.
-    pub(crate) asked_at: Option<SocketAddr>,
+    asked_at: Option<SocketAddr>,
     /// Which of several addresses comes first, so that clients that take the first one spread over all.
-    pub(crate) turn: usize,
+    turn: usize,
 }
 
 /// What was said.
@@ -65,25 +53,99 @@ pub(crate) enum Said<'t> {
 }
 
 impl<'t> Zone<'t> {
+    /// As a question sees it that came to `asked_at`, if that is known.
+    pub(crate) fn new(table: &'t NameTable, settings: &'t ZoneSettings, asked_at: Option<SocketAddr>) -> Self {
+        Self { table, origin: table.zone(), settings, asked_at, turn: 0 }
+    }
+
+    /// With another of several addresses first.
+    pub(crate) fn turned(self, turn: usize) -> Self {
+        Self { turn, ..self }
+    }
+
     /// Writes the answer, unless the name is none of ours. Costs O(endpoints of the Service asked for).
     pub(crate) fn answer(&self, name: &LowerName, asked: RecordType, reply: &mut Reply<'_>) -> Said<'t> {
-        let Some(depth) = name.depth_below(self.table.zone()) else { return reverse::answer(self, name, asked, reply) };
-        reply.zone_is_in_question(name.start(depth));
-        let place = Place::read(name, depth);
-        match alias::target(self.table, &place) {
-            Some(target) => alias::follow(self, target, (name, asked), reply),
-            None => {
-                self.answer_at(&place, Pointer::QUESTION, asked, reply);
-                Said::All
+        let said = match self.of(name) {
+            None => reverse::answer(self, name, asked, reply),
+            Some((zone, depth)) => {
+                reply.zone_is_in_question(name.start(depth));
+                let place = Place::read(name, depth);
+                match zone.node(&place) {
+                    Node::Alias(target) => alias::follow(zone, target, (name, asked), reply),
+                    node => {
+                        zone.answer_at((&place, node), Pointer::QUESTION, asked, reply);
+                        Said::All
+                    }
+                }
             }
+        };
+        let is_absent = reply.code == ResponseCode::NXDomain && reply.answers() == 0;
+        if is_absent && self.settings.fallthrough.takes(name) { Said::Outside } else { said }
+    }
+
+    /// Answers where nobody knows yet what is there: "no such name" would be believed, and kept.
+    pub(crate) fn answer_unknown(&self, name: &LowerName, reply: &mut Reply<'_>) -> Said<'t> {
+        match self.of(name) {
+            Some((zone, depth)) => {
+                reply.zone_is_in_question(name.start(depth));
+                zone.soa(Section::Authority, reply);
+            }
+            None if reverse::may_be_ours(self, name) => {}
+            None => return Said::Outside,
         }
+        reply.code = ResponseCode::ServFail;
+        Said::All
+    }
+
+    /// The longest zone that the name is in, and how many labels are below that.
+    fn of(&self, name: &LowerName) -> Option<(Self, usize)> {
+        let zones = std::iter::once(self.table.zone()).chain(&self.settings.zones);
+        let found =
+            zones.filter_map(|origin| Some((name.depth_below(origin)?, origin))).min_by_key(|(depth, _)| *depth);
+        found.map(|(depth, origin)| (Self { origin, ..*self }, depth))
+    }
+
+    /// The names of a Service, unless its namespace is hidden.
+    fn find(&self, namespace: &str, service: &str) -> Option<&'t ServiceNames> {
+        self.table.find(namespace, service).filter(|_| self.settings.exposes(namespace)).map(Arc::as_ref)
+    }
+
+    fn has_pod(&self, namespace: &str, address: IpAddr) -> bool {
+        self.settings.pods != PodNames::Verified || self.table.has_pod(namespace, address)
+    }
+
+    /// The endpoint's label that this owner of an address is known by; `None`: the Service itself is the owner.
+    fn label_of(&self, owner: &'t AddressOwner, address: IpAddr) -> Option<&'t str> {
+        let name = owner.endpoint.as_deref()?;
+        let names = self.find(&owner.namespace, &owner.service).filter(|_| self.settings.names_pods);
+        let mut endpoints = names.map_or(&[][..], ServiceNames::endpoints).iter();
+        let endpoint = endpoints.find(|endpoint| endpoint.address == address && &*endpoint.name == name);
+        Some(endpoint.map_or(name, |endpoint| endpoint.label(true)))
+    }
+
+    /// Whether there are names by topology: those of a headless Service that has any endpoint.
+    fn has_topologies(&self, namespace: &str, service: &str) -> bool {
+        let names = self.find(namespace, service).filter(|_| self.settings.is_zonal);
+        names.is_some_and(|names| matches!(names, ServiceNames::Headless { endpoints } if !endpoints.is_empty()))
+    }
+
+    fn has_namespace(&self, namespace: &str) -> bool {
+        self.settings.exposes(namespace) && self.table.has_namespace(namespace)
     }
 
     /// Answers for a name that is no alias, and that the reply has at `owner`.
-    fn answer_at(&self, place: &Place<'_>, owner: Pointer, asked: RecordType, reply: &mut Reply<'_>) {
-        let before = reply.answers();
-        match (self.node(place), asked) {
+    fn answer_at(
+        &self,
+        (place, node): (&Place<'_>, Node<'_, '_>),
+        owner: Pointer,
+        asked: RecordType,
+        reply: &mut Reply<'_>,
+    ) {
+        let (before, is_coredns) = (reply.answers(), self.settings.compatibility == Compatibility::CoreDns);
+        match (node, asked) {
             (Node::Absent, _) => reply.code = ResponseCode::NXDomain,
+            (node, _) if is_coredns && is_denied(node, asked) => reply.code = ResponseCode::NXDomain,
+            (_, RecordType::ANY) if is_coredns => {}
             (_, RecordType::ANY) => self.minimal_any(owner, reply),
             (Node::Served(selection), RecordType::A | RecordType::AAAA) => {
                 self.addresses(owner, selection.addresses(asked == RecordType::A), reply);
@@ -100,7 +162,7 @@ impl<'t> Zone<'t> {
             (Node::Apex, RecordType::SOA) => self.soa(Section::Answer, reply),
             (Node::Apex, RecordType::NS) => self.name_servers(reply),
             (Node::Version, RecordType::TXT) => self.version(owner, reply),
-            (Node::Empty | Node::Apex | Node::Version | Node::Served(_) | Node::Address(_), _) => {}
+            _ => {}
         }
         // A CNAME may lead here; then the SOA tells that its target has no such record (RFC 2308 §2).
         if reply.answers() == before {
@@ -108,50 +170,83 @@ impl<'t> Zone<'t> {
         }
     }
 
-    fn node<'s>(&self, place: &Place<'s>) -> Node<'s>
+    fn node<'s>(&self, place: &Place<'s>) -> Node<'t, 's>
     where
         't: 's,
     {
-        let existing = |exists: bool| if exists { Node::Empty } else { Node::Absent };
-        let served = |(namespace, service): (&str, &str), wanted: Wanted<'s>| {
-            let names = self.table.find(namespace, service)?;
-            Some(Selection { names, wanted }).filter(Selection::is_any).map(Node::Served)
+        let served = |names: Option<&'t ServiceNames>, wanted: Wanted<'s>| {
+            let names = names?;
+            let is_hidden = self.settings.hides_empty && names.endpoints().is_empty();
+            let selection = Selection { names, wanted, is_by_pod: self.settings.names_pods };
+            (!is_hidden && selection.is_any()).then_some(Node::Served(selection))
         };
         let found = match *place {
             Place::Apex => Some(Node::Apex),
             Place::Version => Some(Node::Version),
             Place::NameServer => Some(Node::Address(self.asked_at.map(|asked_at| asked_at.ip()))),
             Place::Empty => Some(Node::Empty),
+            Place::Dns => Some(Node::Parent),
             Place::Nowhere => None,
-            Place::Namespace(namespace) => Some(existing(self.table.has_namespace(namespace))),
+            Place::Namespace(namespace) => self.has_namespace(namespace).then_some(Node::Empty),
             Place::Pod { namespace, label } => pods::address(self.settings.pods, label)
-                .filter(|_| self.table.has_namespace(namespace))
+                .filter(|address| self.has_namespace(namespace) && self.has_pod(namespace, *address))
                 .map(|address| Node::Address(Some(address))),
-            Place::Service { namespace, service } => served((namespace, service), Wanted::All),
-            Place::Endpoint { namespace, service, label } => served((namespace, service), Wanted::Endpoint(label))
-                .or_else(|| {
-                    let parent = served((namespace, service), Wanted::Transport(place::bare(label)));
-                    parent.map(|_| Node::Empty)
-                }),
+            Place::Service { namespace, service } => match self.find(namespace, service) {
+                Some(ServiceNames::External { target }) => Some(Node::Alias(target)),
+                names => served(names, Wanted::All),
+            },
+            // Parents of the names by topology.
+            Place::Port { namespace, service, transport: "zone", port: "pin" | "prefer" }
+            | Place::Endpoint { namespace, service, label: "_zone" }
+                if self.has_topologies(namespace, service) =>
+            {
+                Some(Node::Parent)
+            }
+            Place::Topology { namespace, service, topology, prefers } if self.has_topologies(namespace, service) => {
+                let names = self.find(namespace, service);
+                let all = || served(names, Wanted::All).filter(|_| prefers);
+                served(names, Wanted::Topology(topology)).or_else(all).or(Some(Node::Address(None)))
+            }
+            Place::Topology { .. } => None,
+            Place::Endpoint { namespace, service, label } => {
+                let names = self.find(namespace, service);
+                let parent = || served(names, Wanted::Transport(place::bare(label))).map(|_| Node::Parent);
+                served(names, Wanted::Endpoint(label)).or_else(parent)
+            }
             Place::Port { namespace, service, transport, port } => {
-                served((namespace, service), Wanted::Port { transport, port })
+                served(self.find(namespace, service), Wanted::Port { transport, port })
             }
         };
         found.unwrap_or(Node::Absent)
     }
 }
 
+/// Whether CoreDNS says that there is no such name, although there is.
+fn is_denied(node: Node<'_, '_>, asked: RecordType) -> bool {
+    match node {
+        Node::Parent => true,
+        Node::Apex | Node::Empty => asked == RecordType::TXT,
+        Node::Version => asked != RecordType::TXT,
+        Node::Absent | Node::Alias(_) | Node::Address(_) | Node::Served(_) => false,
+    }
+}
+
 /// What is at a place.
 #[derive(Debug, Clone, Copy)]
-enum Node<'s> {
+enum Node<'t, 's> {
     /// No such name, nor any below it.
     Absent,
-    /// A name without records of its own (an empty non-terminal, RFC 8020).
+    /// A name without records of its own (an empty non-terminal, RFC 8020): `svc`, `pod` or a namespace.
     Empty,
+    /// Another one: `dns`, or the parent of ports' names.
+    Parent,
     Apex,
     /// `dns-version`.
     Version,
-    /// One address, or a name that could have one: a Pod, or `ns.dns`, the name server that the SOA names.
+    /// An ExternalName Service, which leads there.
+    Alias(&'t DomainName),
+    /// One address, or a name that could have one: a Pod, `ns.dns`, which is the name server that the SOA names, or a
+    /// topology zone without endpoints.
     Address(Option<IpAddr>),
     /// Addresses, and ports where there are any.
     Served(Selection<'s>),

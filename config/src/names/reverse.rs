@@ -18,7 +18,7 @@ pub struct AddressOwner {
     pub service: Arc<str>,
 }
 
-type Owned = (IpAddr, AddressOwner);
+pub(super) type Owned = (IpAddr, AddressOwner);
 
 /// Sorted by address and owner, without duplicates; no piece is empty.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +55,11 @@ impl Reverse {
         }
     }
 
+    /// All, sorted.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Owned> {
+        self.pieces.iter().flat_map(|piece| piece.iter())
+    }
+
     /// Index of the only piece that can hold it.
     fn piece_of(&self, owned: &Owned) -> usize {
         self.pieces.partition_point(|piece| piece.last().is_some_and(|last| last < owned))
@@ -70,7 +75,7 @@ impl Reverse {
         head.unwrap_or_default().iter().chain(rest.iter().flat_map(|piece| piece.iter()))
     }
 
-    fn owners(&self, address: IpAddr) -> impl Iterator<Item = &AddressOwner> {
+    pub(super) fn owners(&self, address: IpAddr) -> impl Iterator<Item = &AddressOwner> {
         self.starting_at(address).take_while(move |(other, _)| *other == address).map(|(_, owner)| owner)
     }
 
@@ -119,7 +124,7 @@ mod tests {
     }
 
     fn all(reverse: &Reverse) -> Vec<Owned> {
-        reverse.pieces.iter().flat_map(|piece| piece.iter().cloned()).collect()
+        reverse.iter().cloned().collect()
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::DomainName;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -64,9 +65,22 @@ pub struct EndpointName {
     /// Its ports; empty: it has addresses but no SRV records.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub ports: Arc<[PortName]>,
+    /// The name of its Pod, in lower case, where it has no host name and the Pod's name can be a label; `None`: it has
+    /// one, or is no Pod's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<Arc<str>>,
+    /// Its topology zone, in lower case (`topology.kubernetes.io/zone` of its node); `None`: unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topology: Option<Arc<str>>,
 }
 
 impl EndpointName {
+    /// Its label below the Service's name: the host name, else the Pod's name if that `is_by_pod`, else its address.
+    #[must_use]
+    pub fn label(&self, is_by_pod: bool) -> &str {
+        self.pod.as_deref().filter(|_| is_by_pod).unwrap_or(&self.name)
+    }
+
     /// The label of an endpoint without a host name, as CoreDNS spells it: `172-0-0-2`, `5678-abcd--1`, `fe80--0`.
     #[must_use]
     pub fn dashed(address: IpAddr) -> String {
@@ -84,7 +98,7 @@ impl EndpointName {
 pub enum ServiceNames {
     /// A Service with addresses of its own.
     ClusterIp {
-        /// `spec.clusterIPs`.
+        /// `spec.clusterIPs`, without duplicates.
         addresses: Vec<IpAddr>,
         /// `spec.ports`.
         ports: Vec<PortName>,
@@ -105,9 +119,11 @@ pub enum ServiceNames {
 }
 
 impl ServiceNames {
-    /// A Service with addresses of its own; endpoints in any order.
+    /// A Service with addresses of its own, of which duplicates are left out; endpoints in any order.
     #[must_use]
-    pub fn cluster_ip(addresses: Vec<IpAddr>, ports: Vec<PortName>, endpoints: Vec<EndpointName>) -> Self {
+    pub fn cluster_ip(mut addresses: Vec<IpAddr>, ports: Vec<PortName>, endpoints: Vec<EndpointName>) -> Self {
+        let mut known = BTreeSet::new();
+        addresses.retain(|address| known.insert(*address));
         Self::ClusterIp { addresses, ports, endpoints: sorted(endpoints) }
     }
 

@@ -6,6 +6,8 @@ fn names(addresses: &[&str], endpoints: &[(&str, &str)]) -> Arc<ServiceNames> {
         address: address.parse().unwrap(),
         name: Arc::from(*name),
         ports: [].into(),
+        pod: None,
+        topology: None,
     };
     Arc::new(ServiceNames::cluster_ip(
         addresses.iter().map(|address| address.parse().unwrap()).collect(),
@@ -73,6 +75,25 @@ fn a_namespace_exists_by_its_object_or_by_a_service() {
 }
 
 #[test]
+fn pods_that_share_an_address_have_it_until_the_last_one_goes() {
+    let pod = |namespace: &str, pod: &str, exists| NameChange::Pod {
+        namespace: namespace.into(),
+        pod: pod.into(),
+        address: "192.0.2.1".parse().unwrap(),
+        exists,
+    };
+    let address = "192.0.2.1".parse().unwrap();
+    let before = NameTable::default().patched([pod("a", "one", true), pod("a", "two", true), pod("b", "one", true)], 1);
+    let fewer = before.patched([pod("a", "one", false), pod("b", "one", false)], 2);
+    assert_eq!([before.has_pod("a", address), before.has_pod("b", address)], [true, true]);
+    assert_eq!([fewer.has_pod("a", address), fewer.has_pod("b", address)], [true, false]);
+    assert_ne!(before, fewer);
+    assert_eq!(fewer.patched([pod("a", "two", false)], 3), NameTable::default());
+    // A Pod is neither a Service nor a namespace.
+    assert!(before.owners(address).is_empty() && !before.has_namespace("a"));
+}
+
+#[test]
 fn endpoints_without_a_host_name_are_called_by_their_address() {
     for (address, label) in
         [("172.0.0.2", "172-0-0-2"), ("5678:abcd::1", "5678-abcd--1"), ("fe80::", "fe80--0"), ("::", "--0")]
@@ -104,6 +125,12 @@ fn change() -> impl Strategy<Value = NameChange> {
     prop_oneof![
         4 => (word(), word(), prop::option::weighted(0.7, records)).prop_map(|(n, s, names)| service(n, s, names)),
         1 => (word(), any::<bool>()).prop_map(|(n, exists)| NameChange::Namespace { name: n.into(), exists }),
+        2 => (word(), word(), address(), any::<bool>()).prop_map(|(n, pod, address, exists)| NameChange::Pod {
+            namespace: n.into(),
+            pod: pod.into(),
+            address: address.parse().unwrap(),
+            exists,
+        }),
     ]
 }
 
@@ -116,6 +143,10 @@ proptest! {
             let key = match change {
                 NameChange::Service { namespace, service, .. } => (namespace.clone(), Some(service.clone())),
                 NameChange::Namespace { name, .. } => (name.clone(), None),
+                // No Service is called so.
+                NameChange::Pod { namespace, pod, address, .. } => {
+                    (namespace.clone(), Some(format!("{pod} {address}").into()))
+                }
             };
             last.insert(key, change.clone());
         }

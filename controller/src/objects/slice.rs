@@ -37,6 +37,10 @@ pub struct SliceEndpoint {
     pub readiness: Readiness,
     /// Its label below the Service's name.
     pub hostname: Option<Box<str>>,
+    /// The Pod that it is, if it has no host name; `None`: it has one, or is no Pod.
+    pub pod: Option<Box<str>>,
+    /// The topology zone of its node, in lower case; `None`: unknown.
+    pub topology: Option<Arc<str>>,
 }
 
 /// Whether an address takes requests.
@@ -76,7 +80,7 @@ impl Slice {
         let service = metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
         let mut addresses = Vec::new();
         for (place, endpoint) in endpoints.unwrap_or_default().into_iter().enumerate() {
-            read_endpoint(endpoint, place, &mut addresses, &mut problems);
+            read_endpoint((place, endpoint), names, &mut addresses, &mut problems);
         }
         let ports = read_ports(ports, |(place, port)| {
             let k8s::EndpointPort { app_protocol: _, name, port, protocol } = port;
@@ -111,7 +115,10 @@ impl Slice {
         for (readiness, list) in [(Readiness::Ready, addresses), (Readiness::NotReady, not_ready_addresses)] {
             for core::EndpointAddress { hostname, ip, node_name: _, target_ref: _ } in list.unwrap_or_default() {
                 match read_address(&ip) {
-                    Ok(address) => endpoints.push(SliceEndpoint { address, readiness, hostname: label(hostname) }),
+                    Ok(address) => {
+                        let hostname = label(hostname);
+                        endpoints.push(SliceEndpoint { address, readiness, hostname, pod: None, topology: None });
+                    }
                     Err(message) => {
                         problems.push(Problem::at(format!("subsets[{place}]"), Reason::BadAddress, message));
                     }
@@ -134,8 +141,8 @@ impl Slice {
 }
 
 fn read_endpoint(
-    endpoint: k8s::Endpoint,
-    place: usize,
+    (place, endpoint): (usize, k8s::Endpoint),
+    names: &mut Interner,
     endpoints: &mut Vec<SliceEndpoint>,
     problems: &mut Vec<Problem>,
 ) {
@@ -146,8 +153,8 @@ fn read_endpoint(
         deprecated_topology: _,
         hints: _,
         node_name: _,
-        target_ref: _,
-        zone: _,
+        target_ref,
+        zone,
     } = endpoint;
     let k8s::EndpointConditions { ready, serving, terminating: _ } = conditions.unwrap_or_default();
     let readiness = match (ready.unwrap_or(true), serving.unwrap_or(false)) {
@@ -156,9 +163,15 @@ fn read_endpoint(
         (false, false) => Readiness::NotReady,
     };
     let hostname = label(hostname);
+    let pod = target_ref.filter(|target| hostname.is_none() && target.kind.as_deref() == Some("Pod"));
+    let pod: Option<Box<str>> = pod.and_then(|target| target.name).map(Into::into);
+    let topology = zone.filter(|zone| !zone.is_empty()).map(|zone| names.intern(&zone.to_ascii_lowercase()));
     for text in addresses {
         match read_address(&text) {
-            Ok(address) => endpoints.push(SliceEndpoint { address, readiness, hostname: hostname.clone() }),
+            Ok(address) => {
+                let (hostname, pod, topology) = (hostname.clone(), pod.clone(), topology.clone());
+                endpoints.push(SliceEndpoint { address, readiness, hostname, pod, topology });
+            }
             Err(message) => {
                 problems.push(Problem::at(format!("endpoints[{place}].addresses"), Reason::BadAddress, message));
             }

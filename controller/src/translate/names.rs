@@ -73,7 +73,9 @@ fn endpoints(service: &Service, slices: &[Arc<Slice>]) -> Vec<EndpointName> {
         let names = endpoints.map(move |endpoint| {
             let address = endpoint.address.to_canonical();
             let name = endpoint.hostname.as_deref().map_or_else(|| EndpointName::dashed(address).into(), lower);
-            EndpointName { address, name, ports: Arc::clone(&ports) }
+            // A Pod's name may be longer than a label, and be several.
+            let pod = endpoint.pod.as_deref().filter(|pod| pod.len() < 64 && !pod.contains('.')).map(lower);
+            EndpointName { address, name, ports: Arc::clone(&ports), pod, topology: endpoint.topology.clone() }
         });
         names.collect::<Vec<_>>()
     };
@@ -88,7 +90,13 @@ fn written_endpoint(service: &Service, address: SocketAddr) -> EndpointName {
         transport: port.transport,
         number: address.port(),
     });
-    EndpointName { address: ip, name: EndpointName::dashed(ip).into(), ports: ports.collect() }
+    EndpointName {
+        address: ip,
+        name: EndpointName::dashed(ip).into(),
+        ports: ports.collect(),
+        pod: None,
+        topology: None,
+    }
 }
 
 /// The ports of a slice's endpoints. One without a number has the Service port's.

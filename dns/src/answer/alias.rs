@@ -1,26 +1,17 @@
 //! ExternalName Services: CNAMEs that are followed as long as they stay in the zone.
 
-use super::{Place, Said, Zone};
+use super::{Node, Place, Said, Zone};
 use crate::name::LowerName;
 use crate::reply::{Pointer, Reply, Section, Start};
-use config::{DomainName, NameTable, ServiceNames};
+use config::DomainName;
 use hickory_proto::rr::RecordType;
 
 /// CNAMEs that are followed for one question.
 const MAX_ALIASES: usize = 10;
 
-/// Where an ExternalName Service leads; `None`: the place is none.
-pub(super) fn target<'t>(table: &'t NameTable, place: &Place<'_>) -> Option<&'t DomainName> {
-    let Place::Service { namespace, service } = place else { return None };
-    match &**table.find(namespace, service)? {
-        ServiceNames::External { target } => Some(target),
-        ServiceNames::ClusterIp { .. } | ServiceNames::Headless { .. } => None,
-    }
-}
-
 /// Writes the CNAME of the question's name, which leads to `target`, and what is there.
 pub(super) fn follow<'t>(
-    zone: &Zone<'t>,
+    mut zone: Zone<'t>,
     mut target: &'t DomainName,
     (question, asked): (&LowerName, RecordType),
     reply: &mut Reply<'_>,
@@ -35,25 +26,26 @@ pub(super) fn follow<'t>(
         if let Some(slot) = known.get_mut(turn) {
             *slot = Some(target);
         }
-        let depth = name.depth_below(zone.table.zone());
+        let next = zone.of(&name);
         let mut at = 0;
         let is_written = reply.record(start(owner, zone.settings.ttl), |reply| {
             at = reply.place();
-            reply.name(&name, question, depth);
+            reply.name(&name, question, next.map(|(_, depth)| depth));
         });
         // CoreDNS looks up addresses alone: an ExternalName has no SRV records, nor any others. Who wants them is told
         // where to ask.
         if !is_written || !matches!(asked, RecordType::A | RecordType::AAAA) {
             return Said::All;
         }
-        let Some(depth) = depth else { return Said::Alias(target) };
+        let Some((next, depth)) = next else { return Said::Alias(target) };
+        zone = next;
         // Ten names are never as long as a pointer reaches.
         owner = Pointer::to(at).unwrap_or(owner);
         let place = Place::read(&name, depth);
-        match self::target(zone.table, &place) {
-            Some(next) => target = next,
-            None => {
-                zone.answer_at(&place, owner, asked, reply);
+        match zone.node(&place) {
+            Node::Alias(next) => target = next,
+            node => {
+                zone.answer_at((&place, node), owner, asked, reply);
                 return Said::All;
             }
         }

@@ -53,7 +53,7 @@ pub fn answer(table: &NameTable, question: &Question, settings: &ZoneSettings, a
         return Answer::Outside;
     };
     let mut reply = Reply::new(&mut message, &wire, usize::MAX);
-    let said = Zone { table, settings, asked_at, turn: 0 }.answer(&name, question.record_type, &mut reply);
+    let said = Zone::new(table, settings, asked_at).answer(&name, question.record_type, &mut reply);
     reply.finish(&Head { id: 0, flags: 0, class: CLASS_IN, edns: None }, Says::default());
     // What is written can be read: a proptest of the whole path says so.
     let failed = || Sections { code: ResponseCode::ServFail, ..Sections::default() };

@@ -22,7 +22,7 @@ pub fn answer_packet(table: &NameTable, settings: &ZoneSettings, packet: &[u8], 
     let Some(name) = LowerName::read(asked.name()) else { return false };
     let mut reply = Reply::new(out, asked.wire, head.room(Transport::Udp));
     // Ids are as good as random.
-    let zone = Zone { table, settings, asked_at: None, turn: usize::from(head.id) };
+    let zone = Zone::new(table, settings, None).turned(usize::from(head.id));
     let said = zone.answer(&name, asked.record_type, &mut reply);
     reply.finish(&head, Says { is_authoritative: true, ..Says::default() });
     said != Said::Outside

@@ -13,8 +13,10 @@ pub(super) enum Place<'a> {
     Version,
     /// `ns.dns`
     NameServer,
-    /// `svc`, `pod` and `dns`: nothing but the parents of others.
+    /// `svc` and `pod`: nothing but the parents of others.
     Empty,
+    /// `dns`, the parent of `ns.dns`.
+    Dns,
     /// `NAMESPACE.svc` and `NAMESPACE.pod`
     Namespace(&'a str),
     /// `LABEL.NAMESPACE.pod`
@@ -40,6 +42,13 @@ pub(super) enum Place<'a> {
         transport: &'a str,
         port: &'a str,
     },
+    /// `TOPOLOGY.pin._zone.SERVICE.NAMESPACE.svc` and the same with `prefer`.
+    Topology {
+        namespace: &'a str,
+        service: &'a str,
+        topology: Topology<'a>,
+        prefers: bool,
+    },
     /// Outside the grammar.
     Nowhere,
 }
@@ -48,7 +57,7 @@ impl<'a> Place<'a> {
     /// Reads a name with `depth` labels below the zone.
     pub(super) fn read(name: &'a LowerName, depth: usize) -> Self {
         let mut labels = [""; DEEPEST];
-        let Some(labels) = labels.get_mut(..depth) else { return Self::Nowhere };
+        let Some(labels) = labels.get_mut(..depth) else { return Self::by_topology(name, depth) };
         for (index, place) in labels.iter_mut().enumerate() {
             // No Kubernetes name holds a byte outside ASCII.
             let Ok(label) = str::from_utf8(name.label(index)) else { return Self::Nowhere };
@@ -58,7 +67,8 @@ impl<'a> Place<'a> {
             [] => Self::Apex,
             ["dns-version"] => Self::Version,
             ["ns", "dns"] => Self::NameServer,
-            ["svc" | "pod" | "dns"] => Self::Empty,
+            ["svc" | "pod"] => Self::Empty,
+            ["dns"] => Self::Dns,
             [namespace, "svc" | "pod"] => Self::Namespace(namespace),
             [label, namespace, "pod"] => Self::Pod { namespace, label },
             [service, namespace, "svc"] => Self::Service { namespace, service },
@@ -70,14 +80,45 @@ impl<'a> Place<'a> {
         }
     }
 
+    fn by_topology(name: &'a LowerName, depth: usize) -> Self {
+        let Some(labels) = depth.checked_sub(DEEPEST).filter(|labels| *labels > 0) else { return Self::Nowhere };
+        let [directive, marker, service, namespace, kind] = [0, 1, 2, 3, 4].map(|index| name.label(labels + index));
+        let prefers = match directive {
+            b"pin" => false,
+            b"prefer" => true,
+            _ => return Self::Nowhere,
+        };
+        match (marker, str::from_utf8(service), str::from_utf8(namespace), kind) {
+            (b"_zone", Ok(service), Ok(namespace), b"svc") => {
+                Self::Topology { namespace, service, topology: Topology { name, labels }, prefers }
+            }
+            _ => Self::Nowhere,
+        }
+    }
+
     /// Namespace and name of the Service that this is, or is below of.
     pub(super) fn service(&self) -> Option<(&'a str, &'a str)> {
         match self {
             Self::Service { namespace, service }
             | Self::Endpoint { namespace, service, .. }
-            | Self::Port { namespace, service, .. } => Some((namespace, service)),
+            | Self::Port { namespace, service, .. }
+            | Self::Topology { namespace, service, .. } => Some((namespace, service)),
             _ => None,
         }
+    }
+}
+
+/// A topology zone as a name spells it: its first labels, since the zone's own name may hold dots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Topology<'a> {
+    name: &'a LowerName,
+    labels: usize,
+}
+
+impl Topology<'_> {
+    /// Whether this is the zone; its name in lower case.
+    pub(super) fn is(self, zone: &str) -> bool {
+        zone.split('.').map(str::as_bytes).eq((0..self.labels).map(|index| self.name.label(index)))
     }
 }
 
@@ -97,7 +138,7 @@ mod tests {
             ("zone.", Place::Apex),
             ("svc.zone.", Place::Empty),
             ("pod.zone.", Place::Empty),
-            ("dns.zone.", Place::Empty),
+            ("dns.zone.", Place::Dns),
             ("ns.dns.zone.", Place::NameServer),
             ("dns-version.zone.", Place::Version),
             ("ns.svc.zone.", Place::Namespace("ns")),
@@ -114,6 +155,10 @@ mod tests {
             let lower = LowerName::of(&name.parse().unwrap()).unwrap();
             assert_eq!(Place::read(&lower, lower.count() - 1), place, "{name}");
         }
+        let name = LowerName::of(&"us.west-2a.prefer._zone.webs.ns.svc.zone".parse().unwrap()).unwrap();
+        let topology = Topology { name: &name, labels: 2 };
+        assert_eq!(Place::read(&name, 7), Place::Topology { namespace, service, topology, prefers: true });
+        assert!(topology.is("us.west-2a") && !topology.is("us") && !topology.is("us.west-2a.x"));
         let odd = LowerName::read(b"\x04caf\xe9\x02ns\x03svc\x04zone\0").unwrap();
         assert_eq!(Place::read(&odd, 3), Place::Nowhere);
     }

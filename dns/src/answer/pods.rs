@@ -12,13 +12,15 @@ pub enum PodNames {
     Disabled,
     /// Every address has one in every namespace, whether such a Pod exists or not (kubeadm's `pods insecure`).
     Insecure,
+    /// Those that there are, by each of their addresses (CoreDNS's `pods verified`).
+    Verified,
 }
 
 /// The address that a label spells.
 pub(super) fn address(names: PodNames, label: &str) -> Option<IpAddr> {
     match names {
         PodNames::Disabled => None,
-        PodNames::Insecure => spelled(label),
+        PodNames::Insecure | PodNames::Verified => spelled(label),
     }
 }
 

@@ -56,7 +56,7 @@ impl<'t> Zone<'t> {
     /// The SOA record of this zone or of a reverse one, with the TTL of negative answers (RFC 2308 §3); none if the
     /// zone's name is so long that its name server has no name.
     pub(super) fn soa_of(&self, section: Section, owner: Pointer, reply: &mut Reply<'_>) {
-        let (zone, ttl) = (self.table.zone(), self.settings.ttl);
+        let (zone, ttl) = (self.origin, self.settings.ttl);
         if !is_name(&["hostmaster"], zone) {
             return;
         }
@@ -111,7 +111,7 @@ impl<'t> Zone<'t> {
         for holder in selection.holders() {
             let labels = target(service, holder);
             let labels = present(&labels);
-            for port in selection.ports(holder).filter(|_| is_name(labels, self.table.zone())) {
+            for port in selection.ports(holder).filter(|_| is_name(labels, self.origin)) {
                 if targets.contains((holder.label, port.number)) {
                     continue;
                 }
@@ -120,7 +120,7 @@ impl<'t> Zone<'t> {
                 let is_written = reply.record(start, |reply| {
                     [0, weight, port.number].into_iter().for_each(|number| reply.u16(number));
                     at = reply.place();
-                    reply.whole_below_zone(labels, self.table.zone());
+                    reply.whole_below_zone(labels, self.origin);
                 });
                 if !is_written {
                     return;
@@ -153,7 +153,7 @@ impl<'t> Zone<'t> {
     /// The zone's name servers, at the question's name: the Services that lead to where this question came to, else
     /// `ns.dns`.
     pub(super) fn name_servers(&self, reply: &mut Reply<'_>) {
-        let zone = self.table.zone();
+        let zone = self.origin;
         let start = self.start(Section::Answer, Pointer::QUESTION, RecordType::NS);
         let mut servers: [Option<(NameServer<'_>, Pointer)>; MOST_SERVERS] = [None; MOST_SERVERS];
         let mut places = servers.iter_mut();
@@ -200,15 +200,15 @@ impl<'t> Zone<'t> {
     /// The Services that have this very port of this address, or an endpoint that has: others at the address of a node,
     /// or at a loopback address, are no name servers.
     fn leading_to(&self, own: SocketAddr) -> impl Iterator<Item = NameServer<'t>> {
-        let table = self.table;
-        table.owners(own.ip()).iter().take(MOST_HOLDERS).filter_map(move |holder| {
+        let zone = *self;
+        self.table.owners(own.ip()).iter().take(MOST_HOLDERS).filter_map(move |holder| {
             let AddressOwner { endpoint, namespace, service } = holder;
-            let names = &**table.find(namespace, service)?;
+            let names = zone.find(namespace, service)?;
             let endpoint = match (endpoint, names) {
                 (None, ServiceNames::ClusterIp { ports, .. }) if has_port(ports, own) => None,
                 (Some(label), names) if leads_to(names, label, own) => match names {
                     ServiceNames::ClusterIp { .. } => None,
-                    _ => Some(&**label),
+                    _ => zone.label_of(holder, own.ip()),
                 },
                 _ => return None,
             };

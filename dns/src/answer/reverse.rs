@@ -1,7 +1,7 @@
 //! Names of addresses: `1.0.0.10.in-addr.arpa` and its IPv6 counterpart.
-//! Nobody tells which ranges are the cluster's, so a range is ours as far as a Service's own address shows it.
+//! Where nobody tells which ranges are the cluster's, a range is ours as far as a Service's own address shows it.
 
-use super::{Said, Zone};
+use super::{Compatibility, Said, Zone};
 use crate::name::LowerName;
 use crate::reply::{Pointer, Reply, Section, Start, is_name};
 use config::{AddressOwner, NameTable};
@@ -19,23 +19,24 @@ const MOST_NAMES: usize = 4096;
 /// Answers for a name outside the cluster's zone: an address that is ours, or nothing.
 pub(super) fn answer<'t>(zone: &Zone<'t>, name: &LowerName, asked: RecordType, reply: &mut Reply<'_>) -> Said<'t> {
     let Some(place) = Place::read(name) else { return Said::Outside };
-    let Some(depth) = place.zone_depth(zone.table) else {
+    let Some(depth) = place.zone_depth(zone) else {
         // Addresses outside the cluster have names too, and others know them.
         return Said::Outside;
     };
     let start = name.count().saturating_sub(depth);
     let apex = Pointer::to_question(name.start(start));
-    let (first, last) = place.range();
-    if !place.is_whole_name || !zone.table.has_owner_between(first, last) {
-        reply.code = ResponseCode::NXDomain;
-    } else {
+    if place.exists(zone, zone.settings.fallthrough.takes(name)) {
         match asked {
-            RecordType::PTR if first == last => pointers(zone, first, reply),
+            RecordType::PTR if place.bits == place.width() => pointers(zone, place.first, reply),
             RecordType::SOA if start == 0 => zone.soa_of(Section::Answer, apex, reply),
             RecordType::NS if start == 0 => zone.name_servers(reply),
-            RecordType::ANY => zone.minimal_any(Pointer::QUESTION, reply),
+            RecordType::ANY if zone.settings.compatibility == Compatibility::Standard => {
+                zone.minimal_any(Pointer::QUESTION, reply);
+            }
             _ => {}
         }
+    } else {
+        reply.code = ResponseCode::NXDomain;
     }
     if reply.answers() == 0 {
         zone.soa_of(Section::Authority, apex, reply);
@@ -44,16 +45,26 @@ pub(super) fn answer<'t>(zone: &Zone<'t>, name: &LowerName, asked: RecordType, r
 }
 
 /// Whether a Service may have the address, or one of the addresses, that a name spells.
-pub(crate) fn may_be_ours(name: &LowerName) -> bool {
-    Place::read(name).is_some_and(|place| place.bits >= place.ours())
+pub(super) fn may_be_ours(zone: &Zone<'_>, name: &LowerName) -> bool {
+    Place::read(name).is_some_and(|place| match zone.settings.reverse.is_empty() {
+        true => place.bits >= place.ours(),
+        false => place.zone_depth(zone).is_some(),
+    })
+}
+
+/// Who has the address, but for those whose names are not told.
+fn owners<'t>(zone: &Zone<'t>, address: IpAddr) -> impl Iterator<Item = &'t AddressOwner> {
+    let settings = zone.settings;
+    zone.table.owners(address).iter().filter(|owner| settings.exposes(&owner.namespace))
 }
 
 /// A Service's own address has one name; an endpoint's has one in each Service that selects it.
 fn pointers(zone: &Zone<'_>, address: IpAddr, reply: &mut Reply<'_>) {
-    let owners = zone.table.owners(address);
-    let is_service = owners.iter().next().is_some_and(|owner| owner.endpoint.is_none());
-    for AddressOwner { endpoint, namespace, service } in owners.iter().take(if is_service { 1 } else { MOST_NAMES }) {
-        let labels = [endpoint.as_deref().unwrap_or_default(), service, namespace, "svc"];
+    let is_service = owners(zone, address).next().is_some_and(|owner| owner.endpoint.is_none());
+    let most = if is_service { 1 } else { MOST_NAMES };
+    for owner in owners(zone, address).take(most) {
+        let (AddressOwner { namespace, service, .. }, endpoint) = (owner, zone.label_of(owner, address));
+        let labels = [endpoint.unwrap_or_default(), service, namespace, "svc"];
         let labels = if endpoint.is_some() { labels.as_slice() } else { labels.get(1..).unwrap_or_default() };
         let start = Start {
             section: Section::Answer,
@@ -62,8 +73,8 @@ fn pointers(zone: &Zone<'_>, address: IpAddr, reply: &mut Reply<'_>) {
             record_type: RecordType::PTR,
             ttl: zone.settings.ttl,
         };
-        let is_name = is_name(labels, zone.table.zone());
-        if is_name && !reply.record(start, |reply| reply.below_zone(labels, zone.table.zone())) {
+        let is_name = is_name(labels, zone.origin);
+        if is_name && !reply.record(start, |reply| reply.below_zone(labels, zone.origin)) {
             return;
         }
     }
@@ -128,17 +139,39 @@ impl Place {
         block(self.first, self.bits)
     }
 
-    /// Labels of the zone's name: a range with a Service in it, or else an endpoint's address alone.
-    fn zone_depth(&self, table: &NameTable) -> Option<usize> {
-        let labels_of = |bits: u32| 2 + (if self.first.is_ipv4() { bits / 8 } else { bits / 4 }) as usize;
+    /// Labels of the name of the zone that this is in.
+    fn zone_depth(&self, zone: &Zone<'_>) -> Option<usize> {
+        let width = if self.first.is_ipv4() { 8 } else { 4 };
+        let bits = match zone.settings.reverse.as_slice() {
+            [] => self.shown_zone(zone.table),
+            ranges => {
+                let around = ranges.iter().filter(|range| range.contains(&self.first));
+                around.map(|range| u32::from(range.prefix_len()).next_multiple_of(width)).max()
+            }
+        };
+        bits.filter(|bits| self.bits >= *bits).map(|bits| 2 + (bits / width) as usize)
+    }
+
+    /// Leading bits of the zone as far as the table shows one: a range with a Service in it, or else an endpoint's
+    /// address alone.
+    fn shown_zone(&self, table: &NameTable) -> Option<u32> {
         let (first, last) = block(self.first, self.ours());
         if self.bits >= self.ours() && table.has_service_between(first, last) {
-            Some(labels_of(self.ours()))
-        } else if self.bits == self.width() && table.has_owner_between(self.first, self.first) {
-            Some(labels_of(self.bits))
+            Some(self.ours())
         } else {
-            None
+            let is_endpoint = self.bits == self.width() && table.has_owner_between(self.first, self.first);
+            is_endpoint.then_some(self.bits)
         }
+    }
+
+    /// Whether there is such a name. Others may know about a range what is not known here; an address has one owner.
+    fn exists(&self, zone: &Zone<'_>, is_shared: bool) -> bool {
+        let (first, last) = self.range();
+        let has_owner = match first == last {
+            true => owners(zone, first).next().is_some(),
+            false => !is_shared && zone.table.has_owner_between(first, last),
+        };
+        self.is_whole_name && has_owner
     }
 }
 

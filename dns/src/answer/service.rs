@@ -1,5 +1,6 @@
 //! What a Service, and each name below it, stands for.
 
+use super::place::Topology;
 use config::{EndpointName, PortName, ServiceNames};
 use std::net::IpAddr;
 
@@ -14,6 +15,8 @@ pub(super) enum Wanted<'s> {
     Transport(&'s str),
     /// The endpoints with this label; several addresses may share one.
     Endpoint(&'s str),
+    /// The endpoints in this topology zone.
+    Topology(Topology<'s>),
 }
 
 /// What a name stands for: the Service's addresses on its ports, or for a headless Service its endpoints' on theirs.
@@ -21,6 +24,8 @@ pub(super) enum Wanted<'s> {
 pub(super) struct Selection<'s> {
     pub(super) names: &'s ServiceNames,
     pub(super) wanted: Wanted<'s>,
+    /// Whether endpoints are known by their Pods.
+    pub(super) is_by_pod: bool,
 }
 
 /// An address under a name.
@@ -29,6 +34,7 @@ pub(super) struct Holder<'s> {
     pub(super) address: IpAddr,
     /// The endpoint's label; `None`: the address is the Service's own.
     pub(super) label: Option<&'s str>,
+    topology: Option<&'s str>,
     /// All of its ports; empty: it has no SRV record.
     ports: &'s [PortName],
 }
@@ -42,10 +48,11 @@ impl<'s> Selection<'s> {
             (ServiceNames::Headless { endpoints }, _) => (&[], &[], endpoints),
             (ServiceNames::External { .. }, _) => (&[], &[], &[]),
         };
-        let own = addresses.iter().map(move |address| Holder { address: *address, label: None, ports });
-        let endpoint = |endpoint: &'s EndpointName| Holder {
+        let own = addresses.iter().map(move |address| Holder { address: *address, label: None, topology: None, ports });
+        let endpoint = move |endpoint: &'s EndpointName| Holder {
             address: endpoint.address,
-            label: Some(&endpoint.name),
+            label: Some(endpoint.label(self.is_by_pod)),
+            topology: endpoint.topology.as_deref(),
             ports: &endpoint.ports,
         };
         own.chain(endpoints.iter().map(endpoint)).filter(move |holder| self.has(holder))
@@ -55,13 +62,14 @@ impl<'s> Selection<'s> {
         match self.wanted {
             Wanted::All => true,
             Wanted::Endpoint(label) => holder.label == Some(label),
+            Wanted::Topology(topology) => holder.topology.is_some_and(|zone| topology.is(zone)),
             Wanted::Port { .. } | Wanted::Transport(_) => holder.ports.iter().any(|port| self.has_port(port)),
         }
     }
 
     fn has_port(self, other: &PortName) -> bool {
         match self.wanted {
-            Wanted::All | Wanted::Endpoint(_) => true,
+            Wanted::All | Wanted::Endpoint(_) | Wanted::Topology(_) => true,
             Wanted::Port { transport, port } => {
                 other.name.as_deref() == Some(port) && other.transport.as_str() == transport
             }

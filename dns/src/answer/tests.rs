@@ -15,6 +15,8 @@ fn table() -> NameTable {
         address: address.parse().unwrap(),
         name: name.into(),
         ports: [port].into(),
+        pod: None,
+        topology: None,
     };
     let services = [
         (
@@ -109,8 +111,8 @@ fn addresses(table: &NameTable, name: &str, turn: usize, room: usize) -> (Vec<St
     let (wire, mut message) = (question.to_wire(), Vec::new());
     let mut reply = Reply::new(&mut message, &wire, room);
     let name = LowerName::read(&wire[..wire.len() - 4]).unwrap();
-    let zone = Zone { table, settings: &ZoneSettings::default(), asked_at: None, turn };
-    zone.answer(&name, question.record_type, &mut reply);
+    let settings = ZoneSettings::default();
+    Zone::new(table, &settings, None).turned(turn).answer(&name, question.record_type, &mut reply);
     reply.finish(&Head { id: 0, flags: 0, class: CLASS_IN, edns: None }, Says::default());
     let message = Message::from_vec(&message).unwrap();
     (message.answers.iter().map(|record| record.data.to_string()).collect(), message.metadata.truncation)
@@ -122,6 +124,8 @@ fn a_turn_moves_addresses_and_nothing_else() {
         address: [172, 0, 0, last].into(),
         name: format!("e{last}").into(),
         ports: [].into(),
+        pod: None,
+        topology: None,
     };
     let services = [
         ("three", ServiceNames::headless((1..=3).map(endpoint).collect())),
@@ -148,7 +152,7 @@ fn a_turn_moves_addresses_and_nothing_else() {
 fn an_address_that_thousands_share_has_as_many_names_as_a_message_could_hold() {
     let changes = (0..5_000).map(|index| {
         let address = "127.0.0.1".parse().unwrap();
-        let endpoint = EndpointName { address, name: "127-0-0-1".into(), ports: [].into() };
+        let endpoint = EndpointName { address, name: "127-0-0-1".into(), ports: [].into(), pod: None, topology: None };
         let names = Some(Arc::new(ServiceNames::headless(vec![endpoint])));
         NameChange::Service { namespace: "shop".into(), service: format!("s{index:04}").into(), names }
     });

@@ -41,7 +41,7 @@ fn answer_packet(packet: &[u8]) -> Result<(), TestCaseError> {
         Ok(Query { head, asked }) => {
             let name = LowerName::read(asked.name()).unwrap();
             let mut reply = Reply::new(&mut out, asked.wire, head.room(Transport::Udp));
-            let zone = Zone { table: &table, settings: &settings, asked_at: None, turn: 0 };
+            let zone = Zone::new(&table, &settings, None);
             if zone.answer(&name, asked.record_type, &mut reply) == Said::Outside {
                 return Ok(());
             }

@@ -1,7 +1,7 @@
 //! From a packet to its answer: what both transports share.
 
 use super::Settings;
-use crate::answer::{Said, Sections, Zone, ZoneSettings, is_reverse};
+use crate::answer::{Said, Sections, Zone, ZoneSettings};
 use crate::cache::Cache;
 use crate::forward::{Alias, Failure, Forwarder, Waiting};
 use crate::message::{Says, Transport, write, write_code};
@@ -9,7 +9,7 @@ use crate::metrics::{Metrics, Source};
 use crate::name::LowerName;
 use crate::question::{Query, Question, Refusal};
 use crate::reply::Reply;
-use config::{DomainName, Subscriber};
+use config::{NameTable, Subscriber};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Name;
 use std::net::{IpAddr, SocketAddr};
@@ -23,7 +23,8 @@ use tracing::debug;
 #[derive(Debug)]
 pub(super) struct Responder {
     names: Subscriber,
-    zone: DomainName,
+    /// What stands in for the table until there is one.
+    unknown: NameTable,
     records: ZoneSettings,
     forwarder: Arc<Forwarder>,
     /// Where upstreams are asked.
@@ -68,7 +69,7 @@ impl Responder {
         let asked = (upstreams, upstream_timeout, forward_limit);
         let cache = Cache::new(cache, metrics.cache.clone());
         let forwarder = Arc::new(Forwarder::new(asked, cache, metrics.forward.clone()));
-        Self { names, zone, records, forwarder, runtime, metrics }
+        Self { names, unknown: NameTable::new(zone), records, forwarder, runtime, metrics }
     }
 
     /// Answers at once what needs no upstream, into `out`. `asked_at`: where the packet came to, if that is known.
@@ -148,15 +149,10 @@ impl Responder {
             Some(snapshot) => {
                 // Ids are as good as random.
                 let turn = usize::from(query.head.id);
-                let zone = Zone { table: &snapshot.names, settings: &self.records, asked_at, turn };
+                let zone = Zone::new(&snapshot.names, &self.records, asked_at).turned(turn);
                 zone.answer(&name, query.asked.record_type, &mut reply)
             }
-            // Nobody knows yet what is there: "no such name" would be believed, and kept.
-            None if name.depth_below(&self.zone).is_some() || is_reverse(&name) => {
-                reply.code = ResponseCode::ServFail;
-                Said::All
-            }
-            None => Said::Outside,
+            None => Zone::new(&self.unknown, &self.records, asked_at).answer_unknown(&name, &mut reply),
         };
         let code = reply.code;
         match said {
@@ -238,6 +234,7 @@ fn is_everybody(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use config::DomainName;
     use prometheus::Registry;
 
     #[tokio::test]

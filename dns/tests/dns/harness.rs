@@ -147,7 +147,13 @@ fn table() -> NameTable {
         let endpoint = |index: u32| {
             let address = Ipv4Addr::from_bits(0xAC00_0000 + index).into();
             let port = config::PortName { name: Some("http".into()), transport: config::Transport::Tcp, number: 80 };
-            EndpointName { address, name: EndpointName::dashed(address).into(), ports: [port].into() }
+            EndpointName {
+                address,
+                name: EndpointName::dashed(address).into(),
+                ports: [port].into(),
+                pod: None,
+                topology: None,
+            }
         };
         ServiceNames::headless((1..=count).map(endpoint).collect())
     };

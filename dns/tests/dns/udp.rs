@@ -31,6 +31,8 @@ async fn before_the_first_snapshot_nothing_is_denied() {
     for name in ["web.shop.svc.cluster.local.", "cluster.LOCAL.", "1.0.0.10.in-addr.arpa.", "0.0.10.in-addr.arpa."] {
         let answer = server.ask(&question(1, name, RecordType::PTR)).await;
         assert_eq!(answer.metadata.response_code, ResponseCode::ServFail, "{name}");
+        let soa = answer.authorities.iter().filter(|record| record.record_type() == RecordType::SOA).count();
+        assert_eq!(soa, usize::from(!name.ends_with("arpa.")), "{name}");
     }
     assert_eq!(answered(&server.ask(&question(2, "example.org.", RecordType::A)).await), ["192.0.2.1"]);
     server.publish(config::NameTable::default());

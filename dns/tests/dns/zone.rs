@@ -4,16 +4,19 @@ use config::{EndpointName, NameChange, NameTable, PortName, ServiceNames, Transp
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use tidegate_dns::{Answer, Name, PodNames, Question, Record, ZoneSettings, answer};
+use tidegate_dns::{Answer, Compatibility, Fallthrough, Name, PodNames, Question, Record, ZoneSettings, answer};
 
 /// A file:
 /// ```text
 /// service NAME.NAMESPACE ADDRESS... [PORT-NAME/]TRANSPORT/NUMBER...
 /// headless NAME.NAMESPACE
 /// external NAME.NAMESPACE TARGET
-/// endpoint NAME.NAMESPACE HOST-NAME|- ADDRESS PORT...
+/// endpoint NAME.NAMESPACE HOST-NAME|-[/POD] ADDRESS[@TOPOLOGY-ZONE] PORT...
+/// pod NAME.NAMESPACE ADDRESS...
 /// namespace NAME
 /// own ADDRESS:PORT
+/// zonal, endpoint_pod_names, pods insecure|verified, ttl SECONDS, zones NAME..., reverse RANGE..., fallthrough .|ZONE..., namespaces NAME...,
+/// ignore empty_service, compatibility coredns
 /// ? NAME TYPE [CODE]
 /// records of the answer section, in order, as zone-file text below $ORIGIN cluster.local.
 /// ;; AUTHORITY and ;; ADDITIONAL start the other sections, ;; UPSTREAM NAME says who completes the answer
@@ -22,6 +25,7 @@ use tidegate_dns::{Answer, Name, PodNames, Question, Record, ZoneSettings, answe
 struct File {
     services: BTreeMap<(String, String), Service>,
     namespaces: Vec<String>,
+    pods: Vec<NameChange>,
     settings: ZoneSettings,
     own: Option<SocketAddr>,
     cases: Vec<Case>,
@@ -86,6 +90,32 @@ impl File {
             ["namespace", name] => self.namespaces.push(name.to_owned()),
             ["own", address] => self.own = Some(address.parse().unwrap()),
             ["pods", "insecure"] => self.settings.pods = PodNames::Insecure,
+            ["pods", "verified"] => self.settings.pods = PodNames::Verified,
+            ["endpoint_pod_names"] => self.settings.names_pods = true,
+            ["zonal"] => self.settings.is_zonal = true,
+            ["pod", name, ref addresses @ ..] => {
+                let (name, namespace) = name.split_once('.').unwrap();
+                self.pods.extend(addresses.iter().map(|address| NameChange::Pod {
+                    namespace: namespace.into(),
+                    pod: name.into(),
+                    address: address.parse().unwrap(),
+                    exists: true,
+                }));
+            }
+            ["zones", ref zones @ ..] => self.settings.zones = zones.iter().map(|zone| zone.parse().unwrap()).collect(),
+            ["reverse", ref ranges @ ..] => {
+                self.settings.reverse = ranges.iter().map(|range| range.parse().unwrap()).collect();
+            }
+            ["fallthrough", "."] => self.settings.fallthrough = Fallthrough::Everything,
+            ["fallthrough", ref zones @ ..] => {
+                let zones = zones.iter().map(|zone| zone.parse().unwrap()).collect();
+                self.settings.fallthrough = Fallthrough::Zones(zones);
+            }
+            ["namespaces", ref exposed @ ..] => {
+                self.settings.namespaces = Some(exposed.iter().map(|name| Arc::from(*name)).collect());
+            }
+            ["ignore", "empty_service"] => self.settings.hides_empty = true,
+            ["compatibility", "coredns"] => self.settings.compatibility = Compatibility::CoreDns,
             ["ttl", ttl] => self.settings.ttl = ttl.parse().unwrap(),
             [kind, name, ref rest @ ..] => {
                 let (name, namespace) = name.split_once('.').unwrap();
@@ -101,10 +131,14 @@ impl File {
                     ("headless", []) => service.is_headless = true,
                     ("external", [target]) => service.target = Some((*target).to_owned()),
                     ("endpoint", [host, address, ports @ ..]) => {
+                        let (host, pod) = host.split_once('/').unwrap_or((host, ""));
+                        let pod = Some(pod).filter(|pod| !pod.is_empty()).map(Arc::from);
+                        let (address, topology) = address.split_once('@').unwrap_or((address, ""));
+                        let topology = Some(topology).filter(|zone| !zone.is_empty()).map(Arc::from);
                         let address: IpAddr = address.parse().unwrap();
-                        let name = if *host == "-" { EndpointName::dashed(address) } else { (*host).to_owned() };
+                        let name = if host == "-" { EndpointName::dashed(address) } else { host.to_owned() };
                         let ports = ports.iter().map(|word| port(word)).collect();
-                        service.endpoints.push(EndpointName { address, name: name.into(), ports });
+                        service.endpoints.push(EndpointName { address, name: name.into(), ports, pod, topology });
                     }
                     _ => panic!("not an object: {words:?}"),
                 }
@@ -132,7 +166,7 @@ impl File {
                 names: Some(Arc::new(names)),
             }
         });
-        NameTable::default().patched(namespaces.chain(services).collect::<Vec<_>>(), 7)
+        NameTable::default().patched(namespaces.chain(services).chain(self.pods.iter().cloned()).collect::<Vec<_>>(), 7)
     }
 }
 
@@ -205,6 +239,17 @@ tables! {
     name_servers_that_only_share_an_address 1
     name_servers_without_an_address 2
     name_servers_at_a_cluster_address 1
+    several_zones 10
+    reverse_ranges 14
+    reverse_fallthrough 8
+    fallthrough 6
+    namespaces 12
+    empty_services 9
+    coredns 26
+    endpoint_pod_names 10
+    topology 18
+    topology_off 3
+    pods_verified 10
     pods_insecure 10
     pods_disabled 4
     reverse 36

@@ -2,6 +2,8 @@ use super::*;
 use crate::Object;
 use config::{DomainName, ObjectRef};
 use jiff::Timestamp;
+use proptest::prelude::*;
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 fn object(api_version: &str, kind: &str, yaml: &str) -> Object {
@@ -20,6 +22,11 @@ fn slice(name: &str, service: &str, rest: &str) -> Object {
     object("discovery.k8s.io/v1", "EndpointSlice", &format!("metadata: {metadata}\naddressType: IPv4\n{rest}"))
 }
 
+fn versioned(mut object: Object, version: &str) -> Object {
+    object.metadata_mut().resource_version = Some(version.to_owned());
+    object
+}
+
 fn objects(list: Vec<Object>) -> Objects {
     let mut objects = Objects::new(None, Timestamp::UNIX_EPOCH);
     for object in list {
@@ -36,8 +43,8 @@ fn names(list: Vec<Object>) -> serde_json::Value {
 }
 
 const TWO_ENDPOINTS: &str = "ports: [{name: http, port: 8080}, {name: any}]\nendpoints:\n\
-    - {addresses: [172.0.0.1, 172.0.0.2], hostname: Db-0}\n\
-    - {addresses: ['::ffff:172.0.0.3'], conditions: {ready: true}}\n\
+    - {addresses: [172.0.0.1, 172.0.0.2], hostname: Db-0, zone: EU-1a}\n\
+    - {addresses: ['::ffff:172.0.0.3'], conditions: {ready: true}, targetRef: {kind: Pod, name: Web-x}}\n\
     - {addresses: [172.0.0.4], conditions: {ready: false, serving: true}}";
 
 #[test]
@@ -49,12 +56,29 @@ fn a_cluster_ip_has_the_services_ports_and_its_endpoints_have_their_own() {
             "addresses": ["10.0.0.1", "10::1"],
             "ports": ["http/tcp/80", "any/udp/53"],
             "endpoints": [
-                {"address": "172.0.0.1", "name": "db-0", "ports": ["http/tcp/8080"]},
-                {"address": "172.0.0.2", "name": "db-0", "ports": ["http/tcp/8080"]},
-                {"address": "172.0.0.3", "name": "172-0-0-3", "ports": ["http/tcp/8080"]},
+                {"address": "172.0.0.1", "name": "db-0", "ports": ["http/tcp/8080"], "topology": "eu-1a"},
+                {"address": "172.0.0.2", "name": "db-0", "ports": ["http/tcp/8080"], "topology": "eu-1a"},
+                {"address": "172.0.0.3", "name": "172-0-0-3", "ports": ["http/tcp/8080"], "pod": "web-x"},
             ],
         }})
     );
+}
+
+#[test]
+fn only_pods_without_a_host_name_and_with_a_name_that_is_a_label_are_known_as_pods() {
+    let pod = |more: &str| format!("endpoints: [{{addresses: [172.0.0.1], {more}}}]");
+    let long = "x".repeat(64);
+    for (more, expected) in [
+        ("targetRef: {kind: Pod, name: web-1}".to_owned(), Some("web-1")),
+        ("hostname: db-0, targetRef: {kind: Pod, name: web-1}".to_owned(), None),
+        ("targetRef: {kind: Node, name: web-1}".to_owned(), None),
+        ("targetRef: {kind: Pod, name: web.1}".to_owned(), None),
+        (format!("targetRef: {{kind: Pod, name: {long}}}"), None),
+    ] {
+        let web = service("web", "spec: {clusterIP: None, ports: [{port: 80}]}");
+        let names = names(vec![web, slice("web-1", "web", &pod(&more))]);
+        assert_eq!(names["web"]["endpoints"][0]["pod"].as_str(), expected, "{more}");
+    }
 }
 
 #[test]
@@ -139,10 +163,6 @@ fn a_change_makes_one_service_new_and_no_change_makes_no_table() {
 
 #[test]
 fn the_serial_rises_with_every_change_of_a_name_and_with_nothing_else() {
-    let versioned = |mut object: Object, version: &str| {
-        object.metadata_mut().resource_version = Some(version.to_owned());
-        object
-    };
     let web = "spec: {clusterIP: None, ports: [{port: 80}]}";
     let mut objects = objects(vec![versioned(service("web", web), "100")]);
     let mut names = Names::new(DomainName::cluster_local());
@@ -168,6 +188,68 @@ fn the_serial_rises_with_every_change_of_a_name_and_with_nothing_else() {
     assert_eq!(serial(&mut objects), 103);
     objects.apply(versioned(object("v1", "Namespace", "metadata: {name: empty}"), "500"));
     assert_eq!(serial(&mut objects), 500);
+}
+
+/// A Service or its slice is as of this version, or has ended.
+#[derive(Debug, Clone, Copy)]
+struct Event {
+    is_slice: bool,
+    service: u8,
+    exists: bool,
+    version: u8,
+}
+
+fn tell(objects: &mut Objects, Event { is_slice, service: number, exists, version }: Event) {
+    let (name, text) = (format!("s{number}"), version.to_string());
+    let object = match is_slice {
+        false => service(&name, &format!("spec: {{clusterIP: 10.0.0.{version}, ports: [{{port: 80}}]}}")),
+        true => slice(&name, &name, &format!("endpoints: [{{addresses: [172.0.0.{version}]}}]")),
+    };
+    if exists {
+        objects.apply(versioned(object, &text));
+    } else {
+        let kind = if is_slice { Kind::EndpointSlice } else { Kind::Service };
+        objects.delete(&ObjectRef::new(kind, "shop", name));
+    }
+}
+
+/// The names after all events, those of each kind in their order; the serial has never gone back on the way.
+fn replica(events: &[Event], slices_next: &[bool]) -> Result<(Names, Objects), TestCaseError> {
+    let (mut slices, mut services): (VecDeque<Event>, VecDeque<Event>) =
+        events.iter().partition(|event| event.is_slice);
+    let (mut objects, mut names) = (objects(Vec::new()), Names::new(DomainName::cluster_local()));
+    for is_slice in slices_next {
+        let (first, second) = if *is_slice { (&mut slices, &mut services) } else { (&mut services, &mut slices) };
+        let Some(event) = first.pop_front().or_else(|| second.pop_front()) else { break };
+        tell(&mut objects, event);
+        let before = Arc::clone(&names.table);
+        names.update(&objects.take_changes(), &objects);
+        let (old, new) = (before.serial(), names.table.serial());
+        prop_assert_eq!(new > old, *before != *names.table, "{} then {} by {:?}", old, new, event);
+        prop_assert!(new >= old);
+    }
+    Ok((names, objects))
+}
+
+proptest! {
+    #[test]
+    fn replicas_that_saw_events_in_other_orders_agree_after_the_next_change(
+        events in prop::collection::vec((any::<bool>(), 0..3u8, any::<bool>()), 1..30),
+        orders in [prop::collection::vec(any::<bool>(), 30), prop::collection::vec(any::<bool>(), 30)],
+    ) {
+        let event = |(index, (is_slice, service, exists))| Event { is_slice, service, exists, version: index as u8 + 100 };
+        let events: Vec<_> = events.into_iter().enumerate().map(event).collect();
+        let mut last = Vec::new();
+        for order in orders {
+            let (mut names, mut objects) = replica(&events, &order)?;
+            // Other objects take versions too.
+            objects.apply(versioned(object("v1", "Namespace", "metadata: {name: empty}"), "1000"));
+            names.update(&objects.take_changes(), &objects);
+            last.push(names.table);
+        }
+        prop_assert_eq!(&last[0], &last[1]);
+        prop_assert_eq!([last[0].serial(), last[1].serial()], [1000, 1000]);
+    }
 }
 
 #[test]

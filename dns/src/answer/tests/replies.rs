@@ -26,6 +26,8 @@ fn endpoints() -> impl Strategy<Value = Vec<EndpointName>> {
                 },
                 name: format!("{name:0>length$}").into(),
                 ports: (0..ports).map(port).collect(),
+                pod: None,
+                topology: None,
             }
         },
     );

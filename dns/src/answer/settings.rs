@@ -1,0 +1,93 @@
+//! What the zone's answers hold besides the table.
+
+use super::PodNames;
+use crate::name::LowerName;
+use config::DomainName;
+use ipnet::IpNet;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What the answers hold besides the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneSettings {
+    /// How long a client may keep a record; seconds.
+    pub ttl: u32,
+    /// Which Pods have names.
+    pub pods: PodNames,
+    /// Other zones with the same names as the table's own, which stays the one that addresses lead to.
+    pub zones: Vec<DomainName>,
+    /// The ranges whose reverse names are answered here, all of them; empty: as far as a Service's own address shows it.
+    /// A zone ends at a whole octet, or nibble, at or below the range's length.
+    pub reverse: Vec<IpNet>,
+    /// Names that do not exist here but may elsewhere.
+    pub fallthrough: Fallthrough,
+    /// The namespaces whose names are told, in lower case; `None`: all.
+    pub namespaces: Option<BTreeSet<Arc<str>>>,
+    /// Whether a Service without a ready endpoint has no names (CoreDNS's `ignore empty_service`).
+    pub hides_empty: bool,
+    /// Whether headless Services have names by topology zone (CoreDNS's `zonal`).
+    pub is_zonal: bool,
+    /// Whether endpoints without a host name are known by their Pod's name (CoreDNS's `endpoint_pod_names`).
+    pub names_pods: bool,
+    /// Whose mistakes are kept.
+    pub compatibility: Compatibility,
+}
+
+/// CoreDNS's own TTL of 5 s, and Pod names as kubeadm sets them.
+impl Default for ZoneSettings {
+    fn default() -> Self {
+        Self {
+            ttl: 5,
+            pods: PodNames::Insecure,
+            zones: Vec::new(),
+            reverse: Vec::new(),
+            fallthrough: Fallthrough::default(),
+            namespaces: None,
+            hides_empty: false,
+            is_zonal: false,
+            names_pods: false,
+            compatibility: Compatibility::default(),
+        }
+    }
+}
+
+impl ZoneSettings {
+    /// Whether the names of this namespace are told.
+    pub(super) fn exposes(&self, namespace: &str) -> bool {
+        self.namespaces.as_ref().is_none_or(|exposed| exposed.contains(namespace))
+    }
+}
+
+/// Which names are left to others where they do not exist here (CoreDNS's `fallthrough`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Fallthrough {
+    /// None: what does not exist here does not exist.
+    #[default]
+    Nothing,
+    /// Those in these zones.
+    Zones(Vec<DomainName>),
+    /// All.
+    Everything,
+}
+
+impl Fallthrough {
+    pub(super) fn takes(&self, name: &LowerName) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Zones(zones) => zones.iter().any(|zone| name.depth_below(zone).is_some()),
+            Self::Everything => true,
+        }
+    }
+}
+
+/// How names are answered that CoreDNS answers wrongly.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Compatibility {
+    /// As the standards have it: a name exists for all types or none, and so do its parents (RFC 8020); ANY gets one
+    /// record (RFC 8482).
+    #[default]
+    Standard,
+    /// As CoreDNS 1.15 does: no such name is what TXT gets at the zone, `svc`, `pod` and namespaces, and everybody at
+    /// `dns`, `_tcp.SERVICE.NAMESPACE.svc` and, for other types than TXT, `dns-version`; ANY gets no record.
+    CoreDns,
+}
