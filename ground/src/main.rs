@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it speaks to the terminal")]
 
+mod measure;
 mod scale;
 
 use anyhow::{Context as _, bail, ensure};

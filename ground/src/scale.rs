@@ -4,22 +4,16 @@ mod backend;
 mod client;
 mod effect;
 mod objects;
-mod report;
-mod usage;
-mod writer;
 
+use crate::measure::{Figure, Usage, Writer, table};
 use anyhow::{Context as _, ensure};
 use backend::NETWORK;
 use client::Client;
-use effect::Effects;
-use report::Figure;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tidegate_ground::{ADDRESS, Ground, Options as GroundOptions, Process};
-use usage::Usage;
-use writer::Writer;
 
 /// Longer than this nothing takes but what never comes.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -89,7 +83,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     ensure!(tidegate.status().is_none(), "Tidegate has ended in between");
     tidegate.kill();
     println!("\n{} Ingresses, {} Services, {} endpoints", options.ingresses, options.ingresses, 2 * options.ingresses);
-    print!("{}", report::table(&figures));
+    print!("{}", table(&figures));
     Ok(figures.iter().all(Figure::is_met))
 }
 
@@ -144,28 +138,14 @@ fn measure(case: Case, ground: &Ground, tidegate: &Process, ingresses: u32) -> a
             Case::Cpu => vec![cpu(&writer, tidegate, ingresses).await?],
             Case::Endpoint => {
                 let effects = effect::of_endpoints(&writer, Client::connect(address)?, ENDPOINTS).await?;
-                figures("new endpoint", &effects, 20.0)
+                effects.figures("new endpoint", Some(20.0))
             }
             Case::Ingress => {
                 let effects = effect::of_ingresses(&writer, Client::connect(address)?, INGRESSES).await?;
-                figures("new Ingress", &effects, 50.0)
+                effects.figures("new Ingress", Some(50.0))
             }
         })
     })
-}
-
-/// The bar counts from before the write: what a user of the API waits for.
-fn figures(name: &str, effects: &Effects, limit: f64) -> Vec<Figure> {
-    let Effects { from_write, from_answer } = effects;
-    let figure = |when: &str, values: &[f64], percent: usize| {
-        Figure::new(&format!("{name}, from {when}, p{percent}"), report::percentile(values, percent), "ms")
-    };
-    vec![
-        figure("before the write", from_write, 50),
-        figure("before the write", from_write, 99).at_most(limit),
-        figure("the writer's answer", from_answer, 50),
-        figure("the writer's answer", from_answer, 99),
-    ]
 }
 
 async fn cpu(writer: &Writer, tidegate: &Process, ingresses: u32) -> anyhow::Result<Figure> {

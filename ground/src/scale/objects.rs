@@ -1,7 +1,7 @@
 //! The objects of the measurement, and the endpoint changes that nobody waits for.
 
 use super::backend::{PORT, address};
-use super::writer::Writer;
+use crate::measure::Writer;
 use anyhow::Context as _;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rcgen::{CertificateParams, KeyPair};

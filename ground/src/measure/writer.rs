@@ -5,22 +5,22 @@ use http::Request;
 use serde_json::Value;
 
 #[derive(Clone)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     client: kube::Client,
 }
 
 impl Writer {
-    pub(super) fn new(client: kube::Client) -> Self {
+    pub(crate) fn new(client: kube::Client) -> Self {
         Self { client }
     }
 
     /// Creates `object` in the collection at `path`.
-    pub(super) async fn create(&self, path: &str, object: &Value) -> anyhow::Result<()> {
+    pub(crate) async fn create(&self, path: &str, object: &Value) -> anyhow::Result<()> {
         self.send(Request::post(path).header("content-type", "application/json"), object, path).await
     }
 
     /// Changes the fields of the object at `path` that `patch` names.
-    pub(super) async fn merge(&self, path: &str, patch: &Value) -> anyhow::Result<()> {
+    pub(crate) async fn merge(&self, path: &str, patch: &Value) -> anyhow::Result<()> {
         self.send(Request::patch(path).header("content-type", "application/merge-patch+json"), patch, path).await
     }
 

@@ -2,7 +2,7 @@
 
 /// Something that was measured.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Figure {
+pub(crate) struct Figure {
     name: String,
     measured: f64,
     unit: &'static str,
@@ -11,36 +11,45 @@ pub(super) struct Figure {
 }
 
 impl Figure {
-    pub(super) fn new(name: &str, measured: f64, unit: &'static str) -> Self {
+    pub(crate) fn new(name: &str, measured: f64, unit: &'static str) -> Self {
         Self { name: name.to_owned(), measured, unit, limit: None }
     }
 
     /// With a bar.
-    pub(super) fn at_most(self, limit: f64) -> Self {
+    pub(crate) fn at_most(self, limit: f64) -> Self {
         Self { limit: Some(limit), ..self }
     }
 
     /// Whether it meets its bar; what has none does.
-    pub(super) fn is_met(&self) -> bool {
+    pub(crate) fn is_met(&self) -> bool {
         self.limit.is_none_or(|limit| self.measured <= limit)
+    }
+
+    /// What it is, what was measured, its bar, whether that is met.
+    fn cells(&self) -> [String; 4] {
+        let with_unit = |value: f64| format!("{value:.2} {}", self.unit).trim().to_owned();
+        let limit = self.limit.map(with_unit).unwrap_or_default();
+        let measured = if self.measured.is_nan() { "-".to_owned() } else { with_unit(self.measured) };
+        [self.name.clone(), measured, limit, self.verdict()]
     }
 
     fn verdict(&self) -> String {
         let Some(limit) = self.limit else { return String::new() };
+        if self.measured.is_nan() {
+            return "NOT MEASURED".to_owned();
+        }
         let apart = (self.measured / limit - 1.0).abs() * 100.0;
         if self.is_met() { format!("met, {apart:.0} % under") } else { format!("NOT MET, {apart:.0} % over") }
     }
 }
 
 /// One line a figure: what it is, what was measured, its bar, whether that is met.
-pub(super) fn table(figures: &[Figure]) -> String {
-    let width = figures.iter().map(|figure| figure.name.chars().count()).max().unwrap_or(0);
+pub(crate) fn table(figures: &[Figure]) -> String {
+    let rows: Vec<[String; 4]> = figures.iter().map(Figure::cells).collect();
+    let width = rows.iter().map(|[name, ..]| name.chars().count()).max().unwrap_or(0);
     let mut text = format!("  {:width$}  {:>18}  {:>18}\n", "", "measured", "at most");
-    for figure in figures {
-        let with_unit = |value: f64| format!("{value:.2} {}", figure.unit);
-        let limit = figure.limit.map(with_unit).unwrap_or_default();
-        let measured = with_unit(figure.measured);
-        let line = format!("  {:width$}  {measured:>18}  {limit:>18}  {}", figure.name, figure.verdict());
+    for [name, measured, limit, verdict] in rows {
+        let line = format!("  {name:width$}  {measured:>18}  {limit:>18}  {verdict}");
         text.push_str(line.trim_end());
         text.push('\n');
     }
@@ -65,6 +74,13 @@ mod tests {
         assert_eq!([50, 99, 100].map(|percent| percentile(&values, percent)), [100.0, 198.0, 200.0]);
         assert_eq!(percentile(&[7.0], 99), 7.0);
         assert!(!Figure::new("none", percentile(&[], 99), "ms").at_most(1.0).is_met());
+    }
+
+    #[test]
+    fn what_was_not_measured_meets_no_bar() {
+        let figure = Figure::new("CPU", f64::NAN, "").at_most(0.9);
+        assert!(!figure.is_met());
+        assert_eq!(figure.cells(), ["CPU", "-", "0.90", "NOT MEASURED"]);
     }
 
     #[test]
