@@ -1,5 +1,5 @@
-//! Where the five programs of a ground lie: in the folder that `KUBEBUILDER_ASSETS` names, or built into
-//! `target/ground/` from the modules that `tests/ground/` pins.
+//! Where the five programs of a ground lie, and what they are compared with: in the folder that `KUBEBUILDER_ASSETS`
+//! names, or built into `target/ground/` from the modules that `tests/ground/` pins.
 
 use anyhow::{Context as _, bail};
 use std::path::{Path, PathBuf};
@@ -38,6 +38,10 @@ pub(crate) const PINS: [Pin; 5] = [
     },
 ];
 
+/// What Tidegate's DNS is compared with; no ground needs it.
+pub(crate) const COREDNS: Pin =
+    Pin { name: "coredns", module: "coredns", package: "tidegate.dev/ground/coredns", linker_flags: "-s -w" };
+
 /// The five programs.
 pub const NAMES: [&str; 5] = ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "echo-basic"];
 
@@ -53,7 +57,9 @@ impl Pin {
     pub(crate) fn stamp(&self) -> anyhow::Result<String> {
         let path = self.module_folder().join("go.mod");
         let module = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        Ok(format!("{} {}\n{module}", self.package, self.linker_flags))
+        // Only a program that is put together here has one.
+        let main = std::fs::read_to_string(self.module_folder().join("main.go")).unwrap_or_default();
+        Ok(format!("{} {}\n{module}{main}", self.package, self.linker_flags))
     }
 
     /// The binary in `KUBEBUILDER_ASSETS`, if it is there.
@@ -77,12 +83,16 @@ impl Pin {
     }
 }
 
-/// The path of one of [`NAMES`].
+/// The path of one of [`NAMES`], or of `coredns`.
 ///
 /// # Errors
 /// When it is not built, or built from other pins.
 pub fn find(name: &str) -> anyhow::Result<PathBuf> {
-    let pin = PINS.iter().find(|pin| pin.name == name).with_context(|| format!("a ground has no program {name}"))?;
+    let pin = PINS
+        .iter()
+        .chain([&COREDNS])
+        .find(|pin| pin.name == name)
+        .with_context(|| format!("a ground has no program {name}"))?;
     if let Some(asset) = pin.asset() {
         return Ok(asset);
     }
@@ -90,7 +100,8 @@ pub fn find(name: &str) -> anyhow::Result<PathBuf> {
     if pin.is_built(&folder)? {
         return Ok(folder.join(name));
     }
-    bail!("{name} is not built from the pins of tests/ground: cargo xtask ground build")
+    let flag = if name == COREDNS.name { " --coredns" } else { "" };
+    bail!("{name} is not built from the pins of tests/ground: cargo xtask ground build{flag}")
 }
 
 /// The folder of the built programs: `ground` in the target folder that the running program lies in.

@@ -1,7 +1,7 @@
 //! Builds the programs of a ground with Go, once: a program is built again when its pins change, and two builds at once
 //! wait for each other.
 
-use crate::binaries::{self, PINS, Pin};
+use crate::binaries::{self, COREDNS, PINS, Pin};
 use anyhow::{Context as _, bail, ensure};
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
@@ -11,11 +11,23 @@ use std::process::{Command, Stdio};
 ///
 /// # Errors
 /// Without Go, and where a program does not build.
-pub fn build(mut tell: impl FnMut(&str)) -> anyhow::Result<()> {
+pub fn build(tell: impl FnMut(&str)) -> anyhow::Result<()> {
+    build_all(&PINS, tell)
+}
+
+/// As [`build`], the `CoreDNS` that Tidegate is compared with.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_coredns(tell: impl FnMut(&str)) -> anyhow::Result<()> {
+    build_all(&[COREDNS], tell)
+}
+
+fn build_all(pins: &[Pin], mut tell: impl FnMut(&str)) -> anyhow::Result<()> {
     let folder = binaries::folder()?;
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let _lock = lock(&folder, &mut tell)?;
-    for pin in &PINS {
+    for pin in pins {
         if pin.asset().is_none() && !pin.is_built(&folder)? {
             tell(&format!(
                 "building {} from tests/ground/{} (the first time this takes minutes)",

@@ -15,7 +15,7 @@ mod server;
 pub mod standing;
 mod until;
 
-pub use build::build;
+pub use build::{build, build_coredns};
 pub use directory::sweep;
 pub use ground::{Ground, Options, check_machine};
 pub use kubelet::Kubelet;

@@ -1,7 +1,9 @@
-//! `tidegate-ground build|up|down|run`, which `cargo xtask ground` calls, and `scale` for `cargo xtask scale`.
+//! `tidegate-ground build|up|down|run`, which `cargo xtask ground` calls, and `scale` and `compare-dns` for the chores of
+//! these names.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it speaks to the terminal")]
 
+mod dns;
 mod measure;
 mod scale;
 
@@ -16,7 +18,7 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 use tidegate_ground::kubelet::{self, Image, Images};
 use tidegate_ground::standing::Standing;
-use tidegate_ground::{Ground, Kubelet, Options, binaries, build, check_machine, sweep, until};
+use tidegate_ground::{Ground, Kubelet, Options, binaries, build, build_coredns, check_machine, sweep, until};
 use tokio::signal::unix::{SignalKind, signal};
 
 const END: Duration = Duration::from_secs(60);
@@ -33,7 +35,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Chore {
     /// Build etcd, kube-apiserver, kube-controller-manager, kubectl and echo-basic, those that are not built yet
-    Build,
+    Build {
+        /// CoreDNS too, which `cargo xtask compare-dns` needs
+        #[arg(long)]
+        coredns: bool,
+    },
     /// Start a ground with a kubelet that stays until `down`
     Up {
         #[command(flatten)]
@@ -54,6 +60,9 @@ enum Chore {
     /// Measure a Tidegate in front of thousands of Ingresses
     #[command(hide = true)]
     Scale(scale::Options),
+    /// Measure a Tidegate's DNS beside that of others
+    #[command(hide = true)]
+    CompareDns(dns::Options),
     /// Keep a ground until SIGTERM
     #[command(hide = true)]
     Keep {
@@ -104,11 +113,12 @@ impl Pods {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().chore {
-        Chore::Build => build_all().map(|()| ExitCode::SUCCESS),
+        Chore::Build { coredns } => build_all(coredns).map(|()| ExitCode::SUCCESS),
         Chore::Up { pods } => up(&pods).map(|()| ExitCode::SUCCESS),
         Chore::Down => down().map(|()| ExitCode::SUCCESS),
         Chore::Run { new, pods, command } => run(new, &pods, &command),
-        Chore::Scale(options) => measure(&options),
+        Chore::Scale(options) => measure(|| scale::run(&options)),
+        Chore::CompareDns(options) => measure(|| dns::run(&options)),
         Chore::Keep { pods } => keep(&pods).map(|()| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {
@@ -117,16 +127,19 @@ fn main() -> ExitCode {
     })
 }
 
-fn measure(options: &scale::Options) -> anyhow::Result<ExitCode> {
+fn measure(run: impl FnOnce() -> anyhow::Result<bool>) -> anyhow::Result<ExitCode> {
     check_machine()?;
     build(|step| println!("{step}"))?;
-    let is_met = scale::run(options)?;
+    let is_met = run()?;
     Ok(if is_met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn build_all() -> anyhow::Result<()> {
+fn build_all(with_coredns: bool) -> anyhow::Result<()> {
     build(|step| println!("{step}"))?;
-    for name in binaries::NAMES {
+    if with_coredns {
+        build_coredns(|step| println!("{step}"))?;
+    }
+    for name in binaries::NAMES.into_iter().chain(with_coredns.then_some("coredns")) {
         println!("{}", binaries::find(name)?.display());
     }
     Ok(())

@@ -1,11 +1,13 @@
 //! What measurements share: writes to the API server, the time to their effect, what processes use, tables of figures.
 
 mod effect;
+mod placement;
 mod report;
 mod usage;
 mod writer;
 
 pub(crate) use effect::Effects;
-pub(crate) use report::{Figure, table};
+pub(crate) use placement::place;
+pub(crate) use report::{Figure, markdown, median, percentile, table};
 pub(crate) use usage::Usage;
 pub(crate) use writer::Writer;

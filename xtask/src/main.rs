@@ -1,9 +1,11 @@
-//! Every chore of the repository: `cargo xtask test`, `conform`, `compare`, `fuzz`, `ground`, `scale`, `tools`.
+//! Every chore of the repository: `cargo xtask test`, `conform`, `compare`, `compare-dns`, `fuzz`, `ground`,
+//! `scale`, `tools`.
 
 #![expect(clippy::print_stdout, reason = "a chore speaks to the terminal")]
 
 mod backend;
 mod compare;
+mod compare_dns;
 mod conform;
 mod fuzz;
 mod ground;
@@ -42,6 +44,8 @@ enum Chore {
     Conform { suite: Conformance },
     /// Measure Tidegate beside nginx, HAProxy, Envoy and Traefik, those that are installed
     Compare(compare::Options),
+    /// Measure Tidegate's DNS beside CoreDNS, Knot and NSD with the names of one cluster, each figure beside its bar
+    CompareDns(compare_dns::Options),
     /// Throw hostile packets at DNS: many cases of its properties, and a flood beside a good client
     Fuzz(fuzz::Options),
     /// Measure Tidegate in front of 5,000 Ingresses of a real API server, each figure beside its bar
@@ -71,6 +75,7 @@ fn main() -> ExitCode {
         Chore::Test { fast } => suite::run(fast),
         Chore::Conform { suite: Conformance::H2spec } => conform::run(),
         Chore::Compare(options) => compare::run(&options),
+        Chore::CompareDns(options) => compare_dns::run(&options),
         Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Scale(options) => scale::run(&options),
         Chore::Tools => tools::prepare().map(|()| true),

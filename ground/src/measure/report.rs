@@ -26,7 +26,7 @@ impl Figure {
     }
 
     /// What it is, what was measured, its bar, whether that is met.
-    fn cells(&self) -> [String; 4] {
+    pub(crate) fn cells(&self) -> [String; 4] {
         let with_unit = |value: f64| format!("{value:.2} {}", self.unit).trim().to_owned();
         let limit = self.limit.map(with_unit).unwrap_or_default();
         let measured = if self.measured.is_nan() { "-".to_owned() } else { with_unit(self.measured) };
@@ -56,8 +56,44 @@ pub(crate) fn table(figures: &[Figure]) -> String {
     text
 }
 
+/// A Markdown table; the first row is its head, and the columns after the first `left` ones are numbers.
+pub(crate) fn markdown(rows: &[Vec<String>], left: usize) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0).max(3)).collect();
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let mut text = String::new();
+    for (number, row) in rows.iter().enumerate() {
+        let cells = row.iter().zip(&widths).enumerate();
+        text.push_str(&line(
+            cells
+                .map(
+                    |(column, (cell, width))| {
+                        if column < left { format!("{cell:width$}") } else { format!("{cell:>width$}") }
+                    },
+                )
+                .collect(),
+        ));
+        if number == 0 {
+            let rule = |(column, width): (usize, &usize)| {
+                if column < left { "-".repeat(*width) } else { format!("{}:", "-".repeat(width - 1)) }
+            };
+            text.push_str(&line(widths.iter().enumerate().map(rule).collect()));
+        }
+    }
+    text
+}
+
+/// The middle value, or the mean of the two in the middle; not a number of nothing.
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+    f64::midpoint(at(values.len() / 2), at(values.len().saturating_sub(1) / 2))
+}
+
 /// The lowest of `values` that `percent` of them do not exceed; not a number of nothing, which meets no bar.
-pub(super) fn percentile(values: &[f64], percent: usize) -> f64 {
+pub(crate) fn percentile(values: &[f64], percent: usize) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     let rank = (values.len() * percent).div_ceil(100).max(1);
@@ -74,6 +110,19 @@ mod tests {
         assert_eq!([50, 99, 100].map(|percent| percentile(&values, percent)), [100.0, 198.0, 200.0]);
         assert_eq!(percentile(&[7.0], 99), 7.0);
         assert!(!Figure::new("none", percentile(&[], 99), "ms").at_most(1.0).is_met());
+    }
+
+    #[test]
+    fn median_is_the_middle() {
+        assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median([4.0, 1.0]), 2.5);
+        assert!(median([]).is_nan());
+    }
+
+    #[test]
+    fn numbers_of_a_markdown_table_stand_on_the_right() {
+        let rows = [["server", "µs"], ["Knot", "7.12"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(markdown(&rows, 1), "| server |   µs |\n| ------ | ---: |\n| Knot   | 7.12 |\n");
     }
 
     #[test]

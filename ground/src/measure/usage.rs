@@ -34,7 +34,7 @@ impl Usage {
 }
 
 /// A process and all below it.
-fn family(root: u32) -> Vec<u32> {
+pub(crate) fn family(root: u32) -> Vec<u32> {
     let mut members = vec![root];
     let mut next = 0;
     while let Some(id) = members.get(next).copied() {
