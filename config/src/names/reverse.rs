@@ -39,6 +39,8 @@ impl Reverse {
         piece.insert(place, owned);
         if piece.len() > PIECE {
             let upper = piece.split_off(PIECE / 2);
+            // Addresses that come in order leave this half as it is for ever.
+            piece.shrink_to_fit();
             self.pieces.insert(index + 1, Arc::new(upper));
         }
     }
