@@ -130,21 +130,31 @@ impl<'t> Zone<'t> {
             }
         }
         if let Some(own) = own {
-            self.target_addresses(own, selection, &targets, reply);
+            self.target_addresses((service, own), selection, &targets, reply);
         }
     }
 
-    fn target_addresses(&self, own: Pointer, selection: Selection<'_>, targets: &Targets<'_>, reply: &mut Reply<'_>) {
+    /// `own`: where the Service's name stands.
+    fn target_addresses(
+        &self,
+        (service, own): ((&str, &str), Pointer),
+        selection: Selection<'_>,
+        targets: &Targets<'_>,
+        reply: &mut Reply<'_>,
+    ) {
         let mut last = None;
         for holder in selection.holders().filter(|holder| selection.ports(*holder).next().is_some()) {
+            // One with other ports is next to it; one whose label is too long has no record.
+            let is_new = last.replace((holder.address, holder.label)) != Some((holder.address, holder.label));
+            if !is_new || !is_name(present(&target(service, holder)), self.origin) {
+                continue;
+            }
             let (label, owner) = match targets.name(holder.label) {
                 Some(name) => (None, name),
                 None => (holder.label, own),
             };
             let start = self.start(Section::Additional, owner, address_type(holder.address));
-            // One with other ports is next to it.
-            let is_new = last.replace((holder.address, holder.label)) != Some((holder.address, holder.label));
-            if is_new && !reply.address(Start { label, ..start }, holder.address) {
+            if !reply.address(Start { label, ..start }, holder.address) {
                 return;
             }
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Endpoints of which several share a name, an address, or both; some with ports of their own.
 fn endpoints() -> impl Strategy<Value = Vec<EndpointName>> {
-    let endpoint = (any::<bool>(), 0..40u8, 0..30u16, 0..3u16, prop::sample::select(vec![1, 20, 63])).prop_map(
+    let endpoint = (any::<bool>(), 0..40u8, 0..30u16, 0..3u16, prop::sample::select(vec![1, 20, 63, 64])).prop_map(
         |(is_v4, address, name, ports, length)| {
             let port = |number| PortName {
                 name: Some(format!("p{number}").into()),
