@@ -110,6 +110,12 @@ pub(crate) struct PathFlags {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DnsCompat {
+    None,
+    Coredns,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EncodedSlashes {
     /// They stay encoded
     Keep,
@@ -129,6 +135,9 @@ pub(crate) struct ServeFlags {
     /// The longest that resolvers' answers are kept; 0s: not at all
     #[arg(long, value_name = "TIME", env = "TIDEGATE_DNS_CACHE_TTL", default_value = "30s", allow_hyphen_values = true, value_parser = parse_duration)]
     pub(crate) dns_cache_ttl: Duration,
+    /// Whose mistakes in answers of the zone are kept
+    #[arg(long, value_name = "WHOSE", env = "TIDEGATE_DNS_COMPAT", default_value = "none")]
+    pub(crate) dns_compat: DnsCompat,
     /// Peers whose X-Forwarded-* is believed
     #[arg(long, value_name = "CIDR,…", env = "TIDEGATE_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
     pub(crate) trusted_proxies: Vec<IpNet>,

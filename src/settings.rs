@@ -1,8 +1,11 @@
 //! From flags to settings: the flags' words are clap's, the settings are the model's.
 
 use crate::cgroup::default_workers;
-use crate::cli::{AccessLogForm, EncodedSlashes, LogForm, ObjectFlags, PathFlags, ServeFlags};
-use config::{AccessLogFormat, DrainSettings, IngressSettings, ListenSettings, LogFormat, PathSettings, Settings};
+use crate::cli::{AccessLogForm, DnsCompat, EncodedSlashes, LogForm, ObjectFlags, PathFlags, ServeFlags};
+use config::{
+    AccessLogFormat, DnsCompatibility, DrainSettings, IngressSettings, ListenSettings, LogFormat, PathSettings,
+    Settings,
+};
 use controller::TranslateSettings;
 use std::time::Duration;
 
@@ -27,6 +30,7 @@ pub(crate) fn settings(
         workers,
         dns_upstream,
         dns_cache_ttl,
+        dns_compat,
         trusted_proxies,
         advertised_https_port: _,
         drain_delay,
@@ -43,6 +47,10 @@ pub(crate) fn settings(
         cluster_domain,
         dns_upstreams: dns_upstream,
         dns_cache_ttl,
+        dns_compatibility: match dns_compat {
+            DnsCompat::None => DnsCompatibility::Standard,
+            DnsCompat::Coredns => DnsCompatibility::CoreDns,
+        },
         trusted_proxies,
         paths,
         drain: DrainSettings {

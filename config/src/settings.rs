@@ -87,6 +87,18 @@ pub enum AccessLogFormat {
     Off,
 }
 
+/// How names are answered that CoreDNS answers wrongly.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub enum DnsCompatibility {
+    /// As the standards have it: a name exists for all types or none, and so do its parents (RFC 8020); ANY gets one
+    /// record (RFC 8482).
+    #[default]
+    Standard,
+    /// As CoreDNS 1.15 does: no such name is what TXT gets at the zone, `svc`, `pod` and namespaces, and everybody at
+    /// `dns`, `_tcp.SERVICE.NAMESPACE.svc` and, for other types than TXT, `dns-version`; ANY gets no record.
+    CoreDns,
+}
+
 /// Which objects are ours and how Ingresses are read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IngressSettings {
@@ -156,6 +168,8 @@ pub struct Settings {
     pub dns_upstreams: Vec<SocketAddr>,
     /// The longest that answers of resolvers are kept; zero: not at all.
     pub dns_cache_ttl: Duration,
+    /// Whose mistakes the answers of the zone keep.
+    pub dns_compatibility: DnsCompatibility,
     /// Peers whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// How request paths are read.

@@ -14,7 +14,7 @@ mod targets;
 
 use crate::name::LowerName;
 use crate::reply::{Pointer, Reply, Section};
-use config::{AddressOwner, DomainName, NameTable, ServiceNames};
+use config::{AddressOwner, DnsCompatibility, DomainName, NameTable, ServiceNames};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use place::Place;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 pub use decoded::{Answer, Sections, answer};
 pub use packet::answer_packet;
 pub use pods::PodNames;
-pub use settings::{Compatibility, Fallthrough, ZoneSettings};
+pub use settings::{Fallthrough, ZoneSettings};
 
 /// The zone as one question sees it.
 #[derive(Debug, Clone, Copy)]
@@ -141,7 +141,7 @@ impl<'t> Zone<'t> {
         asked: RecordType,
         reply: &mut Reply<'_>,
     ) {
-        let (before, is_coredns) = (reply.answers(), self.settings.compatibility == Compatibility::CoreDns);
+        let (before, is_coredns) = (reply.answers(), self.settings.compatibility == DnsCompatibility::CoreDns);
         match (node, asked) {
             (Node::Absent, _) => reply.code = ResponseCode::NXDomain,
             (node, _) if is_coredns && is_denied(node, asked) => reply.code = ResponseCode::NXDomain,

@@ -12,7 +12,7 @@ mod reply;
 mod server;
 mod wire;
 
-pub use answer::{Answer, Compatibility, Fallthrough, PodNames, Sections, ZoneSettings, answer, answer_packet};
+pub use answer::{Answer, Fallthrough, PodNames, Sections, ZoneSettings, answer, answer_packet};
 pub use cache::CacheSettings;
 pub use forward::{parse_resolv_conf, system_upstreams};
 pub use hickory_proto::op::ResponseCode;

@@ -146,9 +146,10 @@ impl Control {
             upstreams => upstreams.to_vec(),
         };
         let max_ttl = u32::try_from(settings.dns_cache_ttl.as_secs_f64().ceil() as u64).unwrap_or(u32::MAX);
-        let cache = dns::CacheSettings { max_ttl, max_denial_ttl: max_ttl, ..dns::CacheSettings::default() };
-        let settings = dns::Settings { cache, ..dns::Settings::new(settings.cluster_domain.clone(), upstreams) };
-        let server = dns::Server::new(self.snapshots.clone(), settings, &self.registry)?;
+        let mut serving = dns::Settings::new(settings.cluster_domain.clone(), upstreams);
+        (serving.cache.max_ttl, serving.cache.max_denial_ttl) = (max_ttl, max_ttl);
+        serving.records.compatibility = settings.dns_compatibility;
+        let server = dns::Server::new(self.snapshots.clone(), serving, &self.registry)?;
         let stopped = self.stopped();
         self.spawn("DNS", async move {
             if let Err(error) = server.serve(sockets, stopped).await {

@@ -36,6 +36,7 @@ fn a_wrong_flag_is_named_in_one_line() {
         (vec!["--dns-upstream", "1.1.1.1:0"], vec!["'1.1.1.1:0'", "--dns-upstream"]),
         (vec!["--dns-cache-ttl", "30"], vec!["'30'", "--dns-cache-ttl", "such as 5s, 2m or 100ms"]),
         (vec!["--cluster-domain", "a..b"], vec!["'a..b'", "--cluster-domain"]),
+        (vec!["--dns-compat", "bind"], vec!["'bind'", "--dns-compat", "none, coredns"]),
         (vec!["--ssl-redirect", "maybe"], vec!["'maybe'", "--ssl-redirect"]),
         (vec!["--encoded-slashes", "eat"], vec!["'eat'", "--encoded-slashes", "keep, reject"]),
         (vec!["--advertised-https-port", "0"], vec!["'0'", "--advertised-https-port"]),

@@ -1,12 +1,13 @@
 //! Names of addresses: `1.0.0.10.in-addr.arpa` and its IPv6 counterpart.
 //! Where nobody tells which ranges are the cluster's, a range is ours as far as a Service's own address shows it.
 
-use super::{Compatibility, Said, Zone};
+use super::{Said, Zone};
 use crate::name::LowerName;
 use crate::reply::{Pointer, Reply, Section, Start, is_name};
-use config::{AddressOwner, NameTable};
+use config::{AddressOwner, DnsCompatibility, NameTable};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
+use std::iter::Peekable;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Bits of the range around a Service's own address that are Services' too: Service ranges are a /24 at least, and a /112.
@@ -25,12 +26,20 @@ pub(super) fn answer<'t>(zone: &Zone<'t>, name: &LowerName, asked: RecordType, r
     };
     let start = name.count().saturating_sub(depth);
     let apex = Pointer::to_question(name.start(start));
-    if place.exists(zone, zone.settings.fallthrough.takes(name)) {
+    let mut holders = owners(zone, place.first).peekable();
+    let is_address = place.bits == place.width();
+    let exists = place.is_whole_name
+        && match is_address {
+            true => holders.peek().is_some(),
+            // Others may know about a range what is not known here.
+            false => !zone.settings.fallthrough.takes(name) && place.has_owner(zone.table),
+        };
+    if exists {
         match asked {
-            RecordType::PTR if place.bits == place.width() => pointers(zone, place.first, reply),
+            RecordType::PTR if is_address => pointers(zone, (place.first, holders), reply),
             RecordType::SOA if start == 0 => zone.soa_of(Section::Answer, apex, reply),
             RecordType::NS if start == 0 => zone.name_servers(reply),
-            RecordType::ANY if zone.settings.compatibility == Compatibility::Standard => {
+            RecordType::ANY if zone.settings.compatibility == DnsCompatibility::Standard => {
                 zone.minimal_any(Pointer::QUESTION, reply);
             }
             _ => {}
@@ -59,10 +68,13 @@ fn owners<'t>(zone: &Zone<'t>, address: IpAddr) -> impl Iterator<Item = &'t Addr
 }
 
 /// A Service's own address has one name; an endpoint's has one in each Service that selects it.
-fn pointers(zone: &Zone<'_>, address: IpAddr, reply: &mut Reply<'_>) {
-    let is_service = owners(zone, address).next().is_some_and(|owner| owner.endpoint.is_none());
-    let most = if is_service { 1 } else { MOST_NAMES };
-    for owner in owners(zone, address).take(most) {
+fn pointers<'t>(
+    zone: &Zone<'t>,
+    (address, mut owners): (IpAddr, Peekable<impl Iterator<Item = &'t AddressOwner>>),
+    reply: &mut Reply<'_>,
+) {
+    let is_service = owners.peek().is_some_and(|owner| owner.endpoint.is_none());
+    for owner in owners.take(if is_service { 1 } else { MOST_NAMES }) {
         let (AddressOwner { namespace, service, .. }, endpoint) = (owner, zone.label_of(owner, address));
         let labels = [endpoint.unwrap_or_default(), service, namespace, "svc"];
         let labels = if endpoint.is_some() { labels.as_slice() } else { labels.get(1..).unwrap_or_default() };
@@ -164,14 +176,9 @@ impl Place {
         }
     }
 
-    /// Whether there is such a name. Others may know about a range what is not known here; an address has one owner.
-    fn exists(&self, zone: &Zone<'_>, is_shared: bool) -> bool {
+    fn has_owner(&self, table: &NameTable) -> bool {
         let (first, last) = self.range();
-        let has_owner = match first == last {
-            true => owners(zone, first).next().is_some(),
-            false => !is_shared && zone.table.has_owner_between(first, last),
-        };
-        self.is_whole_name && has_owner
+        table.has_owner_between(first, last)
     }
 }
 

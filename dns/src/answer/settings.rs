@@ -2,7 +2,7 @@
 
 use super::PodNames;
 use crate::name::LowerName;
-use config::DomainName;
+use config::{DnsCompatibility, DomainName};
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub struct ZoneSettings {
     /// Whether endpoints without a host name are known by their Pod's name (CoreDNS's `endpoint_pod_names`).
     pub names_pods: bool,
     /// Whose mistakes are kept.
-    pub compatibility: Compatibility,
+    pub compatibility: DnsCompatibility,
 }
 
 /// CoreDNS's own TTL of 5 s, and Pod names as kubeadm sets them.
@@ -46,7 +46,7 @@ impl Default for ZoneSettings {
             hides_empty: false,
             is_zonal: false,
             names_pods: false,
-            compatibility: Compatibility::default(),
+            compatibility: DnsCompatibility::default(),
         }
     }
 }
@@ -78,16 +78,4 @@ impl Fallthrough {
             Self::Everything => true,
         }
     }
-}
-
-/// How names are answered that CoreDNS answers wrongly.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Compatibility {
-    /// As the standards have it: a name exists for all types or none, and so do its parents (RFC 8020); ANY gets one
-    /// record (RFC 8482).
-    #[default]
-    Standard,
-    /// As CoreDNS 1.15 does: no such name is what TXT gets at the zone, `svc`, `pod` and namespaces, and everybody at
-    /// `dns`, `_tcp.SERVICE.NAMESPACE.svc` and, for other types than TXT, `dns-version`; ANY gets no record.
-    CoreDns,
 }

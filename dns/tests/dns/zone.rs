@@ -1,10 +1,10 @@
 //! What the zone says, as tables: `tests/zone/*.txt` hold Services, questions and the records of the answers.
 
-use config::{EndpointName, NameChange, NameTable, PortName, ServiceNames, Transport};
+use config::{DnsCompatibility, EndpointName, NameChange, NameTable, PortName, ServiceNames, Transport};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use tidegate_dns::{Answer, Compatibility, Fallthrough, Name, PodNames, Question, Record, ZoneSettings, answer};
+use tidegate_dns::{Answer, Fallthrough, Name, PodNames, Question, Record, ZoneSettings, answer};
 
 /// A file:
 /// ```text
@@ -115,7 +115,7 @@ impl File {
                 self.settings.namespaces = Some(exposed.iter().map(|name| Arc::from(*name)).collect());
             }
             ["ignore", "empty_service"] => self.settings.hides_empty = true,
-            ["compatibility", "coredns"] => self.settings.compatibility = Compatibility::CoreDns,
+            ["compatibility", "coredns"] => self.settings.compatibility = DnsCompatibility::CoreDns,
             ["ttl", ttl] => self.settings.ttl = ttl.parse().unwrap(),
             [kind, name, ref rest @ ..] => {
                 let (name, namespace) = name.split_once('.').unwrap();
