@@ -1,5 +1,7 @@
 //! `tidegate check`: what becomes of every object, for people and for pipelines.
 
+mod corefile;
+
 use crate::cli::{CheckFlags, Output};
 use crate::offline::World;
 use crate::settings::translate_settings;
@@ -7,27 +9,42 @@ use crate::text::{Table, json};
 use config::ObjectRef;
 use controller::source::{Finding, Severity};
 use controller::{Problem, Status, Verdict};
+use corefile::CorefileReport;
 use serde::Serialize;
 use std::fmt::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
-/// Reads, translates, and prints the verdicts; fails where an object is refused or a document cannot be read.
+/// Reads, translates, and prints the verdicts; fails where an object or a Corefile is refused, or a document cannot be
+/// read.
 pub(crate) fn check(flags: CheckFlags) -> anyhow::Result<(String, ExitCode)> {
     let output = flags.output;
-    let world = World::read(flags.paths, translate_settings(flags.objects))?;
-    let report = Report::new(&world);
+    let (named, paths): (Vec<_>, Vec<_>) = flags.paths.into_iter().partition(|path| is_corefile(path));
+    let corefiles = flags.corefile.iter().chain(&named).map(|path| CorefileReport::read(path));
+    let corefiles = corefiles.collect::<anyhow::Result<_>>()?;
+    let has_manifests = !paths.is_empty();
+    let world = has_manifests.then(|| World::read(paths, translate_settings(flags.objects))).transpose()?;
+    let report = Report::new(world.as_ref(), corefiles);
     let text = match output {
         Output::Text => report.text(),
         Output::Json => json(&report)?,
     };
-    let is_good = report.summary.refused == 0 && report.summary.unread == 0;
-    Ok((text, if is_good { ExitCode::SUCCESS } else { ExitCode::from(1) }))
+    Ok((text, if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(1) }))
+}
+
+/// Whether a path is a CoreDNS configuration by its name.
+fn is_corefile(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "Corefile") && !path.is_dir()
 }
 
 #[derive(Debug, Serialize)]
 struct Report<'w> {
     entries: Vec<Entry<'w>>,
-    summary: Summary,
+    /// Absent where no manifests are checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<Summary>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    corefiles: Vec<CorefileReport>,
 }
 
 /// An object, or what is wrong with a line.
@@ -84,26 +101,23 @@ impl Word {
 }
 
 impl<'w> Report<'w> {
-    fn new(world: &'w World) -> Self {
-        let by_flag = world.statuses.iter().map(|(name, _)| &**name).filter(|name| world.place(name).is_none());
-        let objects = world.names.iter().chain(by_flag).map(|name| {
-            let (place, status) = (world.place(name), world.statuses.find(name));
-            Entry {
-                file: place.map(|place| place.file.display().to_string()).unwrap_or_default(),
-                line: place.map(|place| place.line),
-                object: Some(name),
-                verdict: word(status),
-                message: None,
-                problems: &status.problems,
-            }
-        });
-        let mut entries: Vec<_> = objects.chain(world.findings.iter().map(entry)).collect();
-        entries.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
-        let summary = summary(&entries);
-        Self { entries, summary }
+    fn new(world: Option<&'w World>, corefiles: Vec<CorefileReport>) -> Self {
+        let entries = world.map(entries);
+        Self { summary: entries.as_deref().map(summary), entries: entries.unwrap_or_default(), corefiles }
+    }
+
+    fn is_good(&self) -> bool {
+        let is_good = |summary: &Summary| summary.refused == 0 && summary.unread == 0;
+        self.summary.as_ref().is_none_or(is_good) && self.corefiles.iter().all(CorefileReport::is_good)
     }
 
     fn text(&self) -> String {
+        let manifests = self.summary.as_ref().map(|summary| self.manifests_text(summary));
+        let corefiles = self.corefiles.iter().map(CorefileReport::text);
+        manifests.into_iter().chain(corefiles).collect::<Vec<_>>().join("\n")
+    }
+
+    fn manifests_text(&self, summary: &Summary) -> String {
         let mut table = Table::default();
         for entry in &self.entries {
             let place = match entry.line {
@@ -117,7 +131,7 @@ impl<'w> Report<'w> {
             table.below(entry.problems.iter().map(ToString::to_string));
         }
         let mut text = table.to_string();
-        let Summary { accepted, with_problems, not_ours, refused, unread, warnings } = self.summary;
+        let Summary { accepted, with_problems, not_ours, refused, unread, warnings } = *summary;
         // Writing to a string cannot fail.
         let _ = write!(text, "\n{accepted} accepted");
         for (count, words) in [
@@ -134,6 +148,25 @@ impl<'w> Report<'w> {
         text.push('\n');
         text
     }
+}
+
+/// Every object and finding, in the order of the files.
+fn entries(world: &World) -> Vec<Entry<'_>> {
+    let by_flag = world.statuses.iter().map(|(name, _)| &**name).filter(|name| world.place(name).is_none());
+    let objects = world.names.iter().chain(by_flag).map(|name| {
+        let (place, status) = (world.place(name), world.statuses.find(name));
+        Entry {
+            file: place.map(|place| place.file.display().to_string()).unwrap_or_default(),
+            line: place.map(|place| place.line),
+            object: Some(name),
+            verdict: word(status),
+            message: None,
+            problems: &status.problems,
+        }
+    });
+    let mut entries: Vec<_> = objects.chain(world.findings.iter().map(entry)).collect();
+    entries.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    entries
 }
 
 fn word(status: &Status) -> Word {

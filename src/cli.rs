@@ -26,7 +26,7 @@ pub(crate) enum Command {
     Demo(DemoFlags),
     /// Serve a cluster, or manifests, and follow their changes
     Run(Box<RunFlags>),
-    /// Say what becomes of every object in manifests
+    /// Say what becomes of every object in manifests, and what a Corefile means
     Check(CheckFlags),
     /// Print the routing table of manifests
     Routes(RoutesFlags),
@@ -224,9 +224,12 @@ pub(crate) enum Output {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CheckFlags {
-    /// Files and directories of manifests
-    #[arg(value_name = "FILE|DIR", required = true)]
+    /// Files and directories of manifests; a file called Corefile is a configuration of CoreDNS
+    #[arg(value_name = "FILE|DIR", required_unless_present = "corefile")]
     pub(crate) paths: Vec<PathBuf>,
+    /// Configuration of CoreDNS under any name (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) corefile: Vec<PathBuf>,
     /// Form of the output
     #[arg(long, value_name = "FORM", env = "TIDEGATE_OUTPUT", default_value = "text")]
     pub(crate) output: Output,

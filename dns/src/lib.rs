@@ -3,10 +3,12 @@
 
 mod answer;
 mod cache;
+mod corefile;
 mod forward;
 mod message;
 mod metrics;
 mod name;
+mod plan;
 mod question;
 mod reply;
 mod server;
@@ -14,8 +16,10 @@ mod wire;
 
 pub use answer::{Answer, Fallthrough, PodNames, Sections, ZoneSettings, answer, answer_packet};
 pub use cache::CacheSettings;
+pub use corefile::{Environment, Note, Place, PlanError, System};
 pub use forward::{parse_resolv_conf, system_upstreams};
 pub use hickory_proto::op::ResponseCode;
 pub use hickory_proto::rr::{Name, Record, RecordType};
+pub use plan::{Block, Listener, Plan, Transport, Zone, ZoneError, unserved};
 pub use question::Question;
 pub use server::{Server, Settings, Sockets, bind};

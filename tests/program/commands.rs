@@ -88,6 +88,52 @@ fn check_speaks_json() {
 }
 
 #[test]
+fn check_says_what_a_corefile_means() {
+    let corefile = ". {\n    kubernetes cluster.local {\n        pods insecure\n    }\n    pprof\n    whoami\n}\n";
+    let manifests = Manifests::new(&[("Corefile", corefile.to_owned())]);
+    let path = manifests.path().join("Corefile");
+    let path = path.to_str().expect("UTF-8");
+    let text = said(&manifests, &["check", path], 0);
+    let lines = squeezed(&text);
+    for line in [
+        "Corefile:5 pprof note",
+        "Corefile:6 whoami unserved",
+        ".:53 {",
+        "kubernetes cluster.local {",
+        "ttl 5",
+        "Corefile: understood, 1 notes, 1 not served yet; `tidegate run` takes flags and no Corefile yet",
+    ] {
+        assert!(lines.iter().any(|other| other == line), "{line}: {text}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&said(&manifests, &["check", path, "--output", "json"], 0)).expect("JSON");
+    assert_eq!(json["corefiles"][0]["remarks"][1]["verdict"], "unserved");
+    assert!(json["corefiles"][0]["plan"].as_str().is_some_and(|plan| plan.starts_with(".:53 {")), "{json}");
+    assert!(json["summary"].is_null(), "{json}");
+}
+
+#[test]
+fn check_refuses_a_corefile_with_the_line() {
+    let manifests = shop();
+    manifests.write("dns.conf", ". {\n    cache 30 {\n        sucess 9984\n    }\n    foward . 10.0.0.1\n}\n");
+    let path = manifests.path().join("dns.conf");
+    let path = path.to_str().expect("UTF-8");
+    let text = said(&manifests, &["check", "--corefile", path], 1);
+    let expected = [
+        "dns.conf:3 cache: sucess refused",
+        "unknown option; did you mean success?",
+        "dns.conf:5 foward refused",
+        "unknown plugin; did you mean forward?",
+        "",
+        "dns.conf: refused, 2 errors; `tidegate run` takes flags and no Corefile yet",
+    ];
+    assert_eq!(squeezed(&text), expected);
+    let text = said(&manifests, &["check", "DIR", "--corefile", path], 1);
+    assert!(squeezed(&text).contains(&"3 accepted, 1 of them with problems".to_owned()), "{text}");
+    assert!(text.contains("dns.conf: refused"), "{text}");
+}
+
+#[test]
 fn routes_are_a_table() {
     let manifests = shop();
     assert_eq!(

@@ -4,6 +4,7 @@
 
 mod addresses;
 mod cache;
+mod corefile;
 mod distrust;
 mod forward;
 mod harness;

@@ -1,0 +1,55 @@
+//! What a Corefile may name besides itself: variables, and files to import.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+/// The largest file that is read; a ConfigMap holds no more. Bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+/// Where variables and files come from.
+pub trait Environment {
+    /// An environment variable; `None`: there is none of that name, or it is not UTF-8.
+    fn variable(&self, name: &str) -> Option<String>;
+
+    /// A file's text.
+    ///
+    /// # Errors
+    /// It cannot be read, is not UTF-8, or is larger than 1 MiB.
+    fn read(&self, path: &Path) -> io::Result<String>;
+
+    /// The names of what is in a directory, in any order. One that does not exist holds nothing.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>>;
+}
+
+/// The environment of this process.
+#[derive(Debug, Clone, Copy)]
+pub struct System;
+
+impl Environment for System {
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn read(&self, path: &Path) -> io::Result<String> {
+        let file = std::fs::File::open(path)?;
+        if file.metadata()?.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory"));
+        }
+        let mut text = String::new();
+        if file.take(MAX_FILE + 1).read_to_string(&mut text)? as u64 > MAX_FILE {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "is larger than 1 MiB"));
+        }
+        Ok(text)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+        match std::fs::read_dir(directory) {
+            Ok(entries) => entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What the server is to do, as one typed value: blocks, each for some zones on some listeners, with their parts.
+//! A Corefile makes one; it is printed as a Corefile that says all that was understood, defaults too.
+
+mod acl;
+mod address;
+mod autopath;
+mod bind;
+mod block;
+mod cache;
+mod consistency;
+mod dns64;
+mod errors;
+mod forward;
+mod header;
+mod hosts;
+mod item;
+mod key;
+mod kubernetes;
+mod log;
+mod pattern;
+mod plugins;
+mod print;
+mod probes;
+mod question;
+mod reading;
+mod rewrite;
+mod selector;
+mod small;
+mod span;
+mod template;
+mod tls;
+mod transfer;
+mod unserved;
+mod zone;
+
+pub use block::Block;
+pub use key::{Listener, Transport};
+pub use unserved::unserved;
+pub use zone::{Zone, ZoneError};
+
+use crate::corefile::{self, Environment, Note, PlanError};
+use reading::Reading;
+use std::fmt;
+
+/// All that is configured. Never empty of blocks where a Corefile has any.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    blocks: Vec<Block>,
+    /// For each listener, its zones with the blocks that they belong to, longest first.
+    listening: Vec<(Listener, Vec<(Zone, usize)>)>,
+}
+
+impl Plan {
+    /// Reads a Corefile; `path` is what it is called in messages, and what its imports are relative to.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in the order of the lines: a plugin or option that is not known, a value out of its
+    /// bounds, parts that do not go together; where the syntax itself is broken, that alone.
+    pub fn from_corefile(
+        text: &str,
+        path: &str,
+        environment: &dyn Environment,
+    ) -> Result<(Self, Vec<Note>), Vec<PlanError>> {
+        let (sections, notes) = corefile::sections(text, path, environment).map_err(|error| vec![error])?;
+        let mut reading = Reading::new(environment, notes);
+        let blocks: Vec<Block> = sections.iter().filter_map(|section| plugins::block(section, &mut reading)).collect();
+        if sections.is_empty() {
+            let place = corefile::Place { file: path.into(), line: 1 };
+            reading.errors.push(PlanError::syntax(&place, "there is no server block"));
+        }
+        let plan = Self { listening: listening(&blocks), blocks };
+        if reading.errors.is_empty() {
+            consistency::check(&plan, &mut reading);
+        }
+        let Reading { mut errors, mut notes, .. } = reading;
+        errors.sort();
+        errors.dedup();
+        notes.sort();
+        notes.dedup();
+        if errors.is_empty() { Ok((plan, notes)) } else { Err(errors) }
+    }
+
+    /// The blocks, in the order in which they were written.
+    #[must_use]
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// Where questions are to be taken, each once.
+    pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
+        self.listening.iter().map(|(listener, _)| listener)
+    }
+
+    /// The block with the longest zone that a name is in, of those on one listener; `name` is in wire form and lower
+    /// case (RFC 1035 §3.1). `None`: the name is in no zone, and such questions are refused. O(zones of the listener),
+    /// without allocation.
+    #[must_use]
+    pub fn find(&self, listener: &Listener, name: &[u8]) -> Option<&Block> {
+        let (_, zones) = self.listening.iter().find(|(other, _)| other == listener)?;
+        let (_, block) = zones.iter().find(|(zone, _)| zone.holds(name))?;
+        self.blocks.get(*block)
+    }
+}
+
+fn listening(blocks: &[Block]) -> Vec<(Listener, Vec<(Zone, usize)>)> {
+    let mut listening: Vec<(Listener, Vec<(Zone, usize)>)> = Vec::new();
+    for (index, block) in blocks.iter().enumerate() {
+        for (listener, zone) in block.listeners() {
+            match listening.iter_mut().find(|(other, _)| *other == listener) {
+                Some((_, zones)) => zones.push((zone.clone(), index)),
+                None => listening.push((listener, vec![(zone.clone(), index)])),
+            }
+        }
+    }
+    for (_, zones) in &mut listening {
+        zones.sort_by_key(|(zone, _)| std::cmp::Reverse(zone.label_count()));
+    }
+    listening
+}
+
+/// As a Corefile.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, block) in self.blocks.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{block}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! `acl`: who may ask for what.
+
+use super::item::{Item, name_of};
+use super::print::Printed;
+use super::question::record_type;
+use super::reading::Reading;
+use super::zone::Zone;
+use crate::corefile::{PlanError, Word};
+use hickory_proto::rr::RecordType;
+use ipnet::IpNet;
+use std::net::IpAddr;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Acl {
+    /// Names that it is about.
+    pub(crate) zones: Vec<Zone>,
+    /// The first that a question meets counts; where it meets none, it is allowed.
+    pub(crate) rules: Vec<AclRule>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct AclRule {
+    pub(crate) action: AclAction,
+    /// Empty: all.
+    pub(crate) types: Vec<RecordType>,
+    /// Empty: all clients.
+    pub(crate) networks: Vec<IpNet>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AclAction {
+    Allow,
+    /// REFUSED.
+    Block,
+    /// An empty answer.
+    Filter,
+    /// No answer.
+    Drop,
+}
+
+const ACTIONS: [(&str, AclAction); 4] = [
+    ("allow", AclAction::Allow),
+    ("block", AclAction::Block),
+    ("filter", AclAction::Filter),
+    ("drop", AclAction::Drop),
+];
+
+impl Acl {
+    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>, block: &[Zone]) -> Result<Self, PlanError> {
+        let mut acl = Self { zones: item.zones_or(item.arguments(), block)?, rules: Vec::new() };
+        let before = reading.errors.len();
+        item.options(reading, |_, option| {
+            if !ACTIONS.iter().any(|(name, _)| *name == option.name()) {
+                return Err(option.unknown(&ACTIONS.map(|(name, _)| name)));
+            }
+            acl.rules.push(AclRule::read(option)?);
+            Ok(())
+        });
+        if acl.rules.is_empty() && reading.errors.len() == before {
+            return Err(item.error("has no rule"));
+        }
+        Ok(acl)
+    }
+
+    pub(super) fn printed(&self) -> Printed {
+        let printed = Printed::new("acl").words(&self.zones);
+        self.rules.iter().fold(printed, |printed, rule| printed.option(rule.printed()))
+    }
+}
+
+impl AclRule {
+    fn read(option: Item<'_>) -> Result<Self, PlanError> {
+        let action = option.choice(option.name_word(), &ACTIONS)?;
+        let mut rule = Self { action, types: Vec::new(), networks: Vec::new() };
+        let mut rest = option.arguments();
+        while let [section, after @ ..] = rest {
+            let end = after.iter().position(|word| ["type", "net"].contains(&word.as_str())).unwrap_or(after.len());
+            let (words, next) = after.split_at(end);
+            rest = next;
+            if words.is_empty() {
+                return Err(option.error(format!("nothing follows {:?}", section.text)));
+            }
+            let is_all = words.iter().any(|word| word.as_str() == "*");
+            match section.as_str() {
+                "type" | "net" if is_all => {}
+                "type" => {
+                    for word in words {
+                        rule.types.push(record_type(option, word)?);
+                    }
+                }
+                "net" => {
+                    for word in words {
+                        rule.networks.push(network(option, word)?);
+                    }
+                }
+                other => return Err(option.error(format!("type or net must stand before {other:?}"))),
+            }
+        }
+        Ok(rule)
+    }
+
+    fn printed(&self) -> Printed {
+        let list = |name: &str, words: Vec<String>| {
+            if words.is_empty() { vec![] } else { [vec![name.to_owned()], words].concat() }
+        };
+        let types = list("type", self.types.iter().map(ToString::to_string).collect());
+        let networks = list("net", self.networks.iter().map(ToString::to_string).collect());
+        Printed::new(name_of(&self.action, &ACTIONS)).words(types).words(networks)
+    }
+}
+
+fn network(option: Item<'_>, word: &Word) -> Result<IpNet, PlanError> {
+    let alone = |text: &str| text.parse().ok().map(|ip: IpAddr| IpNet::from(ip));
+    let network = word.text.parse().ok().or_else(|| alone(&word.text)).map(|network: IpNet| network.trunc());
+    network.ok_or_else(|| option.error(format!("{:?} is no network", word.text)))
+}

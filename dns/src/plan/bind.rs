@@ -1,0 +1,39 @@
+//! `bind`: where a block listens, other than at all addresses of the host.
+
+use super::address::BindTo;
+use super::item::Item;
+use super::print::Printed;
+use super::reading::Reading;
+use crate::corefile::PlanError;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Bind {
+    /// At least one.
+    pub(crate) to: Vec<BindTo>,
+    /// Addresses of the interfaces that are left out.
+    pub(crate) except: Vec<BindTo>,
+}
+
+impl Bind {
+    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>) -> Result<Self, PlanError> {
+        let to = read(item, "addresses or interfaces")?;
+        let mut except = Vec::new();
+        item.options(reading, |_, option| match option.name() {
+            "except" => {
+                except.extend(read(option, "addresses or interfaces")?);
+                Ok(())
+            }
+            _ => Err(option.unknown(&["except"])),
+        });
+        Ok(Self { to, except })
+    }
+
+    pub(super) fn printed(&self) -> Printed {
+        Printed::new("bind").words(&self.to).list("except", &self.except)
+    }
+}
+
+fn read(item: Item<'_>, what: &str) -> Result<Vec<BindTo>, PlanError> {
+    let words = item.some(what)?.iter();
+    words.map(|word| BindTo::parse(word.as_str()).map_err(|message| item.error(message))).collect()
+}

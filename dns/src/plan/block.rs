@@ -1,0 +1,202 @@
+//! A server block: what is done with questions for some zones. Parts are asked in the order in which CoreDNS has them,
+//! whatever their order in a Corefile.
+
+use super::acl::Acl;
+use super::autopath::Autopath;
+use super::bind::Bind;
+use super::cache::Cache;
+use super::dns64::Dns64;
+use super::errors::Errors;
+use super::forward::Forward;
+use super::header::Header;
+use super::hosts::Hosts;
+use super::key::{Key, Listener};
+use super::kubernetes::Kubernetes;
+use super::log::Log;
+use super::print::Printed;
+use super::probes::{Health, Prometheus, Ready};
+use super::rewrite::Rewrite;
+use super::small::{Chaos, Reload, Timeouts};
+use super::span;
+use super::template::Template;
+use super::tls::ServerTls;
+use super::transfer::Transfer;
+use super::zone::Zone;
+use crate::corefile::{Note, Place, PlanError};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// What is done with questions for some zones.
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// Where it was written.
+    pub(crate) place: Place,
+    /// Where each of its plugins was first written.
+    pub(crate) places: BTreeMap<String, Place>,
+    /// At least one.
+    pub(crate) keys: Vec<Key>,
+    pub(crate) bind: Option<Bind>,
+    pub(crate) tls: Option<ServerTls>,
+    pub(crate) reload: Option<Reload>,
+    pub(crate) timeouts: Option<Timeouts>,
+    pub(crate) cancel: Option<Duration>,
+    pub(crate) nsid: Option<String>,
+    /// Bytes.
+    pub(crate) bufsize: Option<u32>,
+    pub(crate) debug: Option<()>,
+    pub(crate) ready: Option<Ready>,
+    pub(crate) health: Option<Health>,
+    pub(crate) prometheus: Option<Prometheus>,
+    pub(crate) errors: Option<Errors>,
+    pub(crate) logs: Vec<Log>,
+    pub(crate) local: Option<()>,
+    pub(crate) dns64: Option<Dns64>,
+    pub(crate) acls: Vec<Acl>,
+    pub(crate) any: Option<()>,
+    pub(crate) chaos: Option<Chaos>,
+    pub(crate) loadbalance: Option<()>,
+    pub(crate) cache: Option<Cache>,
+    pub(crate) rewrites: Vec<Rewrite>,
+    pub(crate) header: Option<Header>,
+    pub(crate) autopath: Option<Autopath>,
+    pub(crate) minimal: Option<()>,
+    pub(crate) templates: Vec<Template>,
+    pub(crate) transfers: Vec<Transfer>,
+    pub(crate) hosts: Option<Hosts>,
+    pub(crate) kubernetes: Option<Kubernetes>,
+    pub(crate) loop_detection: Option<()>,
+    /// The first whose zone a name is in is asked.
+    pub(crate) forwards: Vec<Forward>,
+    pub(crate) whoami: Option<()>,
+}
+
+impl Block {
+    /// A block that does nothing yet.
+    pub(super) fn new(place: Place, keys: Vec<Key>) -> Self {
+        Self {
+            place,
+            places: BTreeMap::new(),
+            keys,
+            bind: None,
+            tls: None,
+            reload: None,
+            timeouts: None,
+            cancel: None,
+            nsid: None,
+            bufsize: None,
+            debug: None,
+            ready: None,
+            health: None,
+            prometheus: None,
+            errors: None,
+            logs: Vec::new(),
+            local: None,
+            dns64: None,
+            acls: Vec::new(),
+            any: None,
+            chaos: None,
+            loadbalance: None,
+            cache: None,
+            rewrites: Vec::new(),
+            header: None,
+            autopath: None,
+            minimal: None,
+            templates: Vec::new(),
+            transfers: Vec::new(),
+            hosts: None,
+            kubernetes: None,
+            loop_detection: None,
+            forwards: Vec::new(),
+            whoami: None,
+        }
+    }
+
+    /// The zones whose questions it is for, each once.
+    #[must_use]
+    pub fn zones(&self) -> Vec<Zone> {
+        let mut zones: Vec<Zone> = Vec::new();
+        for key in &self.keys {
+            if !zones.contains(&key.zone) {
+                zones.push(key.zone.clone());
+            }
+        }
+        zones
+    }
+
+    /// Each of its listeners with each of its zones there.
+    pub(super) fn listeners(&self) -> impl Iterator<Item = (Listener, &Zone)> {
+        let addresses: Vec<_> = match &self.bind {
+            Some(bind) => bind.to.iter().cloned().map(Some).collect(),
+            None => vec![None],
+        };
+        self.keys.iter().flat_map(move |key| {
+            let (transport, port) = (key.transport, key.port);
+            let listener = move |address| Listener { transport, address, port };
+            addresses.clone().into_iter().map(move |address| (listener(address), &key.zone))
+        })
+    }
+
+    /// What there is to say about one of its plugins.
+    pub(super) fn note(&self, plugin: &str, message: impl Into<String>) -> Note {
+        let place = self.places.get(plugin).unwrap_or(&self.place).clone();
+        Note { place, subject: plugin.to_owned(), message: message.into() }
+    }
+
+    pub(super) fn error(&self, plugin: &str, message: impl Into<String>) -> PlanError {
+        PlanError(self.note(plugin, message))
+    }
+
+    fn printed(&self) -> Vec<Printed> {
+        let switch = |name: &str, is_set: Option<()>| is_set.map(|()| Printed::new(name));
+        let mut printed: Vec<Option<Printed>> = vec![
+            self.bind.as_ref().map(Bind::printed),
+            self.tls.as_ref().map(ServerTls::printed),
+            self.reload.as_ref().map(Reload::printed),
+            self.timeouts.as_ref().map(Timeouts::printed),
+            self.cancel.map(|span| Printed::new("cancel").word(span::text(span))),
+            self.nsid.as_ref().map(|name| Printed::new("nsid").words(Some(name).filter(|name| !name.is_empty()))),
+            self.bufsize.map(|size| Printed::new("bufsize").word(size)),
+            switch("debug", self.debug),
+            self.ready.as_ref().map(Ready::printed),
+            self.health.as_ref().map(Health::printed),
+            self.prometheus.as_ref().map(Prometheus::printed),
+            self.errors.as_ref().map(Errors::printed),
+        ];
+        printed.extend(self.logs.iter().map(|log| Some(log.printed())));
+        printed.extend([switch("local", self.local), self.dns64.as_ref().map(Dns64::printed)]);
+        printed.extend(self.acls.iter().map(|acl| Some(acl.printed())));
+        printed.extend([
+            switch("any", self.any),
+            self.chaos.as_ref().map(Chaos::printed),
+            switch("loadbalance", self.loadbalance),
+            self.cache.as_ref().map(Cache::printed),
+        ]);
+        printed.extend(self.rewrites.iter().map(|rewrite| Some(rewrite.printed())));
+        printed.extend([
+            self.header.as_ref().map(Header::printed),
+            self.autopath.as_ref().map(Autopath::printed),
+            switch("minimal", self.minimal),
+        ]);
+        printed.extend(self.templates.iter().map(|template| Some(template.printed())));
+        printed.extend(self.transfers.iter().map(|transfer| Some(transfer.printed())));
+        printed.extend([
+            self.hosts.as_ref().map(Hosts::printed),
+            self.kubernetes.as_ref().map(Kubernetes::printed),
+            switch("loop", self.loop_detection),
+        ]);
+        printed.extend(self.forwards.iter().map(|forward| Some(forward.printed())));
+        printed.push(switch("whoami", self.whoami));
+        printed.into_iter().flatten().collect()
+    }
+}
+
+/// As a Corefile.
+impl fmt::Display for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys: Vec<_> = self.keys.iter().map(ToString::to_string).collect();
+        writeln!(f, "{} {{", keys.join(" "))?;
+        self.printed().iter().try_for_each(|printed| printed.fmt(f))?;
+        writeln!(f, "}}")
+    }
+}

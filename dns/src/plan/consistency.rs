@@ -1,0 +1,162 @@
+//! What no part can see alone: blocks that are for the same questions, forwarding in a circle, parts that need others.
+
+use super::Plan;
+use super::address::BindTo;
+use super::autopath::SearchList;
+use super::block::Block;
+use super::forward::Upstream;
+use super::key::{Listener, Transport};
+use super::kubernetes::Pods;
+use super::question::Fallthrough;
+use super::reading::Reading;
+use super::zone::Zone;
+use std::net::SocketAddr;
+
+pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
+    same_questions(plan, reading);
+    for (index, block) in plan.blocks.iter().enumerate() {
+        transports(block, reading);
+        autopath(block, reading);
+        fallthrough(block, reading);
+        dead_zones(block, reading);
+        circles(plan, index, reading);
+    }
+}
+
+/// Two blocks, or two keys of one, for the same zone at the same place.
+fn same_questions(plan: &Plan, reading: &mut Reading<'_>) {
+    let all: Vec<_> = plan.blocks.iter().flat_map(|block| block.listeners().map(move |at| (block, at))).collect();
+    let mut seen = std::collections::HashMap::new();
+    for (block, (listener, zone)) in &all {
+        // A listener at all addresses takes what comes to each.
+        let at_all = Listener { address: None, ..listener.clone() };
+        let places: &mut Vec<(&Block, &Listener)> = seen.entry((at_all, *zone)).or_default();
+        let overlaps = |other: &Listener| {
+            other.address.is_none() || listener.address.is_none() || other.address == listener.address
+        };
+        if let Some((other, _)) = places.iter().find(|(_, other)| overlaps(other)) {
+            let message = format!("{zone} at {listener} is served by the block in {} already", other.place);
+            reading.errors.push(block.error("", message));
+        }
+        places.push((block, listener));
+    }
+}
+
+fn transports(block: &Block, reading: &mut Reading<'_>) {
+    let encrypted = block.keys.iter().find(|key| key.transport != Transport::Dns);
+    match (encrypted, &block.tls) {
+        (Some(key), None) => {
+            let message = format!("{key} needs the files of a certificate and its key");
+            reading.errors.push(block.error("tls", message));
+        }
+        (None, Some(_)) => {
+            reading.notes.push(block.note("tls", "changes nothing: no key of this block is tls:// or https://"));
+        }
+        _ => {}
+    }
+}
+
+fn autopath(block: &Block, reading: &mut Reading<'_>) {
+    if !block.autopath.as_ref().is_some_and(|autopath| matches!(autopath.search, SearchList::Pod)) {
+        return;
+    }
+    let message = match &block.kubernetes {
+        Some(kubernetes) if kubernetes.pods == Pods::Verified => return,
+        Some(_) => "@kubernetes needs `pods verified` in kubernetes",
+        None => "@kubernetes needs the plugin kubernetes in the same block",
+    };
+    reading.errors.push(block.error("autopath", message));
+}
+
+/// Zones that a part leaves to others, of which it never sees a name.
+fn fallthrough(block: &Block, reading: &mut Reading<'_>) {
+    let mut told = |plugin: &str, zones: &[Zone], fallthrough: &Fallthrough| {
+        for zone in &fallthrough.0 {
+            if !zones.iter().any(|own| own.contains(zone) || zone.contains(own)) {
+                let message = format!("fallthrough of {zone} changes nothing: no such name is asked of the plugin");
+                reading.notes.push(block.note(plugin, message));
+            }
+        }
+    };
+    if let Some(kubernetes) = &block.kubernetes {
+        told("kubernetes", &kubernetes.zones, &kubernetes.fallthrough);
+    }
+    if let Some(hosts) = &block.hosts {
+        told("hosts", &hosts.zones, &hosts.fallthrough);
+    }
+    for template in &block.templates {
+        told("template", &template.zones, &template.fallthrough);
+    }
+}
+
+/// Zones of parts outside of the block's own.
+fn dead_zones(block: &Block, reading: &mut Reading<'_>) {
+    let own = block.zones();
+    let mut parts: Vec<(&str, &Zone)> = Vec::new();
+    parts.extend(block.kubernetes.iter().flat_map(|part| part.zones.iter().map(|zone| ("kubernetes", zone))));
+    parts.extend(block.hosts.iter().flat_map(|part| part.zones.iter().map(|zone| ("hosts", zone))));
+    parts.extend(block.cache.iter().flat_map(|part| part.zones.iter().map(|zone| ("cache", zone))));
+    parts.extend(block.templates.iter().flat_map(|part| part.zones.iter().map(|zone| ("template", zone))));
+    parts.extend(block.acls.iter().flat_map(|part| part.zones.iter().map(|zone| ("acl", zone))));
+    parts.extend(block.transfers.iter().flat_map(|part| part.zones.iter().map(|zone| ("transfer", zone))));
+    parts.extend(block.forwards.iter().map(|part| ("forward", &part.from)));
+    for (plugin, zone) in parts {
+        if !own.iter().any(|own| own.contains(zone) || zone.contains(own)) {
+            let message = format!("{zone} is in none of the zones of its block: no such question comes there");
+            reading.notes.push(block.note(plugin, message));
+        }
+    }
+}
+
+/// Forwarding that comes back to the block that it began in.
+fn circles(plan: &Plan, start: usize, reading: &mut Reading<'_>) {
+    let Some(block) = plan.blocks.get(start) else { return };
+    for forward in &block.forwards {
+        let mut seen = vec![false; plan.blocks.len()];
+        let mut next: Vec<usize> = targets(plan, block, &forward.from, &forward.to).collect();
+        while let Some(index) = next.pop() {
+            if index == start {
+                let message = format!("{} is forwarded to this block itself, and so in a circle", forward.from);
+                reading.errors.push(block.error("forward", message));
+                break;
+            }
+            let Some(is_seen) = seen.get_mut(index) else { continue };
+            if !std::mem::replace(is_seen, true)
+                && let Some(other) = plan.blocks.get(index)
+            {
+                let on = other.forwards.iter().find(|on| on.from.contains(&forward.from));
+                next.extend(on.into_iter().flat_map(|on| targets(plan, other, &forward.from, &on.to)));
+            }
+        }
+    }
+}
+
+/// The blocks of this plan that upstreams are.
+fn targets<'p>(
+    plan: &'p Plan,
+    block: &'p Block,
+    zone: &'p Zone,
+    to: &'p [Upstream],
+) -> impl Iterator<Item = usize> + use<'p> {
+    let addresses = to.iter().filter_map(|upstream| match upstream {
+        Upstream::Plain(address) => Some((Transport::Dns, *address)),
+        Upstream::Tls { address, .. } => Some((Transport::Tls, *address)),
+        Upstream::Host { .. } | Upstream::File(_) => None,
+    });
+    // What a block is asked for is in its own zones too.
+    let asked = block.zones().into_iter().find(|own| zone.contains(own)).unwrap_or_else(|| zone.clone());
+    addresses.filter_map(move |(transport, address)| {
+        let (_, zones) = plan.listening.iter().find(|(listener, _)| is_at(listener, transport, address))?;
+        zones.iter().find(|(zone, _)| zone.contains(&asked)).map(|(_, index)| *index)
+    })
+}
+
+/// Whether what is sent to an address comes to a listener. At all addresses of the host only loopback is surely ours.
+fn is_at(listener: &Listener, transport: Transport, address: SocketAddr) -> bool {
+    let is_address = match &listener.address {
+        Some(BindTo::Address(own)) => *own == address.ip(),
+        Some(BindTo::Interface(name)) => name == "lo" && address.ip().is_loopback(),
+        None => address.ip().is_loopback() || address.ip().is_unspecified(),
+    };
+    listener.transport == transport && listener.port == address.port() && is_address
+}

@@ -1,0 +1,304 @@
+//! `forward`: who is asked for names that are not known here, and how.
+
+mod upstream;
+
+pub(crate) use upstream::Upstream;
+
+use super::item::{Item, name_of};
+use super::print::Printed;
+use super::question::Rcode;
+use super::reading::Reading;
+use super::span;
+use super::tls::ClientTls;
+use super::zone::Zone;
+use crate::corefile::PlanError;
+use config::DomainName;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Upstreams of one `forward`, files counted as one.
+const MAX_UPSTREAMS: usize = 15;
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[derive(Debug, Clone)]
+pub(crate) struct Forward {
+    pub(crate) from: Zone,
+    /// At least one, at most 15.
+    pub(crate) to: Vec<Upstream>,
+    /// Names that are left to what follows.
+    pub(crate) except: Vec<Zone>,
+    pub(crate) protocol: Protocol,
+    pub(crate) policy: Policy,
+    pub(crate) health: HealthCheck,
+    /// Checks in a row that make an upstream count as down; 0: it never does.
+    pub(crate) max_fails: u32,
+    /// Tries for one question; 0: twice as many as there are upstreams.
+    pub(crate) max_attempts: u32,
+    /// Questions that wait at once, above which they are REFUSED; 0: no bound.
+    pub(crate) max_concurrent: u32,
+    pub(crate) connections: Connections,
+    /// Codes for which the next `forward` is asked.
+    pub(crate) next: Vec<Rcode>,
+    /// Whether it is asked too where there are no records of the type.
+    pub(crate) next_on_nodata: bool,
+    /// Codes for which the next upstream is asked; never NOERROR.
+    pub(crate) failover: Vec<Rcode>,
+    /// Whether questions get SERVFAIL at once where all upstreams are down, instead of any being tried.
+    pub(crate) fails_fast: bool,
+    pub(crate) tls: ClientTls,
+    /// Who tells the addresses of upstreams that are names; empty: the system's resolvers.
+    pub(crate) resolvers: Vec<SocketAddr>,
+    pub(crate) source_address: Option<IpAddr>,
+}
+
+/// What plain upstreams are asked over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// What the question came over; TCP where the answer is cut.
+    AsAsked,
+    Tcp,
+    /// UDP first, whatever the question came over.
+    UdpFirst,
+}
+
+/// Which upstream is asked first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Policy {
+    Random,
+    RoundRobin,
+    Sequential,
+}
+
+/// How an upstream that failed is found to be well again: any answer is good.
+#[derive(Debug, Clone)]
+pub(crate) struct HealthCheck {
+    pub(crate) interval: Duration,
+    pub(crate) recursion_desired: bool,
+    /// The name that is asked for.
+    pub(crate) domain: Zone,
+}
+
+/// Connections that are kept, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Connections {
+    /// Without a question.
+    pub(crate) expire: Duration,
+    /// In all; `None`: as long as they work.
+    pub(crate) max_age: Option<Duration>,
+    /// To one upstream; 0: no bound.
+    pub(crate) max_idle: u32,
+    /// For an answer.
+    pub(crate) read_timeout: Duration,
+}
+
+const POLICIES: [(&str, Policy); 3] =
+    [("random", Policy::Random), ("round_robin", Policy::RoundRobin), ("sequential", Policy::Sequential)];
+
+const OPTIONS: [&str; 21] = [
+    "except",
+    "expire",
+    "failfast_all_unhealthy_upstreams",
+    "failover",
+    "force_tcp",
+    "health_check",
+    "max_age",
+    "max_concurrent",
+    "max_connect_attempts",
+    "max_fails",
+    "max_idle_conns",
+    "next",
+    "next_on_nodata",
+    "policy",
+    "prefer_udp",
+    "read_timeout",
+    "resolver",
+    "source_address",
+    "tls",
+    "tls_servername",
+    "to",
+];
+
+impl Forward {
+    fn new(from: Zone) -> Self {
+        Self {
+            from,
+            to: Vec::new(),
+            except: Vec::new(),
+            protocol: Protocol::AsAsked,
+            policy: Policy::Random,
+            health: HealthCheck { interval: Duration::from_millis(500), recursion_desired: true, domain: Zone::root() },
+            max_fails: 2,
+            max_attempts: 0,
+            max_concurrent: 0,
+            connections: Connections {
+                expire: Duration::from_secs(10),
+                max_age: None,
+                max_idle: 0,
+                read_timeout: Duration::from_secs(2),
+            },
+            next: Vec::new(),
+            next_on_nodata: false,
+            failover: Vec::new(),
+            fails_fast: false,
+            tls: ClientTls::default(),
+            resolvers: Vec::new(),
+            source_address: None,
+        }
+    }
+
+    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>) -> Result<Self, PlanError> {
+        let [from, to @ ..] = item.some("a zone and upstreams")? else { return Err(item.error("takes a zone")) };
+        let from = item.zones(std::slice::from_ref(from))?;
+        let [from] = &from[..] else {
+            return Err(item.error(format!("the network is {} zones, and only one can be forwarded", from.len())));
+        };
+        let mut forward = Self::new(from.clone());
+        forward.add_upstreams(item, to)?;
+        item.options(reading, |_, option| forward.read_option(option));
+        if forward.to.is_empty() {
+            return Err(item.error("names no upstream"));
+        }
+        if forward.to.len() > MAX_UPSTREAMS {
+            return Err(item.error(format!("names {} upstreams, more than {MAX_UPSTREAMS}", forward.to.len())));
+        }
+        let has_own_name = |upstream: &Upstream| matches!(upstream, Upstream::Tls { server_name: Some(_), .. });
+        if forward.tls.server_name.is_some() && forward.to.iter().any(has_own_name) {
+            return Err(item.error("tls_servername and names after % in the upstreams may not stand together"));
+        }
+        for upstream in &forward.to {
+            if matches!(upstream, Upstream::Tls { server_name: None, .. }) && forward.tls.server_name.is_none() {
+                reading.note(item, format!("{upstream}: its certificate must be for this address; tls_servername or tls://ADDRESS%NAME says another name"));
+            }
+        }
+        Ok(forward)
+    }
+
+    fn add_upstreams(&mut self, item: Item<'_>, words: &[crate::corefile::Word]) -> Result<(), PlanError> {
+        for word in words {
+            self.to.push(Upstream::parse(word.as_str()).map_err(|message| item.error(message))?);
+        }
+        Ok(())
+    }
+
+    fn read_option(&mut self, option: Item<'_>) -> Result<(), PlanError> {
+        match option.name() {
+            "to" => self.add_upstreams(option, option.some("upstreams")?)?,
+            "except" => self.except.extend(option.zones(option.some("zones")?)?),
+            "policy" => self.policy = option.choice(option.one("random, round_robin or sequential")?, &POLICIES)?,
+            "health_check" => self.health = HealthCheck::read(option)?,
+            "max_fails" => self.max_fails = option.number(option.one("a number")?, 0..=1000)?,
+            "max_connect_attempts" => self.max_attempts = option.number(option.one("a number")?, 0..=1000)?,
+            "max_concurrent" => self.max_concurrent = option.number(option.one("a number")?, 0..=10_000_000)?,
+            "next" => self.next.extend(rcodes(option)?),
+            "failover" => {
+                let codes = rcodes(option)?;
+                if codes.contains(&Rcode::NO_ERROR) {
+                    return Err(option.error("NOERROR is no failure"));
+                }
+                self.failover.extend(codes);
+            }
+            "tls_servername" => {
+                let name = option.one("a name")?.text.parse::<DomainName>();
+                self.tls.server_name = Some(name.map_err(|error| option.error(error))?);
+            }
+            "tls" => self.tls.read_files(option)?,
+            "resolver" => {
+                for word in option.some("addresses")? {
+                    let wrong = || option.error(format!("{:?} is no address", word.text));
+                    self.resolvers.push(super::address::with_port(word.as_str(), 53).ok_or_else(wrong)?);
+                }
+            }
+            "source_address" => {
+                let word = option.one("an address")?;
+                let wrong = |_| option.error(format!("{:?} is no address", word.text));
+                self.source_address = Some(word.text.parse().map_err(wrong)?);
+            }
+            "doh_method" => return Err(option.error("is not supported: no upstream is asked over HTTPS")),
+            _ => return self.read_switch_or_time(option),
+        }
+        Ok(())
+    }
+
+    fn read_switch_or_time(&mut self, option: Item<'_>) -> Result<(), PlanError> {
+        let span = || option.span(option.one("a time")?, Duration::from_millis(1)..=24 * HOUR);
+        match option.name() {
+            "force_tcp" => self.protocol = option.alone().map(|()| Protocol::Tcp)?,
+            // Where both stand, force_tcp counts.
+            "prefer_udp" => {
+                option.alone()?;
+                if self.protocol == Protocol::AsAsked {
+                    self.protocol = Protocol::UdpFirst;
+                }
+            }
+            "next_on_nodata" => self.next_on_nodata = option.alone().map(|()| true)?,
+            "failfast_all_unhealthy_upstreams" => self.fails_fast = option.alone().map(|()| true)?,
+            "expire" => self.connections.expire = span()?,
+            "max_age" => self.connections.max_age = Some(span()?),
+            "read_timeout" => self.connections.read_timeout = span()?,
+            "max_idle_conns" => self.connections.max_idle = option.number(option.one("a number")?, 0..=1_000_000)?,
+            _ => return Err(option.unknown(&OPTIONS)),
+        }
+        Ok(())
+    }
+
+    pub(super) fn printed(&self) -> Printed {
+        let Connections { expire, max_age, max_idle, read_timeout } = self.connections;
+        let span = |name: &str, span: Duration| Printed::new(name).word(span::text(span));
+        Printed::new("forward")
+            .word(&self.from)
+            .words(&self.to)
+            .list("except", &self.except)
+            .switch("force_tcp", self.protocol == Protocol::Tcp)
+            .switch("prefer_udp", self.protocol == Protocol::UdpFirst)
+            .option(Printed::new("policy").word(name_of(&self.policy, &POLICIES)))
+            .option(self.health.printed())
+            .option(Printed::new("max_fails").word(self.max_fails))
+            .option(Printed::new("max_connect_attempts").word(self.max_attempts))
+            .option(Printed::new("max_concurrent").word(self.max_concurrent))
+            .option(span("expire", expire))
+            .maybe(max_age.map(|age| span("max_age", age)))
+            .option(Printed::new("max_idle_conns").word(max_idle))
+            .option(span("read_timeout", read_timeout))
+            .list("next", &self.next)
+            .switch("next_on_nodata", self.next_on_nodata)
+            .list("failover", &self.failover)
+            .switch("failfast_all_unhealthy_upstreams", self.fails_fast)
+            .list("tls", self.tls.files())
+            .list("tls_servername", &self.tls.server_name)
+            .list("resolver", &self.resolvers)
+            .list("source_address", self.source_address)
+    }
+}
+
+fn rcodes(option: Item<'_>) -> Result<Vec<Rcode>, PlanError> {
+    option.some("response codes")?.iter().map(|word| Rcode::read(option, word)).collect()
+}
+
+impl HealthCheck {
+    fn read(option: Item<'_>) -> Result<Self, PlanError> {
+        let [interval, rest @ ..] = option.some("a time")? else { return Err(option.error("takes a time")) };
+        let mut rest = rest;
+        let interval = option.span(interval, Duration::from_millis(1)..=HOUR)?;
+        let mut check = Self { interval, recursion_desired: true, domain: Zone::root() };
+        while let [word, after @ ..] = rest {
+            rest = match (word.as_str(), after) {
+                ("no_rec", after) => {
+                    check.recursion_desired = false;
+                    after
+                }
+                ("domain", [domain, after @ ..]) => {
+                    check.domain = Zone::parse(domain.as_str()).map_err(|error| option.error(error))?;
+                    after
+                }
+                ("domain", []) => return Err(option.error("domain takes a name")),
+                (other, _) => return Err(option.error(format!("{other:?} is none of no_rec, domain"))),
+            };
+        }
+        Ok(check)
+    }
+
+    fn printed(&self) -> Printed {
+        let printed = Printed::new("health_check").word(span::text(self.interval));
+        printed.words((!self.recursion_desired).then_some("no_rec")).word("domain").word(&self.domain)
+    }
+}

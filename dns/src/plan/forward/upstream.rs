@@ -1,0 +1,75 @@
+//! One of those who are asked.
+
+use crate::plan::address::with_port;
+use crate::plan::key::Transport;
+use config::DomainName;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Upstream {
+    /// Plain DNS.
+    Plain(SocketAddr),
+    /// DNS over TLS (RFC 7858).
+    Tls {
+        address: SocketAddr,
+        /// Whom the certificate must name; `None`: what `tls_servername` says, else the address.
+        server_name: Option<DomainName>,
+    },
+    /// Plain DNS at a host whose addresses are found at the start.
+    Host { name: DomainName, port: u16 },
+    /// The `nameserver` lines of a resolv.conf(5).
+    File(String),
+}
+
+impl Upstream {
+    /// Reads `10.0.0.1`, `[::1]:5353`, `dns://10.0.0.1`, `tls://9.9.9.9%dns.quad9.net:853`, `/etc/resolv.conf` or a name.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let (transport, rest) = Transport::split(text)?;
+        match transport {
+            Transport::Https => Err(format!("{text}: upstreams are not asked over HTTPS; tls:// is supported")),
+            Transport::Tls => {
+                Self::parse_tls(rest).ok_or_else(|| format!("{text:?} is no tls://ADDRESS[%NAME][:PORT]"))
+            }
+            Transport::Dns if let Some(address) = with_port(rest, 53) => Ok(Self::Plain(address)),
+            Transport::Dns if rest.contains('/') => Ok(Self::File(rest.to_owned())),
+            Transport::Dns => {
+                let (name, port) = match rest.split_once(':') {
+                    Some((name, port)) => (name, port.parse().ok().filter(|port| *port != 0)),
+                    None => (rest, Some(53)),
+                };
+                match (name.parse(), port) {
+                    (Ok(name), Some(port)) => Ok(Self::Host { name, port }),
+                    _ => Err(format!("{text:?} is no address, file or name")),
+                }
+            }
+        }
+    }
+
+    fn parse_tls(text: &str) -> Option<Self> {
+        let Some((address, rest)) = text.split_once('%') else {
+            return Some(Self::Tls { address: with_port(text, Transport::Tls.port())?, server_name: None });
+        };
+        let (name, port) = match rest.split_once(':') {
+            Some((name, port)) => (name, port.parse().ok().filter(|port| *port != 0)?),
+            None => (rest, Transport::Tls.port()),
+        };
+        let ip: IpAddr = address.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
+        Some(Self::Tls { address: SocketAddr::new(ip, port), server_name: Some(name.parse().ok()?) })
+    }
+}
+
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(address) => address.fmt(f),
+            Self::Tls { address, server_name: None } => write!(f, "tls://{address}"),
+            Self::Tls { address, server_name: Some(name) } => match address.ip() {
+                IpAddr::V4(ip) => write!(f, "tls://{ip}%{name}:{}", address.port()),
+                IpAddr::V6(ip) => write!(f, "tls://[{ip}]%{name}:{}", address.port()),
+            },
+            Self::Host { name, port } => write!(f, "{name}:{port}"),
+            Self::File(path) => path.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! `hosts`: names and addresses from a hosts(5) file and from the Corefile itself.
+
+use super::item::Item;
+use super::print::Printed;
+use super::question::Fallthrough;
+use super::reading::Reading;
+use super::span;
+use super::zone::Zone;
+use crate::corefile::PlanError;
+use config::DomainName;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Hosts {
+    /// Looked at again and again; it need not exist yet.
+    pub(crate) file: String,
+    /// Names that are looked for.
+    pub(crate) zones: Vec<Zone>,
+    /// Beyond the file's.
+    pub(crate) entries: Vec<HostEntry>,
+    /// Seconds.
+    pub(crate) ttl: u32,
+    /// Whether addresses have names too.
+    pub(crate) has_reverse: bool,
+    /// How often the file is looked at; 0: once.
+    pub(crate) reload: Duration,
+    pub(crate) fallthrough: Fallthrough,
+}
+
+/// An address with its names, at least one.
+#[derive(Debug, Clone)]
+pub(crate) struct HostEntry {
+    pub(crate) address: IpAddr,
+    pub(crate) names: Vec<DomainName>,
+}
+
+/// What is read where no file is named.
+const DEFAULT_FILE: &str = "/etc/hosts";
+
+impl Hosts {
+    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>, block: &[Zone]) -> Result<Self, PlanError> {
+        let (file, zones) = match item.arguments() {
+            [] => (None, &[][..]),
+            [file, zones @ ..] => (Some(file.as_str()), zones),
+        };
+        let mut hosts = Self {
+            file: file.unwrap_or(DEFAULT_FILE).to_owned(),
+            zones: item.zones_or(zones, block)?,
+            entries: Vec::new(),
+            ttl: 3600,
+            has_reverse: true,
+            reload: Duration::from_secs(5),
+            fallthrough: Fallthrough::default(),
+        };
+        if let Some(file) = file
+            && let Err(error) = reading.environment.read(Path::new(file))
+        {
+            let message = match error.kind() {
+                std::io::ErrorKind::NotFound => format!("there is no {file} yet: it counts as empty"),
+                _ => format!("{file} cannot be read: {error}; it counts as empty"),
+            };
+            reading.note(item, message);
+        }
+        item.options(reading, |_, option| hosts.read_option(option));
+        Ok(hosts)
+    }
+
+    fn read_option(&mut self, option: Item<'_>) -> Result<(), PlanError> {
+        match option.name() {
+            "ttl" => self.ttl = option.number(option.one("seconds")?, 1..=65_535)?,
+            "no_reverse" => self.has_reverse = option.alone().map(|()| false)?,
+            "reload" => {
+                self.reload = option.span(option.one("a time")?, Duration::ZERO..=Duration::from_secs(86_400))?;
+            }
+            "fallthrough" => self.fallthrough = Fallthrough::read(option)?,
+            "fallthrough_unsupported" => return Err(option.error("is not supported")),
+            address => match address.parse() {
+                Ok(address) => self.entries.push(HostEntry { address, names: names(option)? }),
+                Err(_) => {
+                    return Err(option.unknown(&["ADDRESS NAME...", "fallthrough", "no_reverse", "reload", "ttl"]));
+                }
+            },
+        }
+        Ok(())
+    }
+
+    pub(super) fn printed(&self) -> Printed {
+        let printed = Printed::new("hosts").word(&self.file).words(&self.zones);
+        let entry = |entry: &HostEntry| Printed::new(&entry.address.to_string()).words(&entry.names);
+        let printed = self.entries.iter().fold(printed, |printed, host| printed.option(entry(host)));
+        printed
+            .option(Printed::new("ttl").word(self.ttl))
+            .switch("no_reverse", !self.has_reverse)
+            .option(Printed::new("reload").word(span::text(self.reload)))
+            .list("fallthrough", &self.fallthrough.0)
+    }
+}
+
+fn names(option: Item<'_>) -> Result<Vec<DomainName>, PlanError> {
+    let name = |word: &crate::corefile::Word| {
+        word.text.parse().map_err(|error| option.error(format!("{:?} is no name: {error}", word.text)))
+    };
+    option.some("names")?.iter().map(name).collect()
+}

@@ -1,0 +1,172 @@
+//! `kubernetes`: the zones of the cluster, and how their names are made.
+
+use super::item::{Item, name_of};
+use super::print::Printed;
+use super::question::Fallthrough;
+use super::reading::Reading;
+use super::selector;
+use super::zone::Zone;
+use crate::corefile::PlanError;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Kubernetes {
+    /// At least one that is not made of addresses; the first such is what reverse names lead into.
+    pub(crate) zones: Vec<Zone>,
+    /// Those of `zones` that are for Services of several clusters.
+    pub(crate) multicluster: Vec<Zone>,
+    pub(crate) pods: Pods,
+    /// Seconds, at most 3600.
+    pub(crate) ttl: u32,
+    pub(crate) exposed: Exposed,
+    /// Which Services, EndpointSlices and Pods count, as a label selector; `None`: all.
+    pub(crate) labels: Option<String>,
+    /// Whether endpoints without a host name are called as their Pods are.
+    pub(crate) endpoint_pod_names: bool,
+    /// Whether endpoints have no names.
+    pub(crate) no_endpoints: bool,
+    /// Whether a headless Service without ready endpoints does not exist.
+    pub(crate) ignores_empty_services: bool,
+    /// Whether endpoints have names by topology.
+    pub(crate) zonal: bool,
+    pub(crate) fallthrough: Fallthrough,
+}
+
+/// The namespaces that have names.
+#[derive(Debug, Clone)]
+pub(crate) enum Exposed {
+    All,
+    /// At least one.
+    Named(Vec<String>),
+    /// A label selector.
+    Labelled(String),
+}
+
+/// Which Pods have names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pods {
+    Disabled,
+    /// Every address has one in every namespace.
+    Insecure,
+    /// Those that there are.
+    Verified,
+}
+
+const POD_NAMES: [(&str, Pods); 3] =
+    [("disabled", Pods::Disabled), ("insecure", Pods::Insecure), ("verified", Pods::Verified)];
+
+const OPTIONS: [&str; 11] = [
+    "endpoint_pod_names",
+    "fallthrough",
+    "ignore",
+    "labels",
+    "multicluster",
+    "namespace_labels",
+    "namespaces",
+    "noendpoints",
+    "pods",
+    "ttl",
+    "zonal",
+];
+
+impl Kubernetes {
+    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>, block: &[Zone]) -> Result<Self, PlanError> {
+        let mut kubernetes = Self {
+            zones: item.zones_or(item.arguments(), block)?,
+            multicluster: Vec::new(),
+            pods: Pods::Disabled,
+            ttl: 5,
+            exposed: Exposed::All,
+            labels: None,
+            endpoint_pod_names: false,
+            no_endpoints: false,
+            ignores_empty_services: false,
+            zonal: false,
+            fallthrough: Fallthrough::default(),
+        };
+        if kubernetes.zones.iter().all(Zone::is_reverse) {
+            return Err(item.error("needs a zone that is not made of addresses, such as cluster.local"));
+        }
+        item.options(reading, |reading, option| kubernetes.read_option(option, reading));
+        if kubernetes.zonal && kubernetes.no_endpoints {
+            return Err(item.error("zonal needs endpoints, and noendpoints takes them away"));
+        }
+        let outside = kubernetes.multicluster.iter().find(|zone| !kubernetes.zones.contains(zone));
+        match outside {
+            Some(zone) => Err(item.error(format!("multicluster zone {zone} is not among the zones of the plugin"))),
+            None => Ok(kubernetes),
+        }
+    }
+
+    fn read_option(&mut self, option: Item<'_>, reading: &mut Reading<'_>) -> Result<(), PlanError> {
+        match option.name() {
+            "pods" => self.pods = option.choice(option.one("disabled, insecure or verified")?, &POD_NAMES)?,
+            "ttl" => self.ttl = option.number(option.one("seconds")?, 0..=3600)?,
+            "fallthrough" => self.fallthrough = Fallthrough::read(option)?,
+            "endpoint_pod_names" => self.endpoint_pod_names = option.alone().map(|()| true)?,
+            "noendpoints" => self.no_endpoints = option.alone().map(|()| true)?,
+            "zonal" => self.zonal = option.alone().map(|()| true)?,
+            "ignore" => {
+                self.ignores_empty_services =
+                    option.choice(option.one("empty_service")?, &[("empty_service", true)])?;
+            }
+            "multicluster" => self.multicluster.extend(option.zones(option.some("zones")?)?),
+            "labels" => self.labels = Some(selector::read(option)?),
+            "namespaces" => {
+                let named = option.some("namespaces")?.iter().map(|word| word.as_str().to_owned()).collect();
+                self.expose(option, Exposed::Named(named))?;
+            }
+            "namespace_labels" => self.expose(option, Exposed::Labelled(selector::read(option)?))?,
+            "apiserver_qps" | "apiserver_burst" | "apiserver_max_inflight" => {
+                option.number(option.one("a number")?, 0..=u32::MAX)?;
+                reading.note(option, "changes nothing: watches are few, and not held back");
+            }
+            "startup_timeout" => {
+                option
+                    .span(option.one("a time")?, std::time::Duration::ZERO..=std::time::Duration::from_secs(86_400))?;
+                reading.note(
+                    option,
+                    "changes nothing: the start waits for nothing; names get SERVFAIL until they are known",
+                );
+            }
+            "kubeconfig" => {
+                return Err(option.error("is a flag here: --kubeconfig FILE, and --context for its context"));
+            }
+            "endpoint" | "tls" => {
+                return Err(option.error("is not supported; --kubeconfig FILE says where the API server is"));
+            }
+            "upstream" | "resyncperiod" | "transfer" | "federation" => {
+                return Err(option.error("is no option of CoreDNS any more; leave it out"));
+            }
+            _ => return Err(option.unknown(&OPTIONS)),
+        }
+        Ok(())
+    }
+
+    fn expose(&mut self, option: Item<'_>, exposed: Exposed) -> Result<(), PlanError> {
+        if !matches!(self.exposed, Exposed::All) {
+            return Err(option.error("namespaces and namespace_labels may stand only once, and not together"));
+        }
+        self.exposed = exposed;
+        Ok(())
+    }
+
+    pub(super) fn printed(&self) -> Printed {
+        let exposed = match &self.exposed {
+            Exposed::All => None,
+            Exposed::Named(names) => Some(Printed::new("namespaces").words(names)),
+            Exposed::Labelled(selector) => Some(Printed::new("namespace_labels").word(selector)),
+        };
+        Printed::new("kubernetes")
+            .words(&self.zones)
+            .option(Printed::new("pods").word(name_of(&self.pods, &POD_NAMES)))
+            .option(Printed::new("ttl").word(self.ttl))
+            .maybe(exposed)
+            .maybe(self.labels.as_ref().map(|labels| Printed::new("labels").word(labels)))
+            .switch("endpoint_pod_names", self.endpoint_pod_names)
+            .switch("noendpoints", self.no_endpoints)
+            .switch("ignore empty_service", self.ignores_empty_services)
+            .list("multicluster", &self.multicluster)
+            .switch("zonal", self.zonal)
+            .list("fallthrough", &self.fallthrough.0)
+    }
+}

@@ -1,0 +1,64 @@
+//! `log`: a line for each answer of some classes, in the common format.
+
+use super::item::{Item, name_of};
+use super::print::Printed;
+use super::reading::Reading;
+use super::zone::Zone;
+use crate::corefile::PlanError;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Log {
+    /// Names whose answers are logged.
+    pub(crate) zones: Vec<Zone>,
+    /// At least one.
+    pub(crate) classes: Vec<Class>,
+}
+
+/// What an answer says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Class {
+    All,
+    /// Records.
+    Success,
+    /// NXDOMAIN, or that there are no records of the type.
+    Denial,
+    /// SERVFAIL, NOTIMP, REFUSED and the like.
+    Error,
+}
+
+const CLASSES: [(&str, Class); 4] =
+    [("all", Class::All), ("success", Class::Success), ("denial", Class::Denial), ("error", Class::Error)];
+
+impl Log {
+    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>) -> Result<Self, PlanError> {
+        let (words, format) = match item.arguments() {
+            [words @ .., last] if last.text.contains('{') => (words, Some(last.as_str())),
+            words => (words, None),
+        };
+        if format.is_some_and(|format| format != "{common}") {
+            return Err(item.error("only the common format is supported; leave the format out"));
+        }
+        let zones = item.zones_or(words, &[Zone::root()])?;
+        let mut classes = Vec::new();
+        item.options(reading, |_, option| match option.name() {
+            "class" => {
+                for word in option.some("classes: all, success, denial or error")? {
+                    classes.push(option.choice(word, &CLASSES)?);
+                }
+                Ok(())
+            }
+            _ => Err(option.unknown(&["class"])),
+        });
+        classes.sort_unstable();
+        classes.dedup();
+        if classes.is_empty() || classes.contains(&Class::All) {
+            classes = vec![Class::All];
+        }
+        Ok(Self { zones, classes })
+    }
+
+    pub(super) fn printed(&self) -> Printed {
+        let classes = self.classes.iter().map(|class| name_of(class, &CLASSES));
+        Printed::new("log").words(&self.zones).list("class", classes)
+    }
+}

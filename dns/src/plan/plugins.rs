@@ -1,0 +1,196 @@
+//! From the lines of a server block to its parts. What is not known is an error: a plugin that is passed over answers
+//! wrongly, and nobody knows why.
+
+use super::acl::Acl;
+use super::autopath::Autopath;
+use super::bind::Bind;
+use super::block::Block;
+use super::cache::Cache;
+use super::dns64::Dns64;
+use super::errors::Errors;
+use super::forward::Forward;
+use super::header::Header;
+use super::hosts::Hosts;
+use super::item::{Item, closest};
+use super::key::Key;
+use super::kubernetes::Kubernetes;
+use super::log::Log;
+use super::probes::{self, Health, Prometheus, Ready};
+use super::reading::Reading;
+use super::rewrite::Rewrite;
+use super::small::{self, Chaos, Reload, Timeouts};
+use super::template::Template;
+use super::tls::ServerTls;
+use super::transfer::Transfer;
+use super::zone::Zone;
+use crate::corefile::{PlanError, Section};
+
+const KNOWN: [&str; 36] = [
+    "acl",
+    "any",
+    "autopath",
+    "bind",
+    "bufsize",
+    "cache",
+    "cancel",
+    "chaos",
+    "debug",
+    "dns64",
+    "errors",
+    "forward",
+    "header",
+    "health",
+    "hosts",
+    "kubernetes",
+    "local",
+    "log",
+    "loadbalance",
+    "loop",
+    "metadata",
+    "minimal",
+    "multisocket",
+    "nsid",
+    "pprof",
+    "prometheus",
+    "ready",
+    "reload",
+    "rewrite",
+    "template",
+    "timeouts",
+    "tls",
+    "transfer",
+    "whoami",
+    "import",
+    "prometheus",
+];
+
+/// Plugins that CoreDNS has or had, and that are none here, each with what to do instead.
+const UNSUPPORTED: [(&str, &str); 27] = [
+    ("alternate", "`forward` with `failover` asks the next upstream"),
+    ("auto", "zones from files are not served"),
+    ("azure", "zones of cloud providers are not served; `forward` asks their servers"),
+    ("clouddns", "zones of cloud providers are not served; `forward` asks their servers"),
+    ("dnssec", "answers are not signed"),
+    ("dnstap", "`log` writes a line for each answer"),
+    ("erratic", "it is for tests"),
+    ("etcd", "names from etcd are not served"),
+    ("fanout", "`forward` asks one upstream after the other"),
+    ("federation", "Kubernetes has no federated names any more"),
+    ("file", "zones from files are not served; `hosts` and `template` answer for single names"),
+    ("geoip", "answers do not depend on where a client is"),
+    ("grpc", "upstreams are asked over UDP, TCP and TLS"),
+    ("grpc_server", "questions are taken over UDP, TCP, TLS and HTTPS"),
+    ("k8s_external", "names of Services outside of the cluster's zone are not served"),
+    ("nomad", "names from Nomad are not served"),
+    ("on", "no commands are run"),
+    ("proxy", "CoreDNS has `forward` instead since 1.5"),
+    ("quic", "questions are taken over UDP, TCP, TLS and HTTPS"),
+    ("root", "write whole paths"),
+    ("route53", "zones of cloud providers are not served; `forward` asks their servers"),
+    ("secondary", "zones of other servers are not copied"),
+    ("shed", "leave it out"),
+    ("sign", "answers are not signed"),
+    ("trace", "questions are not traced"),
+    ("tsig", "transfers are allowed by address, with `transfer`"),
+    ("view", "a block does not depend on who asks; `acl` does"),
+];
+
+/// The block of a section; `None`: none of its keys can be read.
+pub(super) fn block(section: &Section, reading: &mut Reading<'_>) -> Option<Block> {
+    let mut keys: Vec<Key> = Vec::new();
+    for word in &section.keys {
+        let parsed = Key::parse_all(word.as_str());
+        keys.extend(
+            reading.keep(parsed.map_err(|message| PlanError::syntax(&word.place, message))).into_iter().flatten(),
+        );
+    }
+    let zones: Vec<Zone> = keys.iter().map(|key| key.zone.clone()).collect();
+    let mut block = Block::new(section.place.clone(), keys);
+    for line in &section.lines {
+        let item = Item::plugin(line);
+        block.places.entry(item.name().to_owned()).or_insert_with(|| line.name.place.clone());
+        let read = read(&mut block, item, reading, &zones);
+        reading.keep(read);
+    }
+    (!block.keys.is_empty()).then_some(block)
+}
+
+fn read(block: &mut Block, item: Item<'_>, reading: &mut Reading<'_>, zones: &[Zone]) -> Result<(), PlanError> {
+    match item.name() {
+        "acl" => block.acls.push(Acl::read(item, reading, zones)?),
+        "any" => once(&mut block.any, item, item.alone())?,
+        "autopath" => once(&mut block.autopath, item, Autopath::read(item, zones))?,
+        "bind" => once(&mut block.bind, item, Bind::read(item, reading))?,
+        "bufsize" => once(&mut block.bufsize, item, small::read_bufsize(item))?,
+        "cache" => once(&mut block.cache, item, Cache::read(item, reading, zones))?,
+        "cancel" => once(&mut block.cancel, item, small::read_cancel(item))?,
+        "chaos" => once(&mut block.chaos, item, Chaos::read(item))?,
+        "dns64" => once(&mut block.dns64, item, Dns64::read(item, reading))?,
+        "errors" => once(&mut block.errors, item, Errors::read(item, reading))?,
+        "forward" => block.forwards.push(Forward::read(item, reading)?),
+        "header" => once(&mut block.header, item, Header::read(item, reading))?,
+        "health" => once(&mut block.health, item, Health::read(item, reading))?,
+        "hosts" => once(&mut block.hosts, item, Hosts::read(item, reading, zones))?,
+        "kubernetes" => once(&mut block.kubernetes, item, Kubernetes::read(item, reading, zones))?,
+        "loadbalance" => once(&mut block.loadbalance, item, small::read_loadbalance(item, reading))?,
+        "local" => once(&mut block.local, item, item.alone())?,
+        "log" => block.logs.push(Log::read(item, reading)?),
+        "loop" => once(&mut block.loop_detection, item, item.alone())?,
+        "minimal" => once(&mut block.minimal, item, item.alone())?,
+        "nsid" => once(&mut block.nsid, item, small::read_nsid(item))?,
+        "prometheus" => once(&mut block.prometheus, item, Prometheus::read(item))?,
+        "ready" => once(&mut block.ready, item, Ready::read(item, reading))?,
+        "reload" => once(&mut block.reload, item, Reload::read(item))?,
+        "rewrite" => block.rewrites.push(Rewrite::read(item, reading)?),
+        "template" => block.templates.push(Template::read(item, reading, zones)?),
+        "timeouts" => once(&mut block.timeouts, item, Timeouts::read(item, reading))?,
+        "tls" => once(&mut block.tls, item, ServerTls::read(item, reading))?,
+        "transfer" => block.transfers.push(Transfer::read(item, reading, zones)?),
+        "whoami" => once(&mut block.whoami, item, item.alone())?,
+        _ => return read_without_effect(block, item, reading),
+    }
+    Ok(())
+}
+
+/// What is taken so that a Corefile need not be changed, and told to do nothing here.
+fn read_without_effect(block: &mut Block, item: Item<'_>, reading: &mut Reading<'_>) -> Result<(), PlanError> {
+    match item.name() {
+        "debug" => {
+            once(&mut block.debug, item, item.alone())?;
+            reading.note(item, "changes nothing: --log-level says what the log tells");
+        }
+        "metadata" => {
+            item.no_body()?;
+            reading.note(item, "changes nothing: no plugin here reads metadata");
+        }
+        "multisocket" => {
+            item.no_body()?;
+            if let Some(word) = item.at_most_one("a number of sockets")? {
+                item.number(word, 1..=1024)?;
+            }
+            reading.note(item, "changes nothing: --workers says how many threads there are");
+        }
+        "pprof" => probes::read_pprof(item, reading)?,
+        name => return Err(unknown(item, name)),
+    }
+    Ok(())
+}
+
+fn unknown(item: Item<'_>, name: &str) -> PlanError {
+    if let Some((_, instead)) = UNSUPPORTED.iter().find(|(other, _)| *other == name) {
+        return item.error(format!("this plugin of CoreDNS is not supported: {instead}"));
+    }
+    match closest(name, KNOWN) {
+        Some(near) => item.error(format!("unknown plugin; did you mean {near}?")),
+        None => item.error("unknown plugin"),
+    }
+}
+
+/// Puts a part in its place, where there may be only one.
+fn once<T>(slot: &mut Option<T>, item: Item<'_>, part: Result<T, PlanError>) -> Result<(), PlanError> {
+    if slot.is_some() {
+        return Err(item.error("may stand only once in a server block"));
+    }
+    *slot = Some(part?);
+    Ok(())
+}

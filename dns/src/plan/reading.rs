@@ -1,0 +1,39 @@
+//! What is gathered while a Corefile is read.
+
+use super::item::Item;
+use super::pattern::Pattern;
+use crate::corefile::{Environment, Note, PlanError, Word};
+
+/// Regular expressions in all files: each may take 256 KiB.
+const MAX_PATTERNS: usize = 1000;
+
+pub(super) struct Reading<'e> {
+    pub(super) environment: &'e dyn Environment,
+    pub(super) errors: Vec<PlanError>,
+    pub(super) notes: Vec<Note>,
+    patterns: usize,
+}
+
+impl<'e> Reading<'e> {
+    pub(super) fn new(environment: &'e dyn Environment, notes: Vec<Note>) -> Self {
+        Self { environment, errors: Vec::new(), notes, patterns: 0 }
+    }
+
+    /// The value, or the error kept for the end.
+    pub(super) fn keep<T>(&mut self, result: Result<T, PlanError>) -> Option<T> {
+        result.map_err(|error| self.errors.push(error)).ok()
+    }
+
+    pub(super) fn note(&mut self, item: Item<'_>, message: impl Into<String>) {
+        let PlanError(note) = item.error(message.into());
+        self.notes.push(note);
+    }
+
+    pub(super) fn pattern(&mut self, item: Item<'_>, word: &Word) -> Result<Pattern, PlanError> {
+        self.patterns += 1;
+        if self.patterns > MAX_PATTERNS {
+            return Err(item.error(format!("more than {MAX_PATTERNS} regular expressions")));
+        }
+        Pattern::parse(word.as_str()).map_err(|message| item.error(message))
+    }
+}

@@ -1,0 +1,182 @@
+//! Names that become others, and back again in the answers.
+
+use crate::corefile::{PlanError, Word};
+use crate::plan::item::Item;
+use crate::plan::pattern::Pattern;
+use crate::plan::print::Printed;
+use crate::plan::reading::Reading;
+use config::DomainName;
+use std::fmt;
+
+/// Which names. All are compared in lower case and without the dot at the end, but for [`Self::Regex`].
+#[derive(Debug, Clone)]
+pub(crate) enum NameMatch {
+    Exact(DomainName),
+    Prefix(String),
+    Suffix(String),
+    Substring(String),
+    /// Over the name with a dot at the end.
+    Regex(Pattern),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct NameRewrite {
+    pub(crate) names: NameMatch,
+    /// What the matching part becomes; of a regular expression the whole name.
+    pub(crate) to: Substitute,
+    /// How answers are made to fit the question; none: as the match says, back for an exact name, else not at all.
+    pub(crate) answers: Vec<Answer>,
+}
+
+/// How a part of an answer is rewritten.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    /// Owners and targets as the question was, the other way round.
+    Auto,
+    /// Owners that match.
+    Name { names: Pattern, to: Substitute },
+    /// Targets (CNAME, SRV, PTR, MX, NS) that match.
+    Value { names: Pattern, to: Substitute },
+}
+
+/// Text with groups of a match put in: `{1}.svc.{2}`.
+#[derive(Debug, Clone)]
+pub(crate) struct Substitute(pub(crate) Vec<Piece>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Piece {
+    Text(String),
+    /// 0: the whole match.
+    Group(usize),
+}
+
+impl NameMatch {
+    /// Reads `[exact|prefix|suffix|substring|regex] TEXT`.
+    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>, words: &[Word]) -> Result<Self, PlanError> {
+        let (kind, text) = match words {
+            [text] => ("exact", text),
+            [kind, text] => (kind.as_str(), text),
+            _ => return Err(item.error("takes names as [exact|prefix|suffix|substring|regex] TEXT")),
+        };
+        let lower = text.text.to_ascii_lowercase();
+        let part = || match lower.strip_suffix('.').unwrap_or(&lower) {
+            "" => Err(item.error("matches no text, and so every name")),
+            part => Ok(part.to_owned()),
+        };
+        match kind {
+            "exact" => {
+                let name = lower.parse();
+                name.map(Self::Exact).map_err(|error| item.error(format!("{:?} is no name: {error}", text.text)))
+            }
+            "prefix" if lower.is_empty() => part().map(Self::Prefix),
+            "prefix" => Ok(Self::Prefix(lower)),
+            "suffix" => part().map(Self::Suffix),
+            "substring" => part().map(Self::Substring),
+            "regex" => reading.pattern(item, text).map(Self::Regex),
+            other => Err(item.error(format!("{other:?} is none of exact, prefix, suffix, substring, regex"))),
+        }
+    }
+
+    pub(super) fn words(&self) -> [String; 2] {
+        match self {
+            Self::Exact(name) => ["exact".to_owned(), name.to_string()],
+            Self::Prefix(text) => ["prefix".to_owned(), text.clone()],
+            Self::Suffix(text) => ["suffix".to_owned(), text.clone()],
+            Self::Substring(text) => ["substring".to_owned(), text.clone()],
+            Self::Regex(pattern) => ["regex".to_owned(), pattern.to_string()],
+        }
+    }
+}
+
+impl NameRewrite {
+    /// Reads the match and the new name, then `answer …` on the same line or on those after it.
+    pub(super) fn read(
+        item: Item<'_>,
+        reading: &mut Reading<'_>,
+        words: &[Word],
+        lines: &[Vec<Word>],
+    ) -> Result<Self, PlanError> {
+        let end = words.iter().skip(2).position(|word| word.as_str() == "answer").map_or(words.len(), |at| at + 2);
+        let (rule, inline) = words.split_at(end);
+        let [matched @ .., to] = rule else { return Err(item.error("name takes a name and what it becomes")) };
+        let names = NameMatch::read(item, reading, matched)?;
+        let to = match &names {
+            NameMatch::Regex(pattern) => Substitute::read(item, to, pattern)?,
+            NameMatch::Exact(_) => {
+                let name = to.text.parse::<DomainName>();
+                let name = name.map_err(|error| item.error(format!("{:?} is no name: {error}", to.text)))?;
+                Substitute::text(name.as_str())
+            }
+            _ => Substitute::text(to.text.to_ascii_lowercase().trim_end_matches('.')),
+        };
+        let mut answers = Vec::new();
+        let inline = inline.chunk_by(|_, next| next.as_str() != "answer");
+        for words in inline.chain(lines.iter().map(Vec::as_slice)) {
+            answers.push(Answer::read(item, reading, words)?);
+        }
+        Ok(Self { names, to, answers })
+    }
+
+    pub(super) fn printed(&self, printed: Printed) -> Printed {
+        let printed = printed.word("name").words(self.names.words()).word(&self.to);
+        self.answers.iter().fold(printed, |printed, answer| match answer {
+            Answer::Auto => printed.words(["answer", "auto"]),
+            Answer::Name { names, to } => printed.words(["answer", "name"]).word(names).word(to),
+            Answer::Value { names, to } => printed.words(["answer", "value"]).word(names).word(to),
+        })
+    }
+}
+
+impl Answer {
+    fn read(item: Item<'_>, reading: &mut Reading<'_>, words: &[Word]) -> Result<Self, PlanError> {
+        let texts: Vec<_> = words.iter().map(Word::as_str).collect();
+        match (&texts[..], words) {
+            (["answer", "auto"], _) => Ok(Self::Auto),
+            (["answer", field @ ("name" | "value"), ..], [_, _, names, to]) => {
+                let names = reading.pattern(item, names)?;
+                let to = Substitute::read(item, to, &names)?;
+                Ok(if *field == "name" { Self::Name { names, to } } else { Self::Value { names, to } })
+            }
+            _ => {
+                let line = texts.join(" ");
+                Err(item.error(format!("{line:?} is none of answer auto, answer name FROM TO, answer value FROM TO")))
+            }
+        }
+    }
+}
+
+impl Substitute {
+    fn text(text: &str) -> Self {
+        Self(vec![Piece::Text(text.to_owned())])
+    }
+
+    /// Reads text with `{N}` in it, where each N is a group of `pattern`.
+    fn read(item: Item<'_>, word: &Word, pattern: &Pattern) -> Result<Self, PlanError> {
+        let mut pieces = Vec::new();
+        let mut rest = word.as_str();
+        while let Some((before, after)) = rest.split_once('{') {
+            let (number, after) =
+                after.split_once('}').ok_or_else(|| item.error(format!("{:?} has '{{' without '}}'", word.text)))?;
+            let group = number.parse().ok().filter(|group| *group < pattern.group_count());
+            let wrong = || item.error(format!("{{{number}}} is no group of the regular expression {pattern}"));
+            if !before.is_empty() {
+                pieces.push(Piece::Text(before.to_ascii_lowercase()));
+            }
+            pieces.push(Piece::Group(group.ok_or_else(wrong)?));
+            rest = after;
+        }
+        if !rest.is_empty() {
+            pieces.push(Piece::Text(rest.to_ascii_lowercase()));
+        }
+        if pieces.is_empty() { Err(item.error("the new name is empty")) } else { Ok(Self(pieces)) }
+    }
+}
+
+impl fmt::Display for Substitute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|piece| match piece {
+            Piece::Text(text) => f.write_str(text),
+            Piece::Group(group) => write!(f, "{{{group}}}"),
+        })
+    }
+}

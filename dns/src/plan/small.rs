@@ -1,0 +1,140 @@
+//! Plugins of a value or two: `bufsize`, `cancel`, `chaos`, `loadbalance`, `nsid`, `reload`, `timeouts`.
+
+use super::item::Item;
+use super::print::Printed;
+use super::reading::Reading;
+use super::span;
+use crate::corefile::{PlanError, Word};
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// How often the Corefile is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reload {
+    pub(crate) interval: Duration,
+    /// By how much that differs among replicas; at most half of it.
+    pub(crate) jitter: Duration,
+}
+
+/// What CHAOS questions for the server's version and authors get.
+#[derive(Debug, Clone)]
+pub(crate) struct Chaos {
+    /// `None`: the program's own.
+    pub(crate) version: Option<String>,
+    pub(crate) authors: Vec<String>,
+}
+
+/// How long clients over TCP, TLS and HTTPS may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timeouts {
+    pub(crate) read: Duration,
+    pub(crate) write: Duration,
+    pub(crate) idle: Duration,
+    /// Questions over one connection; `None`: no bound.
+    pub(crate) max_questions: Option<u32>,
+}
+
+impl Reload {
+    pub(super) fn read(item: Item<'_>) -> Result<Self, PlanError> {
+        item.no_body()?;
+        let span = |word: &Word, least| item.span(word, Duration::from_secs(least)..=24 * HOUR);
+        let (interval, jitter) = match item.arguments() {
+            [] => (Duration::from_secs(30), Duration::from_secs(15)),
+            [interval] => (span(interval, 2)?, Duration::from_secs(15)),
+            [interval, jitter] => (span(interval, 2)?, span(jitter, 1)?),
+            _ => return Err(item.error("takes at most an interval and a jitter")),
+        };
+        Ok(Self { interval, jitter: jitter.min(interval / 2) })
+    }
+
+    pub(super) fn printed(&self) -> Printed {
+        Printed::new("reload").word(span::text(self.interval)).word(span::text(self.jitter))
+    }
+}
+
+/// The size that answers over UDP keep to, whatever a client says; bytes.
+pub(super) fn read_bufsize(item: Item<'_>) -> Result<u32, PlanError> {
+    item.no_body()?;
+    match item.at_most_one("a size in bytes")? {
+        Some(word) => item.number(word, 512..=4096),
+        None => Ok(1232),
+    }
+}
+
+/// How long a question may take in all.
+pub(super) fn read_cancel(item: Item<'_>) -> Result<Duration, PlanError> {
+    item.no_body()?;
+    match item.at_most_one("a time")? {
+        Some(word) => item.span(word, Duration::from_millis(1)..=HOUR),
+        None => Ok(Duration::from_millis(5001)),
+    }
+}
+
+/// What the server calls itself (RFC 5001); empty: the name of its host.
+pub(super) fn read_nsid(item: Item<'_>) -> Result<String, PlanError> {
+    item.no_body()?;
+    let words: Vec<_> = item.arguments().iter().map(Word::as_str).collect();
+    let name = words.join(" ");
+    if name.len() > 128 { Err(item.error("is longer than 128 bytes")) } else { Ok(name) }
+}
+
+/// Addresses in answers take turns; what else CoreDNS has is refused.
+pub(super) fn read_loadbalance(item: Item<'_>, reading: &mut Reading<'_>) -> Result<(), PlanError> {
+    match item.at_most_one("a policy")?.map(Word::as_str) {
+        None | Some("round_robin") => {}
+        Some(other) => return Err(item.error(format!("{other:?} is not supported; round_robin is"))),
+    }
+    item.options(reading, |_, option| Err(option.unknown(&[])));
+    Ok(())
+}
+
+impl Chaos {
+    pub(super) fn read(item: Item<'_>) -> Result<Self, PlanError> {
+        item.no_body()?;
+        let mut words = item.arguments().iter().map(|word| word.as_str().to_owned());
+        let chaos = Self { version: words.next(), authors: words.collect() };
+        // A TXT record's string (RFC 1035 §3.3).
+        let is_long = |text: &&String| text.len() > 255;
+        match chaos.version.iter().chain(&chaos.authors).find(is_long) {
+            Some(_) => Err(item.error("has a text of more than 255 bytes")),
+            None => Ok(chaos),
+        }
+    }
+
+    pub(super) fn printed(&self) -> Printed {
+        Printed::new("chaos").words(&self.version).words(&self.authors)
+    }
+}
+
+impl Timeouts {
+    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>) -> Result<Self, PlanError> {
+        item.no_arguments()?;
+        let [read, write, idle] = [3, 5, 10].map(Duration::from_secs);
+        let mut timeouts = Self { read, write, idle, max_questions: None };
+        item.options(reading, |_, option| {
+            let span = || option.span(option.one("a time")?, Duration::from_secs(1)..=24 * HOUR);
+            match option.name() {
+                "read" => timeouts.read = span()?,
+                "write" => timeouts.write = span()?,
+                "idle" => timeouts.idle = span()?,
+                "maxtcpqueries" => {
+                    let number = option.number(option.one("a number")?, 0..=u32::MAX)?;
+                    timeouts.max_questions = Some(number).filter(|number| *number > 0);
+                }
+                _ => return Err(option.unknown(&["idle", "maxtcpqueries", "read", "write"])),
+            }
+            Ok(())
+        });
+        if item.body().is_empty() { Err(item.error("has no option")) } else { Ok(timeouts) }
+    }
+
+    pub(super) fn printed(&self) -> Printed {
+        let span = |name: &str, span| Printed::new(name).word(span::text(span));
+        Printed::new("timeouts")
+            .option(span("read", self.read))
+            .option(span("write", self.write))
+            .option(span("idle", self.idle))
+            .maybe(self.max_questions.map(|number| Printed::new("maxtcpqueries").word(number)))
+    }
+}

@@ -1,0 +1,116 @@
+//! What a plan asks for that this version does not do: the one place that says so.
+
+use super::Plan;
+use super::address::HttpAddress;
+use super::block::Block;
+use super::forward::{Forward, Protocol, Upstream};
+use super::key::Transport;
+use super::kubernetes::{Exposed, Kubernetes, Pods};
+use super::probes::Prometheus;
+use super::zone::Zone;
+use crate::corefile::Note;
+
+/// Everything that the plan asks for and the server of this version does not do, in the order of the lines. Empty: the
+/// server would do all of it.
+#[must_use]
+pub fn unserved(plan: &Plan) -> Vec<Note> {
+    let mut notes: Vec<Note> = plan.blocks().iter().flat_map(of_block).collect();
+    if let [_, others @ ..] = plan.blocks() {
+        notes.extend(others.iter().map(|block| block.note("", "not served yet: a second block")));
+    }
+    notes.sort();
+    notes.dedup();
+    notes
+}
+
+fn of_block(block: &Block) -> Vec<Note> {
+    let mut asked: Vec<(&str, String)> = Vec::new();
+    let whole = [
+        ("bind", block.bind.is_some()),
+        ("tls", block.tls.is_some()),
+        ("reload", block.reload.is_some()),
+        ("timeouts", block.timeouts.is_some()),
+        ("cancel", block.cancel.is_some()),
+        ("nsid", block.nsid.is_some()),
+        ("bufsize", block.bufsize.is_some_and(|size| size != 1232)),
+        ("local", block.local.is_some()),
+        ("dns64", block.dns64.is_some()),
+        ("acl", !block.acls.is_empty()),
+        ("chaos", block.chaos.is_some()),
+        ("cache", block.cache.is_some()),
+        ("rewrite", !block.rewrites.is_empty()),
+        ("header", block.header.is_some()),
+        ("autopath", block.autopath.is_some()),
+        ("minimal", block.minimal.is_some()),
+        ("template", !block.templates.is_empty()),
+        ("transfer", !block.transfers.is_empty()),
+        ("hosts", block.hosts.is_some()),
+        ("whoami", block.whoami.is_some()),
+    ];
+    asked.extend(whole.into_iter().filter(|(_, is_asked)| *is_asked).map(|(plugin, _)| (plugin, String::new())));
+    let endpoint = |path: &str, address: HttpAddress, own: &str| format!("{path} at {address}; --admin-bind has {own}");
+    let health = block.health.as_ref().map(|health| ("health", endpoint("/health", health.address, "/livez")));
+    let ready = block.ready.as_ref().map(|ready| ("ready", endpoint("/ready", ready.address, "/readyz")));
+    let metrics = |metrics: &Prometheus| endpoint("/metrics", metrics.address, "/metrics, with names of its own");
+    let metrics = block.prometheus.as_ref().map(|part| ("prometheus", metrics(part)));
+    asked.extend(health.into_iter().chain(ready).chain(metrics));
+    if block.errors.as_ref().is_some_and(|errors| !errors.consolidated.is_empty()) {
+        asked.push(("errors", "consolidate".to_owned()));
+    }
+    if !block.logs.is_empty() {
+        asked.push(("log", String::new()));
+    }
+    asked.extend(block.kubernetes.iter().flat_map(of_kubernetes).map(|what| ("kubernetes", what)));
+    asked.extend(block.forwards.iter().flat_map(of_forward).map(|what| ("forward", what)));
+    if let [_, others @ ..] = &block.forwards[..] {
+        asked.extend(others.iter().map(|forward| ("forward", format!("a second one, of {}", forward.from))));
+    }
+    let encrypted = block.keys.iter().filter(|key| key.transport != Transport::Dns);
+    asked.extend(encrypted.map(|key| ("", key.to_string())));
+    let message = |what: &str| {
+        if what.is_empty() { "not served yet".to_owned() } else { format!("not served yet: {what}") }
+    };
+    asked.into_iter().map(|(plugin, what)| block.note(plugin, message(&what))).collect()
+}
+
+fn of_kubernetes(kubernetes: &Kubernetes) -> Vec<String> {
+    let Kubernetes { zones, multicluster, pods, ttl, exposed, labels, .. } = kubernetes;
+    let second = zones.iter().filter(|zone| !zone.is_reverse()).nth(1).map(|zone| format!("a second zone, {zone}"));
+    let wanted = [
+        (*pods != Pods::Insecure).then(|| "pods other than insecure".to_owned()),
+        (*ttl != 5).then(|| format!("ttl {ttl}; records live 5 s")),
+        (!matches!(exposed, Exposed::All)).then(|| "namespaces".to_owned()),
+        labels.as_ref().map(|_| "labels".to_owned()),
+        (!multicluster.is_empty()).then(|| "multicluster".to_owned()),
+        kubernetes.endpoint_pod_names.then(|| "endpoint_pod_names".to_owned()),
+        kubernetes.no_endpoints.then(|| "noendpoints".to_owned()),
+        kubernetes.zonal.then(|| "zonal".to_owned()),
+        (kubernetes.fallthrough.0.iter().any(|zone| !zone.is_reverse())).then(|| "fallthrough of its zone".to_owned()),
+        second,
+    ];
+    wanted.into_iter().flatten().collect()
+}
+
+fn of_forward(forward: &Forward) -> Vec<String> {
+    let upstreams = forward.to.iter().filter(|to| !matches!(to, Upstream::Plain(_)) && !is_system(to));
+    let upstreams = upstreams.map(|upstream| format!("the upstream {upstream}"));
+    let has_several = forward.to.len() > 1 || forward.to.iter().any(is_system);
+    let wanted = [
+        (forward.from != Zone::root()).then(|| format!("a zone of its own, {}", forward.from)),
+        (!forward.except.is_empty()).then(|| "except".to_owned()),
+        (forward.protocol == Protocol::Tcp).then(|| "force_tcp".to_owned()),
+        has_several.then(|| "policy; the upstream that answered last is asked first".to_owned()),
+        (forward.max_concurrent != 1000).then(|| "max_concurrent other than 1000".to_owned()),
+        (!forward.next.is_empty() || forward.next_on_nodata).then(|| "next".to_owned()),
+        (!forward.failover.is_empty()).then(|| "failover".to_owned()),
+        forward.fails_fast.then(|| "failfast_all_unhealthy_upstreams".to_owned()),
+        forward.source_address.map(|_| "source_address".to_owned()),
+        Some("health_check; an upstream that fails is asked last".to_owned()),
+    ];
+    upstreams.chain(wanted.into_iter().flatten()).collect()
+}
+
+/// What the server asks where no flag says otherwise.
+fn is_system(upstream: &Upstream) -> bool {
+    matches!(upstream, Upstream::File(path) if path == "/etc/resolv.conf")
+}

@@ -1,0 +1,180 @@
+//! A zone that something is for: the root, or a domain.
+
+use config::DomainName;
+use ipnet::IpNet;
+use std::fmt;
+use std::net::IpAddr;
+
+/// A domain, or the root that all names are in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Zone {
+    name: Option<DomainName>,
+    /// In lower case, with the root's empty label.
+    wire: Box<[u8]>,
+}
+
+/// Why a text is no zone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no zone: {why}")]
+pub struct ZoneError {
+    text: String,
+    why: String,
+}
+
+impl Zone {
+    /// The root.
+    #[must_use]
+    pub fn root() -> Self {
+        Self { name: None, wire: Box::new([0]) }
+    }
+
+    /// Reads `.`, or a domain with or without a dot at its end.
+    ///
+    /// # Errors
+    /// Anything that is no domain name.
+    pub fn parse(text: &str) -> Result<Self, ZoneError> {
+        if text == "." {
+            return Ok(Self::root());
+        }
+        let wrong = |why: String| ZoneError { text: text.to_owned(), why };
+        let name: DomainName = text.parse().map_err(|error: config::DomainNameError| wrong(error.to_string()))?;
+        let mut wire = Vec::with_capacity(name.as_str().len() + 2);
+        for label in name.labels() {
+            wire.push(u8::try_from(label.len()).map_err(|_| wrong("a label is too long".to_owned()))?);
+            wire.extend(label.bytes());
+        }
+        wire.push(0);
+        Ok(Self { name: Some(name), wire: wire.into() })
+    }
+
+    /// The zones that a text means: one, or for a network those of its addresses' reverse names, of which an IPv4
+    /// network that does not end at an octet has up to 128 and an IPv6 network that does not end at a digit up to 8.
+    ///
+    /// # Errors
+    /// Neither a zone nor a network.
+    pub fn parse_all(text: &str) -> Result<Vec<Self>, ZoneError> {
+        match text.parse::<IpNet>() {
+            Ok(network) => reverse_names(network.trunc()).iter().map(|name| Self::parse(name)).collect(),
+            Err(_) => Ok(vec![Self::parse(text)?]),
+        }
+    }
+
+    /// Whether a name in wire form and lower case is the zone's or below it.
+    #[must_use]
+    pub fn holds(&self, name: &[u8]) -> bool {
+        let mut rest = name;
+        while rest.len() > self.wire.len() {
+            let Some((&length, after)) = rest.split_first() else { return false };
+            match after.get(usize::from(length)..) {
+                Some(next) if length > 0 => rest = next,
+                _ => return false,
+            }
+        }
+        *rest == *self.wire
+    }
+
+    /// Whether `other` is this zone or below it.
+    #[must_use]
+    pub fn contains(&self, other: &Self) -> bool {
+        self.holds(&other.wire)
+    }
+
+    /// Its name in wire form (RFC 1035 §3.1), in lower case.
+    #[must_use]
+    pub fn wire(&self) -> &[u8] {
+        &self.wire
+    }
+
+    /// Whether the names in it are made of addresses.
+    #[must_use]
+    pub fn is_reverse(&self) -> bool {
+        self.name.as_ref().is_some_and(|name| {
+            let mut labels = name.labels().rev();
+            labels.next() == Some("arpa") && matches!(labels.next(), Some("in-addr" | "ip6"))
+        })
+    }
+
+    /// 0 for the root.
+    #[must_use]
+    pub fn label_count(&self) -> usize {
+        self.name.as_ref().map_or(0, |name| name.labels().count())
+    }
+}
+
+/// Without the dot at the end, but for the root, which is that dot.
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => name.fmt(f),
+            None => f.write_str("."),
+        }
+    }
+}
+
+fn reverse_names(network: IpNet) -> Vec<String> {
+    let unit = if network.addr().is_ipv4() { 8 } else { 4 };
+    let units = usize::from(network.prefix_len().div_ceil(unit));
+    // An aligned network is its own only part.
+    let parts = network.subnets(u8::try_from(units).unwrap_or(u8::MAX).saturating_mul(unit));
+    let names = parts.into_iter().flatten().map(|part| match part.addr() {
+        IpAddr::V4(address) => {
+            let octets: Vec<_> = address.octets().iter().take(units).rev().map(ToString::to_string).collect();
+            [octets, vec!["in-addr.arpa".to_owned()]].concat().join(".")
+        }
+        IpAddr::V6(address) => {
+            let digits = address.octets().into_iter().flat_map(|octet| [octet >> 4, octet & 15]);
+            let digits: Vec<_> = digits.take(units).map(|digit| format!("{digit:x}")).collect();
+            [digits.into_iter().rev().collect(), vec!["ip6.arpa".to_owned()]].concat().join(".")
+        }
+    });
+    names.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zones(text: &str) -> Vec<String> {
+        Zone::parse_all(text).unwrap().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_network_is_its_reverse_zones() {
+        assert_eq!(zones("10.0.0.0/8"), ["10.in-addr.arpa"]);
+        assert_eq!(zones("10.96.0.7/15"), ["96.10.in-addr.arpa", "97.10.in-addr.arpa"]);
+        assert_eq!(zones("172.20.0.0/25").len(), 128);
+        assert_eq!(zones("0.0.0.0/0"), ["in-addr.arpa"]);
+        assert_eq!(zones("2001:db8::/32"), ["8.b.d.0.1.0.0.2.ip6.arpa"]);
+        assert_eq!(zones("fd00::/7"), ["c.f.ip6.arpa", "d.f.ip6.arpa"]);
+        assert_eq!(zones("10.1.2.3/32"), ["3.2.1.10.in-addr.arpa"]);
+        assert_eq!(zones("Example.ORG."), ["example.org"]);
+    }
+
+    #[test]
+    fn a_zone_holds_itself_and_what_is_below() {
+        let [zone, root] = ["example.org", "."].map(|text| Zone::parse(text).unwrap());
+        for (name, is_held) in [
+            ("example.org", true),
+            ("a.b.example.org", true),
+            ("org", false),
+            ("anexample.org", false),
+            ("example.org.net", false),
+            (".", false),
+        ] {
+            let name = Zone::parse(name).unwrap();
+            assert_eq!(zone.contains(&name), is_held, "{name}");
+            assert!(root.contains(&name), "{name}");
+        }
+        for wire in [&[][..], &[0, 0], &[63, 1], &[7, b'e']] {
+            assert!(!zone.holds(wire), "{wire:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_zone_is_told() {
+        for (text, why) in [("", "empty"), ("a..b", "labels"), ("10.0.0.1", "address"), ("*.org", "labels")] {
+            let error = Zone::parse_all(text).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}

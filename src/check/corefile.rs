@@ -1,0 +1,100 @@
+//! `tidegate check Corefile`: what a CoreDNS configuration is read as, and what of it is done.
+
+use crate::text::{Table, printable};
+use anyhow::Context;
+use dns::{Environment, Note, Plan, PlanError, System, unserved};
+use serde::Serialize;
+use std::fmt::Write;
+use std::path::Path;
+
+/// What one Corefile comes to.
+#[derive(Debug, Serialize)]
+pub(super) struct CorefileReport {
+    file: String,
+    remarks: Vec<Remark>,
+    /// The Corefile as it was understood, with all defaults; absent where it is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plan: Option<String>,
+}
+
+/// What there is to say about a line.
+#[derive(Debug, Serialize)]
+struct Remark {
+    file: String,
+    line: u32,
+    /// The plugin, with its option.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    subject: String,
+    verdict: Word,
+    message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Word {
+    Refused,
+    Note,
+    /// Understood, and not done by this version.
+    Unserved,
+}
+
+impl CorefileReport {
+    /// # Errors
+    /// The file itself cannot be read.
+    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+        let file = path.display().to_string();
+        let text = System.read(path).with_context(|| format!("{file}: cannot be read"))?;
+        let (remarks, plan) = match Plan::from_corefile(&text, &file, &System) {
+            Ok((plan, notes)) => {
+                let unserved = unserved(&plan).into_iter().map(|note| remark(note, Word::Unserved));
+                let remarks = notes.into_iter().map(|note| remark(note, Word::Note)).chain(unserved);
+                (remarks.collect(), Some(plan.to_string()))
+            }
+            Err(errors) => (errors.into_iter().map(|PlanError(note)| remark(note, Word::Refused)).collect(), None),
+        };
+        Ok(Self { file, remarks, plan })
+    }
+
+    pub(super) fn is_good(&self) -> bool {
+        self.plan.is_some()
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut table = Table::default();
+        for Remark { file, line, subject, verdict, message } in &self.remarks {
+            let subject = if subject.is_empty() { "-" } else { subject };
+            table.row([format!("{file}:{line}"), subject.to_owned(), verdict.as_str().to_owned()]);
+            table.below([message.clone()]);
+        }
+        let mut text = table.to_string();
+        for line in self.plan.iter().flat_map(|plan| plan.lines()) {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{}", printable(line));
+        }
+        let verdict = if self.is_good() { "understood" } else { "refused" };
+        let _ = write!(text, "\n{}: {verdict}", printable(&self.file));
+        for (word, words) in [(Word::Refused, "errors"), (Word::Note, "notes"), (Word::Unserved, "not served yet")] {
+            let count = self.remarks.iter().filter(|remark| remark.verdict == word).count();
+            if count > 0 {
+                let _ = write!(text, ", {count} {words}");
+            }
+        }
+        text.push_str("; `tidegate run` takes flags and no Corefile yet\n");
+        text
+    }
+}
+
+impl Word {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Note => "note",
+            Self::Unserved => "unserved",
+        }
+    }
+}
+
+fn remark(note: Note, verdict: Word) -> Remark {
+    let Note { place, subject, message } = note;
+    Remark { file: place.file.to_string(), line: place.line, subject, verdict, message }
+}
