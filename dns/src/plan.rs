@@ -39,8 +39,14 @@ pub use unserved::unserved;
 pub use zone::{Zone, ZoneError};
 
 use crate::corefile::{self, Environment, Note, PlanError};
-use reading::Reading;
+use reading::{MAX_ZONES, Reading};
+use std::cell::Cell;
 use std::fmt;
+
+/// Server blocks: each is looked at for each other.
+const MAX_BLOCKS: usize = 500;
+/// Zones of all blocks, each counted at each address that it is served at.
+const MAX_SERVED: usize = 10_000;
 
 /// All that is configured. Never empty of blocks where a Corefile has any.
 #[derive(Debug, Clone)]
@@ -62,11 +68,20 @@ impl Plan {
         environment: &dyn Environment,
     ) -> Result<(Self, Vec<Note>), Vec<PlanError>> {
         let (sections, notes) = corefile::sections(text, path, environment).map_err(|error| vec![error])?;
-        let mut reading = Reading::new(environment, notes);
+        if let Some(section) = sections.get(MAX_BLOCKS) {
+            return Err(vec![PlanError::syntax(&section.place, format!("more than {MAX_BLOCKS} server blocks"))]);
+        }
+        let zones_left = Cell::new(MAX_ZONES);
+        let mut reading = Reading::new(environment, notes, &zones_left);
         let blocks: Vec<Block> = sections.iter().filter_map(|section| plugins::block(section, &mut reading)).collect();
         if sections.is_empty() {
             let place = corefile::Place { file: path.into(), line: 1 };
             reading.errors.push(PlanError::syntax(&place, "there is no server block"));
+        }
+        let served: usize = blocks.iter().map(Block::served_count).sum();
+        if let (Some(block), true) = (blocks.last(), served > MAX_SERVED) {
+            let message = format!("{served} zones at addresses, each counted at each; at most {MAX_SERVED}");
+            return Err(vec![PlanError::syntax(&block.place, message)]);
         }
         let plan = Self { listening: listening(&blocks), blocks };
         if reading.errors.is_empty() {

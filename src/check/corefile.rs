@@ -2,7 +2,7 @@
 
 use crate::text::{Table, printable};
 use anyhow::Context;
-use dns::{Environment, Note, Plan, PlanError, System, unserved};
+use dns::{Note, Plan, PlanError, System, unserved};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
@@ -43,7 +43,8 @@ impl CorefileReport {
     /// The file itself cannot be read.
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
         let file = path.display().to_string();
-        let text = System.read(path).with_context(|| format!("{file}: cannot be read"))?;
+        // Unlike what a Corefile names, this may be a pipe: `--corefile /dev/stdin`.
+        let text = std::fs::read_to_string(path).with_context(|| format!("{file}: cannot be read"))?;
         let (remarks, plan) = match Plan::from_corefile(&text, &file, &System) {
             Ok((plan, notes)) => {
                 let unserved = unserved(&plan).into_iter().map(|note| remark(note, Word::Unserved));

@@ -14,7 +14,7 @@ pub trait Environment {
     /// A file's text.
     ///
     /// # Errors
-    /// It cannot be read, is not UTF-8, or is larger than 1 MiB.
+    /// It cannot be read, is no regular file, is not UTF-8, or is larger than 1 MiB.
     fn read(&self, path: &Path) -> io::Result<String>;
 
     /// The names of what is in a directory, in any order. One that does not exist holds nothing.
@@ -34,13 +34,14 @@ impl Environment for System {
     }
 
     fn read(&self, path: &Path) -> io::Result<String> {
-        let file = std::fs::File::open(path)?;
-        if file.metadata()?.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory"));
+        // Opening a pipe that nobody writes to would wait for ever.
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
         }
+        let file = std::fs::File::open(path)?;
         let mut text = String::new();
         if file.take(MAX_FILE + 1).read_to_string(&mut text)? as u64 > MAX_FILE {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "is larger than 1 MiB"));
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB"));
         }
         Ok(text)
     }

@@ -6,6 +6,9 @@ use super::print::Printed;
 use super::reading::Reading;
 use crate::corefile::PlanError;
 
+/// More are a mistake; each is a socket for each worker.
+const MAX_ADDRESSES: usize = 64;
+
 #[derive(Debug, Clone)]
 pub(crate) struct Bind {
     /// At least one.
@@ -34,6 +37,9 @@ impl Bind {
 }
 
 fn read(item: Item<'_>, what: &str) -> Result<Vec<BindTo>, PlanError> {
-    let words = item.some(what)?.iter();
-    words.map(|word| BindTo::parse(word.as_str()).map_err(|message| item.error(message))).collect()
+    let words = item.some(what)?;
+    if words.len() > MAX_ADDRESSES {
+        return Err(item.error(format!("names more than {MAX_ADDRESSES} addresses")));
+    }
+    words.iter().map(|word| BindTo::parse(word.as_str()).map_err(|message| item.error(message))).collect()
 }

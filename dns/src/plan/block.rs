@@ -137,6 +137,11 @@ impl Block {
         })
     }
 
+    /// How many [`Self::listeners`] has.
+    pub(super) fn served_count(&self) -> usize {
+        self.keys.len().saturating_mul(self.bind.as_ref().map_or(1, |bind| bind.to.len()))
+    }
+
     /// What there is to say about one of its plugins.
     pub(super) fn note(&self, plugin: &str, message: impl Into<String>) -> Note {
         let place = self.places.get(plugin).unwrap_or(&self.place).clone();

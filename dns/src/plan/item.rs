@@ -1,9 +1,10 @@
 //! A plugin or one of its options while it is read: arguments become values, and faults get their place and subject.
 
-use super::reading::Reading;
+use super::reading::{MAX_ZONES, Reading};
 use super::span;
 use super::zone::Zone;
 use crate::corefile::{Line, Note, PlanError, Word};
+use std::cell::Cell;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -13,11 +14,12 @@ pub(super) struct Item<'l> {
     plugin: &'l str,
     option: Option<&'l str>,
     line: &'l Line,
+    zones_left: &'l Cell<usize>,
 }
 
 impl<'l> Item<'l> {
-    pub(super) fn plugin(line: &'l Line) -> Self {
-        Self { plugin: line.name.as_str(), option: None, line }
+    pub(super) fn plugin(line: &'l Line, zones_left: &'l Cell<usize>) -> Self {
+        Self { plugin: line.name.as_str(), option: None, line, zones_left }
     }
 
     pub(super) fn name(&self) -> &'l str {
@@ -56,7 +58,7 @@ impl<'l> Item<'l> {
         mut take: impl FnMut(&mut Reading<'_>, Item<'l>) -> Result<(), PlanError>,
     ) {
         for line in self.body() {
-            let option = Self { plugin: self.plugin, option: Some(line.name.as_str()), line };
+            let option = Self { option: Some(line.name.as_str()), line, ..*self };
             let taken = if option.has_body() { Err(option.error("takes no block")) } else { take(reading, option) };
             reading.keep(taken);
         }
@@ -130,14 +132,26 @@ impl<'l> Item<'l> {
     pub(super) fn zones(&self, words: &[Word]) -> Result<Vec<Zone>, PlanError> {
         let mut zones = Vec::new();
         for word in words {
-            zones.extend(Zone::parse_all(word.as_str()).map_err(|error| self.error(error))?);
+            let parsed = Zone::parse_all(word.as_str()).map_err(|error| self.error(error))?;
+            self.count_zones(parsed.len())?;
+            zones.extend(parsed);
         }
         Ok(zones)
     }
 
     /// The zones that are named, else those of the block.
     pub(super) fn zones_or(&self, words: &[Word], block: &[Zone]) -> Result<Vec<Zone>, PlanError> {
-        if words.is_empty() { Ok(block.to_vec()) } else { self.zones(words) }
+        if !words.is_empty() {
+            return self.zones(words);
+        }
+        self.count_zones(block.len())?;
+        Ok(block.to_vec())
+    }
+
+    fn count_zones(&self, count: usize) -> Result<(), PlanError> {
+        let left = self.zones_left.get().checked_sub(count);
+        self.zones_left.set(left.ok_or_else(|| self.error(format!("more than {MAX_ZONES} zones in all")))?);
+        Ok(())
     }
 
     /// The value of the one of `choices` that a word names.

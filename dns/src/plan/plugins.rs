@@ -95,19 +95,25 @@ const UNSUPPORTED: [(&str, &str); 27] = [
     ("view", "a block does not depend on who asks; `acl` does"),
 ];
 
+/// Zones of one block.
+const MAX_KEYS: usize = 1000;
+
 /// The block of a section; `None`: none of its keys can be read.
 pub(super) fn block(section: &Section, reading: &mut Reading<'_>) -> Option<Block> {
     let mut keys: Vec<Key> = Vec::new();
     for word in &section.keys {
-        let parsed = Key::parse_all(word.as_str());
-        keys.extend(
-            reading.keep(parsed.map_err(|message| PlanError::syntax(&word.place, message))).into_iter().flatten(),
-        );
+        let parsed = Key::parse_all(word.as_str()).map_err(|message| PlanError::syntax(&word.place, message));
+        keys.extend(reading.keep(parsed).into_iter().flatten());
+        if keys.len() > MAX_KEYS {
+            let message = format!("a server block for more than {MAX_KEYS} zones");
+            reading.errors.push(PlanError::syntax(&word.place, message));
+            return None;
+        }
     }
     let zones: Vec<Zone> = keys.iter().map(|key| key.zone.clone()).collect();
     let mut block = Block::new(section.place.clone(), keys);
     for line in &section.lines {
-        let item = Item::plugin(line);
+        let item = Item::plugin(line, reading.zones_left);
         block.places.entry(item.name().to_owned()).or_insert_with(|| line.name.place.clone());
         let read = read(&mut block, item, reading, &zones);
         reading.keep(read);

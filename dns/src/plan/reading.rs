@@ -3,7 +3,10 @@
 use super::item::Item;
 use super::pattern::Pattern;
 use crate::corefile::{Environment, Note, PlanError, Word};
+use std::cell::Cell;
 
+/// Zones of all blocks and parts: a network that ends within an octet stands for up to 128.
+pub(super) const MAX_ZONES: usize = 100_000;
 /// Regular expressions in all files: each may take 256 KiB.
 const MAX_PATTERNS: usize = 1000;
 
@@ -12,11 +15,13 @@ pub(super) struct Reading<'e> {
     pub(super) errors: Vec<PlanError>,
     pub(super) notes: Vec<Note>,
     patterns: usize,
+    /// Zones that there may still be.
+    pub(super) zones_left: &'e Cell<usize>,
 }
 
 impl<'e> Reading<'e> {
-    pub(super) fn new(environment: &'e dyn Environment, notes: Vec<Note>) -> Self {
-        Self { environment, errors: Vec::new(), notes, patterns: 0 }
+    pub(super) fn new(environment: &'e dyn Environment, notes: Vec<Note>, zones_left: &'e Cell<usize>) -> Self {
+        Self { environment, errors: Vec::new(), notes, patterns: 0, zones_left }
     }
 
     /// The value, or the error kept for the end.

@@ -187,6 +187,38 @@ fn words_are_read_as_caddy_does() {
 }
 
 #[test]
+fn what_changes_nothing_is_told() {
+    for (text, expected) in [
+        ("{$NONE}. {\n any\n}", &["Corefile:1: the variable NONE is not set: it counts as empty"][..]),
+        (
+            "cluster.local {\n kubernetes cluster.local in-addr.arpa {\n fallthrough ip6.arpa\n }\n}",
+            &[
+                "Corefile:2: kubernetes: fallthrough of ip6.arpa changes nothing: no such name is asked of the plugin",
+                "Corefile:2: kubernetes: in-addr.arpa is in none of the zones of its block: no such question comes there",
+            ],
+        ),
+        (". {\n hosts none\n}", &["Corefile:2: hosts: there is no none yet: it counts as empty"]),
+        (". {\n tls c k\n}", &["Corefile:2: tls: changes nothing: no key of this block is tls:// or https://"]),
+        (". {\n metadata\n}", &["Corefile:2: metadata: changes nothing: no plugin here reads metadata"]),
+        (
+            ". {\n errors {\n stacktrace\n }\n}",
+            &["Corefile:3: errors: stacktrace: changes nothing: a panic is logged with its place anyway"],
+        ),
+        (
+            ". {\n forward . tls://9.9.9.9\n}",
+            &["Corefile:2: forward: tls://9.9.9.9:853: its certificate must be for this address; \
+               tls_servername or tls://ADDRESS%NAME says another name"],
+        ),
+        (". {\n forward . 127.0.0.1:5301\n}\n.:5301 {\n forward . 127.0.0.1:5302\n}", &[]),
+        ("a.org {\n forward . 127.0.0.1:5301\n}\n.:5301 {\n forward b.org 127.0.0.1\n}", &[]),
+    ] {
+        let (_, notes) = Plan::from_corefile(text, "Corefile", &Files::default())
+            .unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
+        assert_eq!(notes.iter().map(ToString::to_string).collect::<Vec<_>>(), expected, "{text}");
+    }
+}
+
+#[test]
 fn imports_stand_for_what_they_name() {
     let files = Files::new([
         ("one/a.conf", "any\nimport b.txt\n"),
@@ -203,6 +235,21 @@ fn imports_stand_for_what_they_name() {
     assert_eq!(plan.to_string(), ".:53 {\n    any\n    minimal\n    whoami\n}\n\nx.org:53 {\n    whoami\n}\n");
     let notes: Vec<_> = notes.iter().map(ToString::to_string).collect();
     assert_eq!(notes, ["Corefile:7: nothing to import is called none/*.conf"]);
+}
+
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    for (path, why) in [
+        ("/dev/zero", "it is no regular file"),
+        ("/dev", "it is no regular file"),
+        (env!("CARGO_MANIFEST_DIR"), "it is no regular file"),
+        ("/nowhere/at/all", "there is no such file"),
+    ] {
+        let text = format!(". {{\n import {path}\n}}\n");
+        let errors = Plan::from_corefile(&text, "Corefile", &System).unwrap_err();
+        let said: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(said, [format!("Corefile:2: {path} cannot be imported: {why}")]);
+    }
 }
 
 #[test]
@@ -237,6 +284,31 @@ fn expressions_are_bounded() {
     assert_eq!(errors.first().map(String::as_str), Some("Corefile:1002: rewrite: more than 1000 regular expressions"));
     let errors = read(". {\n rewrite name regex (a{999}){999} b.org\n}\n", &Files::default()).unwrap_err();
     assert_eq!(errors, ["Corefile:2: rewrite: the regular expression \"(a{999}){999}\" is too large"]);
+}
+
+#[test]
+fn zones_are_bounded() {
+    let networks = "10.0.0.0/9 ".repeat(8);
+    let templates = "template IN A {\n rcode NXDOMAIN\n}\n".repeat(1000);
+    let addresses: String = (0..65).map(|last| format!("10.0.0.{last} ")).collect();
+    let sixty: String = (0..60).map(|last| format!("10.0.0.{last} ")).collect();
+    let many: String = (0..200).map(|index| format!("z{index}.org ")).collect();
+    for (text, why) in [
+        (format!("{networks} {{\n}}\n"), "Corefile:1: a server block for more than 1000 zones"),
+        (format!("{many} {{\n{templates}}}\n"), "Corefile:1502: template: more than 100000 zones in all"),
+        (format!(". {{\n bind {addresses}\n}}\n"), "Corefile:2: bind: names more than 64 addresses"),
+        (
+            format!("{many} {{\n bind {sixty}\n}}\n"),
+            "Corefile:1: 12000 zones at addresses, each counted at each; at most 10000",
+        ),
+        (
+            (0..501).map(|index| format!("z{index}.org {{\n}}\n")).collect(),
+            "Corefile:1001: more than 500 server blocks",
+        ),
+    ] {
+        let errors = read(&text, &Files::default()).unwrap_err();
+        assert_eq!(errors.first().map(String::as_str), Some(why));
+    }
 }
 
 /// Text that is likelier than any other to be nearly a Corefile.
