@@ -136,40 +136,22 @@ fn measure(place: &Place, server: &Server, set: Set, seconds: u64) -> anyhow::Re
     dnsperf::flat_out(set, server.address, &questions, WARM_UP)?;
     let before = server.usage()?;
     let seen = dnsperf::flat_out(set, server.address, &questions, seconds)?;
-    let after = server.usage()?;
+    let measure = Measure::new(server.peer, set, &seen, [before, server.usage()?]);
     let half = dnsperf::latency(set, server.address, &questions, seconds.div_ceil(2), seen.per_second / 2.0)?;
-    Ok(Measure {
-        peer: server.peer,
-        per_second: seen.per_second,
-        cpu: (after.cpu - before.cpu).as_secs_f64() * 1e6 / seen.completed as f64,
-        lost: seen.lost,
-        wrong: seen.wrong(set.codes()),
-        half: Some(half),
-        resident: after.resident,
-        changes: None,
-    })
+    Ok(Measure { half: Some(half), ..measure })
 }
 
 fn under_changes(ground: &Ground, place: &Place, server: &Server, seconds: u64, round: u32) -> anyhow::Result<Measure> {
     hold_cores(&[server], &[LOAD_CORE])?;
     let (set, questions, address) = (Set::A, place.folder.join(Set::A.title()), server.address);
+    ground.enter(|| dnsperf::flat_out(set, address, &questions, WARM_UP))??;
     ground.block_on(async |client| {
         let changes = Changes::start(&Writer::new(client), place.cluster, round * STEP);
         let before = server.usage()?;
         let load = move || dnsperf::flat_out(set, address, &questions, seconds);
         let seen = tokio::task::spawn_blocking(load).await.context("the load panicked")??;
-        let after = server.usage()?;
-        let changes = changes.stop().await?;
-        Ok(Measure {
-            peer: server.peer,
-            per_second: seen.per_second,
-            cpu: (after.cpu - before.cpu).as_secs_f64() * 1e6 / seen.completed as f64,
-            lost: seen.lost,
-            wrong: seen.wrong(set.codes()),
-            half: None,
-            resident: after.resident,
-            changes: Some(changes),
-        })
+        let measure = Measure::new(server.peer, set, &seen, [before, server.usage()?]);
+        Ok(Measure { changes: Some(changes.stop().await?), ..measure })
     })
 }
 

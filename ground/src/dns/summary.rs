@@ -1,9 +1,10 @@
 //! What was measured as Markdown: a row for each server and set of questions, and the bars that Tidegate is held to.
 
 use super::RATE;
+use super::dnsperf::Seen;
 use super::questions::Set;
 use super::servers::Peer;
-use crate::measure::{Figure, markdown, median};
+use crate::measure::{Figure, Usage, markdown, median};
 
 /// The most CPU a query, against these peers.
 const CPU_BARS: [(Peer, f64); 2] = [(Peer::Knot, 0.9), (Peer::Coredns, 0.3)];
@@ -49,6 +50,22 @@ pub(super) struct Run {
     pub(super) measures: Vec<(Case, u32, Measure)>,
     /// What has bars, or none, of its own.
     pub(super) figures: Vec<Figure>,
+}
+
+impl Measure {
+    /// Of a load, and what the server had used before and after it.
+    pub(super) fn new(peer: Peer, set: Set, seen: &Seen, [before, after]: [Usage; 2]) -> Self {
+        Self {
+            peer,
+            per_second: seen.per_second,
+            cpu: (after.cpu - before.cpu).as_secs_f64() * 1e6 / seen.completed as f64,
+            lost: seen.lost,
+            wrong: seen.wrong(set.codes()),
+            half: None,
+            resident: after.resident,
+            changes: None,
+        }
+    }
 }
 
 impl Case {

@@ -14,6 +14,15 @@ fn run(measures: &[(Case, u32, Peer, f64)]) -> Run {
 }
 
 #[test]
+fn cpu_time_is_shared_out_among_the_answers() {
+    let used = |milliseconds| Usage { cpu: std::time::Duration::from_millis(milliseconds), resident: milliseconds };
+    let codes = vec![("NOERROR".to_owned(), 990), ("SERVFAIL".to_owned(), 10)];
+    let seen = Seen { per_second: 500.0, completed: 1_000, lost: 3, codes };
+    let measure = Measure::new(Peer::Nsd, Set::A, &seen, [used(20), used(27)]);
+    assert_eq!((measure.cpu, measure.lost, measure.wrong, measure.resident), (7.0, 3, 10, 27));
+}
+
+#[test]
 fn ratio_is_taken_in_each_round() {
     // The machine was twice as slow in the second round.
     let rounds = [(5.0, 10.0), (10.0, 20.0), (7.0, 10.0)];
