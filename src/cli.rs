@@ -132,6 +132,9 @@ pub(crate) struct ServeFlags {
     /// Resolver for names outside the zone, with or without a port (repeatable) [default: the system's]
     #[arg(long, value_name = "ADDRESS", env = "TIDEGATE_DNS_UPSTREAM", value_delimiter = ',', value_parser = upstream)]
     pub(crate) dns_upstream: Vec<SocketAddr>,
+    /// Seconds that clients may keep records of the zone
+    #[arg(long, value_name = "SECONDS", env = "TIDEGATE_DNS_TTL", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=3600))]
+    pub(crate) dns_ttl: u32,
     /// The longest that resolvers' answers are kept; 0s: not at all
     #[arg(long, value_name = "TIME", env = "TIDEGATE_DNS_CACHE_TTL", default_value = "30s", allow_hyphen_values = true, value_parser = parse_duration)]
     pub(crate) dns_cache_ttl: Duration,

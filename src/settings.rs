@@ -29,6 +29,7 @@ pub(crate) fn settings(
     let ServeFlags {
         workers,
         dns_upstream,
+        dns_ttl,
         dns_cache_ttl,
         dns_compat,
         trusted_proxies,
@@ -46,6 +47,7 @@ pub(crate) fn settings(
         ingress,
         cluster_domain,
         dns_upstreams: dns_upstream,
+        dns_ttl,
         dns_cache_ttl,
         dns_compatibility: match dns_compat {
             DnsCompat::None => DnsCompatibility::Standard,

@@ -166,6 +166,8 @@ pub struct Settings {
     pub cluster_domain: DomainName,
     /// Resolvers for names outside the zone; empty: the system's.
     pub dns_upstreams: Vec<SocketAddr>,
+    /// How long clients may keep records of the zone; seconds.
+    pub dns_ttl: u32,
     /// The longest that answers of resolvers are kept; zero: not at all.
     pub dns_cache_ttl: Duration,
     /// Whose mistakes the answers of the zone keep.

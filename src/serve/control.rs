@@ -149,6 +149,7 @@ impl Control {
         let mut serving = dns::Settings::new(settings.cluster_domain.clone(), upstreams);
         (serving.cache.max_ttl, serving.cache.max_denial_ttl) = (max_ttl, max_ttl);
         serving.records.compatibility = settings.dns_compatibility;
+        serving.records.ttl = settings.dns_ttl;
         let server = dns::Server::new(self.snapshots.clone(), serving, &self.registry)?;
         let stopped = self.stopped();
         self.spawn("DNS", async move {

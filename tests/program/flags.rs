@@ -34,6 +34,7 @@ fn a_wrong_flag_is_named_in_one_line() {
         (vec!["--trusted-proxies", "10.0.0.0/8,300.0.0.0/8"], vec!["'300.0.0.0/8'", "--trusted-proxies"]),
         (vec!["--dns-upstream", "one.one"], vec!["'one.one'", "--dns-upstream"]),
         (vec!["--dns-upstream", "1.1.1.1:0"], vec!["'1.1.1.1:0'", "--dns-upstream"]),
+        (vec!["--dns-ttl", "3601"], vec!["'3601'", "--dns-ttl", "0..=3600"]),
         (vec!["--dns-cache-ttl", "30"], vec!["'30'", "--dns-cache-ttl", "such as 5s, 2m or 100ms"]),
         (vec!["--cluster-domain", "a..b"], vec!["'a..b'", "--cluster-domain"]),
         (vec!["--dns-compat", "bind"], vec!["'bind'", "--dns-compat", "none, coredns"]),

@@ -3,12 +3,14 @@
 use super::Plan;
 use super::address::HttpAddress;
 use super::block::Block;
+use super::cache::Cache;
 use super::forward::{Forward, Protocol, Upstream};
 use super::key::Transport;
 use super::kubernetes::{Exposed, Kubernetes, Pods};
 use super::probes::Prometheus;
 use super::zone::Zone;
 use crate::corefile::Note;
+use std::time::Duration;
 
 /// Everything that the plan asks for and the server of this version does not do, in the order of the lines. Empty: the
 /// server would do all of it.
@@ -37,7 +39,6 @@ fn of_block(block: &Block) -> Vec<Note> {
         ("dns64", block.dns64.is_some()),
         ("acl", !block.acls.is_empty()),
         ("chaos", block.chaos.is_some()),
-        ("cache", block.cache.is_some()),
         ("rewrite", !block.rewrites.is_empty()),
         ("header", block.header.is_some()),
         ("autopath", block.autopath.is_some()),
@@ -60,6 +61,7 @@ fn of_block(block: &Block) -> Vec<Note> {
     if !block.logs.is_empty() {
         asked.push(("log", String::new()));
     }
+    asked.extend(block.cache.iter().flat_map(of_cache).map(|what| ("cache", what)));
     asked.extend(block.kubernetes.iter().flat_map(of_kubernetes).map(|what| ("kubernetes", what)));
     asked.extend(block.forwards.iter().flat_map(of_forward).map(|what| ("forward", what)));
     if let [_, others @ ..] = &block.forwards[..] {
@@ -73,12 +75,34 @@ fn of_block(block: &Block) -> Vec<Note> {
     asked.into_iter().map(|(plugin, what)| block.note(plugin, message(&what))).collect()
 }
 
+/// What the one cache that there is does otherwise: it is of all names outside the zone.
+fn of_cache(cache: &Cache) -> Vec<String> {
+    let Cache { success, denial, servfail, prefetch, stale, .. } = cache;
+    let is_root = cache.zones.iter().any(|zone| *zone == Zone::root());
+    let wanted = [
+        (!is_root).then(|| "names in some zones alone".to_owned()),
+        (success.max_ttl != 30 && success.max_ttl == denial.max_ttl)
+            .then(|| format!("{} s; --dns-cache-ttl {}s does", success.max_ttl, success.max_ttl)),
+        (success.max_ttl != denial.max_ttl).then(|| "longest times of its own for success and denial".to_owned()),
+        [success, denial]
+            .iter()
+            .any(|kept| kept.min_ttl.min(kept.max_ttl) != kept.max_ttl.min(5))
+            .then(|| "shortest times other than 5 s".to_owned()),
+        [success, denial].iter().any(|kept| kept.capacity != 9984).then(|| "a capacity; 10,000 in all".to_owned()),
+        (*servfail != Duration::from_secs(5)).then(|| "servfail other than 5 s".to_owned()),
+        prefetch.map(|_| "prefetch; what is asked for twice is fetched again in its last tenth".to_owned()),
+        stale.map(|_| "serve_stale; what is over goes out for an hour where upstreams fail".to_owned()),
+        cache.keeps_ttl.then(|| "keepttl".to_owned()),
+    ];
+    wanted.into_iter().flatten().collect()
+}
+
 fn of_kubernetes(kubernetes: &Kubernetes) -> Vec<String> {
     let Kubernetes { zones, multicluster, pods, ttl, exposed, labels, .. } = kubernetes;
     let second = zones.iter().filter(|zone| !zone.is_reverse()).nth(1).map(|zone| format!("a second zone, {zone}"));
     let wanted = [
         (*pods != Pods::Insecure).then(|| "pods other than insecure".to_owned()),
-        (*ttl != 5).then(|| format!("ttl {ttl}; records live 5 s")),
+        (*ttl != 5).then(|| format!("ttl {ttl}; --dns-ttl {ttl} does")),
         (!matches!(exposed, Exposed::All)).then(|| "namespaces".to_owned()),
         labels.as_ref().map(|_| "labels".to_owned()),
         (!multicluster.is_empty()).then(|| "multicluster".to_owned()),
