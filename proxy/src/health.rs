@@ -5,7 +5,10 @@
 mod tests;
 
 use crate::balance::mix;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -98,7 +101,7 @@ pub enum Standing {
 #[derive(Debug, Default)]
 pub struct Health {
     state: AtomicU64,
-    /// When the failures began that `state` speaks of.
+    /// When the failures began that `state` speaks of, doubled; one more where it took no connection, since then.
     since: AtomicU64,
 }
 
@@ -110,10 +113,11 @@ impl Health {
         bits == 0 || State::unpack(bits).admits(now)
     }
 
-    /// When its failures began, if it has had any since its last answer.
+    /// When its failures began, if it has had any since its last answer. Those of another kind do not count where it has
+    /// taken no connection since: it was there then, and may have ended only now.
     #[must_use]
     pub fn failing_since(&self) -> Option<Moment> {
-        (self.state.load(Relaxed) != 0).then(|| Moment(self.since.load(Relaxed)))
+        (self.state.load(Acquire) != 0).then(|| Moment(self.since.load(Relaxed) >> 1))
     }
 
     /// Takes the right to use it, if it has any to give; of several callers one gets a half-open one.
@@ -152,8 +156,9 @@ impl Health {
     /// An attempt failed; the period if that ejected the endpoint. Who used it though it was ejected, or began before
     /// that, says nothing new: each period has one probe that decides about the next.
     pub fn failed(&self, kind: FailureKind, standing: Standing, now: Moment) -> Option<Duration> {
+        self.note_begin(kind, now);
         let mut ejected = None;
-        let updated = self.state.try_update(Relaxed, Relaxed, |bits| {
+        let updated = self.state.try_update(Release, Relaxed, |bits| {
             let state = State::unpack(bits);
             if !state.fears(standing) {
                 return None;
@@ -168,11 +173,15 @@ impl Health {
             ejected = Some(period);
             Some(State { until: now.after(period), level, failures: 0 }.pack())
         });
-        let before = updated.ok()?;
-        if before == 0 {
-            self.since.store(now.0, Relaxed);
+        updated.ok().and(ejected)
+    }
+
+    /// Before the state says that it fails: who sees that must not see when it failed the last time.
+    fn note_begin(&self, kind: FailureKind, now: Moment) {
+        let is_unconnected = u64::from(kind == FailureKind::Connect);
+        if self.state.load(Relaxed) == 0 || self.since.load(Relaxed) & 1 < is_unconnected {
+            self.since.store(now.0 << 1 | is_unconnected, Relaxed);
         }
-        ejected
     }
 
     /// An exchange ended without a word about the endpoint: the right to probe it is free again.

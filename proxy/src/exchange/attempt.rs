@@ -43,10 +43,11 @@ impl Exchange<'_> {
         let mut tally = Tally::new(backend);
         self.worker.budgets.requested(&backend.backend.key);
         loop {
-            if tally.must_pause()
-                && let Err(interrupt) = self.pause().await
-            {
-                return self.interrupted(interrupt).await;
+            if tally.must_pause() {
+                if let Err(interrupt) = self.pause().await {
+                    return self.interrupted(interrupt).await;
+                }
+                tally.look_again(&self.worker.views.current());
             }
             let Some(mut picked) = pick(tally.backend(), &tally.tried, Instant::now(), &self.worker.random) else {
                 return self.refuse(503, Reason::NoEndpoint).await;
@@ -61,6 +62,7 @@ impl Exchange<'_> {
                 Attempted::Failed(failure, stale) => (failure, stale),
                 Attempted::Unwanted => {
                     tally.failed_at(picked.upstream(), true);
+                    tally.look_again(&self.worker.views.current());
                     continue;
                 }
             };
@@ -71,10 +73,11 @@ impl Exchange<'_> {
             }
             tally.failed_at(picked.upstream(), blame.is_some());
             tally.needs_fresh |= stale == Stale::Perhaps;
-            let failed = picked.into_upstream();
+            // It is no load of its endpoint while it waits.
+            drop(picked);
             tally.look_again(&self.worker.views.current());
             if self.awaits_newcomer(failure, &tally)
-                && let Err(interrupt) = self.newcomer(&mut tally, &failed).await
+                && let Err(interrupt) = self.newcomer(&mut tally).await
             {
                 return self.interrupted(interrupt).await;
             }

@@ -5,7 +5,6 @@ use super::Exchange;
 use super::failure::Failure;
 use super::interrupt::Interrupt;
 use super::tally::Tally;
-use crate::live::Upstream;
 use crate::record::Reason;
 use tokio::time::{Instant, sleep_until};
 
@@ -13,14 +12,15 @@ impl Exchange<'_> {
     /// Whether only another endpoint than those known can help, and would.
     pub(super) fn awaits_newcomer(&self, failure: Failure, tally: &Tally<'_>) -> bool {
         let is_unconnected = matches!(failure.reason, Reason::ConnectFailed | Reason::ConnectTimeout);
-        is_unconnected && tally.is_unsent && !tally.has_untried() && self.upload.can_replay()
+        let is_needed = if is_unconnected { !tally.has_untried() } else { !tally.has_any() };
+        is_needed && self.may_repeat(failure, tally)
     }
 
-    /// Waits until there is an endpoint that was not tried, or `failed`, the last one that was, has failed for too long:
-    /// where nothing comes, only the requests of one moment wait.
-    pub(super) async fn newcomer(&mut self, tally: &mut Tally<'_>, failed: &Upstream) -> Result<(), Interrupt> {
+    /// Waits until there is an endpoint that was not tried, or all that were have failed for too long: where nothing
+    /// comes, only the requests of one moment wait.
+    pub(super) async fn newcomer(&mut self, tally: &mut Tally<'_>) -> Result<(), Interrupt> {
         let worker = self.worker;
-        let until = failed.failing_since().unwrap_or_else(Instant::now) + worker.settings.limits.newcomer;
+        let until = tally.failing_since.unwrap_or_else(Instant::now) + worker.settings.limits.newcomer;
         let come = async {
             loop {
                 let changed = worker.views.changed();

@@ -5,6 +5,7 @@ use super::failure::{Failure, Retry};
 use crate::live::{LiveBackend, Upstream, View};
 use crate::record::Reason;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Endpoints that may give no connection before the client hears of it, where a rule does not allow more tries: nothing
 /// was sent to any of them.
@@ -29,6 +30,8 @@ pub(super) struct Tally<'b> {
     pub(super) needs_fresh: bool,
     /// The last attempt failed by its endpoint's fault.
     pub(super) is_hurt: bool,
+    /// When the last of those that took no connection has begun to fail.
+    pub(super) failing_since: Option<Instant>,
 }
 
 /// Whether a failure may be that of a connection kept too long.
@@ -49,6 +52,7 @@ impl<'b> Tally<'b> {
             is_unsent: false,
             needs_fresh: false,
             is_hurt: false,
+            failing_since: None,
         }
     }
 
@@ -56,6 +60,9 @@ impl<'b> Tally<'b> {
     pub(super) fn failed_at(&mut self, upstream: &Upstream, is_hurt: bool) {
         self.tried.push(upstream.id());
         self.is_hurt = is_hurt;
+        if self.is_unsent {
+            self.failing_since = self.failing_since.max(Some(upstream.failing_since().unwrap_or_else(Instant::now)));
+        }
     }
 
     /// The endpoints as far as this exchange knows.
@@ -72,6 +79,11 @@ impl<'b> Tally<'b> {
         }
     }
 
+    /// Whether there is any endpoint still.
+    pub(super) fn has_any(&self) -> bool {
+        self.backend().candidates().iter().any(|upstream| upstream.is_current())
+    }
+
     pub(super) fn has_untried(&self) -> bool {
         let is_untried = |upstream: &Arc<Upstream>| upstream.is_current() && !self.tried.contains(&upstream.id());
         self.backend().candidates().iter().any(is_untried)
@@ -86,24 +98,8 @@ impl<'b> Tally<'b> {
 impl Exchange<'_> {
     /// Whether another attempt may follow; if not, the word for what is answered then.
     pub(super) fn may_retry(&self, failure: Failure, stale: Stale, tally: &Tally<'_>) -> Result<(), Reason> {
-        let is_safe = match failure.retry {
-            Retry::Always => true,
-            Retry::IfIdempotent => self.request.method.is_idempotent() && !self.request.is_websocket,
-            Retry::Never => false,
-        };
-        if !is_safe || !self.upload.can_replay() {
-            return Err(failure.reason);
-        }
-        let attempts = self.terms.as_ref().and_then(|terms| terms.policy.attempts);
-        let attempts = attempts.unwrap_or(self.worker.settings.limits.attempts);
-        let may_go_on = if tally.is_unsent {
-            let is_refused = failure.reason == Reason::ConnectFailed;
-            tally.has_untried()
-                && tally.connects_failed < attempts.max(if is_refused { REFUSALS } else { CONNECT_ATTEMPTS })
-        } else {
-            tally.sent < attempts
-        };
-        if !may_go_on {
+        let has_endpoint = if tally.is_unsent { tally.has_untried() } else { tally.has_any() };
+        if !has_endpoint || !self.may_repeat(failure, tally) {
             return Err(failure.reason);
         }
         // Refused connections cost the endpoints nothing that a budget could save.
@@ -111,5 +107,23 @@ impl Exchange<'_> {
             return Err(Reason::RetryDenied);
         }
         Ok(())
+    }
+
+    /// Whether another attempt is allowed, if there is an endpoint for it.
+    pub(super) fn may_repeat(&self, failure: Failure, tally: &Tally<'_>) -> bool {
+        let is_safe = match failure.retry {
+            Retry::Always => true,
+            Retry::IfIdempotent => self.request.method.is_idempotent() && !self.request.is_websocket,
+            Retry::Never => false,
+        };
+        let attempts = self.terms.as_ref().and_then(|terms| terms.policy.attempts);
+        let attempts = attempts.unwrap_or(self.worker.settings.limits.attempts);
+        let has_tries = if tally.is_unsent {
+            let is_refused = failure.reason == Reason::ConnectFailed;
+            tally.connects_failed < attempts.max(if is_refused { REFUSALS } else { CONNECT_ATTEMPTS })
+        } else {
+            tally.sent < attempts
+        };
+        is_safe && has_tries && self.upload.can_replay()
     }
 }

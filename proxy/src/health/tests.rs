@@ -58,6 +58,21 @@ fn failures_are_told_from_the_first_since_the_last_success() {
 }
 
 #[test]
+fn that_it_takes_no_connection_begins_anew() {
+    let health = Health::default();
+    for (now, kind, since) in [
+        (5, FailureKind::Reset, 5),
+        (6, FailureKind::Timeout, 5),
+        (7, FailureKind::Connect, 7),
+        (8, FailureKind::Connect, 7),
+        (9, FailureKind::Reset, 7),
+    ] {
+        health.failed(kind, Standing::Healthy, at(now));
+        assert_eq!(health.failing_since(), Some(at(since)), "{kind:?} at {now}");
+    }
+}
+
+#[test]
 fn a_success_ends_the_row() {
     let health = Health::default();
     for _ in 0..10 {

@@ -62,7 +62,8 @@ impl Upstream {
         !self.health.admits(self.origin.at(now))
     }
 
-    /// Since when it fails; `None` if its last answer is newer than its last failure.
+    /// Since when it fails, and where it takes no connections since when it does not; `None` if its last answer is newer
+    /// than its last failure.
     #[must_use]
     pub fn failing_since(&self) -> Option<Instant> {
         self.health.failing_since().map(|moment| self.origin.instant(moment))
@@ -105,11 +106,6 @@ impl Picked {
     #[must_use]
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
-    }
-
-    /// Ends the exchange's part in it.
-    pub(crate) fn into_upstream(self) -> Arc<Upstream> {
-        Arc::clone(&self.upstream)
     }
 
     /// The answer's head is here; only the first verdict counts.

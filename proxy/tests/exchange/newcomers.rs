@@ -2,11 +2,15 @@
 
 use crate::harness::unreachable::{BlackHole, refusing};
 use crate::harness::{Client, Running, Setup, Upstream};
+use config::RulePolicy;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tidegate_proxy::Limits;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const LONG: Duration = Duration::from_secs(600);
+const SECOND: Duration = Duration::from_secs(1);
 
 fn request(method: &str) -> String {
     format!("{method} / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello")
@@ -96,14 +100,17 @@ async fn a_connection_to_an_endpoint_that_stays_is_waited_for() {
 #[tokio::test]
 async fn where_no_other_endpoint_comes_the_failure_is_told() {
     let (_refusing, refused) = refusing();
-    let proxy = Setup::to(&[refused]).limits(|limits| limits.newcomer = Duration::from_millis(50)).start().await;
+    let proxy = Setup::to(&[refused]).limits(|limits| limits.newcomer = SECOND).start().await;
     let mut client = proxy.client().await;
-    // The first waits; when the last comes the endpoint has failed for longer than is waited.
+    let mut took = Vec::new();
     for _ in 0..3 {
+        let begun = Instant::now();
         client.send(&request("POST")).await;
         let (head, _) = client.answer().await;
         assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+        took.push(begun.elapsed() >= SECOND * 9 / 10);
     }
+    assert_eq!(took, [true, false, false], "who comes later does not wait");
     proxy.after(&["POST / 502 connect_failed"; 3]).await;
 }
 
@@ -116,4 +123,76 @@ async fn a_client_that_leaves_while_it_waits_is_noticed() {
     until_failed(&proxy, 1).await;
     client.reset();
     proxy.after(&["POST / 499 client_gone cut"]).await;
+}
+
+/// It is told of endpoints that came while the answer was on its way.
+#[tokio::test]
+async fn an_unwanted_answer_is_followed_by_a_try_at_another_endpoint() {
+    let one = Upstream::bind().await;
+    let mut setup = Setup::to(&[one.address]);
+    setup.policy = Some(Arc::new(RulePolicy { retry_on: [503].into_iter().collect(), ..RulePolicy::default() }));
+    let mut proxy = setup.start().await;
+    let mut client = proxy.client().await;
+    client.send(&request("PUT")).await;
+    let mut up = one.accept().await;
+    up.answer().await;
+    let other = Upstream::bind().await;
+    proxy.change(|setup| setup.endpoints.push(other.address)).await;
+    up.send("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
+    is_served_by(&other, &mut client).await;
+    proxy.after(&["PUT / 200"]).await;
+}
+
+/// What it would not try it does not wait for.
+#[tokio::test]
+async fn a_request_that_has_tried_enough_does_not_wait() {
+    let holes: Vec<_> = (0..4).map(|_| BlackHole::open()).collect();
+    let addresses: Vec<_> = holes.iter().map(|hole| hole.address).collect();
+    let limits = |limits: &mut Limits| (limits.newcomer, limits.connect) = (LONG, Duration::from_millis(20));
+    let proxy = Setup::to(&addresses).limits(limits).start().await;
+    let mut client = proxy.client().await;
+    client.send(&request("POST")).await;
+    let (head, _) = client.answer().await;
+    assert!(head.starts_with("HTTP/1.1 504 "), "{head}");
+    proxy.after(&["POST / 504 connect_timeout"]).await;
+}
+
+/// Of several that refuse the one counts that has begun last.
+#[tokio::test]
+async fn an_endpoint_that_has_been_dead_for_long_does_not_hide_that_another_one_ends() {
+    let (_refusing, dead) = refusing();
+    let old = Upstream::bind().await;
+    let limits = |limits: &mut Limits| limits.newcomer = SECOND;
+    let mut proxy = Setup::to(&[dead]).limits(limits).start().await;
+    let mut client = proxy.client().await;
+    for _ in 0..3 {
+        client.send(&request("POST")).await;
+        client.answer().await;
+    }
+    assert_eq!(proxy.ejections().await, 1);
+    proxy.change(|setup| setup.endpoints.push(old.address)).await;
+    drop(old);
+    client.send(&request("POST")).await;
+    until_failed(&proxy, 5).await;
+    let upstream = Upstream::bind().await;
+    proxy.change(|setup| setup.endpoints.push(upstream.address)).await;
+    is_served_by(&upstream, &mut client).await;
+}
+
+/// The news that the only Pod is gone can be there before its connections end.
+#[tokio::test]
+async fn a_request_that_is_lost_with_the_last_endpoint_waits_too() {
+    let old = Upstream::bind().await;
+    let mut proxy = patient(old.address).await;
+    let mut client = proxy.client().await;
+    client.send(&request("GET")).await;
+    let mut up = old.accept().await;
+    up.answer().await;
+    proxy.change(|setup| setup.endpoints.clear()).await;
+    drop((old, up));
+    until_failed(&proxy, 1).await;
+    let upstream = Upstream::bind().await;
+    proxy.change(|setup| setup.endpoints = vec![upstream.address]).await;
+    is_served_by(&upstream, &mut client).await;
+    proxy.after(&["GET / 200"]).await;
 }
