@@ -139,7 +139,13 @@ impl Stack {
     fn new(config: Config) -> Result<Self, String> {
         let plugin = config.auth_info.exec.as_ref().and_then(|plugin| plugin.command.clone());
         let plugin = plugin.map(|command| format!("{command}: ")).unwrap_or_default();
-        let token = token_file(&config.auth_info).map(TokenFile::open).transpose()?.map(Arc::new);
+        let token = match token_file(&config.auth_info).map(TokenFile::open) {
+            Some(Err(reason)) if config.auth_info.token.is_some() => {
+                tracing::warn!("{reason}; the token beside it is used");
+                None
+            }
+            opened => opened.transpose()?.map(Arc::new),
+        };
         let auth = match token {
             Some(_) => None,
             None => config.auth_layer().map_err(|error| format!("{plugin}{}", fault::explain(&error)))?,
@@ -185,8 +191,8 @@ impl Stack {
     }
 }
 
-/// The token file that is used: one beside a token is not, as with `kubectl`.
+/// The token file that is used. It comes before a token beside it, as with `kubectl` (`AuthInfo` of client-go).
 fn token_file(auth: &AuthInfo) -> Option<PathBuf> {
-    let is_other = auth.token.is_some() || auth.auth_provider.is_some() || auth.username.is_some();
+    let is_other = auth.auth_provider.is_some() || auth.username.is_some();
     auth.token_file.as_ref().filter(|path| !is_other && !path.is_empty()).map(PathBuf::from)
 }

@@ -59,5 +59,10 @@ async fn a_replaced_token_goes_with_the_next_request_of_every_client() {
     let clients = Clients::new(&both).await.expect("a token");
     Api::<Service>::all(clients.calls()).list(&ListParams::default()).await.expect("a list");
     let last = server.log().pop().expect("a request").authorization;
-    assert_eq!(last.as_deref(), Some("Bearer three"));
+    assert_eq!(last.as_deref(), Some("Bearer three"), "there is no file");
+    fs::write(&path, "four").expect("written");
+    let clients = Clients::new(&both).await.expect("a token");
+    Api::<Service>::all(clients.calls()).list(&ListParams::default()).await.expect("a list");
+    let last = server.log().pop().expect("a request").authorization;
+    assert_eq!(last.as_deref(), Some("Bearer four"), "the file is newer");
 }
