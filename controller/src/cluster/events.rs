@@ -60,6 +60,7 @@ pub async fn write_events(
         buckets: Buckets::new(Instant::now()),
         reporter: Reporter::new(&clients, &identity, &inputs.manager),
         outage: Outage::new("write an Event"),
+        rest_until: Instant::now(),
     };
     events.until(inputs, shutdown).await;
 }
@@ -69,6 +70,8 @@ struct Events {
     buckets: Buckets,
     reporter: Reporter,
     outage: Outage,
+    /// The server asks to be left alone until then.
+    rest_until: Instant,
 }
 
 impl Events {
@@ -85,6 +88,7 @@ impl Events {
         loop {
             let is_leading = *inputs.leadership.borrow_and_update() == Leadership::Leading;
             let tell_at = is_leading.then(|| self.agenda.next_at(&self.buckets)).flatten();
+            let tell_at = tell_at.map(|due| due.max(self.rest_until));
             tokio::select! {
                 changed = inputs.statuses.changed(), if compare_at.is_none() => match changed {
                     Ok(()) => compare_at = Some(Instant::now() + STATUSES),
@@ -122,6 +126,7 @@ impl Events {
             }
             Err(fault) => {
                 self.outage.failed(&format_args!("{object}: {fault}"));
+                self.rest_until = Instant::now() + fault.wait();
                 Outcome::Failed(fault.wait())
             }
         };

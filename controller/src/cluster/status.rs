@@ -60,6 +60,7 @@ pub async fn write_statuses(clients: Clients, inputs: StatusInputs, shutdown: im
         clients,
         writes: JoinSet::new(),
         outage: Outage::new("write the status of an Ingress"),
+        rest_until: Instant::now(),
     };
     tokio::select! {
         biased;
@@ -73,6 +74,8 @@ struct Writer {
     clients: Clients,
     writes: JoinSet<(Arc<ObjectRef>, Result<SeenIngress, Fault>)>,
     outage: Outage,
+    /// The server asks to be left alone until then.
+    rest_until: Instant,
 }
 
 impl Writer {
@@ -111,6 +114,9 @@ impl Writer {
 
     /// Begins what is due; when the next is, as far as there is room for it.
     fn begin_writes(&mut self, manager: &Arc<str>) -> Option<Instant> {
+        if self.rest_until > Instant::now() {
+            return Some(self.rest_until);
+        }
         while self.writes.len() < WRITES {
             let Some(write) = self.book.next(Instant::now()) else { return self.book.next_at() };
             let (client, manager) = (self.clients.calls(), Arc::clone(manager));
@@ -124,6 +130,8 @@ impl Writer {
     }
 
     fn done(&mut self, object: &Arc<ObjectRef>, result: Result<SeenIngress, Fault>) {
+        let wait = result.as_ref().err().map_or(Duration::ZERO, Fault::wait);
+        self.rest_until = self.rest_until.max(Instant::now() + wait);
         match &result {
             Ok(_) => tracing::debug!(%object, "status written"),
             Err(Fault::NotFound(_)) => tracing::debug!(%object, "gone before its status was written"),

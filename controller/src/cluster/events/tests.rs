@@ -39,6 +39,7 @@ impl Running {
             buckets: Buckets::new(Instant::now()),
             reporter: Reporter::new(&server.clients().await, identity, &inputs.manager),
             outage: Outage::new("write an Event"),
+            rest_until: Instant::now(),
         };
         let task = tokio::spawn(events.until(inputs, std::future::pending()));
         Self { server, statuses, leadership, task }
@@ -230,4 +231,16 @@ async fn many_problems_at_once_are_a_burst_and_then_a_trickle() {
     running.until_events(28).await;
     // Three more than the bucket holds, at one a second.
     assert!(begin.elapsed() > Duration::from_millis(1800), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn a_busy_server_is_left_alone_by_all_events() {
+    let running = Running::start().await;
+    running.server.rule(Rule::new("events", Answer::Busy(1)).times(1));
+    let names: Vec<String> = (0..5).map(|number| format!("i{number}")).collect();
+    names.iter().for_each(|name| running.put("Ingress", name));
+    let begin = Instant::now();
+    running.translated(&names.iter().map(|name| (Kind::Ingress, name.as_str(), missing())).collect::<Vec<_>>());
+    running.server.until_log(|log| log.iter().filter(|request| is_write(request)).count() > 1).await;
+    assert!(begin.elapsed() >= Duration::from_secs(1), "{:?}", begin.elapsed());
 }

@@ -265,3 +265,15 @@ async fn labels_that_are_no_longer_watched_take_our_address_away() {
     running.until_published("b", json!([{"ip": "10.0.0.1"}])).await;
     assert_eq!((running.writes(), reads(&running.server.log())), (5, 3));
 }
+
+#[tokio::test]
+async fn a_busy_server_is_left_alone_by_all_writes() {
+    let running = Running::start().await;
+    running.server.rule(Rule::new("ingresses", Answer::Busy(1)).times(WRITES));
+    let names: Vec<String> = (0..100).map(|number| format!("i{number}")).collect();
+    running.translated(&names.iter().map(|name| ours(name)).collect::<Vec<_>>());
+    let begin = Instant::now();
+    names.iter().for_each(|name| running.put(name, &json!({})));
+    running.server.until_log(|log| writes(log) > WRITES).await;
+    assert!(begin.elapsed() >= Duration::from_secs(1), "{:?}", begin.elapsed());
+}
