@@ -1,7 +1,7 @@
 //! What a packet costs from its bytes to the reply's, and what a change of the table costs, with 10,000 Services.
 
 use config::{EndpointName, NameChange, NameTable, PortName, ServiceNames, Transport};
-use divan::{Bencher, black_box};
+use divan::{AllocProfiler, Bencher, black_box};
 use hickory_proto::rr::RecordType;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -9,6 +9,10 @@ use tidegate_dns::{ZoneSettings, answer_packet};
 
 const SERVICES: u32 = 10_000;
 const ENDPOINTS: u32 = 4;
+
+/// A question that allocates shows it.
+#[global_allocator]
+static ALLOCATOR: AllocProfiler = AllocProfiler::system();
 
 fn main() {
     divan::main();
