@@ -81,7 +81,7 @@ pub struct Live {
     current: ArcSwap<View>,
     /// That of `current`; stored after it.
     revision: AtomicU64,
-    /// Told of each new view.
+    /// Told of each view with other endpoints.
     changed: Notify,
     /// Locked by the one who applies snapshots only.
     registry: Mutex<Registry>,
@@ -122,7 +122,9 @@ impl Live {
         let view = Arc::new(View { snapshot: Arc::clone(snapshot), revision, backends });
         self.current.store(Arc::clone(&view));
         self.revision.store(revision, Ordering::Release);
-        self.changed.notify_waiters();
+        if !Arc::ptr_eq(&before.backends, &view.backends) {
+            self.changed.notify_waiters();
+        }
         view
     }
 

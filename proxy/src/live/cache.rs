@@ -44,7 +44,7 @@ impl ViewCache {
         Rc::clone(&held)
     }
 
-    /// Ready when a newer view than the current one is there.
+    /// Ready when a view with other endpoints than the current one is there.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.live.changed.notified()
     }
