@@ -91,6 +91,34 @@ fn own_election_id(class: &ControllerClass) -> String {
         return ELECTION_ID.to_owned();
     }
     let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '-' };
-    let name: String = format!("{ELECTION_ID}-{class}").chars().map(letter).take(LEASE_NAME).collect();
-    name.trim_end_matches('-').to_owned()
+    let class = class.to_string();
+    let name: String = format!("{ELECTION_ID}-{class}").chars().map(letter).take(LEASE_NAME - 9).collect();
+    // Classes that differ in other characters alone are others still.
+    format!("{}-{:08x}", name.trim_end_matches('-'), checksum(class.as_bytes()))
+}
+
+/// FNV-1a: the same in every version, since replicas of two may run side by side.
+fn checksum(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_has_a_lease_of_its_own() {
+        let name = |class: &str| own_election_id(&class.parse().expect("a class"));
+        assert_eq!(name("tidegate.dev/ingress"), "tidegate-leader");
+        assert_eq!(name("example.com/edge"), "tidegate-leader-example-com-edge-cdff72d6");
+        let names =
+            ["example.com/edge", "example-com/edge", "example.com/Edge", "example.com/edge-", "example.com/edge_"];
+        let distinct: std::collections::BTreeSet<_> = names.iter().map(|class| name(class)).collect();
+        assert_eq!(distinct.len(), names.len(), "{distinct:?}");
+        let long = name(&format!("example.com/{}", "e".repeat(200)));
+        assert!(distinct.iter().chain([&long]).all(|name| {
+            let is_letter = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+            name.len() <= LEASE_NAME && name.chars().all(is_letter) && !name.ends_with('-')
+        }));
+    }
 }

@@ -75,7 +75,7 @@ pub(crate) struct WritingFlags {
     #[arg(long, value_name = "BOOL", env = "TIDEGATE_UPDATE_STATUS", action = clap::ArgAction::Set, conflicts_with = "manifests")]
     pub(crate) update_status: Option<bool>,
     /// Lease that one of the replicas holds, which writes [default: tidegate-leader, and with another --controller-class
-    /// than the default one that too: tidegate-leader-example-com-edge]
+    /// than the default one a name of its own: tidegate-leader-example-com-edge-CHECKSUM]
     #[arg(
         long,
         value_name = "NAME",

@@ -102,8 +102,9 @@ impl From<&kube::Error> for Fault {
 /// # Errors
 /// `kube::Error::Api` for 429 with `Retry-After` in seconds.
 pub(crate) async fn not_busy<B>(response: Response<B>) -> Result<Response<B>, BoxError> {
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    match retry_after {
+    let retry_after =
+        response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+    match retry_after.map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX)) {
         Some(retry_after_seconds) if response.status().as_u16() == TOO_MANY_REQUESTS => {
             let message = format!("the API server has too many requests, and asks for {retry_after_seconds} s");
             let details = StatusDetails { retry_after_seconds, ..no_details() };

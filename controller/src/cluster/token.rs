@@ -48,6 +48,10 @@ impl TokenFile {
 }
 
 fn read(path: &Path) -> Result<HeaderValue, String> {
+    // A pipe would be waited for, and a device may have no end.
+    if !fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+        return Err("it is no regular file".to_owned());
+    }
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
     let token = text.trim();
     if token.is_empty() {
@@ -73,6 +77,9 @@ mod tests {
         };
         assert_eq!(refused(" \n"), "cannot read the token file FILE: it is empty");
         assert!(refused("a\nb").contains("one line"));
+        // It has no end.
+        let endless = TokenFile::open("/dev/zero".into()).err().expect("no token");
+        assert_eq!(endless, "cannot read the token file /dev/zero: it is no regular file");
         fs::write(&path, "one\n").expect("written");
         let file = TokenFile::open(path.clone()).expect("a token");
         let sent = || {
