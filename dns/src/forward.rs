@@ -7,6 +7,7 @@ mod upstreams;
 
 use crate::answer::Sections;
 use crate::cache::{Cache, Found, STALE, Ttls};
+use crate::extended_error::ExtendedError;
 use crate::message::Transport;
 use crate::metrics::ForwardMetrics;
 use crate::question::{Asked, Head, Query, Question};
@@ -36,6 +37,8 @@ pub(crate) enum Failure {
     Loop,
     #[error("no upstream answered")]
     Unanswered,
+    #[error("no upstream answered a moment ago")]
+    Remembered,
     #[error("the upstream's answer is malformed")]
     Malformed,
 }
@@ -45,7 +48,17 @@ impl Failure {
         match self {
             // Not our names, and nobody to ask: the client should try its next server.
             Self::NoUpstream => ResponseCode::Refused,
-            Self::Busy | Self::Loop | Self::Unanswered | Self::Malformed => ResponseCode::ServFail,
+            Self::Busy | Self::Loop | Self::Unanswered | Self::Remembered | Self::Malformed => ResponseCode::ServFail,
+        }
+    }
+
+    pub(crate) fn extended_error(self) -> ExtendedError {
+        match self {
+            Self::NoUpstream => ExtendedError::NotAuthoritative,
+            Self::Busy | Self::Loop => ExtendedError::Other,
+            Self::Unanswered => ExtendedError::NoReachableAuthority,
+            Self::Remembered => ExtendedError::CachedError,
+            Self::Malformed => ExtendedError::InvalidData,
         }
     }
 
@@ -56,6 +69,7 @@ impl Failure {
             Self::Busy => "busy",
             Self::Loop => "loop",
             Self::Unanswered => "unanswered",
+            Self::Remembered => "remembered",
             Self::Malformed => "malformed",
         }
     }
@@ -196,13 +210,10 @@ impl Forwarder {
                 }
                 Some(self.tell(&message, ttls, waiting, transport))
             }
-            Found::Over { message, is_vain: true } => {
-                counted.stale.inc();
-                Some(self.tell(&message, STALE, waiting, transport))
-            }
+            Found::Over { message, is_vain: true } => Some(self.tell_stale(&message, waiting, transport)),
             Found::Failed => {
                 counted.failed.inc();
-                Some(Err(Failure::Unanswered))
+                Some(Err(Failure::Remembered))
             }
             Found::Over { is_vain: false, .. } | Found::Nothing => None,
         }
@@ -240,7 +251,9 @@ impl Forwarder {
 
     fn tell_stale(&self, over: &[u8], waiting: &Waiting, transport: Transport) -> Told {
         self.cache.metrics().requests.stale.inc();
-        self.tell(over, STALE, waiting, transport)
+        let (mut message, code) = self.tell(over, STALE, waiting, transport)?;
+        ExtendedError::StaleAnswer.add("", &mut message, (&waiting.head, transport));
+        Ok((message, code))
     }
 
     fn tell(&self, message: &[u8], ttls: Ttls, waiting: &Waiting, transport: Transport) -> Told {

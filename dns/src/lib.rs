@@ -4,6 +4,7 @@
 mod answer;
 mod cache;
 mod corefile;
+mod extended_error;
 mod forward;
 mod message;
 mod metrics;

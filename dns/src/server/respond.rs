@@ -3,6 +3,7 @@
 use super::Settings;
 use crate::answer::{Said, Sections, Zone, ZoneSettings};
 use crate::cache::Cache;
+use crate::extended_error::ExtendedError;
 use crate::forward::{Alias, Failure, Forwarder, Waiting};
 use crate::message::{Says, Transport, write, write_code};
 use crate::metrics::{Metrics, Source};
@@ -131,6 +132,7 @@ impl Responder {
             write_code(out, &query.head, Some(query.asked), (code, self.says(false)));
         }
         // Else it is written where the alias leads, so that whoever asked may go on from there.
+        failure.extended_error().add(&failure.to_string(), out, (&query.head, transport));
         Response::Ready
     }
 
@@ -159,6 +161,10 @@ impl Responder {
             Said::Outside => Local::Outside,
             Said::All => {
                 reply.finish(&query.head, self.says(true));
+                if snapshot.is_none() {
+                    let why = "the names of the cluster are not known yet";
+                    ExtendedError::NotReady.add(why, out, (&query.head, transport));
+                }
                 Local::Said(code)
             }
             Said::Alias(target) => {
@@ -194,11 +200,14 @@ impl Responder {
         let code = waiting.alias.as_ref().map_or(failure.code(), |alias| alias.sections.code);
         self.count_failure(&query, failure, code, (transport, since));
         let alias = waiting.alias.as_ref();
-        alias.and_then(|alias| write(&query, &alias.sections, self.says(true), transport)).unwrap_or_else(|| {
+        let led = alias.and_then(|alias| write(&query, &alias.sections, self.says(true), transport));
+        let mut message = led.unwrap_or_else(|| {
             let mut message = Vec::new();
             write_code(&mut message, &query.head, Some(query.asked), (code, self.says(false)));
             message
-        })
+        });
+        failure.extended_error().add(&failure.to_string(), &mut message, (&query.head, transport));
+        message
     }
 
     fn count_failure(

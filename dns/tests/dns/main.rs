@@ -6,6 +6,7 @@ mod addresses;
 mod cache;
 mod corefile;
 mod distrust;
+mod extended_errors;
 mod forward;
 mod harness;
 mod hostile;
