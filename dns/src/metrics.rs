@@ -1,6 +1,7 @@
 //! What the server counts; labels are bounded sets, and the counters of the usual path are found by index.
 
 mod family;
+mod unshared;
 
 use crate::message::Transport;
 use family::FAMILIES;
@@ -9,6 +10,8 @@ use hickory_proto::rr::RecordType;
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 use std::sync::OnceLock;
 use std::time::Duration;
+
+pub(crate) use unshared::Unshared;
 
 const TYPES: [(RecordType, &str); 14] = [
     (RecordType::A, "A"),
@@ -53,6 +56,36 @@ pub(crate) enum Source {
     Cache,
 }
 
+impl Source {
+    fn index(self) -> usize {
+        match self {
+            Self::Zone => 0,
+            Self::Upstream => 1,
+            Self::Cache => 2,
+        }
+    }
+}
+
+/// How many sources there are.
+const DURATIONS_OF: usize = 3;
+
+/// What an answer is counted as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Answered {
+    pub(crate) source: Source,
+    /// `None`: no question could be read.
+    pub(crate) record_type: Option<RecordType>,
+    pub(crate) code: ResponseCode,
+}
+
+impl Answered {
+    /// Those of its type and its code.
+    fn indexes(&self) -> (usize, usize) {
+        let record_type = index(&TYPES, |known| Some(*known) == self.record_type);
+        (record_type, index(&CODES, |known| *known == self.code))
+    }
+}
+
 /// Counters and histograms of one server.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -60,7 +93,7 @@ pub(crate) struct Metrics {
     /// By transport, type and code; made when first needed, so that only what happened is shown.
     request_cells: [[[OnceLock<IntCounter>; CODES.len()]; TYPES.len()]; 2],
     /// By transport and source.
-    durations: [[Histogram; 3]; 2],
+    durations: [[Histogram; DURATIONS_OF]; 2],
     pub(crate) dropped: IntCounterVec,
     pub(crate) connections: IntGauge,
     pub(crate) forward: ForwardMetrics,
@@ -130,40 +163,38 @@ impl Metrics {
         })
     }
 
-    /// Counts an answer; `None`: no question could be read.
-    pub(crate) fn answered(
-        &self,
-        transport: Transport,
-        source: Source,
-        (record_type, code): (Option<RecordType>, ResponseCode),
-        took: Duration,
-    ) {
-        let (proto, row) = match transport {
-            Transport::Udp => (0, "udp"),
-            Transport::Tcp => (1, "tcp"),
-        };
-        let (type_index, type_name) = find(&TYPES, |known| Some(*known) == record_type);
-        let (code_index, code_name) = find(&CODES, |known| *known == code);
-        let cells = self.request_cells.get(proto).and_then(|types| types.get(type_index));
-        if let Some(cell) = cells.and_then(|codes| codes.get(code_index)) {
-            cell.get_or_init(|| self.requests.with_label_values(&[row, type_name, code_name])).inc();
-        }
-        let source = match source {
-            Source::Zone => 0,
-            Source::Upstream => 1,
-            Source::Cache => 2,
-        };
-        if let Some(duration) = self.durations.get(proto).and_then(|sources| sources.get(source)) {
+    /// Counts an answer.
+    pub(crate) fn answered(&self, transport: Transport, answered: Answered, took: Duration) {
+        self.count(transport, answered.indexes(), 1);
+        let durations = self.durations.get(row_of(transport).0);
+        if let Some(duration) = durations.and_then(|sources| sources.get(answered.source.index())) {
             duration.observe(took.as_secs_f64());
+        }
+    }
+
+    /// Counts answers of the same type and code.
+    fn count(&self, transport: Transport, (type_index, code_index): (usize, usize), count: u64) {
+        let (row, proto) = row_of(transport);
+        let type_name = TYPES.get(type_index).map_or(OTHER, |(_, name)| name);
+        let code_name = CODES.get(code_index).map_or(OTHER, |(_, name)| name);
+        let cells = self.request_cells.get(row).and_then(|types| types.get(type_index));
+        if let Some(cell) = cells.and_then(|codes| codes.get(code_index)) {
+            cell.get_or_init(|| self.requests.with_label_values(&[proto, type_name, code_name])).inc_by(count);
         }
     }
 }
 
+/// Where a transport is counted, and its label.
+fn row_of(transport: Transport) -> (usize, &'static str) {
+    match transport {
+        Transport::Udp => (0, "udp"),
+        Transport::Tcp => (1, "tcp"),
+    }
+}
+
 /// The place of what was looked for, or of the last one.
-fn find<K>(known: &[(K, &'static str)], is_it: impl Fn(&K) -> bool) -> (usize, &'static str) {
-    let last = known.len().saturating_sub(1);
-    let index = known.iter().position(|(key, _)| is_it(key)).unwrap_or(last);
-    (index, known.get(index).map_or(OTHER, |(_, name)| name))
+fn index<K>(known: &[(K, &'static str)], is_it: impl Fn(&K) -> bool) -> usize {
+    known.iter().position(|(key, _)| is_it(key)).unwrap_or(known.len().saturating_sub(1))
 }
 
 #[cfg(test)]

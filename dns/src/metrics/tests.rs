@@ -38,12 +38,16 @@ fn families() -> [&'static Family; 11] {
 fn gathered() -> Vec<MetricFamily> {
     let registry = Registry::new();
     let metrics = Metrics::new(&registry).unwrap();
-    metrics.answered(
-        Transport::Tcp,
-        Source::Upstream,
-        (Some(RecordType::A), ResponseCode::NoError),
-        Duration::from_millis(1),
-    );
+    let (record_type, code) = (Some(RecordType::A), ResponseCode::NoError);
+    let answered = Answered { source: Source::Upstream, record_type, code };
+    metrics.answered(Transport::Tcp, answered, Duration::from_millis(1));
+    let mut unshared = Unshared::of(&metrics);
+    for code in [ResponseCode::NXDomain, ResponseCode::NXDomain, ResponseCode::NotAuth] {
+        let answered = Answered { source: Source::Cache, record_type: None, code };
+        unshared.answered(answered, Duration::from_millis(1));
+    }
+    unshared.share(&metrics);
+    unshared.share(&metrics);
     metrics.dropped.with_label_values(&["short"]).inc();
     metrics.forward.failures.with_label_values(&["busy"]).inc();
     assert!(Metrics::new(&registry).is_err(), "registered twice");
@@ -74,6 +78,9 @@ fn an_answer_is_counted_under_its_labels() {
         "tidegate_dns_request_duration_seconds_bucket{proto=\"tcp\",source=\"upstream\",le=\"0.0005\"} 0",
         "tidegate_dns_request_duration_seconds_bucket{proto=\"tcp\",source=\"upstream\",le=\"0.001\"} 1",
         "tidegate_dns_request_duration_seconds_count{proto=\"udp\",source=\"zone\"} 0",
+        "tidegate_dns_requests_total{proto=\"udp\",rcode=\"NXDOMAIN\",type=\"other\"} 2",
+        "tidegate_dns_requests_total{proto=\"udp\",rcode=\"other\",type=\"other\"} 1",
+        "tidegate_dns_request_duration_seconds_count{proto=\"udp\",source=\"cache\"} 3",
         "tidegate_dns_dropped_total{reason=\"short\"} 1",
     ] {
         assert!(text.lines().any(|line| line == sample), "{sample} is not in\n{text}");

@@ -38,7 +38,7 @@ impl std::fmt::Debug for Ends {
 }
 
 impl Ends {
-    pub(super) fn nowhere() -> Self {
+    fn nowhere() -> Self {
         // SAFETY: a socket address of zeros is one of the family AF_UNSPEC.
         Self { name: unsafe { zeroed() }, name_len: 0, control: Control([0; CONTROL]), control_len: 0 }
     }
@@ -205,6 +205,11 @@ impl Batch {
         let bytes = self.bytes.chunks_exact(STRIDE).zip(&self.lengths);
         let datagrams = bytes.map(|(bytes, length)| length.and_then(|length| bytes.get(..length)));
         datagrams.zip(&self.ends).take(self.received)
+    }
+
+    /// Where they came from, in the same order, to be answered.
+    pub(super) fn ends(&mut self) -> impl Iterator<Item = &mut Ends> {
+        self.ends.iter_mut().take(self.received)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::cache::Cache;
 use crate::extended_error::ExtendedError;
 use crate::forward::{Alias, Failure, Forwarder, Waiting};
 use crate::message::{Says, Transport, write, write_code};
-use crate::metrics::{Metrics, Source};
+use crate::metrics::{Answered, Metrics, Source};
 use crate::name::LowerName;
 use crate::question::{Query, Question, Refusal};
 use crate::reply::Reply;
@@ -38,8 +38,8 @@ pub(super) struct Responder {
 pub(super) enum Response {
     /// No answer.
     Silence,
-    /// The message that was written.
-    Ready,
+    /// The message that was written, still to be counted.
+    Ready(Answered),
     /// A message once an upstream has answered.
     Pending(Box<Pending>),
 }
@@ -97,15 +97,12 @@ impl Responder {
             Err(Refusal::Code(head, asked, code)) => {
                 write_code(out, &head, asked, (code, self.says(false)));
                 let record_type = asked.map(|asked| asked.record_type);
-                self.metrics.answered(transport, Source::Zone, (record_type, code), since.elapsed());
-                return Response::Ready;
+                return Response::Ready(Answered { source: Source::Zone, record_type, code });
             }
         };
         let (code, alias) = match self.answer(&query, asked_at, transport, out) {
             Local::Said(code) => {
-                let counted = (Some(query.asked.record_type), code);
-                self.metrics.answered(transport, Source::Zone, counted, since.elapsed());
-                return Response::Ready;
+                return Response::Ready(answered(&query, Source::Zone, code));
             }
             Local::Alias(alias) => (alias.sections.code, Some(alias)),
             Local::Outside => (ResponseCode::NoError, None),
@@ -114,8 +111,7 @@ impl Responder {
         let failure = match self.forwarder.at_once(&waiting, transport, &self.runtime) {
             Some(Ok((message, code))) => {
                 *out = message;
-                self.metrics.answered(transport, Source::Cache, (Some(query.asked.record_type), code), since.elapsed());
-                return Response::Ready;
+                return Response::Ready(answered(&query, Source::Cache, code));
             }
             Some(Err(failure)) => failure,
             None => match self.forwarder.admit(peer) {
@@ -127,13 +123,13 @@ impl Responder {
             },
         };
         let code = if waiting.alias.is_some() { code } else { failure.code() };
-        self.count_failure(&query, failure, code, (transport, since));
+        debug!(question = ?query.asked, %failure, "not forwarded");
         if waiting.alias.is_none() {
             write_code(out, &query.head, Some(query.asked), (code, self.says(false)));
         }
         // Else it is written where the alias leads, so that whoever asked may go on from there.
         failure.extended_error().add(&failure.to_string(), out, (&query.head, transport));
-        Response::Ready
+        Response::Ready(answered(&query, Source::Upstream, code))
     }
 
     /// Writes what the table says; nothing where the name is none of ours.
@@ -186,8 +182,8 @@ impl Responder {
         let Pending { waiting, _permit, transport, since } = *pending;
         match self.forwarder.finish(&waiting, transport).await {
             Ok((message, code)) => {
-                let counted = (Some(waiting.query().asked.record_type), code);
-                self.metrics.answered(transport, Source::Upstream, counted, since.elapsed());
+                let counted = answered(&waiting.query(), Source::Upstream, code);
+                self.metrics.answered(transport, counted, since.elapsed());
                 message
             }
             Err(failure) => self.fail(&waiting, failure, (transport, since)),
@@ -198,7 +194,8 @@ impl Responder {
     fn fail(&self, waiting: &Waiting, failure: Failure, (transport, since): (Transport, Instant)) -> Vec<u8> {
         let query = waiting.query();
         let code = waiting.alias.as_ref().map_or(failure.code(), |alias| alias.sections.code);
-        self.count_failure(&query, failure, code, (transport, since));
+        debug!(question = ?query.asked, %failure, "not forwarded");
+        self.metrics.answered(transport, answered(&query, Source::Upstream, code), since.elapsed());
         let alias = waiting.alias.as_ref();
         let led = alias.and_then(|alias| write(&query, &alias.sections, self.says(true), transport));
         let mut message = led.unwrap_or_else(|| {
@@ -210,18 +207,6 @@ impl Responder {
         message
     }
 
-    fn count_failure(
-        &self,
-        query: &Query<'_>,
-        failure: Failure,
-        code: ResponseCode,
-        (transport, since): (Transport, Instant),
-    ) {
-        debug!(question = ?query.asked, %failure, "not forwarded");
-        let counted = (Some(query.asked.record_type), code);
-        self.metrics.answered(transport, Source::Upstream, counted, since.elapsed());
-    }
-
     fn silence(&self, reason: &'static str) -> Response {
         self.metrics.dropped.with_label_values(&[reason]).inc();
         Response::Silence
@@ -230,6 +215,10 @@ impl Responder {
     fn says(&self, is_authoritative: bool) -> Says {
         Says { is_authoritative, is_truncated: false, offers_recursion: self.forwarder.has_upstreams() }
     }
+}
+
+fn answered(query: &Query<'_>, source: Source, code: ResponseCode) -> Answered {
+    Answered { source, record_type: Some(query.asked.record_type), code }
 }
 
 /// Whether an address is that of no single host.
@@ -264,7 +253,7 @@ mod tests {
         ] {
             let asked_at = Some(address.parse().unwrap());
             let response = responder.respond(&packet, (peer, asked_at), Transport::Udp, &mut Vec::new());
-            assert_eq!(matches!(response, Response::Ready), is_answered, "{address}: {response:?}");
+            assert_eq!(matches!(response, Response::Ready(_)), is_answered, "{address}: {response:?}");
         }
         assert_eq!(responder.metrics.dropped.with_label_values(&["broadcast"]).get(), 4);
     }

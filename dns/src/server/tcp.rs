@@ -156,9 +156,13 @@ impl Connection {
             while waiting.len() < PIPELINED
                 && let Some(packet) = take_packet(&mut input)?
             {
+                let begun = Instant::now();
                 match self.responder.respond(&packet, (self.peer, asked_at), Transport::Tcp, &mut reply) {
                     Response::Silence => return Err(io::Error::new(io::ErrorKind::InvalidData, "not a question")),
-                    Response::Ready => send(&mut writer, &reply).await?,
+                    Response::Ready(answered) => {
+                        self.responder.metrics.answered(Transport::Tcp, answered, begun.elapsed());
+                        send(&mut writer, &reply).await?;
+                    }
                     Response::Pending(pending) => {
                         let responder = Arc::clone(&self.responder);
                         waiting.spawn(async move { responder.finish(pending).await });

@@ -4,11 +4,12 @@
 use super::datagrams::{Batch, Ends, MOST, Replies, prepare};
 use super::respond::{Responder, Response};
 use crate::message::Transport;
+use crate::metrics::{Answered, Unshared};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tracing::{debug, warn};
@@ -55,8 +56,13 @@ impl Listener {
 
     /// Serves until it is to stop, and then what has come already.
     pub(super) fn serve(self) {
-        let messages = (0..MOST).map(|_| (Vec::new(), Ends::nowhere())).collect();
-        let mut exchange = Exchange { batch: Batch::new(), replies: Replies::new(), messages };
+        let mut exchange = Exchange {
+            batch: Batch::new(),
+            replies: Replies::new(),
+            messages: vec![Vec::new(); MOST],
+            unshared: Unshared::of(&self.shared.responder.metrics),
+            answered: Vec::with_capacity(MOST),
+        };
         while !self.shared.is_stopping.load(Ordering::Relaxed) {
             if let Err(error) = self.answer_batch(&mut exchange)
                 && !is_nothing(&error)
@@ -70,33 +76,36 @@ impl Listener {
     }
 
     fn answer_batch(&self, exchange: &mut Exchange) -> io::Result<()> {
-        let Exchange { batch, replies, messages } = exchange;
+        let Exchange { batch, replies, messages, unshared, answered } = exchange;
         batch.receive(&self.socket)?;
-        let (mut count, mut places) = (0, messages.iter_mut());
-        let mut place = places.next();
-        for (packet, ends) in batch.datagrams() {
-            let Some((message, to)) = place.as_deref_mut() else { break };
-            if self.respond(packet, ends, message) {
-                *to = *ends;
-                count += 1;
-                place = places.next();
+        let begun = Instant::now();
+        answered.clear();
+        for ((packet, ends), message) in batch.datagrams().zip(&mut *messages) {
+            match self.respond(packet, ends, message) {
+                Some(one) => answered.push(one),
+                None => message.clear(),
             }
         }
-        let messages = messages.iter_mut().take(count).map(|(message, ends)| (&**message, ends));
+        // They leave together.
+        let took = begun.elapsed();
+        answered.iter().for_each(|one| unshared.answered(*one, took));
+        unshared.share(&self.shared.responder.metrics);
+        let messages = messages.iter().map(Vec::as_slice).zip(batch.ends());
+        let messages = messages.filter(|(message, _)| !message.is_empty());
         replies.send(&self.socket, messages, |error| debug!(%error, "dns: cannot send"));
         Ok(())
     }
 
-    /// Whether the answer is there at once, in `message`.
-    fn respond(&self, packet: Option<&[u8]>, ends: &Ends, message: &mut Vec<u8>) -> bool {
+    /// Writes the answer that is there at once into `message`.
+    fn respond(&self, packet: Option<&[u8]>, ends: &Ends, message: &mut Vec<u8>) -> Option<Answered> {
         let Some(packet) = packet else {
             self.shared.responder.metrics.dropped.with_label_values(&["long"]).inc();
-            return false;
+            return None;
         };
-        let Some(peer) = ends.peer() else { return false };
+        let peer = ends.peer()?;
         match self.shared.responder.respond(packet, (peer, self.own_address(ends)), Transport::Udp, message) {
-            Response::Silence => false,
-            Response::Ready => true,
+            Response::Silence => None,
+            Response::Ready(answered) => Some(answered),
             Response::Pending(pending) => {
                 let (socket, responder) = (Arc::clone(&self.socket), Arc::clone(&self.shared.responder));
                 let (mut ends, waits) = (*ends, self.shared.waiting.clone());
@@ -108,7 +117,7 @@ impl Listener {
                     });
                     drop(waits);
                 });
-                false
+                None
             }
         }
     }
@@ -123,8 +132,11 @@ impl Listener {
 struct Exchange {
     batch: Batch,
     replies: Replies,
-    /// Places for the answers of a batch.
-    messages: Vec<(Vec<u8>, Ends)>,
+    /// Places for the answers of a batch; empty: there is none at once.
+    messages: Vec<Vec<u8>>,
+    unshared: Unshared,
+    /// Those of a batch.
+    answered: Vec<Answered>,
 }
 
 /// Whether an error only says that nothing came.
