@@ -98,6 +98,13 @@ struct Entry {
     vain_until: Option<Instant>,
 }
 
+impl Entry {
+    /// Whether upstreams have just failed, so that they are not asked.
+    fn is_vain(&self, now: Instant) -> bool {
+        self.vain_until.is_some_and(|until| now < until)
+    }
+}
+
 type Part = IndexMap<Ask, Entry, RandomState>;
 
 /// The answers.
@@ -162,13 +169,14 @@ impl Cache {
         if now < entry.until {
             entry.hits = entry.hits.saturating_add(1);
             let is_ending = (entry.until - now) * LAST_PART <= entry.until - entry.since;
-            let wants_refresh = is_ending && entry.hits >= WANTED && !entry.is_refreshing;
+            let is_due = is_ending && entry.hits >= WANTED && !entry.is_refreshing;
+            let wants_refresh = is_due && !entry.is_vain(now);
             entry.is_refreshing |= wants_refresh;
             let ttls = self.ttls(entry.kind, now - entry.since);
             return Found::Fresh { message, ttls, wants_refresh };
         }
         if now < entry.until + self.settings.stale {
-            return Found::Over { message, is_vain: entry.vain_until.is_some_and(|until| now < until) };
+            return Found::Over { message, is_vain: entry.is_vain(now) };
         }
         Found::Nothing
     }
@@ -190,21 +198,21 @@ impl Cache {
 
     /// Remembers that nobody could tell. What was known before stays, to be given while that lasts.
     pub(crate) fn failed(&self, ask: &Ask, now: Instant) {
-        if !self.is_on() {
+        if !self.is_on() || self.leaves_alone(ask, now) {
             return;
         }
-        {
-            let mut part = self.part(ask);
-            if let Some(entry) = part.get_mut(ask)
-                && entry.message.is_some()
-                && now < entry.until + self.settings.stale
-            {
-                entry.vain_until = Some(now + self.settings.recheck);
-                entry.is_refreshing = false;
-                return;
-            }
-        }
         self.put(ask, None, Kind::Failure, (now, self.settings.failure));
+    }
+
+    /// Leaves upstreams alone for a while, which could not tell, where there is an answer to give; says whether there is.
+    pub(crate) fn leaves_alone(&self, ask: &Ask, now: Instant) -> bool {
+        let mut part = self.part(ask);
+        let known =
+            part.get_mut(ask).filter(|entry| entry.message.is_some() && now < entry.until + self.settings.stale);
+        let Some(entry) = known else { return false };
+        entry.vain_until = Some(now + self.settings.recheck);
+        entry.is_refreshing = false;
+        true
     }
 
     fn put(&self, ask: &Ask, message: Option<Arc<[u8]>>, kind: Kind, (now, span): (Instant, Duration)) {

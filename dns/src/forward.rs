@@ -286,6 +286,8 @@ impl Forwarder {
     async fn exchange_and_keep(&self, ask: &Ask) -> Outcome {
         let outcome = self.exchange(ask).await;
         match &outcome {
+            // A refusal is not kept as such, but what is over is given all the same.
+            Ok(message) if exchange::is_unhelpful(message) && self.cache.leaves_alone(ask, Instant::now()) => {}
             Ok(message) => self.cache.keep(ask, message, Instant::now()),
             Err(_) => self.cache.failed(ask, Instant::now()),
         }

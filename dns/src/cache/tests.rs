@@ -155,9 +155,11 @@ fn one_of_those_who_ask_near_the_end_is_told_to_fetch() {
     assert_eq!([10, 89, 90, 91].map(wants), [false, false, true, false]);
     cache.keep(&ask, &found(100), now);
     assert_eq!([1, 95, 96].map(wants), [false, true, false]);
-    // It failed: another one may try.
-    cache.failed(&ask, now + seconds(97));
-    assert_eq!([97, 98].map(wants), [true, false]);
+    // It failed: upstreams are left alone for 30 s, and then another one may try.
+    cache.keep(&ask, &found(1000), now);
+    assert_eq!([1, 900].map(wants), [false, true]);
+    cache.failed(&ask, now + seconds(901));
+    assert_eq!([901, 930, 931, 932].map(wants), [false, false, true, false]);
 }
 
 #[test]

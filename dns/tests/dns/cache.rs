@@ -3,6 +3,7 @@
 use crate::harness::*;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tidegate_dns::{CacheSettings, Settings};
 use tokio::io::AsyncWriteExt;
@@ -115,6 +116,34 @@ async fn upstreams_that_failed_are_left_alone_for_a_while() {
     }
     assert!((1..=2).contains(&tries), "{tries}");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn upstreams_that_refuse_what_is_over_are_left_alone_too() {
+    for refusal in [ResponseCode::Refused, ResponseCode::ServFail] {
+        let upstream = Upstream::new().await;
+        let cache = CacheSettings { min_ttl: 1, max_ttl: 1, ..CacheSettings::default() };
+        let server = start(keeping(&upstream, cache));
+        let turn = AtomicUsize::new(0);
+        let mut asked = upstream.answering(move |question| match turn.fetch_add(1, Ordering::Relaxed) {
+            0 => one_address(question),
+            _ => code(question, refusal),
+        });
+        let query = question(1, "example.org.", RecordType::A);
+        assert_eq!(server.ask(&query).await.answers[0].ttl, 1);
+        // Before it is over, once it is, and again and again.
+        while server.ask(&query).await.answers[0].ttl != 30 {}
+        for _ in 0..10 {
+            assert_eq!(server.ask(&query).await.answers[0].ttl, 30);
+        }
+        asked.close();
+        let mut tries = 0;
+        while asked.recv().await.is_some() {
+            tries += 1;
+        }
+        assert!(tries <= 3, "{tries} tries after {refusal}");
+        server.stop().await;
+    }
 }
 
 #[tokio::test]
