@@ -71,8 +71,7 @@ pub(crate) enum Found {
     Fresh {
         message: Arc<[u8]>,
         ttls: Ttls,
-        /// Whether it is to be fetched again already; only one of those who ask is told so.
-        wants_refresh: bool,
+        refresh: Refresh,
     },
     /// An answer that is over.
     Over {
@@ -83,6 +82,15 @@ pub(crate) enum Found {
     /// Nobody could tell a moment ago.
     Failed,
     Nothing,
+}
+
+/// Whether an answer that is not over is fetched again already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refresh {
+    No,
+    /// By the one who is told so.
+    Wanted,
+    Running,
 }
 
 #[derive(Debug)]
@@ -169,11 +177,15 @@ impl Cache {
         if now < entry.until {
             entry.hits = entry.hits.saturating_add(1);
             let is_ending = (entry.until - now) * LAST_PART <= entry.until - entry.since;
-            let is_due = is_ending && entry.hits >= WANTED && !entry.is_refreshing;
-            let wants_refresh = is_due && !entry.is_vain(now);
-            entry.is_refreshing |= wants_refresh;
+            let is_due = is_ending && entry.hits >= WANTED && !entry.is_vain(now);
+            let refresh = match (entry.is_refreshing, is_due) {
+                (true, _) => Refresh::Running,
+                (false, true) => Refresh::Wanted,
+                (false, false) => Refresh::No,
+            };
+            entry.is_refreshing |= is_due;
             let ttls = self.ttls(entry.kind, now - entry.since);
-            return Found::Fresh { message, ttls, wants_refresh };
+            return Found::Fresh { message, ttls, refresh };
         }
         if now < entry.until + self.settings.stale {
             return Found::Over { message, is_vain: entry.is_vain(now) };

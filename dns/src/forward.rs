@@ -6,7 +6,7 @@ mod relay;
 mod upstreams;
 
 use crate::answer::Sections;
-use crate::cache::{Cache, Found, STALE, Ttls};
+use crate::cache::{Cache, Found, Refresh, STALE, Ttls};
 use crate::extended_error::ExtendedError;
 use crate::message::Transport;
 use crate::metrics::ForwardMetrics;
@@ -187,8 +187,7 @@ impl Forwarder {
         if !self.has_upstreams() {
             return Err(Failure::NoUpstream);
         }
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        if lock(&self.own).contains(&peer) {
+        if self.is_own(peer) {
             if !self.has_warned.swap(true, Ordering::Relaxed) {
                 warn!(upstreams = ?self.upstreams, "an upstream is this server itself; its questions are refused");
             }
@@ -197,14 +196,28 @@ impl Forwarder {
         Arc::clone(&self.room).try_acquire_owned().map_err(|_| self.count(Failure::Busy))
     }
 
+    /// Whether this is a socket of ours that waits for an upstream.
+    fn is_own(&self, peer: SocketAddr) -> bool {
+        lock(&self.own).contains(&SocketAddr::new(peer.ip().to_canonical(), peer.port()))
+    }
+
     /// What is known without asking anybody: the message for the client with its code. An answer that is about to end is
     /// fetched again by a task of `runtime`.
-    pub(crate) fn at_once(self: &Arc<Self>, waiting: &Waiting, transport: Transport, runtime: &Handle) -> Option<Told> {
+    pub(crate) fn at_once(
+        self: &Arc<Self>,
+        waiting: &Waiting,
+        (peer, transport): (SocketAddr, Transport),
+        runtime: &Handle,
+    ) -> Option<Told> {
         let counted = &self.cache.metrics().requests;
         match self.cache.find(&waiting.ask, Instant::now()) {
-            Found::Fresh { message, ttls, wants_refresh } => {
+            // We ask ourselves: told what is about to end, we would keep it anew, for ever.
+            Found::Fresh { refresh: Refresh::Running, .. } if self.is_own(peer) => None,
+            Found::Fresh { message, ttls, refresh } => {
                 counted.hit.inc();
-                if wants_refresh && let Some(refresh) = self.refresh(&waiting.ask) {
+                if refresh == Refresh::Wanted
+                    && let Some(refresh) = self.refresh(&waiting.ask)
+                {
                     self.cache.metrics().prefetches.inc();
                     runtime.spawn(refresh);
                 }

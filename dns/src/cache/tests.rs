@@ -147,7 +147,7 @@ fn one_of_those_who_ask_near_the_end_is_told_to_fetch() {
     let (cache, now) = (cache(|_| {}), Instant::now());
     let ask = ask("example.org.");
     let wants = |after| match cache.find(&ask, now + seconds(after)) {
-        Found::Fresh { wants_refresh, .. } => wants_refresh,
+        Found::Fresh { refresh, .. } => refresh == Refresh::Wanted,
         found => panic!("{found:?}"),
     };
     cache.keep(&ask, &found(100), now);

@@ -108,7 +108,7 @@ impl Responder {
             Local::Outside => (ResponseCode::NoError, None),
         };
         let waiting = Waiting::new(&query, alias);
-        let failure = match self.forwarder.at_once(&waiting, transport, &self.runtime) {
+        let failure = match self.forwarder.at_once(&waiting, (peer, transport), &self.runtime) {
             Some(Ok((message, code))) => {
                 *out = message;
                 return Response::Ready(answered(&query, Source::Cache, code));

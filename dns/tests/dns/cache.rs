@@ -147,6 +147,23 @@ async fn upstreams_that_refuse_what_is_over_are_left_alone_too() {
 }
 
 #[tokio::test]
+async fn a_server_that_asks_itself_keeps_no_answer_alive() {
+    let upstream = Upstream::new().await;
+    let cache = CacheSettings { min_ttl: 1, max_ttl: 1, ..CacheSettings::default() };
+    let server = start_empty(|own| Settings { cache, ..upstreams(&[own, upstream.address()]) });
+    let turn = AtomicUsize::new(0);
+    drop(upstream.answering(move |question| match turn.fetch_add(1, Ordering::Relaxed) {
+        0 => one_address(question),
+        _ => code(question, ResponseCode::ServFail),
+    }));
+    let query = question(1, "example.org.", RecordType::A);
+    assert_eq!(server.ask(&query).await.answers[0].ttl, 1);
+    while server.ask(&query).await.answers[0].ttl != 30 {}
+    assert!(counted(&server, "stale") >= 1.0);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_kept_needs_no_room_among_those_who_wait() {
     let upstream = Upstream::new().await;
     let server = start(Settings { forward_limit: 1, ..keeping(&upstream, CacheSettings::default()) });
