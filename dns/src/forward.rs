@@ -310,12 +310,17 @@ impl Forwarder {
     async fn exchange(&self, ask: &Ask) -> Outcome {
         let count = self.upstreams.len();
         let first = self.preferred.load(Ordering::Relaxed);
-        let mut unhelpful = None;
+        let (mut unhelpful, mut failure) = (None, Failure::Unanswered);
         // Two tries where there is one upstream, and no more than fit into the 5 s that clients wait.
         for turn in 0..count.clamp(2, 3) {
             let index = (first + turn) % count;
             let Some(&upstream) = self.upstreams.get(index) else { continue };
             match self.try_upstream(upstream, ask).await {
+                Ok(message) if !relay::is_whole(&message) => {
+                    failure = Failure::Malformed;
+                    self.metrics.upstream_failures.inc();
+                    debug!(%upstream, "upstream's answer is malformed");
+                }
                 Ok(message) if exchange::is_unhelpful(&message) && turn + 1 < count => {
                     unhelpful.get_or_insert(message);
                 }
@@ -329,7 +334,7 @@ impl Forwarder {
                 }
             }
         }
-        unhelpful.ok_or_else(|| self.count(Failure::Unanswered))
+        unhelpful.ok_or_else(|| self.count(failure))
     }
 
     fn count(&self, failure: Failure) -> Failure {

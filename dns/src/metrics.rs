@@ -105,7 +105,7 @@ pub(crate) struct Metrics {
 pub(crate) struct ForwardMetrics {
     /// Questions without an answer from upstream, by reason.
     pub(crate) failures: IntCounterVec,
-    /// Tries that an upstream did not answer in time or at all.
+    /// Tries that an upstream did not answer in time, not wholly or not at all.
     pub(crate) upstream_failures: IntCounter,
     /// Packets that were not the answer waited for.
     pub(crate) mismatches: IntCounter,

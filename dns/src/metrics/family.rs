@@ -58,7 +58,7 @@ pub(super) const FAMILIES: Families = Families {
     upstream_failures: Family {
         name: "tidegate_dns_upstream_failures_total",
         labels: &[],
-        help: "Tries that an upstream did not answer in time or at all.",
+        help: "Tries that an upstream did not answer in time, not wholly or not at all.",
     },
     upstream_mismatches: Family {
         name: "tidegate_dns_upstream_mismatches_total",

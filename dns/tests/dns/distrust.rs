@@ -115,16 +115,23 @@ async fn an_upstream_that_cannot_help_is_passed_over() {
 }
 
 #[tokio::test]
-async fn a_malformed_answer_is_servfail() {
+async fn a_malformed_answer_is_as_good_as_none() {
     let upstream = Upstream::new().await;
     let server = start(upstreams(&[upstream.address()]));
-    let client = send(&server, &question(1, "example.org.", RecordType::A)).await;
-    let (asked, peer) = upstream.asked().await;
-    let mut reply = one_address(&asked).to_vec().unwrap();
-    reply.pop();
-    upstream.udp.send_to(&reply, peer).await.unwrap();
-    assert_eq!(answer(&client).await.metadata.response_code, ResponseCode::ServFail);
+    for is_good in [true, false] {
+        let client = send(&server, &question(1, "example.org.", RecordType::A)).await;
+        for is_whole in [false, is_good] {
+            let (asked, peer) = upstream.asked().await;
+            let mut reply = one_address(&asked).to_vec().unwrap();
+            reply.truncate(reply.len() - usize::from(!is_whole));
+            upstream.udp.send_to(&reply, peer).await.unwrap();
+        }
+        let answer = answer(&client).await;
+        let expected = if is_good { ResponseCode::NoError } else { ResponseCode::ServFail };
+        assert_eq!((answer.metadata.response_code, answer.answers.len()), (expected, usize::from(is_good)));
+    }
     assert_eq!(server.metric("tidegate_dns_forward_failures_total", &["reason=\"malformed\""]), 1.0);
+    assert_eq!(server.metric("tidegate_dns_upstream_failures_total", &[]), 3.0);
     server.stop().await;
 }
 
