@@ -7,6 +7,7 @@ mod tests;
 
 use crate::forward::Ask;
 use crate::metrics::CacheMetrics;
+use crate::wire::flag;
 use indexmap::IndexMap;
 use lifetime::{Kind, Lifetime};
 use std::hash::{BuildHasher, RandomState};
@@ -194,7 +195,7 @@ impl Cache {
     }
 
     /// Keeps what an upstream has answered, if it may be kept.
-    pub(crate) fn keep(&self, ask: &Ask, message: &Arc<[u8]>, now: Instant) {
+    pub(crate) fn keep(&self, ask: &Ask, message: &[u8], now: Instant) {
         let Some(lifetime) = Lifetime::of(message, ask.record_type()).filter(|_| message.len() <= LONGEST) else {
             return;
         };
@@ -203,7 +204,7 @@ impl Cache {
             kind => {
                 let Ttls::Aged { at_least, at_most, .. } = self.ttls(kind, Duration::ZERO) else { return };
                 let ttl = lifetime.ttl.clamp(at_least, at_most);
-                self.put(ask, Some(Arc::clone(message)), kind, (now, Duration::from_secs(ttl.into())));
+                self.put(ask, Some(kept(message)), kind, (now, Duration::from_secs(ttl.into())));
             }
         }
     }
@@ -253,4 +254,13 @@ impl Cache {
     pub(crate) fn metrics(&self) -> &CacheMetrics {
         &self.metrics
     }
+}
+
+/// The message without AA: what is kept is not the upstream's own word any more (RFC 1035 §4.1.1).
+fn kept(message: &[u8]) -> Arc<[u8]> {
+    let mut kept = message.to_vec();
+    if let Some(flags) = kept.get_mut(2) {
+        *flags &= !flag::AUTHORITATIVE.to_be_bytes()[0];
+    }
+    kept.into()
 }

@@ -47,6 +47,22 @@ async fn an_answer_is_asked_for_once() {
 }
 
 #[tokio::test]
+async fn what_is_kept_is_not_authoritative() {
+    let upstream = Upstream::new().await;
+    let server = start(keeping(&upstream, CacheSettings::default()));
+    drop(upstream.answering(|question| {
+        let mut answer = one_address(question);
+        answer.metadata.authoritative = true;
+        answer
+    }));
+    for is_authoritative in [true, false, false] {
+        let answer = server.ask(&question(1, "example.org.", RecordType::A)).await;
+        assert_eq!((answer.metadata.authoritative, answer.answers.len()), (is_authoritative, 1));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn who_asks_otherwise_is_answered_otherwise() {
     let upstream = Upstream::new().await;
     let server = start(keeping(&upstream, CacheSettings::default()));
