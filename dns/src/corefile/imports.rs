@@ -23,6 +23,8 @@ struct Expansion<'e> {
     /// Open braces before the next word; snippets are defined outside of all.
     open: usize,
     imports: usize,
+    /// Words of snippets, each time that one is imported.
+    copied: usize,
     replaced: usize,
     imported: usize,
     notes: Vec<Note>,
@@ -39,6 +41,7 @@ pub(super) fn expand(words: Vec<Word>, environment: &dyn Environment) -> Result<
         snippets: HashMap::new(),
         open: 0,
         imports: 0,
+        copied: 0,
         replaced: 0,
         imported: 0,
         notes: Vec::new(),
@@ -97,6 +100,11 @@ impl Expansion<'_> {
         }
         self.count_import(place)?;
         if let Some(snippet) = self.snippets.get(&name) {
+            // One that imports itself is there as often as that goes on.
+            self.copied = self.copied.saturating_add(snippet.len());
+            if self.copied > MAX_WORDS {
+                return Err(PlanError::syntax(place, format!("snippets hold more than {MAX_WORDS} words")));
+            }
             return self.take(snippet.clone(), depth + 1);
         }
         let path = Path::new(&*place.file).parent().unwrap_or(Path::new("")).join(&*name);

@@ -269,6 +269,10 @@ fn imports_end() {
         (format!("{doubled}. {{\n import {inner}\n}}\n"), "more than 1000 imports"),
         ("(a) {\n import b\n}\n(b) {\n import a\n}\n. {\n import a\n}\n".to_owned(), "imports lie more than 32 deep"),
         ("import wide\n".to_owned(), "wide:1000: more than 1000 imports"),
+        (
+            format!("(a) {{\n import a\n{}}}\n. {{\n import a\n}}\n", "x\n".repeat(90_000)),
+            "Corefile:2: snippets hold more than 100000 words",
+        ),
         ("a ".repeat(100_001), "Corefile:1: more than 100000 words"),
         (". {\n".repeat(100), "Corefile:6: blocks lie too deep in each other"),
     ] {
