@@ -144,10 +144,10 @@ fn targets<'p>(
         Upstream::Host { .. } | Upstream::File(_) => None,
     });
     // What a block is asked for is in its own zones too.
-    let asked = block.zones().into_iter().find(|own| zone.contains(own)).unwrap_or_else(|| zone.clone());
+    let asked = block.keys.iter().map(|key| &key.zone).find(|own| zone.contains(own)).unwrap_or(zone);
     addresses.filter_map(move |(transport, address)| {
         let (_, zones) = plan.listening.iter().find(|(listener, _)| is_at(listener, transport, address))?;
-        zones.iter().find(|(zone, _)| zone.contains(&asked)).map(|(_, index)| *index)
+        zones.iter().find(|(zone, _)| zone.contains(asked)).map(|(_, index)| *index)
     })
 }
 
