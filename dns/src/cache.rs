@@ -108,6 +108,12 @@ struct Entry {
 }
 
 impl Entry {
+    /// How long it lives yet; whole seconds, the one that has begun among them.
+    fn left(&self, now: Instant) -> u32 {
+        let left = (self.until - self.since).as_secs().saturating_sub((now - self.since).as_secs());
+        u32::try_from(left).unwrap_or(u32::MAX)
+    }
+
     /// Whether upstreams have just failed, so that they are not asked.
     fn is_vain(&self, now: Instant) -> bool {
         self.vain_until.is_some_and(|until| now < until)
@@ -185,7 +191,11 @@ impl Cache {
                 (false, false) => Refresh::No,
             };
             entry.is_refreshing |= is_due;
-            let ttls = self.ttls(entry.kind, now - entry.since);
+            let ttls = match entry.kind {
+                // The SOA's own TTL may be longer than its minimum, which does not grow less on the way (RFC 2308 §5).
+                Kind::Denial => Ttls::Fixed(entry.left(now)),
+                kind => self.ttls(kind, now - entry.since),
+            };
             return Found::Fresh { message, ttls, refresh };
         }
         if now < entry.until + self.settings.stale {

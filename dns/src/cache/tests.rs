@@ -106,6 +106,19 @@ fn a_kept_answer_tells_how_much_of_its_time_is_left() {
 }
 
 #[test]
+fn a_kept_denial_ends_at_clients_when_it_ends_here() {
+    let (cache, now) = (cache(|_| {}), Instant::now());
+    let denial = bytes(&message(ResponseCode::NXDomain, vec![cname(90)], vec![soa(3600, 40)]));
+    cache.keep(&ask("example.org."), &denial, now);
+    for (after, expected) in [(0, 40), (30, 10), (39, 1)] {
+        let Found::Fresh { ttls, .. } = cache.find(&ask("example.org."), now + seconds(after)) else {
+            panic!("it is kept")
+        };
+        assert_eq!([3600, 90].map(|ttl| ttls.of(ttl)), [expected; 2], "after {after} s");
+    }
+}
+
+#[test]
 fn ttls_stay_within_bounds() {
     let (cache, now) = (cache(|settings| (settings.max_ttl, settings.max_denial_ttl) = (30, 10)), Instant::now());
     let denial = bytes(&message(ResponseCode::NXDomain, vec![], vec![soa(100, 100)]));
