@@ -186,8 +186,9 @@ impl Batch {
         let (headers, count) = (self.headers.as_mut_ptr(), self.headers.len() as u32);
         // SAFETY: each header points to a piece of its own, the piece to bytes of its own, the name and the control
         // message to an end of its own, all as long as they say, and nothing moves until the call is over.
-        let received =
-            unsafe { libc::recvmmsg(socket.as_raw_fd(), headers, count, libc::MSG_WAITFORONE, std::ptr::null_mut()) };
+        let received = unsafe {
+            libc::recvmmsg(socket.as_raw_fd(), headers, count, libc::MSG_WAITFORONE as _, std::ptr::null_mut())
+        };
         let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
         for ((header, ends), length) in self.headers.iter().zip(&mut self.ends).zip(&mut self.lengths).take(received) {
             ends.name_len = header.msg_hdr.msg_namelen;
