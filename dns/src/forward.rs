@@ -232,6 +232,14 @@ impl Forwarder {
         }
     }
 
+    /// What is over, for who finds no room.
+    pub(crate) fn over(&self, waiting: &Waiting, transport: Transport) -> Option<Told> {
+        match self.cache.find(&waiting.ask, Instant::now()) {
+            Found::Over { message, .. } => Some(self.tell_stale(&message, waiting, transport)),
+            _ => None,
+        }
+    }
+
     /// Asks, and waits; what is over is better than nothing.
     pub(crate) async fn finish(self: &Arc<Self>, waiting: &Waiting, transport: Transport) -> Told {
         let ask = &waiting.ask;

@@ -108,19 +108,23 @@ impl Responder {
             Local::Outside => (ResponseCode::NoError, None),
         };
         let waiting = Waiting::new(&query, alias);
-        let failure = match self.forwarder.at_once(&waiting, (peer, transport), &self.runtime) {
-            Some(Ok((message, code))) => {
-                *out = message;
-                return Response::Ready(answered(&query, Source::Cache, code));
-            }
-            Some(Err(failure)) => failure,
+        let told = match self.forwarder.at_once(&waiting, (peer, transport), &self.runtime) {
+            Some(told) => told,
             None => match self.forwarder.admit(peer) {
                 Ok(permit) => {
                     let pending = Pending { waiting, _permit: permit, transport, since };
                     return Response::Pending(Box::new(pending));
                 }
-                Err(failure) => failure,
+                Err(Failure::Busy) => self.forwarder.over(&waiting, transport).unwrap_or(Err(Failure::Busy)),
+                Err(failure) => Err(failure),
             },
+        };
+        let failure = match told {
+            Ok((message, code)) => {
+                *out = message;
+                return Response::Ready(answered(&query, Source::Cache, code));
+            }
+            Err(failure) => failure,
         };
         let code = if waiting.alias.is_some() { code } else { failure.code() };
         debug!(question = ?query.asked, %failure, "not forwarded");

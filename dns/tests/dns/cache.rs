@@ -180,6 +180,29 @@ async fn a_server_that_asks_itself_keeps_no_answer_alive() {
 }
 
 #[tokio::test]
+async fn what_is_over_needs_no_room_either() {
+    let upstream = Upstream::new().await;
+    let cache = CacheSettings { min_ttl: 1, max_ttl: 1, ..CacheSettings::default() };
+    let server = start(Settings { forward_limit: 1, ..keeping(&upstream, cache) });
+    let query = question(1, "example.org.", RecordType::A);
+    let client = send(&server, &query).await;
+    let (asked, peer) = upstream.asked().await;
+    upstream.reply(&one_address(&asked), peer).await;
+    assert_eq!(answer(&client).await.answers[0].ttl, 1);
+    // The only place is taken, for as long as it lives and longer.
+    let _waiting = send(&server, &question(2, "slow.example.", RecordType::A)).await;
+    upstream.asked().await;
+    let mut ttl = 0;
+    while ttl < 30 {
+        let answer = server.ask(&query).await;
+        assert_eq!(answered(&answer), ["192.0.2.1"]);
+        ttl = answer.answers[0].ttl;
+    }
+    assert_eq!(counted(&server, "stale"), 1.0);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_kept_needs_no_room_among_those_who_wait() {
     let upstream = Upstream::new().await;
     let server = start(Settings { forward_limit: 1, ..keeping(&upstream, CacheSettings::default()) });
