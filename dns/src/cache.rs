@@ -166,7 +166,8 @@ impl Cache {
     }
 
     fn part(&self, ask: &Ask) -> MutexGuard<'_, Part> {
-        let index = self.hasher.hash_one(ask) as usize % PARTS;
+        // Other bits than those by which a part finds its entries.
+        let index = (self.hasher.hash_one(ask) >> 32) as usize % PARTS;
         // There are so many, and a panic in one leaves nothing half done.
         self.parts[index].lock().unwrap_or_else(PoisonError::into_inner)
     }

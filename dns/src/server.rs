@@ -92,6 +92,7 @@ impl Server {
         let responder = Arc::new(Responder::new(self.names, self.settings, self.metrics, runtime.clone()));
         let (waiting, mut waited) = mpsc::channel(1);
         let is_stopping = Arc::new(AtomicBool::new(false));
+        let _stops = Stops(Arc::clone(&is_stopping));
         let shared =
             udp::Shared { responder: Arc::clone(&responder), runtime, is_stopping: Arc::clone(&is_stopping), waiting };
         let mut tasks = JoinSet::new();
@@ -136,5 +137,14 @@ impl Server {
         // What waits for upstreams is still answered.
         while waited.recv().await.is_some() {}
         ended
+    }
+}
+
+/// Ends the threads wherever serving ends.
+struct Stops(Arc<AtomicBool>);
+
+impl Drop for Stops {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

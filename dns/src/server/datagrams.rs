@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
 
 /// Datagrams of one batch.
-pub(super) const MOST: usize = 64;
+pub(super) const MOST: usize = 32;
 /// The longest datagram that is taken whole; bytes.
 pub(super) const LONGEST: usize = 2048;
 /// From one datagram's place to the next; no multiple of a page, or all would share few lines of the cache.
@@ -145,8 +145,6 @@ pub(super) struct Batch {
     /// `None`: it was longer than there is room.
     lengths: Box<[Option<usize>]>,
     received: usize,
-    /// Places that are to be made ready first.
-    stale: usize,
     pieces: Box<[iovec]>,
     headers: Box<[mmsghdr]>,
 }
@@ -159,22 +157,21 @@ impl Batch {
             ends: vec![Ends::nowhere(); MOST].into(),
             lengths: vec![None; MOST].into(),
             received: 0,
-            stale: MOST,
             pieces: vec![nothing; MOST].into(),
             headers: (0..MOST).map(|_| Ends::nowhere().header(&mut { nothing })).collect(),
         }
     }
 
-    /// Makes room anew where the last batch was.
+    /// Makes room anew: all of it, since pointers from before end with each borrow of what they point to.
     fn arm(&mut self) {
         let places =
             self.bytes.chunks_exact_mut(STRIDE).zip(&mut self.ends).zip(&mut self.pieces).zip(&mut self.headers);
-        for (((bytes, ends), piece), header) in places.take(self.stale) {
+        for (((bytes, ends), piece), header) in places {
             *piece = iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: LONGEST };
             (ends.name_len, ends.control_len) = (size_of::<sockaddr_storage>() as socklen_t, CONTROL);
             *header = ends.header(piece);
         }
-        (self.stale, self.received) = (0, 0);
+        self.received = 0;
     }
 
     /// Waits for a datagram, as long as the socket does, and takes all that are there.
@@ -197,7 +194,7 @@ impl Batch {
             let is_whole = header.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
             *length = is_whole.then_some(header.msg_len as usize);
         }
-        (self.stale, self.received) = (received, received);
+        self.received = received;
         Ok(())
     }
 
@@ -225,11 +222,13 @@ impl Replies {
         Self { pieces: Vec::with_capacity(MOST), headers: Vec::with_capacity(MOST) }
     }
 
-    /// Sends each message to where it is to go, all at once; `failed` hears of those that could not be.
+    /// Sends each message to where it is to go, all at once, waiting for room if `waits`; `failed` hears of those that
+    /// could not be.
     pub(super) fn send<'m>(
         &mut self,
         socket: &UdpSocket,
         messages: impl Iterator<Item = (&'m [u8], &'m mut Ends)>,
+        waits: bool,
         mut failed: impl FnMut(io::Error),
     ) {
         self.pieces.clear();
@@ -240,11 +239,12 @@ impl Replies {
                 self.headers.push(ends.header(piece));
             }
         }
+        let flags = if waits { 0 } else { libc::MSG_DONTWAIT as _ };
         let mut left = &mut self.headers[..];
         while !left.is_empty() {
             // SAFETY: the vector of pieces has room for all and did not move; messages and ends outlive this function,
             // and a message is only read.
-            let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), left.as_mut_ptr(), left.len() as u32, 0) };
+            let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), left.as_mut_ptr(), left.len() as u32, flags) };
             let done = usize::try_from(sent).unwrap_or_else(|_| {
                 // The first of them; the others may have better luck.
                 failed(io::Error::last_os_error());
@@ -283,7 +283,7 @@ mod tests {
             let mut back: Vec<_> = batch.datagrams().map(|(bytes, ends)| (bytes.map(Vec::from), *ends)).collect();
             seen.extend(back.iter().map(|(bytes, ends)| (bytes.clone(), ends.asked_at())));
             let back = back.iter_mut().map(|(bytes, ends)| (bytes.as_deref().unwrap_or_default(), ends));
-            replies.send(socket, back, |error| panic!("{error}"));
+            replies.send(socket, back, true, |error| panic!("{error}"));
         }
         seen
     }
@@ -343,7 +343,7 @@ mod tests {
         let messages = [vec![1; 5], vec![2; 1 << 16], vec![3; 6]];
         let mut failures = 0;
         let messages = messages.iter().zip(&mut got).map(|(message, (_, ends))| (&**message, ends));
-        Replies::new().send(&server, messages, |_| failures += 1);
+        Replies::new().send(&server, messages, true, |_| failures += 1);
         let mut buffer = [0; 16];
         assert_eq!([client.recv(&mut buffer).unwrap(), client.recv(&mut buffer).unwrap(), failures], [5, 6, 1]);
     }

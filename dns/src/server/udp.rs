@@ -92,7 +92,7 @@ impl Listener {
         unshared.share(&self.shared.responder.metrics);
         let messages = messages.iter().map(Vec::as_slice).zip(batch.ends());
         let messages = messages.filter(|(message, _)| !message.is_empty());
-        replies.send(&self.socket, messages, |error| debug!(%error, "dns: cannot send"));
+        replies.send(&self.socket, messages, true, |error| debug!(%error, "dns: cannot send"));
         Ok(())
     }
 
@@ -112,7 +112,8 @@ impl Listener {
                 self.shared.runtime.spawn(async move {
                     let message = responder.finish(pending).await;
                     let mut replies = Replies::new();
-                    replies.send(&socket, std::iter::once((&*message, &mut ends)), |error| {
+                    // The runtime's threads wait for nobody.
+                    replies.send(&socket, std::iter::once((&*message, &mut ends)), false, |error| {
                         debug!(%error, "dns: cannot send");
                     });
                     drop(waits);
