@@ -54,12 +54,13 @@ fn compaction_while_cut_off_is_a_relist_and_nothing_is_lost() -> anyhow::Result<
 
         relay.cut();
         served.until_stale(0.0)?;
+        let lists = served.by_kind(LISTS)?;
         served.change()?;
         ground.kubectl(&["scale", "deployment", "echo", "--replicas=3"])?;
         ground.kubectl(&["rollout", "status", "deployment", "echo", "--timeout=60s"])?;
         etcd::compact(ground)?;
         ensure!(served.metric(CONNECTED)? == 0.0, "it was not cut off");
-        ensure!(served.by_kind(LISTS)? == lists, "listed again without need: {:?}", served.by_kind(LISTS)?);
+        ensure!(served.by_kind(LISTS)? == lists, "listed while cut off: {:?}", served.by_kind(LISTS)?);
         relay.mend();
         // All that was known is too old, and nothing else makes a list.
         until("each kind is listed once more", SOON, || {

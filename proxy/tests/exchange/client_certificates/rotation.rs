@@ -63,7 +63,10 @@ async fn http2_is_sent_away_from_a_connection_that_is_of_no_more_use() {
     client.is_sent_away().await;
     up.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow").await;
     assert_eq!(answer(slow).await.text(), "slow", "what had begun is served");
-    client.ended().await.expect("a clean end");
+    // It may still be saying goodbye when everything has been said to it.
+    let is_gone = |error: &h2::Error| error.get_io().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe);
+    let ended = client.ended().await;
+    assert!(ended.as_ref().is_ok() || ended.as_ref().is_err_and(is_gone), "a clean end: {ended:?}");
     proxy.after(&["GET /slow 200", "GET /a.test 421 misdirected"]).await;
 }
 
