@@ -108,6 +108,15 @@ type Outcome = Result<Arc<[u8]>, Failure>;
 /// A message for a client with its code.
 pub(crate) type Told = Result<(Vec<u8>, ResponseCode), Failure>;
 
+/// What the cache leaves to do.
+#[derive(Debug)]
+pub(crate) enum AtOnce {
+    /// Nothing.
+    Told(Told),
+    /// Upstreams are to be asked; where that fails there is this message, which is over.
+    Ask(Option<Arc<[u8]>>),
+}
+
 /// The zone's CNAMEs, and the question that they lead to.
 #[derive(Debug)]
 pub(crate) struct Alias {
@@ -201,18 +210,17 @@ impl Forwarder {
         lock(&self.own).contains(&SocketAddr::new(peer.ip().to_canonical(), peer.port()))
     }
 
-    /// What is known without asking anybody: the message for the client with its code. An answer that is about to end is
-    /// fetched again by a task of `runtime`.
+    /// What is known without asking anybody. An answer that is about to end is fetched again by a task of `runtime`.
     pub(crate) fn at_once(
         self: &Arc<Self>,
         waiting: &Waiting,
         (peer, transport): (SocketAddr, Transport),
         runtime: &Handle,
-    ) -> Option<Told> {
+    ) -> AtOnce {
         let counted = &self.cache.metrics().requests;
         match self.cache.find(&waiting.ask, Instant::now()) {
             // We ask ourselves: told what is about to end, we would keep it anew, for ever.
-            Found::Fresh { refresh: Refresh::Running, .. } if self.is_own(peer) => None,
+            Found::Fresh { refresh: Refresh::Running, .. } if self.is_own(peer) => AtOnce::Ask(None),
             Found::Fresh { message, ttls, refresh } => {
                 counted.hit.inc();
                 if refresh == Refresh::Wanted
@@ -221,32 +229,26 @@ impl Forwarder {
                     self.cache.metrics().prefetches.inc();
                     runtime.spawn(refresh);
                 }
-                Some(self.tell(&message, ttls, waiting, transport))
+                AtOnce::Told(self.tell(&message, ttls, waiting, transport))
             }
-            Found::Over { message, is_vain: true } => Some(self.tell_stale(&message, waiting, transport)),
+            Found::Over { message, is_vain: true } => AtOnce::Told(self.tell_stale(&message, waiting, transport)),
             Found::Failed => {
                 counted.failed.inc();
-                Some(Err(Failure::Remembered))
+                AtOnce::Told(Err(Failure::Remembered))
             }
-            Found::Over { is_vain: false, .. } | Found::Nothing => None,
+            Found::Over { message, is_vain: false } => AtOnce::Ask(Some(message)),
+            Found::Nothing => AtOnce::Ask(None),
         }
     }
 
-    /// What is over, for who finds no room.
-    pub(crate) fn over(&self, waiting: &Waiting, transport: Transport) -> Option<Told> {
-        match self.cache.find(&waiting.ask, Instant::now()) {
-            Found::Over { message, .. } => Some(self.tell_stale(&message, waiting, transport)),
-            _ => None,
-        }
-    }
-
-    /// Asks, and waits; what is over is better than nothing.
-    pub(crate) async fn finish(self: &Arc<Self>, waiting: &Waiting, transport: Transport) -> Told {
+    /// Asks, and waits; what is `over` is better than nothing.
+    pub(crate) async fn finish(
+        self: &Arc<Self>,
+        waiting: &Waiting,
+        over: Option<Arc<[u8]>>,
+        transport: Transport,
+    ) -> Told {
         let ask = &waiting.ask;
-        let over = match self.cache.find(ask, Instant::now()) {
-            Found::Over { message, .. } => Some(message),
-            _ => None,
-        };
         let outcome = match (&over, over.is_some().then(|| self.refresh(ask)).flatten()) {
             // It goes on if nobody waits for it any more, so that a slow upstream's answer is there for the next one.
             (Some(_), Some(refresh)) => {
@@ -270,7 +272,8 @@ impl Forwarder {
         }
     }
 
-    fn tell_stale(&self, over: &[u8], waiting: &Waiting, transport: Transport) -> Told {
+    /// Tells what is over.
+    pub(crate) fn tell_stale(&self, over: &[u8], waiting: &Waiting, transport: Transport) -> Told {
         self.cache.metrics().requests.stale.inc();
         let (mut message, code) = self.tell(over, STALE, waiting, transport)?;
         ExtendedError::StaleAnswer.add("", &mut message, (&waiting.head, transport));

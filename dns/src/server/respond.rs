@@ -4,7 +4,7 @@ use super::Settings;
 use crate::answer::{Said, Sections, Zone, ZoneSettings};
 use crate::cache::Cache;
 use crate::extended_error::ExtendedError;
-use crate::forward::{Alias, Failure, Forwarder, Waiting};
+use crate::forward::{Alias, AtOnce, Failure, Forwarder, Waiting};
 use crate::message::{Says, Transport, write, write_code};
 use crate::metrics::{Answered, Metrics, Source};
 use crate::name::LowerName;
@@ -59,6 +59,8 @@ enum Local {
 #[derive(Debug)]
 pub(super) struct Pending {
     waiting: Waiting,
+    /// What was known, and is over.
+    over: Option<Arc<[u8]>>,
     _permit: OwnedSemaphorePermit,
     transport: Transport,
     since: Instant,
@@ -81,7 +83,6 @@ impl Responder {
         transport: Transport,
         out: &mut Vec<u8>,
     ) -> Response {
-        let since = Instant::now();
         let asked_at = asked_at.map(|address| SocketAddr::new(address.ip().to_canonical(), address.port()));
         if asked_at.is_some_and(|address| is_everybody(address.ip())) {
             // All would answer at once; besides, no answer can leave from there.
@@ -109,14 +110,14 @@ impl Responder {
         };
         let waiting = Waiting::new(&query, alias);
         let told = match self.forwarder.at_once(&waiting, (peer, transport), &self.runtime) {
-            Some(told) => told,
-            None => match self.forwarder.admit(peer) {
-                Ok(permit) => {
-                    let pending = Pending { waiting, _permit: permit, transport, since };
+            AtOnce::Told(told) => told,
+            AtOnce::Ask(over) => match (self.forwarder.admit(peer), over) {
+                (Ok(permit), over) => {
+                    let pending = Pending { waiting, over, _permit: permit, transport, since: Instant::now() };
                     return Response::Pending(Box::new(pending));
                 }
-                Err(Failure::Busy) => self.forwarder.over(&waiting, transport).unwrap_or(Err(Failure::Busy)),
-                Err(failure) => Err(failure),
+                (Err(Failure::Busy), Some(over)) => self.forwarder.tell_stale(&over, &waiting, transport),
+                (Err(failure), _) => Err(failure),
             },
         };
         let failure = match told {
@@ -183,8 +184,8 @@ impl Responder {
 
     /// Waits for the upstream.
     pub(super) async fn finish(&self, pending: Box<Pending>) -> Vec<u8> {
-        let Pending { waiting, _permit, transport, since } = *pending;
-        match self.forwarder.finish(&waiting, transport).await {
+        let Pending { waiting, over, _permit, transport, since } = *pending;
+        match self.forwarder.finish(&waiting, over, transport).await {
             Ok((message, code)) => {
                 let counted = answered(&waiting.query(), Source::Upstream, code);
                 self.metrics.answered(transport, counted, since.elapsed());
