@@ -1,6 +1,7 @@
 //! What measurements share: writes to the API server, the time to their effect, what processes use, tables of figures.
 
 mod effect;
+pub(crate) mod objects;
 mod placement;
 mod report;
 mod usage;

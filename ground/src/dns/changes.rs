@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::cluster::{self, Cluster, Service, ZONE};
 use super::{CHANGED, RATE};
+use crate::measure::objects::{endpoints, slices};
 use crate::measure::{Effects, Writer};
 use anyhow::Context as _;
 use std::net::SocketAddr;
@@ -80,14 +81,14 @@ async fn change(
 /// # Errors
 /// Where a write is refused or has no effect.
 pub(super) async fn effects(writer: &Writer, server: SocketAddr, first: u32) -> anyhow::Result<Effects> {
-    let path = format!("{}/{CHANGED}", cluster::slices("ns0"));
+    let path = format!("{}/{CHANGED}", slices("ns0"));
     let name = format!("{CHANGED}.ns0.svc.{ZONE}");
     let mut client = Client::connect(server)?;
     let mut effects = Effects::default();
     for number in first..first + MEASURED {
         sleep(APART).await;
         let address = cluster::changed_address(number, 0);
-        let patch = cluster::endpoints(&[address]);
+        let patch = endpoints(&[address]);
         let name = name.clone();
         let ask = move || {
             let seen = client.ask_until(&name, address)?;

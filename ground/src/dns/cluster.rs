@@ -2,7 +2,7 @@
 
 use super::CHANGED;
 use crate::measure::Writer;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use crate::measure::objects::{create_all, endpoints, service, services, slice, slices};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
@@ -20,8 +20,6 @@ const HEADLESS: u32 = 10;
 const ENDPOINTS: u32 = 2;
 const HEADLESS_ENDPOINTS: u32 = 4;
 const PORT: u16 = 80;
-/// Writes at once.
-const AT_ONCE: usize = 16;
 
 /// Services by their numbers: nine in ten with an address and two endpoints, one in ten headless with four.
 #[derive(Debug, Clone, Copy)]
@@ -54,12 +52,10 @@ impl Cluster {
         }
         let measured = [
             (services("ns0"), service(CHANGED, "None")),
-            (slices("ns0"), slice(CHANGED, &[Ipv4Addr::from_bits(FIRST_CHANGED - 1)])),
+            (slices("ns0"), slice(CHANGED, PORT, &[Ipv4Addr::from_bits(FIRST_CHANGED - 1)])),
         ];
         let objects = self.all().flat_map(Service::objects).chain(measured);
-        let writes = objects.map(|(path, object)| async move { writer.create(&path, &object).await });
-        let written: Vec<()> = stream::iter(writes).buffer_unordered(AT_ONCE).try_collect().await?;
-        Ok(written.len() + NAMESPACES as usize)
+        Ok(create_all(writer, objects).await? + NAMESPACES as usize)
     }
 
     /// The zone with what the specification of Kubernetes' DNS gives each Service, in the form of RFC 1035 §5.
@@ -121,7 +117,7 @@ impl Service {
     fn objects(self) -> [(String, Value); 2] {
         let (name, namespace) = (self.name(), self.namespace());
         let address = self.address().map_or_else(|| "None".to_owned(), |address| address.to_string());
-        [(services(&namespace), service(&name, &address)), (slices(&namespace), slice(&name, &self.endpoints()))]
+        [(services(&namespace), service(&name, &address)), (slices(&namespace), slice(&name, PORT, &self.endpoints()))]
     }
 
     fn records(self) -> Vec<(String, String)> {
@@ -148,39 +144,6 @@ impl Service {
 /// An address that no Service begins with, of change number `change`.
 pub(super) fn changed_address(change: u32, index: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(FIRST_CHANGED + change * HEADLESS_ENDPOINTS + index)
-}
-
-/// The endpoints of a slice, alone: a patch too.
-pub(super) fn endpoints(addresses: &[Ipv4Addr]) -> Value {
-    let of = |address: &Ipv4Addr| json!({"addresses": [address], "conditions": {"ready": true}});
-    json!({"endpoints": addresses.iter().map(of).collect::<Vec<_>>()})
-}
-
-fn service(name: &str, address: &str) -> Value {
-    json!({
-        "metadata": {"name": name},
-        "spec": {"clusterIP": address, "ports": [{"name": "http", "port": PORT}]},
-    })
-}
-
-fn slice(service: &str, addresses: &[Ipv4Addr]) -> Value {
-    let mut slice = json!({
-        "metadata": {"name": service, "labels": {"kubernetes.io/service-name": service}},
-        "addressType": "IPv4",
-        "ports": [{"name": "http", "port": PORT}],
-    });
-    if let (Some(slice), Value::Object(endpoints)) = (slice.as_object_mut(), endpoints(addresses)) {
-        slice.extend(endpoints);
-    }
-    slice
-}
-
-fn services(namespace: &str) -> String {
-    format!("/api/v1/namespaces/{namespace}/services")
-}
-
-pub(super) fn slices(namespace: &str) -> String {
-    format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices")
 }
 
 #[cfg(test)]

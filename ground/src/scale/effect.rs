@@ -3,6 +3,7 @@
 use super::backend::address;
 use super::client::Client;
 use super::objects::{self, INGRESSES, MEASURED, SLICES};
+use crate::measure::objects::endpoints;
 use crate::measure::{Effects, Writer};
 use anyhow::ensure;
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ pub(super) async fn of_endpoints(writer: &Writer, mut client: Client, count: u32
     let mut effects = Effects::default();
     for number in FIRST..FIRST + count {
         let address = address(number);
-        let patch = objects::endpoints(std::slice::from_ref(&address));
+        let patch = endpoints(std::slice::from_ref(&address));
         let write = writer.merge(&path, &patch);
         let is_there = move |status, body: &str| {
             ensure!(status == 200, "status {status} while the endpoint changes to {address}");

@@ -2,16 +2,14 @@
 
 use super::backend::{PORT, address};
 use crate::measure::Writer;
+use crate::measure::objects::{create_all, endpoints, service, slice};
 use anyhow::Context as _;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Writes at once.
-const AT_ONCE: usize = 16;
 /// Ingresses that name one Secret.
 const SHARED: u32 = 10;
 /// The name of the Service that the effects are measured on.
@@ -30,17 +28,15 @@ pub(super) async fn create(writer: &Writer, ingresses: u32) -> anyhow::Result<us
         let addresses = [address(2 * number), address(2 * number + 1)];
         let tls = format!("tls-{}", number / SHARED);
         let ingress = ingress(&name, &host(number), &name, Some(&tls));
-        [Ok((SERVICES, service(&name))), Ok((SLICES, slice(&name, &addresses))), Ok((INGRESSES, ingress))]
+        [Ok((SERVICES, service(&name, "None"))), Ok((SLICES, slice(&name, PORT, &addresses))), Ok((INGRESSES, ingress))]
     });
     let measured = [
-        Ok((SERVICES, service(MEASURED))),
-        Ok((SLICES, slice(MEASURED, &[address(0)]))),
+        Ok((SERVICES, service(MEASURED, "None"))),
+        Ok((SLICES, slice(MEASURED, PORT, &[address(0)]))),
         Ok((INGRESSES, ingress(MEASURED, "measured.example", MEASURED, None))),
     ];
     let objects: Vec<(&str, Value)> = secrets.chain(others).chain(measured).collect::<anyhow::Result<_>>()?;
-    let writes = objects.iter().map(|(path, object)| writer.create(path, object));
-    stream::iter(writes).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
-    Ok(objects.len())
+    create_all(writer, objects.into_iter().map(|(path, object)| (path.to_owned(), object))).await
 }
 
 /// Gives `changes` EndpointSlices, `rate` a second, two addresses that they have not had.
@@ -66,12 +62,6 @@ pub(super) const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/scale/endp
 const SERVICES: &str = "/api/v1/namespaces/scale/services";
 const SECRETS: &str = "/api/v1/namespaces/scale/secrets";
 
-/// The endpoints of a slice, alone: a patch too.
-pub(super) fn endpoints(addresses: &[String]) -> Value {
-    let of = |address: &String| json!({"addresses": [address], "conditions": {"ready": true}});
-    json!({"endpoints": addresses.iter().map(of).collect::<Vec<_>>()})
-}
-
 /// An Ingress that sends all paths of `host` to `service`.
 pub(super) fn ingress(name: &str, host: &str, service: &str, tls: Option<&str>) -> Value {
     let backend = json!({"service": {"name": service, "port": {"number": 80}}});
@@ -83,25 +73,6 @@ pub(super) fn ingress(name: &str, host: &str, service: &str, tls: Option<&str>) 
             "tls": tls,
             "rules": [{"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}],
         },
-    })
-}
-
-fn slice(service: &str, addresses: &[String]) -> Value {
-    let mut slice = json!({
-        "metadata": {"name": service, "labels": {"kubernetes.io/service-name": service}},
-        "addressType": "IPv4",
-        "ports": [{"name": "http", "port": PORT}],
-    });
-    if let (Some(slice), Value::Object(endpoints)) = (slice.as_object_mut(), endpoints(addresses)) {
-        slice.extend(endpoints);
-    }
-    slice
-}
-
-fn service(name: &str) -> Value {
-    json!({
-        "metadata": {"name": name},
-        "spec": {"clusterIP": "None", "ports": [{"name": "http", "port": 80}]},
     })
 }
 
