@@ -9,7 +9,7 @@ mod trust;
 
 use crate::authority::{Authority, Issued};
 use crate::doors::Doors;
-use crate::harness::{Cluster, SOON, get, tls_secret};
+use crate::harness::{Cluster, SOON, get, shop, tls_secret};
 use account::{Account, Order};
 use anyhow::{Context as _, ensure};
 use ground::{Options, until};
@@ -22,35 +22,8 @@ use std::time::{Duration, Instant};
 
 const HOST: &str = "shop.example";
 
-/// The Secret of `shop` is not there yet; `other` has none.
+/// The Secret of `shop` is not there yet; `other` names none.
 const OBJECTS: &str = "
-{apiVersion: v1, kind: Namespace, metadata: {name: shop}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: tidegate-secrets, namespace: shop}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: tidegate-secrets}
-subjects: [{kind: ServiceAccount, name: tidegate, namespace: tidegate}]
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: shop, namespace: shop}
-spec:
-  selector: {matchLabels: {app: shop}}
-  template:
-    metadata: {labels: {app: shop}}
-    spec:
-      containers:
-      - name: echo
-        image: echo-basic
-        env: [{name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]
-        readinessProbe: {httpGet: {path: /health, port: 3000}, periodSeconds: 1}
----
-apiVersion: v1
-kind: Service
-metadata: {name: shop, namespace: shop}
-spec: {selector: {app: shop}, ports: [{name: http, port: 80, targetPort: 3000}]}
----
 apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata: {name: shop, namespace: shop}
@@ -82,6 +55,7 @@ impl Shop {
     fn up() -> anyhow::Result<Self> {
         let cluster = Cluster::bare(&Options::default())?;
         cluster.install()?;
+        cluster.ground.apply(&shop(1))?;
         cluster.ground.apply(OBJECTS)?;
         for name in ["tidegate", "shop"] {
             let status = ["rollout", "status", "deployment", name, "--timeout=60s", "--namespace", name];

@@ -110,6 +110,41 @@ impl Cluster {
     }
 }
 
+/// A namespace that grants its Secrets to an installed Tidegate, with a Deployment and a Service that answer for it.
+pub(crate) fn shop(replicas: usize) -> String {
+    format!(
+        "
+{{apiVersion: v1, kind: Namespace, metadata: {{name: shop}}}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: tidegate-secrets, namespace: shop}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: tidegate-secrets}}
+subjects: [{{kind: ServiceAccount, name: tidegate, namespace: tidegate}}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: shop, namespace: shop}}
+spec:
+  replicas: {replicas}
+  selector: {{matchLabels: {{app: shop}}}}
+  template:
+    metadata: {{labels: {{app: shop}}}}
+    spec:
+      containers:
+      - name: echo
+        image: echo-basic
+        env: [{{name: POD_NAME, valueFrom: {{fieldRef: {{fieldPath: metadata.name}}}}}}]
+        readinessProbe: {{httpGet: {{path: /health, port: 3000}}, periodSeconds: 1}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: shop, namespace: shop}}
+spec: {{selector: {{app: shop}}, ports: [{{name: http, port: 80, targetPort: 3000}}]}}
+"
+    )
+}
+
 /// A Secret for TLS.
 pub(crate) fn tls_secret(namespace: &str, name: &str, issued: &Issued) -> String {
     let data = serde_json::json!({"tls.crt": issued.chain, "tls.key": issued.key});

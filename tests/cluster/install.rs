@@ -5,7 +5,7 @@ use crate::audit::Audit;
 use crate::authority::Authority;
 use crate::client::Door;
 use crate::doors::Doors;
-use crate::harness::{Cluster, SOON, tls_secret};
+use crate::harness::{Cluster, SOON, shop, tls_secret};
 use crate::load::{Load, runtime_in};
 use anyhow::{bail, ensure};
 use ground::until;
@@ -23,35 +23,7 @@ const KEPT: u64 = 15;
 
 /// `shop` grants its Secrets to Tidegate, `closed` does not, and refers to what is not there.
 const OBJECTS: &str = "
-{apiVersion: v1, kind: Namespace, metadata: {name: shop}}
----
 {apiVersion: v1, kind: Namespace, metadata: {name: closed}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: tidegate-secrets, namespace: shop}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: tidegate-secrets}
-subjects: [{kind: ServiceAccount, name: tidegate, namespace: tidegate}]
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: shop, namespace: shop}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: shop}}
-  template:
-    metadata: {labels: {app: shop}}
-    spec:
-      containers:
-      - name: echo
-        image: echo-basic
-        env: [{name: POD_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]
-        readinessProbe: {httpGet: {path: /health, port: 3000}, periodSeconds: 1}
----
-apiVersion: v1
-kind: Service
-metadata: {name: shop, namespace: shop}
-spec: {selector: {app: shop}, ports: [{name: http, port: 80, targetPort: 3000}]}
 ---
 apiVersion: networking.k8s.io/v1
 kind: Ingress
@@ -134,6 +106,7 @@ impl Installed {
         let cluster = Cluster::bare(&audit.options())?;
         let authority = Arc::new(Authority::new());
         cluster.install()?;
+        cluster.ground.apply(&shop(2))?;
         cluster.ground.apply(OBJECTS)?;
         cluster.ground.apply(&tls_secret("shop", "shop", &authority.issue(HOST)))?;
         cluster.ground.apply(&tls_secret("closed", "closed", &authority.issue("closed.example")))?;

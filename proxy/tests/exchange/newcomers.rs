@@ -34,6 +34,13 @@ async fn is_served_by(upstream: &Upstream, client: &mut Client) {
     assert_eq!(client.answer().await.1, "ok");
 }
 
+/// Another endpoint takes the place of all, and the request goes there.
+async fn is_served_by_a_newcomer(proxy: &mut Running, client: &mut Client) {
+    let upstream = Upstream::bind().await;
+    proxy.change(|setup| setup.endpoints = vec![upstream.address]).await;
+    is_served_by(&upstream, client).await;
+}
+
 /// The only Pod of a rollout has ended, and the news of its successor is still on its way.
 #[tokio::test]
 async fn a_request_that_all_refuse_waits_for_another_endpoint() {
@@ -44,9 +51,7 @@ async fn a_request_that_all_refuse_waits_for_another_endpoint() {
     until_failed(&proxy, 1).await;
     // News that do not help.
     proxy.change(|setup| setup.endpoints.clear()).await;
-    let upstream = Upstream::bind().await;
-    proxy.change(|setup| setup.endpoints = vec![upstream.address]).await;
-    is_served_by(&upstream, &mut client).await;
+    is_served_by_a_newcomer(&mut proxy, &mut client).await;
     proxy.after(&["POST / 200"]).await;
 }
 
@@ -61,9 +66,7 @@ async fn a_request_that_was_lost_waits_too() {
     drop((old, up));
     // The loss, and the refusal.
     until_failed(&proxy, 2).await;
-    let upstream = Upstream::bind().await;
-    proxy.change(|setup| setup.endpoints = vec![upstream.address]).await;
-    is_served_by(&upstream, &mut client).await;
+    is_served_by_a_newcomer(&mut proxy, &mut client).await;
     proxy.after(&["GET / 200"]).await;
 }
 
@@ -75,9 +78,7 @@ async fn a_connection_to_an_endpoint_that_goes_is_not_waited_for() {
     let mut client = proxy.client().await;
     client.send(&request("POST")).await;
     proxy.are_in(&["connect"]).await;
-    let upstream = Upstream::bind().await;
-    proxy.change(|setup| setup.endpoints = vec![upstream.address]).await;
-    is_served_by(&upstream, &mut client).await;
+    is_served_by_a_newcomer(&mut proxy, &mut client).await;
     proxy.after(&["POST / 200"]).await;
     assert_eq!(proxy.ejections().await, 0);
 }
@@ -191,8 +192,6 @@ async fn a_request_that_is_lost_with_the_last_endpoint_waits_too() {
     proxy.change(|setup| setup.endpoints.clear()).await;
     drop((old, up));
     until_failed(&proxy, 1).await;
-    let upstream = Upstream::bind().await;
-    proxy.change(|setup| setup.endpoints = vec![upstream.address]).await;
-    is_served_by(&upstream, &mut client).await;
+    is_served_by_a_newcomer(&mut proxy, &mut client).await;
     proxy.after(&["GET / 200"]).await;
 }
