@@ -25,7 +25,7 @@ use std::sync::Arc;
 pub use decoded::{Answer, Sections, answer};
 pub use packet::answer_packet;
 pub use pods::PodNames;
-pub use settings::{Fallthrough, ZoneSettings};
+pub use settings::{Fallthrough, ReverseZones, ZoneSettings};
 
 /// The zone as one question sees it.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +55,8 @@ pub(crate) enum Said<'t> {
 impl<'t> Zone<'t> {
     /// As a question sees it that came to `asked_at`, if that is known.
     pub(crate) fn new(table: &'t NameTable, settings: &'t ZoneSettings, asked_at: Option<SocketAddr>) -> Self {
-        Self { table, origin: table.zone(), settings, asked_at, turn: 0 }
+        let origin = settings.primary.as_ref().unwrap_or(table.zone());
+        Self { table, origin, settings, asked_at, turn: 0 }
     }
 
     /// With another of several addresses first.
@@ -99,7 +100,8 @@ impl<'t> Zone<'t> {
 
     /// The longest zone that the name is in, and how many labels are below that.
     fn of(&self, name: &LowerName) -> Option<(Self, usize)> {
-        let zones = std::iter::once(self.table.zone()).chain(&self.settings.zones);
+        let primary = self.settings.primary.as_ref().unwrap_or(self.table.zone());
+        let zones = std::iter::once(primary).chain(&self.settings.zones);
         let found =
             zones.filter_map(|origin| Some((name.depth_below(origin)?, origin))).min_by_key(|(depth, _)| *depth);
         found.map(|(depth, origin)| (Self { origin, ..*self }, depth))

@@ -9,12 +9,14 @@ use crate::answer::Sections;
 use crate::cache::{Cache, Found, Refresh, STALE, Ttls};
 use crate::extended_error::ExtendedError;
 use crate::message::Transport;
-use crate::metrics::ForwardMetrics;
+use crate::metrics::{ForwardMetrics, Metrics};
+use crate::plan::{self, Forward, Upstream};
 use crate::question::{Asked, Head, Query, Question};
 use crate::wire::flag;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -185,6 +187,23 @@ impl Forwarder {
             cache,
             metrics,
         }
+    }
+
+    /// That of a block.
+    ///
+    /// # Errors
+    /// A file of upstreams cannot be read.
+    pub(crate) fn of(forwards: &[Forward], _cache: Option<&plan::Cache>, metrics: &Metrics) -> io::Result<Self> {
+        let mut upstreams = Vec::new();
+        for upstream in forwards.iter().flat_map(|forward| &forward.to) {
+            match upstream {
+                Upstream::Plain(address) => upstreams.push(*address),
+                Upstream::File(_) => upstreams.extend(system_upstreams()?),
+                Upstream::Tls { .. } | Upstream::Host { .. } => {}
+            }
+        }
+        let cache = Cache::new(crate::cache::CacheSettings::default(), metrics.cache.clone());
+        Ok(Self::new((upstreams, Duration::from_secs(2), 1000), cache, metrics.forward.clone()))
     }
 
     pub(crate) fn has_upstreams(&self) -> bool {

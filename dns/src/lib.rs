@@ -13,9 +13,10 @@ mod plan;
 mod question;
 mod reply;
 mod server;
+mod serving;
 mod wire;
 
-pub use answer::{Answer, Fallthrough, PodNames, Sections, ZoneSettings, answer, answer_packet};
+pub use answer::{Answer, Fallthrough, PodNames, ReverseZones, Sections, ZoneSettings, answer, answer_packet};
 pub use cache::CacheSettings;
 pub use corefile::{Environment, Note, Place, PlanError, System};
 pub use forward::{parse_resolv_conf, system_upstreams};
@@ -23,4 +24,5 @@ pub use hickory_proto::op::ResponseCode;
 pub use hickory_proto::rr::{Name, Record, RecordType};
 pub use plan::{Block, Listener, Plan, Transport, Zone, ZoneError, unserved};
 pub use question::Question;
-pub use server::{Server, Settings, Sockets, bind};
+pub use server::{Prepared, Reloads, Server, Settings, Sockets, bind, bind_all};
+pub use serving::At;

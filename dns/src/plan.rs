@@ -33,8 +33,12 @@ mod transfer;
 mod unserved;
 mod zone;
 
+pub(crate) use address::BindTo;
 pub use block::Block;
+pub(crate) use cache::Cache;
+pub(crate) use forward::{Forward, Upstream};
 pub use key::{Listener, Transport};
+pub(crate) use kubernetes::{Exposed, Kubernetes, Pods};
 pub use unserved::unserved;
 pub use zone::{Zone, ZoneError};
 
@@ -104,6 +108,11 @@ impl Plan {
     /// Where questions are to be taken, each once.
     pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
         self.listening.iter().map(|(listener, _)| listener)
+    }
+
+    /// Each listener with its zones, longest first, and the block that each belongs to.
+    pub(crate) fn listening(&self) -> impl Iterator<Item = (&Listener, &[(Zone, usize)])> {
+        self.listening.iter().map(|(listener, zones)| (listener, &zones[..]))
     }
 
     /// The block with the longest zone that a name is in, of those on one listener; `name` is in wire form and lower

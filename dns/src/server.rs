@@ -2,74 +2,42 @@
 
 mod bind;
 mod datagrams;
+mod listeners;
+mod reloads;
+mod resolve;
 mod respond;
+mod settings;
 mod tcp;
 mod udp;
 
-use crate::answer::ZoneSettings;
-use crate::cache::CacheSettings;
 use crate::metrics::Metrics;
-use config::{DomainName, Subscriber};
+use crate::plan::Plan;
+use crate::serving::{At, Serving};
+use arc_swap::ArcSwap;
+use config::{DnsCompatibility, Subscriber};
+use listeners::Listeners;
 use prometheus::Registry;
-use respond::Responder;
-use socket2::SockRef;
+use reloads::Change;
+use respond::Shared;
 use std::future::Future;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
 
-pub use bind::{Sockets, bind};
-
-/// How the server works; fixed at start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// The zone whose names never leave the server; the snapshot's names are in the same one.
-    pub zone: DomainName,
-    /// What the zone's answers hold besides the table.
-    pub records: ZoneSettings,
-    /// Whom other names are asked of, in order of preference; empty: other names are refused.
-    pub upstreams: Vec<SocketAddr>,
-    /// Time for one try at one upstream.
-    pub upstream_timeout: Duration,
-    /// Questions that may wait for upstreams at once; more are answered SERVFAIL.
-    pub forward_limit: usize,
-    /// What of upstreams' answers is kept.
-    pub cache: CacheSettings,
-    /// TCP connections at once; more wait in the backlog. One client gets a quarter of them.
-    pub tcp_limit: usize,
-    /// How long a TCP connection may be silent.
-    pub tcp_idle: Duration,
-}
-
-impl Settings {
-    /// Settings with the limits that suit a cluster.
-    #[must_use]
-    pub fn new(zone: DomainName, upstreams: Vec<SocketAddr>) -> Self {
-        Self {
-            zone,
-            records: ZoneSettings::default(),
-            upstreams,
-            // Three tries are over before clients give up, which is after 5 s (resolv.conf(5), `timeout`).
-            upstream_timeout: Duration::from_millis(1500),
-            forward_limit: 1000,
-            cache: CacheSettings::default(),
-            tcp_limit: 1024,
-            tcp_idle: Duration::from_secs(10),
-        }
-    }
-}
+pub use bind::{Sockets, bind, bind_all};
+pub use reloads::{Prepared, Reloads};
+pub use settings::Settings;
 
 /// A DNS server that is ready to serve.
 #[derive(Debug)]
 pub struct Server {
     names: Subscriber,
-    settings: Settings,
-    metrics: Metrics,
+    serving: Arc<Serving>,
+    metrics: Arc<Metrics>,
+    limits: tcp::Limits,
+    reloads: Reloads,
+    changes: mpsc::Receiver<Change>,
 }
 
 impl Server {
@@ -78,73 +46,72 @@ impl Server {
     /// # Errors
     /// The metrics are registered already.
     pub fn new(names: Subscriber, settings: Settings, registry: &Registry) -> prometheus::Result<Self> {
-        Ok(Self { names, settings, metrics: Metrics::new(registry)? })
+        let metrics = Arc::new(Metrics::new(registry)?);
+        let limits = tcp::Limits::new(settings.tcp_limit, settings.tcp_idle);
+        let serving = Arc::new(Serving::everywhere(settings.block(&metrics)));
+        Ok(Self::serving(names, serving, metrics, limits))
+    }
+
+    /// The same as a plan has it.
+    ///
+    /// # Errors
+    /// Something that the plan names cannot be had, such as a file; or the metrics are registered already.
+    pub fn with_plan(
+        names: Subscriber,
+        (plan, compatibility): (&Plan, DnsCompatibility),
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        let metrics = Arc::new(Metrics::new(registry).map_err(io::Error::other)?);
+        let serving = Arc::new(Serving::of(plan, compatibility, &metrics)?);
+        Ok(Self::serving(names, serving, metrics, Settings::tcp_defaults()))
+    }
+
+    fn serving(names: Subscriber, serving: Arc<Serving>, metrics: Arc<Metrics>, limits: tcp::Limits) -> Self {
+        let (reloads, changes) = Reloads::new(Arc::clone(&metrics));
+        Self { names, serving, metrics, limits, reloads, changes }
+    }
+
+    /// Every address that is to be bound; none where one block serves whatever is given.
+    pub fn addresses(&self) -> impl Iterator<Item = At> {
+        self.serving.addresses()
+    }
+
+    /// What changes it later.
+    #[must_use]
+    pub fn reloads(&self) -> Reloads {
+        self.reloads.clone()
     }
 
     /// Serves until `shutdown` ends, then answers what was asked before that.
     ///
     /// # Errors
     /// A socket cannot be used by the runtime, or a listening task died.
-    pub async fn serve(self, sockets: Sockets, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let (stop, stopped) = watch::channel(());
-        let limits = tcp::Limits::new(self.settings.tcp_limit, self.settings.tcp_idle);
+    pub async fn serve(self, sockets: Vec<Sockets>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let Self { names, serving, metrics, limits, reloads: _, mut changes } = self;
         let runtime = Handle::current();
-        let responder = Arc::new(Responder::new(self.names, self.settings, self.metrics, runtime.clone()));
-        let (waiting, mut waited) = mpsc::channel(1);
-        let is_stopping = Arc::new(AtomicBool::new(false));
-        let _stops = Stops(Arc::clone(&is_stopping));
-        let shared =
-            udp::Shared { responder: Arc::clone(&responder), runtime, is_stopping: Arc::clone(&is_stopping), waiting };
-        let mut tasks = JoinSet::new();
-        let mut sockets_of_threads = Vec::new();
-        for (number, socket) in sockets.udp.into_iter().enumerate() {
-            let listener = udp::Listener::new(socket, shared.clone())?;
-            sockets_of_threads.push(listener.socket());
-            let (ends, ended) = oneshot::channel::<()>();
-            let thread = std::thread::Builder::new().name(format!("dns-{number}"));
-            let thread = thread.spawn(move || {
-                let _ends = ends;
-                listener.serve();
-            })?;
-            tasks.spawn(async move {
-                // Nothing is ever sent: it is dropped when the thread ends, however that is.
-                let _ = ended.await;
-                thread.join().map_err(|_| io::Error::other("a thread of DNS has panicked"))
-            });
+        let shared = Arc::new(Shared { names, serving: ArcSwap::new(serving), runtime, metrics });
+        let mut listeners = Listeners::new(Arc::clone(&shared), limits);
+        for sockets in sockets {
+            listeners.add(sockets)?;
         }
-        drop(shared);
-        for listener in sockets.tcp {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            let serving = tcp::serve(listener, Arc::clone(&responder), limits.clone(), stopped.clone());
-            tasks.spawn(async move {
-                serving.await;
-                Ok(())
-            });
-        }
-        let ended = tokio::select! {
-            () = shutdown => Ok(()),
-            Some(ended) = tasks.join_next() => ended?,
+        tokio::pin!(shutdown);
+        let ended = loop {
+            tokio::select! {
+                () = &mut shutdown => break Ok(()),
+                Some(Change { serving, sockets, done }) = changes.recv() => {
+                    // Who is asked at a new address must find it there.
+                    shared.serving.store(Arc::clone(&serving));
+                    for sockets in sockets {
+                        listeners.add(sockets)?;
+                    }
+                    listeners.keep(&serving);
+                    // Whoever asked for it may have gone.
+                    let _ = done.send(());
+                }
+                ended = listeners.ended() => break ended,
+            }
         };
-        is_stopping.store(true, Ordering::Relaxed);
-        drop(stop);
-        for socket in sockets_of_threads {
-            // Wakes who waits for it, though it says ENOTCONN; otherwise the thread looks up itself after a while.
-            let _ = SockRef::from(&*socket).shutdown(Shutdown::Read);
-        }
-        while let Some(ended) = tasks.join_next().await {
-            ended??;
-        }
-        // What waits for upstreams is still answered.
-        while waited.recv().await.is_some() {}
+        listeners.stop().await?;
         ended
-    }
-}
-
-/// Ends the threads wherever serving ends.
-struct Stops(Arc<AtomicBool>);
-
-impl Drop for Stops {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }

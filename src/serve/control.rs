@@ -153,7 +153,7 @@ impl Control {
         let server = dns::Server::new(self.snapshots.clone(), serving, &self.registry)?;
         let stopped = self.stopped();
         self.spawn("DNS", async move {
-            if let Err(error) = server.serve(sockets, stopped).await {
+            if let Err(error) = server.serve(vec![sockets], stopped).await {
                 tracing::error!(%error, "DNS is no longer served");
             }
         });

@@ -1,7 +1,7 @@
 //! Names of addresses: `1.0.0.10.in-addr.arpa` and its IPv6 counterpart.
 //! Where nobody tells which ranges are the cluster's, a range is ours as far as a Service's own address shows it.
 
-use super::{Said, Zone};
+use super::{ReverseZones, Said, Zone};
 use crate::name::LowerName;
 use crate::reply::{Pointer, Reply, Section, Start, is_name};
 use config::{AddressOwner, DnsCompatibility, NameTable};
@@ -55,9 +55,9 @@ pub(super) fn answer<'t>(zone: &Zone<'t>, name: &LowerName, asked: RecordType, r
 
 /// Whether a Service may have the address, or one of the addresses, that a name spells.
 pub(super) fn may_be_ours(zone: &Zone<'_>, name: &LowerName) -> bool {
-    Place::read(name).is_some_and(|place| match zone.settings.reverse.is_empty() {
-        true => place.bits >= place.ours(),
-        false => place.zone_depth(zone).is_some(),
+    Place::read(name).is_some_and(|place| match &zone.settings.reverse {
+        ReverseZones::Shown => place.bits >= place.ours(),
+        ReverseZones::Ranges(_) => place.zone_depth(zone).is_some(),
     })
 }
 
@@ -154,9 +154,9 @@ impl Place {
     /// Labels of the name of the zone that this is in.
     fn zone_depth(&self, zone: &Zone<'_>) -> Option<usize> {
         let width = if self.first.is_ipv4() { 8 } else { 4 };
-        let bits = match zone.settings.reverse.as_slice() {
-            [] => self.shown_zone(zone.table),
-            ranges => {
+        let bits = match &zone.settings.reverse {
+            ReverseZones::Shown => self.shown_zone(zone.table),
+            ReverseZones::Ranges(ranges) => {
                 let around = ranges.iter().filter(|range| range.contains(&self.first));
                 around.map(|range| u32::from(range.prefix_len()).next_multiple_of(width)).max()
             }

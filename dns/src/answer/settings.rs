@@ -14,11 +14,12 @@ pub struct ZoneSettings {
     pub ttl: u32,
     /// Which Pods have names.
     pub pods: PodNames,
-    /// Other zones with the same names as the table's own, which stays the one that addresses lead to.
+    /// The zone that addresses lead to; `None`: the table's own.
+    pub primary: Option<DomainName>,
+    /// Other zones with the same names.
     pub zones: Vec<DomainName>,
-    /// The ranges whose reverse names are answered here, all of them; empty: as far as a Service's own address shows it.
-    /// A zone ends at a whole octet, or nibble, at or below the range's length.
-    pub reverse: Vec<IpNet>,
+    /// The addresses whose names are answered here.
+    pub reverse: ReverseZones,
     /// Names that do not exist here but may elsewhere.
     pub fallthrough: Fallthrough,
     /// The namespaces whose names are told, in lower case; `None`: all.
@@ -39,8 +40,9 @@ impl Default for ZoneSettings {
         Self {
             ttl: 5,
             pods: PodNames::Insecure,
+            primary: None,
             zones: Vec::new(),
-            reverse: Vec::new(),
+            reverse: ReverseZones::default(),
             fallthrough: Fallthrough::default(),
             namespaces: None,
             hides_empty: false,
@@ -56,6 +58,16 @@ impl ZoneSettings {
     pub(super) fn exposes(&self, namespace: &str) -> bool {
         self.namespaces.as_ref().is_none_or(|exposed| exposed.contains(namespace))
     }
+}
+
+/// Which addresses have names here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ReverseZones {
+    /// Those that a Service's own address shows to be the cluster's.
+    #[default]
+    Shown,
+    /// All in these ranges; a zone ends at a whole octet, or nibble, at or below the range's length.
+    Ranges(Vec<IpNet>),
 }
 
 /// Which names are left to others where they do not exist here (CoreDNS's `fallthrough`).

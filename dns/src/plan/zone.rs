@@ -1,5 +1,6 @@
 //! A zone that something is for: the root, or a domain.
 
+use crate::name::LowerName;
 use config::DomainName;
 use ipnet::IpNet;
 use std::fmt;
@@ -9,6 +10,7 @@ use std::net::IpAddr;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Zone {
     name: Option<DomainName>,
+    labels: u8,
     /// In lower case, with the root's empty label.
     wire: Box<[u8]>,
 }
@@ -25,7 +27,7 @@ impl Zone {
     /// The root.
     #[must_use]
     pub fn root() -> Self {
-        Self { name: None, wire: Box::new([0]) }
+        Self { name: None, labels: 0, wire: Box::new([0]) }
     }
 
     /// Reads `.`, or a domain with or without a dot at its end.
@@ -44,7 +46,8 @@ impl Zone {
             wire.extend(label.bytes());
         }
         wire.push(0);
-        Ok(Self { name: Some(name), wire: wire.into() })
+        let labels = u8::try_from(name.labels().count()).unwrap_or(u8::MAX);
+        Ok(Self { name: Some(name), labels, wire: wire.into() })
     }
 
     /// The zones that a text means: one, or for a network those of its addresses' reverse names, of which an IPv4
@@ -73,6 +76,18 @@ impl Zone {
         *rest == *self.wire
     }
 
+    /// The same of a name whose labels are known.
+    #[must_use]
+    pub(crate) fn holds_name(&self, name: &LowerName) -> bool {
+        let depth = name.count().checked_sub(self.label_count());
+        depth.is_some_and(|depth| name.suffix(depth) == &*self.wire)
+    }
+
+    /// The domain; `None`: it is the root.
+    pub(crate) fn domain(&self) -> Option<&DomainName> {
+        self.name.as_ref()
+    }
+
     /// Whether `other` is this zone or below it.
     #[must_use]
     pub fn contains(&self, other: &Self) -> bool {
@@ -94,10 +109,37 @@ impl Zone {
         })
     }
 
+    /// The addresses whose names are in it; `None`: its names are not made of addresses.
+    #[must_use]
+    pub(crate) fn range(&self) -> Option<IpNet> {
+        let mut labels = self.name.as_ref()?.labels().rev();
+        if labels.next() != Some("arpa") {
+            return None;
+        }
+        match labels.next()? {
+            "in-addr" => {
+                let octets: Vec<u8> = labels.map(str::parse).collect::<Result<_, _>>().ok()?;
+                let mut address = [0; 4];
+                address.get_mut(..octets.len())?.copy_from_slice(&octets);
+                IpNet::new(address.into(), u8::try_from(octets.len() * 8).ok()?).ok()
+            }
+            "ip6" => {
+                let digit = |label: &str| u8::from_str_radix(label, 16).ok().filter(|digit| *digit < 16);
+                let digits: Vec<u8> = labels.map(digit).collect::<Option<_>>()?;
+                let mut address = [0u8; 16];
+                for (index, digit) in digits.iter().enumerate() {
+                    *address.get_mut(index / 2)? |= if index % 2 == 0 { digit << 4 } else { *digit };
+                }
+                IpNet::new(address.into(), u8::try_from(digits.len() * 4).ok()?).ok()
+            }
+            _ => None,
+        }
+    }
+
     /// 0 for the root.
     #[must_use]
     pub fn label_count(&self) -> usize {
-        self.name.as_ref().map_or(0, |name| name.labels().count())
+        usize::from(self.labels)
     }
 }
 
@@ -148,6 +190,13 @@ mod tests {
         assert_eq!(zones("fd00::/7"), ["c.f.ip6.arpa", "d.f.ip6.arpa"]);
         assert_eq!(zones("10.1.2.3/32"), ["3.2.1.10.in-addr.arpa"]);
         assert_eq!(zones("Example.ORG."), ["example.org"]);
+        for network in ["10.0.0.0/8", "0.0.0.0/0", "10.1.2.3/32", "2001:db8::/32", "fe80::/12", "::/0", "::1/128"] {
+            let [zone] = &Zone::parse_all(network).unwrap()[..] else { panic!("{network}") };
+            assert_eq!(zone.range().map(|range| range.to_string()), Some(network.to_owned()));
+        }
+        for name in ["example.org", "arpa", "300.in-addr.arpa", "5.4.3.2.1.in-addr.arpa", "g.ip6.arpa", "."] {
+            assert_eq!(Zone::parse(name).unwrap().range(), None, "{name}");
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! One address for UDP and TCP.
+//! Sockets for each address: UDP and TCP, or TCP alone.
 
+use crate::plan::Transport;
+use crate::serving::At;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 /// Connections that the kernel keeps for us.
 const BACKLOG: i32 = 1024;
@@ -14,9 +16,11 @@ const TRIES: usize = 32;
 /// Bound sockets.
 #[derive(Debug)]
 pub struct Sockets {
+    /// As it was asked for.
+    pub at: At,
     /// The address of all of them, with the port that was chosen.
     pub address: SocketAddr,
-    /// Share the port; the kernel spreads clients over them.
+    /// Share the port; the kernel spreads clients over them. None for what goes over TCP alone.
     pub udp: Vec<UdpSocket>,
     /// Listen on the same port.
     pub tcp: Vec<TcpListener>,
@@ -27,28 +31,74 @@ pub struct Sockets {
 /// # Errors
 /// The address is in use or not ours; the message names it.
 pub fn bind(address: SocketAddr, count: usize) -> io::Result<Sockets> {
-    let mut tries = if address.port() == 0 { TRIES } else { 1 };
+    bind_at(At { transport: Transport::Dns, address }, count, &[])
+}
+
+/// Binds all of `wanted` that are not in `bound`, `count` UDP sockets for each. All addresses of the host are those of
+/// IPv4 where it has no IPv6.
+///
+/// # Errors
+/// One of them is in use or not ours; the message names it, and none is bound.
+pub fn bind_all(wanted: impl IntoIterator<Item = At>, bound: &[At], count: usize) -> io::Result<Vec<Sockets>> {
+    let mut all = bound.to_vec();
+    let mut sockets = Vec::new();
+    for at in wanted {
+        if !all.contains(&at) {
+            sockets.push(bind_at(at, count, &all)?);
+            all.push(at);
+        }
+    }
+    Ok(sockets)
+}
+
+fn bind_at(at: At, count: usize, bound: &[At]) -> io::Result<Sockets> {
+    // What takes all addresses and what takes one of them share a port; the kernel prefers the latter.
+    let is_exclusive = !bound.iter().any(|other| other.address.port() == at.address.port());
+    let mut tries = if at.address.port() == 0 { TRIES } else { 1 };
     loop {
         tries -= 1;
-        match bind_once(address, count) {
+        match bind_once(at, at.address, count, is_exclusive) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
-            Err(error) => return Err(io::Error::new(error.kind(), format!("dns: {address}: {error}"))),
-            Ok(sockets) => return Ok(sockets),
+            Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) && at.address.ip().is_unspecified() => {
+                let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), at.address.port());
+                return bind_once(at, address, count, is_exclusive).map_err(|error| named(at, &error));
+            }
+            bound => return bound.map_err(|error| named(at, &error)),
         }
     }
 }
 
-fn bind_once(address: SocketAddr, count: usize) -> io::Result<Sockets> {
-    let listener = socket(address, Type::STREAM, Protocol::TCP)?;
-    listener.set_reuse_address(true)?;
-    listener.bind(&address.into())?;
+fn named(at: At, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("dns: {}: {error}", at.address))
+}
+
+fn bind_once(at: At, address: SocketAddr, count: usize, is_exclusive: bool) -> io::Result<Sockets> {
+    let bind_tcp = |address: SocketAddr, is_shared| {
+        let listener = socket(address, Type::STREAM, Protocol::TCP)?;
+        listener.set_reuse_address(true)?;
+        listener.set_reuse_port(is_shared)?;
+        listener.bind(&address.into())?;
+        io::Result::Ok(listener)
+    };
+    let mut address = address;
+    if is_exclusive {
+        // A socket that does not share the port finds out whether another program has it.
+        let listener = bind_tcp(address, false)?;
+        listener.listen(1)?;
+        address = TcpListener::from(listener).local_addr()?;
+    }
+    let listener = bind_tcp(address, true)?;
     listener.listen(BACKLOG)?;
     let tcp: TcpListener = listener.into();
     let address = tcp.local_addr()?;
-    // A socket that does not share the port finds out whether another program has it.
-    drop(bind_udp(address, false)?);
-    let udp = (0..count.max(1)).map(|_| bind_udp(address, count > 1)).collect::<io::Result<_>>()?;
-    Ok(Sockets { address, udp, tcp: vec![tcp] })
+    let mut udp = Vec::new();
+    if at.transport == Transport::Dns {
+        if is_exclusive {
+            drop(bind_udp(address, false)?);
+        }
+        udp = (0..count.max(1)).map(|_| bind_udp(address, true)).collect::<io::Result<_>>()?;
+    }
+    Ok(Sockets { at, address, udp, tcp: vec![tcp] })
 }
 
 fn bind_udp(address: SocketAddr, is_shared: bool) -> io::Result<UdpSocket> {

@@ -43,7 +43,7 @@ fn start_empty_at(address: SocketAddr, settings: impl FnOnce(SocketAddr) -> Sett
     let registry = Registry::new();
     let server = Server::new(subscriber, settings(address), &registry).unwrap();
     let (stop, stopped) = oneshot::channel();
-    let task = tokio::spawn(server.serve(sockets, async move { drop(stopped.await) }));
+    let task = tokio::spawn(server.serve(vec![sockets], async move { drop(stopped.await) }));
     Running { address, registry, publisher, stop, task }
 }
 

@@ -4,7 +4,7 @@ use config::{DnsCompatibility, EndpointName, NameChange, NameTable, PortName, Se
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use tidegate_dns::{Answer, Fallthrough, Name, PodNames, Question, Record, ZoneSettings, answer};
+use tidegate_dns::{Answer, Fallthrough, Name, PodNames, Question, Record, ReverseZones, ZoneSettings, answer};
 
 /// A file:
 /// ```text
@@ -104,7 +104,8 @@ impl File {
             }
             ["zones", ref zones @ ..] => self.settings.zones = zones.iter().map(|zone| zone.parse().unwrap()).collect(),
             ["reverse", ref ranges @ ..] => {
-                self.settings.reverse = ranges.iter().map(|range| range.parse().unwrap()).collect();
+                let ranges = ranges.iter().map(|range| range.parse().unwrap()).collect();
+                self.settings.reverse = ReverseZones::Ranges(ranges);
             }
             ["fallthrough", "."] => self.settings.fallthrough = Fallthrough::Everything,
             ["fallthrough", ref zones @ ..] => {

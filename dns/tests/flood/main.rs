@@ -114,7 +114,7 @@ fn hostile_packets_leave_memory_and_good_clients_where_they_were() {
     let (stop, stopped) = oneshot::channel();
     let serving = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(server.serve(sockets, async move { drop(stopped.await) }))
+        runtime.block_on(server.serve(vec![sockets], async move { drop(stopped.await) }))
     });
     told("before", &ask(address, &AtomicBool::new(false), BEFORE));
     let (is_over, sent) = (AtomicBool::new(false), AtomicU64::new(0));

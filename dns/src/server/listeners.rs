@@ -1,0 +1,124 @@
+//! What listens: threads for datagrams, tasks for connections; each address can come and go by itself.
+
+use super::bind::Sockets;
+use super::respond::{Responder, Shared};
+use super::{tcp, udp};
+use crate::serving::{At, Serving};
+use socket2::SockRef;
+use std::io;
+use std::net::{Shutdown, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+/// All that listens.
+pub(super) struct Listeners {
+    shared: Arc<Shared>,
+    limits: tcp::Limits,
+    running: Vec<Running>,
+    /// Whether each was to end.
+    tasks: JoinSet<io::Result<bool>>,
+    /// Held by each answer that is waited for.
+    waiting: mpsc::Sender<()>,
+    waited: mpsc::Receiver<()>,
+}
+
+/// What listens at one address; ends where it is dropped.
+struct Running {
+    at: At,
+    is_stopping: Arc<AtomicBool>,
+    sockets: Vec<Arc<UdpSocket>>,
+    _stop: watch::Sender<()>,
+}
+
+impl Listeners {
+    pub(super) fn new(shared: Arc<Shared>, limits: tcp::Limits) -> Self {
+        let (waiting, waited) = mpsc::channel(1);
+        Self { shared, limits, running: Vec::new(), tasks: JoinSet::new(), waiting, waited }
+    }
+
+    /// Begins to listen.
+    pub(super) fn add(&mut self, sockets: Sockets) -> io::Result<()> {
+        let Sockets { at, udp, tcp, .. } = sockets;
+        let responder = Arc::new(Responder::new(Arc::clone(&self.shared), at));
+        let (stop, stopped) = watch::channel(());
+        let is_stopping = Arc::new(AtomicBool::new(false));
+        let mut running = Running { at, is_stopping: Arc::clone(&is_stopping), sockets: Vec::new(), _stop: stop };
+        let shared = udp::Shared {
+            responder: Arc::clone(&responder),
+            runtime: self.shared.runtime.clone(),
+            is_stopping: Arc::clone(&is_stopping),
+            waiting: self.waiting.clone(),
+        };
+        for (number, socket) in udp.into_iter().enumerate() {
+            let listener = udp::Listener::new(socket, shared.clone())?;
+            running.sockets.push(listener.socket());
+            let (ends, ended) = oneshot::channel::<()>();
+            let thread = std::thread::Builder::new().name(format!("dns-{number}"));
+            let thread = thread.spawn(move || {
+                let _ends = ends;
+                listener.serve();
+            })?;
+            let is_stopping = Arc::clone(&is_stopping);
+            self.tasks.spawn(async move {
+                // Nothing is ever sent: it is dropped when the thread ends, however that is.
+                let _ = ended.await;
+                thread.join().map_err(|_| io::Error::other("a thread of DNS has panicked"))?;
+                Ok(is_stopping.load(Ordering::Relaxed))
+            });
+        }
+        for listener in tcp {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let serving = tcp::serve(listener, Arc::clone(&responder), self.limits.clone(), stopped.clone());
+            let is_stopping = Arc::clone(&is_stopping);
+            self.tasks.spawn(async move {
+                serving.await;
+                Ok(is_stopping.load(Ordering::Relaxed))
+            });
+        }
+        self.running.push(running);
+        Ok(())
+    }
+
+    /// Stops where nothing is served any more.
+    pub(super) fn keep(&mut self, serving: &Serving) {
+        self.running.retain(|running| serving.site(running.at).is_some());
+    }
+
+    /// Waits for one that ends though it was not to.
+    pub(super) async fn ended(&mut self) -> io::Result<()> {
+        loop {
+            match self.tasks.join_next().await {
+                Some(ended) => {
+                    let was_to_end = ended??;
+                    if !was_to_end {
+                        return Ok(());
+                    }
+                }
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Ends all, and waits until what was asked before is answered.
+    pub(super) async fn stop(mut self) -> io::Result<()> {
+        self.running.clear();
+        while let Some(ended) = self.tasks.join_next().await {
+            ended??;
+        }
+        drop(self.waiting);
+        while self.waited.recv().await.is_some() {}
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+        for socket in &self.sockets {
+            // Wakes who waits for it, though it says ENOTCONN; otherwise the thread looks up itself after a while.
+            let _ = SockRef::from(&**socket).shutdown(Shutdown::Read);
+        }
+    }
+}

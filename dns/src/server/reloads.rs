@@ -1,0 +1,66 @@
+//! Another plan for a server that serves: what listens and is still wanted goes on, with the questions in it.
+
+use super::Sockets;
+use crate::metrics::Metrics;
+use crate::plan::Plan;
+use crate::serving::{At, Serving};
+use config::DnsCompatibility;
+use std::io;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Changes what a server serves.
+#[derive(Debug, Clone)]
+pub struct Reloads {
+    metrics: Arc<Metrics>,
+    changes: mpsc::Sender<Change>,
+}
+
+/// What is to be served, with all that it names at hand.
+#[derive(Debug)]
+pub struct Prepared {
+    serving: Arc<Serving>,
+}
+
+/// Something else to serve.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) serving: Arc<Serving>,
+    /// For what was not served before.
+    pub(super) sockets: Vec<Sockets>,
+    pub(super) done: oneshot::Sender<()>,
+}
+
+impl Reloads {
+    pub(super) fn new(metrics: Arc<Metrics>) -> (Self, mpsc::Receiver<Change>) {
+        let (changes, receiver) = mpsc::channel(1);
+        (Self { metrics, changes }, receiver)
+    }
+
+    /// Makes ready what a plan says; nothing changes yet.
+    ///
+    /// # Errors
+    /// Something that the plan names cannot be had, such as a file.
+    pub fn prepare(&self, plan: &Plan, compatibility: DnsCompatibility) -> io::Result<Prepared> {
+        Ok(Prepared { serving: Arc::new(Serving::of(plan, compatibility, &self.metrics)?) })
+    }
+
+    /// Serves that from now on: `sockets` are those of addresses that were not served before; those that are not served
+    /// any more are closed once what came to them is answered. Ends when all of that is so; where the server has ended,
+    /// nothing happens.
+    pub async fn replace(&self, prepared: Prepared, sockets: Vec<Sockets>) {
+        let (done, is_done) = oneshot::channel();
+        let change = Change { serving: prepared.serving, sockets, done };
+        if self.changes.send(change).await.is_ok() {
+            // Nothing comes where the server ends meanwhile.
+            let _ = is_done.await;
+        }
+    }
+}
+
+impl Prepared {
+    /// Every address that it listens at.
+    pub fn addresses(&self) -> impl Iterator<Item = At> {
+        self.serving.addresses()
+    }
+}

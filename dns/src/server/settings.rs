@@ -1,0 +1,69 @@
+//! How the server works where flags alone say it.
+
+use super::tcp;
+use crate::answer::ZoneSettings;
+use crate::cache::{Cache, CacheSettings};
+use crate::forward::Forwarder;
+use crate::metrics::Metrics;
+use crate::question::MAX_UDP;
+use crate::serving::{Block, Records};
+use config::DomainName;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// TCP connections at once.
+const TCP_LIMIT: usize = 1024;
+/// How long one may be silent.
+const TCP_IDLE: Duration = Duration::from_secs(10);
+
+/// How the server works; fixed at start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The zone whose names never leave the server; the snapshot's names are in the same one.
+    pub zone: DomainName,
+    /// What the zone's answers hold besides the table.
+    pub records: ZoneSettings,
+    /// Whom other names are asked of, in order of preference; empty: other names are refused.
+    pub upstreams: Vec<SocketAddr>,
+    /// Time for one try at one upstream.
+    pub upstream_timeout: Duration,
+    /// Questions that may wait for upstreams at once; more are answered SERVFAIL.
+    pub forward_limit: usize,
+    /// What of upstreams' answers is kept.
+    pub cache: CacheSettings,
+    /// TCP connections at once; more wait in the backlog. One client gets a quarter of them.
+    pub tcp_limit: usize,
+    /// How long a TCP connection may be silent.
+    pub tcp_idle: Duration,
+}
+
+impl Settings {
+    /// Settings with the limits that suit a cluster.
+    #[must_use]
+    pub fn new(zone: DomainName, upstreams: Vec<SocketAddr>) -> Self {
+        Self {
+            zone,
+            records: ZoneSettings::default(),
+            upstreams,
+            // Three tries are over before clients give up, which is after 5 s (resolv.conf(5), `timeout`).
+            upstream_timeout: Duration::from_millis(1500),
+            forward_limit: 1000,
+            cache: CacheSettings::default(),
+            tcp_limit: TCP_LIMIT,
+            tcp_idle: TCP_IDLE,
+        }
+    }
+
+    pub(super) fn tcp_defaults() -> tcp::Limits {
+        tcp::Limits::new(TCP_LIMIT, TCP_IDLE)
+    }
+
+    /// The one block that they make.
+    pub(super) fn block(self, metrics: &Metrics) -> Block {
+        let Self { zone, records, upstreams, upstream_timeout, forward_limit, cache, .. } = self;
+        let cache = Cache::new(cache, metrics.cache.clone());
+        let forwarder = Forwarder::new((upstreams, upstream_timeout, forward_limit), cache, metrics.forward.clone());
+        Block { records: Some(Records::new(records, zone)), forwarder: Arc::new(forwarder), most_over_udp: MAX_UDP }
+    }
+}

@@ -1,0 +1,61 @@
+//! What is served where: at each address some zones, each with the block that answers for it. Made of flags or of a plan,
+//! and swapped whole: a question is answered by one of them from its beginning to its end.
+
+mod addresses;
+mod block;
+mod from_plan;
+
+pub(crate) use block::{Block, Records};
+
+use crate::name::LowerName;
+use crate::plan::{Transport, Zone};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Where questions come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct At {
+    /// How.
+    pub transport: Transport,
+    /// The address that is bound; the unspecified one: all of the host.
+    pub address: SocketAddr,
+}
+
+/// All that is served.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    sites: Vec<Site>,
+}
+
+/// What is served at one address.
+#[derive(Debug)]
+pub(crate) struct Site {
+    /// `None`: at all.
+    at: Option<At>,
+    /// Longest first.
+    zones: Vec<(Zone, Arc<Block>)>,
+}
+
+impl Serving {
+    /// One block for all names, wherever they are asked for.
+    pub(crate) fn everywhere(block: Block) -> Self {
+        Self { sites: vec![Site { at: None, zones: vec![(Zone::root(), Arc::new(block))] }] }
+    }
+
+    /// What is served there.
+    pub(crate) fn site(&self, at: At) -> Option<&Site> {
+        self.sites.iter().find(|site| site.at.is_none_or(|own| own == at))
+    }
+
+    /// Every address with a socket of its own.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = At> {
+        self.sites.iter().filter_map(|site| site.at)
+    }
+}
+
+impl Site {
+    /// The block with the longest zone that the name is in; `None`: the name is in no zone.
+    pub(crate) fn find(&self, name: &LowerName) -> Option<&Arc<Block>> {
+        self.zones.iter().find(|(zone, _)| zone.holds_name(name)).map(|(_, block)| block)
+    }
+}

@@ -1,0 +1,64 @@
+//! From where a Corefile says that it listens to addresses that can be bound.
+
+use super::At;
+use crate::plan::{BindTo, Listener};
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+/// The addresses of a listener, but for `except`: those of an interface are looked up now.
+///
+/// # Errors
+/// The interface does not exist, or no address is left.
+pub(super) fn addresses(listener: &Listener, except: &[BindTo]) -> io::Result<Vec<At>> {
+    let ips = match &listener.address {
+        None => vec![Ipv6Addr::UNSPECIFIED.into()],
+        Some(address) => resolved(address)?,
+    };
+    let excepted = except.iter().map(resolved).collect::<io::Result<Vec<_>>>()?.concat();
+    let ips: Vec<_> = ips.into_iter().filter(|ip| !excepted.contains(ip)).collect();
+    if ips.is_empty() {
+        let message = format!("{listener}: no address is left to listen at");
+        return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, message));
+    }
+    let at = |ip| At { transport: listener.transport, address: SocketAddr::new(ip, listener.port) };
+    Ok(ips.into_iter().map(at).collect())
+}
+
+fn resolved(address: &BindTo) -> io::Result<Vec<IpAddr>> {
+    let name = match address {
+        BindTo::Address(address) => return Ok(vec![*address]),
+        BindTo::Interface(name) => name,
+    };
+    let interfaces = if_addrs::get_if_addrs()?;
+    let own = interfaces.iter().filter(|interface| interface.name == *name).map(if_addrs::Interface::ip);
+    // Link-local ones of IPv6 are none without the interface's number, and nobody has them in a resolv.conf.
+    let ips: Vec<_> = own.filter(|ip| !matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())).collect();
+    if ips.is_empty() {
+        let message = format!("bind: there is no interface {name} with an address");
+        return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, message));
+    }
+    Ok(ips)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Transport;
+
+    fn of(address: Option<BindTo>, except: &[BindTo]) -> io::Result<Vec<String>> {
+        let listener = Listener { transport: Transport::Dns, address, port: 53 };
+        Ok(addresses(&listener, except)?.iter().map(|at| at.address.to_string()).collect())
+    }
+
+    #[test]
+    fn an_interface_is_its_addresses() {
+        let interface = |name: &str| Some(BindTo::Interface(name.to_owned()));
+        let local = BindTo::Address("127.0.0.1".parse().unwrap());
+        assert_eq!(of(None, &[]).unwrap(), ["[::]:53"]);
+        assert_eq!(of(Some(local.clone()), &[]).unwrap(), ["127.0.0.1:53"]);
+        assert!(of(interface("lo"), &[]).unwrap().contains(&"127.0.0.1:53".to_owned()));
+        assert!(!of(interface("lo"), &[local.clone()]).unwrap_or_default().contains(&"127.0.0.1:53".to_owned()));
+        assert!(of(interface("nosuch"), &[]).unwrap_err().to_string().contains("nosuch"));
+        assert!(of(Some(local.clone()), &[local]).unwrap_err().to_string().contains("no address is left"));
+    }
+}

@@ -1,0 +1,31 @@
+//! What answers for some zones: the cluster's names where it has them, and who is asked for others.
+
+use crate::answer::ZoneSettings;
+use crate::forward::Forwarder;
+use config::{DomainName, NameTable};
+use std::sync::Arc;
+
+/// A server block at work.
+#[derive(Debug)]
+pub(crate) struct Block {
+    /// `None`: it knows no names of the cluster.
+    pub(crate) records: Option<Records>,
+    pub(crate) forwarder: Arc<Forwarder>,
+    /// The most that it sends over UDP, whatever a client takes; bytes.
+    pub(crate) most_over_udp: u16,
+}
+
+/// The cluster's names as one block tells them.
+#[derive(Debug)]
+pub(crate) struct Records {
+    pub(crate) settings: ZoneSettings,
+    /// What stands in for the table until there is one.
+    pub(crate) unknown: NameTable,
+}
+
+impl Records {
+    /// `zone`: the one that addresses lead to.
+    pub(crate) fn new(settings: ZoneSettings, zone: DomainName) -> Self {
+        Self { settings, unknown: NameTable::new(zone) }
+    }
+}

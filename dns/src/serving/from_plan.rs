@@ -1,0 +1,89 @@
+//! From a plan to what is served.
+
+use super::addresses::addresses;
+use super::{Block, Records, Serving, Site};
+use crate::answer::{Fallthrough, PodNames, ReverseZones, ZoneSettings};
+use crate::forward::Forwarder;
+use crate::metrics::Metrics;
+use crate::plan::{self, Plan, Zone};
+use crate::question::MAX_UDP;
+use config::{DnsCompatibility, DomainName};
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+impl Serving {
+    /// What a plan says. `compatibility`: whose mistakes in answers of the cluster's zones are kept.
+    ///
+    /// # Errors
+    /// Something that the plan names cannot be had: an interface, a file.
+    pub(crate) fn of(plan: &Plan, compatibility: DnsCompatibility, metrics: &Metrics) -> io::Result<Self> {
+        let blocks = plan.blocks().iter().map(|block| Block::of(block, compatibility, metrics).map(Arc::new));
+        let blocks = blocks.collect::<io::Result<Vec<_>>>()?;
+        let mut sites: BTreeMap<_, Vec<(Zone, Arc<Block>)>> = BTreeMap::new();
+        for (listener, zones) in plan.listening() {
+            for (zone, index) in zones {
+                let (Some(block), Some(planned)) = (blocks.get(*index), plan.blocks().get(*index)) else { continue };
+                let except = planned.bind.as_ref().map_or(&[][..], |bind| &bind.except);
+                for at in addresses(listener, except)? {
+                    sites.entry(at).or_default().push((zone.clone(), Arc::clone(block)));
+                }
+            }
+        }
+        let site = |(at, mut zones): (_, Vec<(Zone, Arc<Block>)>)| {
+            zones.sort_by_key(|(zone, _)| std::cmp::Reverse(zone.label_count()));
+            Site { at: Some(at), zones }
+        };
+        Ok(Self { sites: sites.into_iter().map(site).collect() })
+    }
+}
+
+impl Block {
+    fn of(block: &plan::Block, compatibility: DnsCompatibility, metrics: &Metrics) -> io::Result<Self> {
+        let records = block.kubernetes.as_ref().map(|kubernetes| Records::of(kubernetes, compatibility));
+        Ok(Self {
+            records,
+            forwarder: Arc::new(Forwarder::of(&block.forwards, block.cache.as_ref(), metrics)?),
+            most_over_udp: block.bufsize.and_then(|size| u16::try_from(size).ok()).unwrap_or(MAX_UDP),
+        })
+    }
+}
+
+impl Records {
+    fn of(kubernetes: &plan::Kubernetes, compatibility: DnsCompatibility) -> Self {
+        let domains = kubernetes.zones.iter().filter(|zone| !zone.is_reverse());
+        let mut domains = domains.filter_map(Zone::domain).cloned();
+        // There is one: the plan is refused otherwise.
+        let primary = domains.next().unwrap_or_else(DomainName::cluster_local);
+        let zones_of = |zones: &[Zone]| zones.iter().filter_map(Zone::domain).cloned().collect();
+        let plan::Kubernetes { pods, ttl, exposed, fallthrough, .. } = kubernetes;
+        let settings = ZoneSettings {
+            ttl: *ttl,
+            pods: match pods {
+                plan::Pods::Disabled => PodNames::Disabled,
+                plan::Pods::Insecure => PodNames::Insecure,
+                plan::Pods::Verified => PodNames::Verified,
+            },
+            primary: Some(primary.clone()),
+            zones: domains.collect(),
+            reverse: ReverseZones::Ranges(kubernetes.zones.iter().filter_map(Zone::range).collect::<Vec<IpNet>>()),
+            fallthrough: match &fallthrough.0[..] {
+                [] => Fallthrough::Nothing,
+                zones if zones.contains(&Zone::root()) => Fallthrough::Everything,
+                zones => Fallthrough::Zones(zones_of(zones)),
+            },
+            namespaces: match exposed {
+                plan::Exposed::Named(names) => {
+                    Some(names.iter().map(|name| name.to_ascii_lowercase().into()).collect())
+                }
+                plan::Exposed::All | plan::Exposed::Labelled(_) => None,
+            },
+            hides_empty: kubernetes.ignores_empty_services,
+            is_zonal: kubernetes.zonal,
+            names_pods: kubernetes.endpoint_pod_names,
+            compatibility,
+        };
+        Self::new(settings, primary)
+    }
+}
