@@ -1,8 +1,10 @@
 //! The command line: every command, every flag, and the environment variable that mirrors each flag.
 
 mod cluster;
+mod dns;
 
-pub(crate) use cluster::{RunSourceFlags, WritingFlags};
+pub(crate) use cluster::{ObjectSourceFlags, RunSourceFlags, WritingFlags};
+pub(crate) use dns::{DnsAnswerFlags, DnsCompat};
 
 use clap::builder::Resettable;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -110,12 +112,6 @@ pub(crate) struct PathFlags {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DnsCompat {
-    None,
-    Coredns,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EncodedSlashes {
     /// They stay encoded
     Keep,
@@ -123,24 +119,27 @@ pub(crate) enum EncodedSlashes {
     Reject,
 }
 
-/// What is served where, and how.
+/// What every serving process has.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct ServeFlags {
+pub(crate) struct ProcessFlags {
     /// Worker threads [default: the CPU quota of the cgroup]
     #[arg(long, value_name = "N", env = "TIDEGATE_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,
-    /// Resolver for names outside the zone, with or without a port (repeatable) [default: the system's]
-    #[arg(long, value_name = "ADDRESS", env = "TIDEGATE_DNS_UPSTREAM", value_delimiter = ',', value_parser = upstream)]
-    pub(crate) dns_upstream: Vec<SocketAddr>,
-    /// Seconds that clients may keep records of the zone
-    #[arg(long, value_name = "SECONDS", env = "TIDEGATE_DNS_TTL", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=3600))]
-    pub(crate) dns_ttl: u32,
-    /// The longest that resolvers' answers are kept; 0s: not at all
-    #[arg(long, value_name = "TIME", env = "TIDEGATE_DNS_CACHE_TTL", default_value = "30s", allow_hyphen_values = true, value_parser = parse_duration)]
-    pub(crate) dns_cache_ttl: Duration,
-    /// Whose mistakes in answers of the zone are kept
-    #[arg(long, value_name = "WHOSE", env = "TIDEGATE_DNS_COMPAT", default_value = "none")]
-    pub(crate) dns_compat: DnsCompat,
+    /// Form of the log on standard error
+    #[arg(long, value_name = "FORM", env = "TIDEGATE_LOG_FORMAT", default_value = "text")]
+    pub(crate) log_format: LogForm,
+    /// What the log tells: error, warn, info, debug, trace, or a list of MODULE=LEVEL
+    #[arg(long, value_name = "LEVEL", env = "TIDEGATE_LOG_LEVEL", default_value = "info", value_parser = level)]
+    pub(crate) log_level: String,
+}
+
+/// What is served where, and how.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServeFlags {
+    #[command(flatten)]
+    pub(crate) process: ProcessFlags,
+    #[command(flatten)]
+    pub(crate) dns: DnsAnswerFlags,
     /// Peers whose X-Forwarded-* is believed
     #[arg(long, value_name = "CIDR,…", env = "TIDEGATE_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
     pub(crate) trusted_proxies: Vec<IpNet>,
@@ -153,12 +152,6 @@ pub(crate) struct ServeFlags {
     /// Time after that in which running requests may end [default: 25s; demo: 2s]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_DRAIN_TIMEOUT", allow_hyphen_values = true, value_parser = parse_duration)]
     pub(crate) drain_timeout: Option<Duration>,
-    /// Form of the log on standard error
-    #[arg(long, value_name = "FORM", env = "TIDEGATE_LOG_FORMAT", default_value = "text")]
-    pub(crate) log_format: LogForm,
-    /// What the log tells: error, warn, info, debug, trace, or a list of MODULE=LEVEL
-    #[arg(long, value_name = "LEVEL", env = "TIDEGATE_LOG_LEVEL", default_value = "info", value_parser = level)]
-    pub(crate) log_level: String,
     /// Form of the access log on standard output [default: json; demo: text]
     #[arg(long, value_name = "FORM", env = "TIDEGATE_ACCESS_LOG", value_enum)]
     pub(crate) access_log: Option<AccessLogForm>,
@@ -283,13 +276,6 @@ pub(crate) struct ExplainFlags {
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "not an address with a port, such as 0.0.0.0:8080 or [::]:8080".to_owned())
-}
-
-fn upstream(text: &str) -> Result<SocketAddr, String> {
-    const DNS: u16 = 53;
-    let with_port = text.parse().ok().filter(|address: &SocketAddr| address.port() != 0);
-    let address = with_port.or_else(|| text.parse().ok().map(|ip| SocketAddr::new(ip, DNS)));
-    address.ok_or_else(|| "not an address such as 1.1.1.1 or 1.1.1.1:53".to_owned())
 }
 
 fn network(text: &str) -> Result<IpNet, String> {

@@ -9,7 +9,7 @@ use crate::cli::DemoFlags;
 use crate::logging;
 use crate::routes::{self, RouteTarget};
 use crate::serve::{self, Addresses, Ended, Source};
-use crate::settings::{Defaults, settings};
+use crate::settings::{Defaults, dns_settings, settings};
 use crate::text::Table;
 use anyhow::Context as _;
 use backends::Backends;
@@ -34,7 +34,6 @@ const DEFAULTS: Defaults =
 /// Serves the shop until a signal.
 pub(crate) fn demo(flags: DemoFlags) -> anyhow::Result<ExitCode> {
     let DemoFlags { http_bind, https_bind, dns_bind, admin_bind, serve } = flags;
-    let level = serve.log_level.clone();
     let listen = ListenSettings {
         http: choose("http", http_bind, 8080, is_tcp_free),
         https: choose("https", https_bind, 8443, is_tcp_free),
@@ -44,8 +43,9 @@ pub(crate) fn demo(flags: DemoFlags) -> anyhow::Result<ExitCode> {
     };
     let translation =
         TranslateSettings { ingress: IngressSettings::default(), cluster_domain: DomainName::cluster_local() };
+    logging::begin(&serve.process);
+    let names = dns_settings(serve.dns.clone(), translation.cluster_domain.clone());
     let settings = settings(listen, translation, serve, DEFAULTS);
-    logging::begin(settings.log_format, &level);
     let bound = serve::bind(&settings)?;
     let addresses = bound.addresses;
     let backends = Backends::start().context("the backends do not start")?;
@@ -53,7 +53,7 @@ pub(crate) fn demo(flags: DemoFlags) -> anyhow::Result<ExitCode> {
     let directory = Directory::create(&std::env::temp_dir(), &manifests)?;
     let source = directory.path().to_owned();
     let text = |snapshot: &Snapshot| introduction(snapshot, addresses, &source.display().to_string());
-    let ended = serve::serve(settings, Source::Manifests(vec![source.clone()]), bound, |snapshot| {
+    let ended = serve::serve(settings, names, Source::Manifests(vec![source.clone()]), bound, |snapshot| {
         crate::print(&text(snapshot))
     })?;
     Ok(match ended {

@@ -1,9 +1,9 @@
 //! `tidegate run`: serves a cluster, or manifests, and follows their changes.
 
-use crate::cli::{ObjectFlags, RunFlags, RunSourceFlags, WritingFlags};
+use crate::cli::{ObjectFlags, ObjectSourceFlags, RunFlags, RunSourceFlags, WritingFlags};
 use crate::logging;
 use crate::serve::{self, Ended, Source, Writing};
-use crate::settings::{Defaults, settings, translate_settings};
+use crate::settings::{Defaults, dns_settings, settings, translate_settings};
 use config::{AccessLogFormat, ControllerClass, ListenSettings, ServicePort};
 use controller::cluster::{Access, PublishedAddresses, Watched};
 use std::process::ExitCode;
@@ -32,11 +32,11 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
         advertised_https_port: serve.advertised_https_port,
     };
     let source = choose(source, &objects)?;
-    let level = serve.log_level.clone();
+    logging::begin(&serve.process);
+    let names = dns_settings(serve.dns.clone(), objects.cluster_domain.clone());
     let settings = settings(listen, translate_settings(objects), serve, DEFAULTS);
-    logging::begin(settings.log_format, &level);
     let bound = serve::bind(&settings)?;
-    match serve::serve(settings, source, bound, |_| Ok(()))? {
+    match serve::serve(settings, names, source, bound, |_| Ok(()))? {
         Ended::Drained => Ok(ExitCode::SUCCESS),
         Ended::Killed(code) => Ok(ExitCode::from(code)),
     }
@@ -44,8 +44,8 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
 
 /// Where the objects come from.
 fn choose(flags: RunSourceFlags, objects: &ObjectFlags) -> anyhow::Result<Source> {
-    let RunSourceFlags { manifests, kubeconfig, context, watch_namespace, watch_selector, secret_namespace, writing } =
-        flags;
+    let RunSourceFlags { objects: source, watch_selector, secret_namespace, writing } = flags;
+    let ObjectSourceFlags { manifests, kubeconfig, context, watch_namespace } = source;
     if !manifests.is_empty() {
         return Ok(Source::Manifests(manifests));
     }

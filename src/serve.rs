@@ -17,6 +17,7 @@ use crate::cgroup::memory;
 use anyhow::Context as _;
 use config::{ListenerName, Protocol, Reader, Settings, Snapshot};
 use control::Control;
+use controller::TranslateSettings;
 use prometheus::Registry;
 use proxy::access_log::{AccessLog, AccessLogThread};
 use proxy::drain::{Drain, Drained};
@@ -56,17 +57,23 @@ pub(crate) enum Ended {
 /// Something cannot be started; the message names it.
 pub(crate) fn serve(
     settings: Settings,
+    names: dns::Settings,
     source: Source,
     bound: Bound,
     ready: impl FnOnce(&Snapshot) -> anyhow::Result<()>,
 ) -> anyhow::Result<Ended> {
+    on_control_runtime(Program { settings, names, source, bound }.run(ready))
+}
+
+/// Runs on a small runtime of its own for all that is not traffic.
+fn on_control_runtime(program: impl Future<Output = anyhow::Result<Ended>>) -> anyhow::Result<Ended> {
     let runtime = Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")
         .enable_all()
         .build()
         .context("no control runtime")?;
-    let ended = runtime.block_on(Program { settings, source, bound }.run(ready));
+    let ended = runtime.block_on(program);
     // Nothing is left but what blocks a thread, such as a plugin for credentials or a resolver that does not answer.
     runtime.shutdown_background();
     ended
@@ -75,13 +82,14 @@ pub(crate) fn serve(
 /// All that a run begins with.
 struct Program {
     settings: Settings,
+    names: dns::Settings,
     source: Source,
     bound: Bound,
 }
 
 impl Program {
     async fn run(self, ready: impl FnOnce(&Snapshot) -> anyhow::Result<()>) -> anyhow::Result<Ended> {
-        let Self { settings, source, bound } = self;
+        let Self { settings, names, source, bound } = self;
         let mut signals = Signals::new().context("signals cannot be caught")?;
         let registry = Registry::new();
         let (shared, access_log) = shared(&settings, &registry)?;
@@ -92,8 +100,9 @@ impl Program {
             // A plugin for credentials may hang.
             _ = signals.next() => return Ok(Ended::Drained),
         };
-        control.follow(followed, &settings);
-        control.serve_dns(dns, &settings)?;
+        let (ingress, cluster_domain) = (settings.ingress, settings.cluster_domain);
+        control.follow(followed, TranslateSettings { ingress, cluster_domain });
+        control.serve_dns(dns, names)?;
         control.serve_admin(admin);
 
         let reader = tokio::select! {

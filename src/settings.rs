@@ -1,9 +1,11 @@
 //! From flags to settings: the flags' words are clap's, the settings are the model's.
 
 use crate::cgroup::default_workers;
-use crate::cli::{AccessLogForm, DnsCompat, EncodedSlashes, LogForm, ObjectFlags, PathFlags, ServeFlags};
+use crate::cli::{
+    AccessLogForm, DnsAnswerFlags, DnsCompat, EncodedSlashes, ObjectFlags, PathFlags, ProcessFlags, ServeFlags,
+};
 use config::{
-    AccessLogFormat, DnsCompatibility, DrainSettings, IngressSettings, ListenSettings, LogFormat, PathSettings,
+    AccessLogFormat, DnsCompatibility, DomainName, DrainSettings, IngressSettings, ListenSettings, PathSettings,
     Settings,
 };
 use controller::TranslateSettings;
@@ -27,41 +29,25 @@ pub(crate) fn settings(
     let TranslateSettings { ingress, cluster_domain } = translation;
     let paths = path_settings(serve.paths);
     let ServeFlags {
-        workers,
-        dns_upstream,
-        dns_ttl,
-        dns_cache_ttl,
-        dns_compat,
+        process,
+        dns: _,
         trusted_proxies,
         advertised_https_port: _,
         drain_delay,
         drain_timeout,
-        log_format,
-        log_level: _,
         access_log,
         paths: _,
     } = serve;
     Settings {
         listen,
-        workers: workers.map_or_else(default_workers, usize::from),
+        workers: workers(&process),
         ingress,
         cluster_domain,
-        dns_upstreams: dns_upstream,
-        dns_ttl,
-        dns_cache_ttl,
-        dns_compatibility: match dns_compat {
-            DnsCompat::None => DnsCompatibility::Standard,
-            DnsCompat::Coredns => DnsCompatibility::CoreDns,
-        },
         trusted_proxies,
         paths,
         drain: DrainSettings {
             delay: drain_delay.unwrap_or(defaults.drain_delay),
             timeout: drain_timeout.unwrap_or(defaults.drain_timeout),
-        },
-        log_format: match log_format {
-            LogForm::Text => LogFormat::Text,
-            LogForm::Json => LogFormat::Json,
         },
         access_log: access_log.map_or(defaults.access_log, |form| match form {
             AccessLogForm::Json => AccessLogFormat::Json,
@@ -69,6 +55,33 @@ pub(crate) fn settings(
             AccessLogForm::Off => AccessLogFormat::Off,
         }),
     }
+}
+
+/// Worker threads.
+pub(crate) fn workers(flags: &ProcessFlags) -> usize {
+    flags.workers.map_or_else(default_workers, usize::from)
+}
+
+/// What DNS answers. Resolvers of the system that cannot be read are logged.
+pub(crate) fn dns_settings(flags: DnsAnswerFlags, cluster_domain: DomainName) -> dns::Settings {
+    let DnsAnswerFlags { dns_upstream, dns_ttl, dns_cache_ttl, dns_compat } = flags;
+    let upstreams = if dns_upstream.is_empty() {
+        dns::system_upstreams().unwrap_or_else(|error| {
+            tracing::warn!(%error, "no resolver for names outside the zone");
+            Vec::new()
+        })
+    } else {
+        dns_upstream
+    };
+    let max_ttl = u32::try_from(dns_cache_ttl.as_secs_f64().ceil() as u64).unwrap_or(u32::MAX);
+    let mut settings = dns::Settings::new(cluster_domain, upstreams);
+    (settings.cache.max_ttl, settings.cache.max_denial_ttl) = (max_ttl, max_ttl);
+    settings.records.ttl = dns_ttl;
+    settings.records.compatibility = match dns_compat {
+        DnsCompat::None => DnsCompatibility::Standard,
+        DnsCompat::Coredns => DnsCompatibility::CoreDns,
+    };
+    settings
 }
 
 /// What translation depends on.

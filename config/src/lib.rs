@@ -37,7 +37,7 @@ pub use routing::{
     is_acme_challenge, is_acme_token,
 };
 pub use settings::{
-    AccessLogFormat, DnsCompatibility, DrainSettings, IngressSettings, ListenSettings, LogFormat, ObjectName,
-    ServicePort, Settings,
+    AccessLogFormat, DnsCompatibility, DrainSettings, IngressSettings, ListenSettings, ObjectName, ServicePort,
+    Settings,
 };
 pub use snapshot::Snapshot;

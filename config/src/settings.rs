@@ -70,14 +70,6 @@ impl std::str::FromStr for ServicePort {
     }
 }
 
-/// Form of the program's own log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum LogFormat {
-    Text,
-    Json,
-}
-
 /// Form of the access log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
@@ -164,22 +156,12 @@ pub struct Settings {
     pub ingress: IngressSettings,
     /// The cluster's DNS zone.
     pub cluster_domain: DomainName,
-    /// Resolvers for names outside the zone; empty: the system's.
-    pub dns_upstreams: Vec<SocketAddr>,
-    /// How long clients may keep records of the zone; seconds.
-    pub dns_ttl: u32,
-    /// The longest that answers of resolvers are kept; zero: not at all.
-    pub dns_cache_ttl: Duration,
-    /// Whose mistakes the answers of the zone keep.
-    pub dns_compatibility: DnsCompatibility,
     /// Peers whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// How request paths are read.
     pub paths: PathSettings,
     /// How the process stops.
     pub drain: DrainSettings,
-    /// Form of the program's own log.
-    pub log_format: LogFormat,
     /// Form of the access log.
     pub access_log: AccessLogFormat,
 }

@@ -5,9 +5,9 @@ use config::ObjectName;
 use controller::cluster::Address;
 use std::path::PathBuf;
 
-/// Where the objects of a run come from: manifests if they are given, else a cluster.
+/// Where objects come from: manifests if they are given, else a cluster.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct RunSourceFlags {
+pub(crate) struct ObjectSourceFlags {
     /// File or directory of Kubernetes manifests, instead of a cluster (repeatable, or with commas between)
     #[arg(long, value_name = "DIR", env = "TIDEGATE_MANIFESTS", value_delimiter = ',')]
     pub(crate) manifests: Vec<PathBuf>,
@@ -27,6 +27,13 @@ pub(crate) struct RunSourceFlags {
         conflicts_with = "manifests"
     )]
     pub(crate) watch_namespace: Vec<String>,
+}
+
+/// Where the objects of a run come from, and what becomes of them there.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RunSourceFlags {
+    #[command(flatten)]
+    pub(crate) objects: ObjectSourceFlags,
     /// Label selector of the Ingresses to watch, such as team=shop
     #[arg(
         long,

@@ -3,7 +3,7 @@
 use super::source::Followed;
 use crate::admin::{self, Readiness, Shown};
 use crate::figures::ControlMetrics;
-use config::{Publisher, Settings, Subscriber, publisher};
+use config::{Publisher, Subscriber, publisher};
 use controller::cluster::{Leadership, Progress, WantedSecrets};
 use controller::run::{Outputs, run};
 use controller::{Statuses, TranslateSettings};
@@ -119,7 +119,7 @@ impl Control {
     }
 
     /// Publishes what the source says.
-    pub(super) fn follow(&mut self, followed: Followed, settings: &Settings) {
+    pub(super) fn follow(&mut self, followed: Followed, settings: TranslateSettings) {
         let Some(publisher) = self.publisher.take() else { return };
         let Followed { follower, progress, writers } = followed;
         self.progress = progress;
@@ -131,26 +131,13 @@ impl Control {
             secrets: self.wanted.clone(),
             figures: move |figures: &controller::run::Figures| metrics.observe(figures),
         };
-        let (ingress, cluster_domain) = (settings.ingress.clone(), settings.cluster_domain.clone());
-        let following = run(follower, TranslateSettings { ingress, cluster_domain }, outputs, self.stopped());
+        let following = run(follower, settings, outputs, self.stopped());
         self.spawn("following the source", following);
     }
 
     /// Answers names.
-    pub(super) fn serve_dns(&mut self, sockets: dns::Sockets, settings: &Settings) -> anyhow::Result<()> {
-        let upstreams = match &settings.dns_upstreams[..] {
-            [] => dns::system_upstreams().unwrap_or_else(|error| {
-                tracing::warn!(%error, "no resolver for names outside the zone");
-                Vec::new()
-            }),
-            upstreams => upstreams.to_vec(),
-        };
-        let max_ttl = u32::try_from(settings.dns_cache_ttl.as_secs_f64().ceil() as u64).unwrap_or(u32::MAX);
-        let mut serving = dns::Settings::new(settings.cluster_domain.clone(), upstreams);
-        (serving.cache.max_ttl, serving.cache.max_denial_ttl) = (max_ttl, max_ttl);
-        serving.records.compatibility = settings.dns_compatibility;
-        serving.records.ttl = settings.dns_ttl;
-        let server = dns::Server::new(self.snapshots.clone(), serving, &self.registry)?;
+    pub(super) fn serve_dns(&mut self, sockets: dns::Sockets, settings: dns::Settings) -> anyhow::Result<()> {
+        let server = dns::Server::new(self.snapshots.clone(), settings, &self.registry)?;
         let stopped = self.stopped();
         self.spawn("DNS", async move {
             if let Err(error) = server.serve(vec![sockets], stopped).await {

@@ -1,0 +1,36 @@
+//! The flags of DNS.
+
+use clap::{Args, ValueEnum};
+use config::parse_duration;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What DNS answers.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DnsAnswerFlags {
+    /// Resolver for names outside the zone, with or without a port (repeatable) [default: the system's]
+    #[arg(long, value_name = "ADDRESS", env = "TIDEGATE_DNS_UPSTREAM", value_delimiter = ',', value_parser = upstream)]
+    pub(crate) dns_upstream: Vec<SocketAddr>,
+    /// Seconds that clients may keep records of the zone
+    #[arg(long, value_name = "SECONDS", env = "TIDEGATE_DNS_TTL", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=3600))]
+    pub(crate) dns_ttl: u32,
+    /// The longest that resolvers' answers are kept; 0s: not at all
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_DNS_CACHE_TTL", default_value = "30s", allow_hyphen_values = true, value_parser = parse_duration)]
+    pub(crate) dns_cache_ttl: Duration,
+    /// Whose mistakes in answers of the zone are kept
+    #[arg(long, value_name = "WHOSE", env = "TIDEGATE_DNS_COMPAT", default_value = "none")]
+    pub(crate) dns_compat: DnsCompat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DnsCompat {
+    None,
+    Coredns,
+}
+
+fn upstream(text: &str) -> Result<SocketAddr, String> {
+    const DNS: u16 = 53;
+    let with_port = text.parse().ok().filter(|address: &SocketAddr| address.port() != 0);
+    let address = with_port.or_else(|| text.parse().ok().map(|ip| SocketAddr::new(ip, DNS)));
+    address.ok_or_else(|| "not an address such as 1.1.1.1 or 1.1.1.1:53".to_owned())
+}
