@@ -9,7 +9,7 @@ use crate::cli::DemoFlags;
 use crate::logging;
 use crate::routes::{self, RouteTarget};
 use crate::serve::{self, Addresses, Ended, Source};
-use crate::settings::{Defaults, dns_settings, settings};
+use crate::settings::{Defaults, naming, settings};
 use crate::text::Table;
 use anyhow::Context as _;
 use backends::Backends;
@@ -37,23 +37,23 @@ pub(crate) fn demo(flags: DemoFlags) -> anyhow::Result<ExitCode> {
     let listen = ListenSettings {
         http: choose("http", http_bind, 8080, is_tcp_free),
         https: choose("https", https_bind, 8443, is_tcp_free),
-        dns: choose("dns", dns_bind, 5353, |address| dns::bind(address, 1).map(drop)),
         admin: choose("admin", admin_bind, 9901, is_tcp_free),
         advertised_https_port: serve.advertised_https_port,
     };
     let translation =
         TranslateSettings { ingress: IngressSettings::default(), cluster_domain: DomainName::cluster_local() };
     logging::begin(&serve.process);
-    let names = dns_settings(serve.dns.clone(), translation.cluster_domain.clone());
+    let dns = choose("dns", dns_bind, 5353, |address| dns::bind(address, 1).map(drop));
+    let naming = naming(dns, serve.dns.clone(), &translation.cluster_domain)?;
     let settings = settings(listen, translation, serve, DEFAULTS);
-    let bound = serve::bind(&settings)?;
+    let bound = serve::bind(&settings, &naming)?;
     let addresses = bound.addresses;
     let backends = Backends::start().context("the backends do not start")?;
     let manifests = MANIFESTS.map(|(name, text)| (name, backends.with_ports(text)));
     let directory = Directory::create(&std::env::temp_dir(), &manifests)?;
     let source = directory.path().to_owned();
     let text = |snapshot: &Snapshot| introduction(snapshot, addresses, &source.display().to_string());
-    let ended = serve::serve(settings, names, Source::Manifests(vec![source.clone()]), bound, |snapshot| {
+    let ended = serve::serve(settings, naming, Source::Manifests(vec![source.clone()]), bound, |snapshot| {
         crate::print(&text(snapshot))
     })?;
     Ok(match ended {

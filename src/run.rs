@@ -3,7 +3,7 @@
 use crate::cli::{ObjectFlags, ObjectSourceFlags, RunFlags, RunSourceFlags, WritingFlags};
 use crate::logging;
 use crate::serve::{self, Ended, Source, Writing};
-use crate::settings::{Defaults, dns_settings, settings, translate_settings};
+use crate::settings::{Defaults, naming, settings, translate_settings};
 use config::{AccessLogFormat, ControllerClass, ListenSettings, ServicePort};
 use controller::cluster::{Access, PublishedAddresses, Watched};
 use std::process::ExitCode;
@@ -27,16 +27,15 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
     let listen = ListenSettings {
         http: http_bind,
         https: https_bind,
-        dns: dns_bind,
         admin: admin_bind,
         advertised_https_port: serve.advertised_https_port,
     };
     let source = choose(source, &objects)?;
     logging::begin(&serve.process);
-    let names = dns_settings(serve.dns.clone(), objects.cluster_domain.clone());
+    let naming = naming(dns_bind, serve.dns.clone(), &objects.cluster_domain)?;
     let settings = settings(listen, translate_settings(objects), serve, DEFAULTS);
-    let bound = serve::bind(&settings)?;
-    match serve::serve(settings, names, source, bound, |_| Ok(()))? {
+    let bound = serve::bind(&settings, &naming)?;
+    match serve::serve(settings, naming, source, bound, |_| Ok(()))? {
         Ended::Drained => Ok(ExitCode::SUCCESS),
         Ended::Killed(code) => Ok(ExitCode::from(code)),
     }

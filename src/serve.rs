@@ -3,12 +3,14 @@
 
 mod bound;
 mod control;
+mod naming;
 mod privileged_ports;
 mod signals;
 mod source;
 mod writing;
 
 pub(crate) use bound::{Addresses, Bound, bind};
+pub(crate) use naming::{Corefile, Naming};
 pub(crate) use source::Source;
 pub(crate) use writing::Writing;
 
@@ -57,12 +59,12 @@ pub(crate) enum Ended {
 /// Something cannot be started; the message names it.
 pub(crate) fn serve(
     settings: Settings,
-    names: dns::Settings,
+    naming: Naming,
     source: Source,
     bound: Bound,
     ready: impl FnOnce(&Snapshot) -> anyhow::Result<()>,
 ) -> anyhow::Result<Ended> {
-    on_control_runtime(Program { settings, names, source, bound }.run(ready))
+    on_control_runtime(Program { settings, naming, source, bound }.run(ready))
 }
 
 /// Runs on a small runtime of its own for all that is not traffic.
@@ -82,14 +84,14 @@ fn on_control_runtime(program: impl Future<Output = anyhow::Result<Ended>>) -> a
 /// All that a run begins with.
 struct Program {
     settings: Settings,
-    names: dns::Settings,
+    naming: Naming,
     source: Source,
     bound: Bound,
 }
 
 impl Program {
     async fn run(self, ready: impl FnOnce(&Snapshot) -> anyhow::Result<()>) -> anyhow::Result<Ended> {
-        let Self { settings, names, source, bound } = self;
+        let Self { settings, naming, source, bound } = self;
         let mut signals = Signals::new().context("signals cannot be caught")?;
         let registry = Registry::new();
         let (shared, access_log) = shared(&settings, &registry)?;
@@ -102,7 +104,7 @@ impl Program {
         };
         let (ingress, cluster_domain) = (settings.ingress, settings.cluster_domain);
         control.follow(followed, TranslateSettings { ingress, cluster_domain });
-        control.serve_dns(dns, names)?;
+        control.serve_dns(dns, naming, settings.workers)?;
         control.serve_admin(admin);
 
         let reader = tokio::select! {

@@ -4,11 +4,13 @@ use crate::cgroup::default_workers;
 use crate::cli::{
     AccessLogForm, DnsAnswerFlags, DnsCompat, EncodedSlashes, ObjectFlags, PathFlags, ProcessFlags, ServeFlags,
 };
+use crate::serve::{Corefile, Naming};
 use config::{
     AccessLogFormat, DnsCompatibility, DomainName, DrainSettings, IngressSettings, ListenSettings, PathSettings,
     Settings,
 };
 use controller::TranslateSettings;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What holds where a flag is not given.
@@ -62,9 +64,27 @@ pub(crate) fn workers(flags: &ProcessFlags) -> usize {
     flags.workers.map_or_else(default_workers, usize::from)
 }
 
+/// What DNS serves: the Corefile if there is one.
+///
+/// # Errors
+/// The Corefile cannot be taken.
+pub(crate) fn naming(
+    address: SocketAddr,
+    mut flags: DnsAnswerFlags,
+    cluster_domain: &DomainName,
+) -> anyhow::Result<Naming> {
+    match flags.corefile.take() {
+        Some(path) => Ok(Naming::Corefile(Corefile::read(path, compatibility(flags.dns_compat))?)),
+        None => {
+            let settings = Box::new(dns_settings(flags, cluster_domain.clone()));
+            Ok(Naming::Flags { address, settings })
+        }
+    }
+}
+
 /// What DNS answers. Resolvers of the system that cannot be read are logged.
-pub(crate) fn dns_settings(flags: DnsAnswerFlags, cluster_domain: DomainName) -> dns::Settings {
-    let DnsAnswerFlags { dns_upstream, dns_ttl, dns_cache_ttl, dns_compat } = flags;
+fn dns_settings(flags: DnsAnswerFlags, cluster_domain: DomainName) -> dns::Settings {
+    let DnsAnswerFlags { corefile: _, dns_upstream, dns_ttl, dns_cache_ttl, dns_compat } = flags;
     let upstreams = if dns_upstream.is_empty() {
         dns::system_upstreams().unwrap_or_else(|error| {
             tracing::warn!(%error, "no resolver for names outside the zone");
@@ -77,11 +97,15 @@ pub(crate) fn dns_settings(flags: DnsAnswerFlags, cluster_domain: DomainName) ->
     let mut settings = dns::Settings::new(cluster_domain, upstreams);
     (settings.cache.max_ttl, settings.cache.max_denial_ttl) = (max_ttl, max_ttl);
     settings.records.ttl = dns_ttl;
-    settings.records.compatibility = match dns_compat {
+    settings.records.compatibility = compatibility(dns_compat);
+    settings
+}
+
+fn compatibility(flag: DnsCompat) -> DnsCompatibility {
+    match flag {
         DnsCompat::None => DnsCompatibility::Standard,
         DnsCompat::Coredns => DnsCompatibility::CoreDns,
-    };
-    settings
+    }
 }
 
 /// What translation depends on.

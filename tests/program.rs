@@ -11,6 +11,8 @@ mod client;
 mod client_certificates;
 #[path = "program/commands.rs"]
 mod commands;
+#[path = "program/corefile.rs"]
+mod corefile;
 #[path = "program/demo.rs"]
 mod demo;
 #[path = "program/flags.rs"]

@@ -128,8 +128,6 @@ pub struct ListenSettings {
     pub http: SocketAddr,
     /// HTTPS.
     pub https: SocketAddr,
-    /// DNS over UDP and TCP.
-    pub dns: SocketAddr,
     /// The admin endpoint.
     pub admin: SocketAddr,
     /// Port in redirects to HTTPS; `None`: the bound one.

@@ -25,4 +25,4 @@ pub use hickory_proto::rr::{Name, Record, RecordType};
 pub use plan::{Block, Listener, Plan, Transport, Zone, ZoneError, unserved};
 pub use question::Question;
 pub use server::{Prepared, Reloads, Server, Settings, Sockets, bind, bind_all};
-pub use serving::At;
+pub use serving::{At, addresses};

@@ -96,6 +96,7 @@ pub(crate) struct Metrics {
     durations: [[Histogram; DURATIONS_OF]; 2],
     pub(crate) dropped: IntCounterVec,
     pub(crate) connections: IntGauge,
+    pub(crate) reloads_refused: IntCounter,
     pub(crate) forward: ForwardMetrics,
     pub(crate) cache: CacheMetrics,
 }
@@ -154,6 +155,7 @@ impl Metrics {
             durations: [of("udp"), of("tcp")],
             dropped: FAMILIES.dropped.counters(registry)?,
             connections: FAMILIES.connections.gauge(registry)?,
+            reloads_refused: FAMILIES.reloads_refused.counter(registry)?,
             forward: ForwardMetrics {
                 failures: FAMILIES.forward_failures.counters(registry)?,
                 upstream_failures: FAMILIES.upstream_failures.counter(registry)?,

@@ -46,6 +46,7 @@ use crate::corefile::{self, Environment, Note, PlanError};
 use reading::{MAX_ZONES, Reading};
 use std::cell::Cell;
 use std::fmt;
+use std::time::Duration;
 
 /// Server blocks: each is looked at for each other.
 const MAX_BLOCKS: usize = 500;
@@ -108,6 +109,13 @@ impl Plan {
     /// Where questions are to be taken, each once.
     pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
         self.listening.iter().map(|(listener, _)| listener)
+    }
+
+    /// How often to look whether the plan has changed, and by how much to differ from that either way; `None`: never.
+    #[must_use]
+    pub fn reload(&self) -> Option<(Duration, Duration)> {
+        let reloads = self.blocks.iter().filter_map(|block| block.reload);
+        reloads.map(|reload| (reload.interval, reload.jitter)).min()
     }
 
     /// Each listener with its zones, longest first, and the block that each belongs to.

@@ -8,7 +8,8 @@ mod from_plan;
 pub(crate) use block::{Block, Records};
 
 use crate::name::LowerName;
-use crate::plan::{Transport, Zone};
+use crate::plan::{Plan, Transport, Zone};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -34,6 +35,23 @@ pub(crate) struct Site {
     at: Option<At>,
     /// Longest first.
     zones: Vec<(Zone, Arc<Block>)>,
+}
+
+/// Every address that a plan says to listen at; those of interfaces are looked up now.
+///
+/// # Errors
+/// An interface does not exist, or no address is left.
+pub fn addresses(plan: &Plan) -> io::Result<Vec<At>> {
+    let mut all = Vec::new();
+    for (listener, zones) in plan.listening() {
+        for block in zones.iter().filter_map(|(_, index)| plan.blocks().get(*index)) {
+            let except = block.bind.as_ref().map_or(&[][..], |bind| &bind.except);
+            all.extend(addresses::addresses(listener, except)?);
+        }
+    }
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
 }
 
 impl Serving {

@@ -80,7 +80,8 @@ impl CorefileReport {
                 let _ = write!(text, ", {count} {words}");
             }
         }
-        text.push_str("; `tidegate run` takes flags and no Corefile yet\n");
+        let is_served = self.remarks.iter().all(|remark| remark.verdict == Word::Note);
+        text.push_str(if is_served { "\n" } else { "; `--corefile` does not take it\n" });
         text
     }
 }

@@ -3,11 +3,20 @@
 use clap::{Args, ValueEnum};
 use config::parse_duration;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What DNS answers.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DnsAnswerFlags {
+    /// Configuration of CoreDNS, which is all that DNS does then, and where; followed if it has `reload`
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "TIDEGATE_COREFILE",
+        conflicts_with_all = ["dns_bind", "dns_upstream", "dns_ttl", "dns_cache_ttl"]
+    )]
+    pub(crate) corefile: Option<PathBuf>,
     /// Resolver for names outside the zone, with or without a port (repeatable) [default: the system's]
     #[arg(long, value_name = "ADDRESS", env = "TIDEGATE_DNS_UPSTREAM", value_delimiter = ',', value_parser = upstream)]
     pub(crate) dns_upstream: Vec<SocketAddr>,

@@ -1,5 +1,6 @@
 //! Every socket of the program, bound before anything runs: a port in use is told at once, and costs nothing.
 
+use super::naming::Naming;
 use super::privileged_ports::with_privileged_ports;
 use anyhow::Context as _;
 use config::{ListenSettings, Settings};
@@ -11,7 +12,7 @@ use std::net::{SocketAddr, TcpListener};
 pub(crate) struct Bound {
     pub(super) http: Vec<TcpListener>,
     pub(super) https: Vec<TcpListener>,
-    pub(super) dns: dns::Sockets,
+    pub(super) dns: Vec<dns::Sockets>,
     pub(super) admin: TcpListener,
     pub(crate) addresses: Addresses,
 }
@@ -37,26 +38,26 @@ impl Addresses {
 ///
 /// # Errors
 /// An address that cannot be had, with its flag.
-pub(crate) fn bind(settings: &Settings) -> anyhow::Result<Bound> {
-    with_privileged_ports(|| bind_all(settings))
+pub(crate) fn bind(settings: &Settings, naming: &Naming) -> anyhow::Result<Bound> {
+    with_privileged_ports(|| bind_all(settings, naming))
 }
 
-fn bind_all(settings: &Settings) -> anyhow::Result<Bound> {
-    let ListenSettings { http, https, dns, admin, advertised_https_port: _ } = settings.listen;
+fn bind_all(settings: &Settings, naming: &Naming) -> anyhow::Result<Bound> {
+    let ListenSettings { http, https, admin, advertised_https_port: _ } = settings.listen;
     let http = proxy::listener::bind(http, settings.workers).context("--http-bind")?;
     let https = proxy::listener::bind(https, settings.workers).context("--https-bind")?;
-    let dns = dns::bind(dns, settings.workers).context("--dns-bind")?;
+    let dns = naming.bind(settings.workers)?;
     let admin = bind_admin(admin).context("--admin-bind")?;
     let addresses = Addresses {
         http: first_address(&http)?,
         https: first_address(&https)?,
-        dns: dns.address,
+        dns: dns.first().context("DNS is served nowhere")?.address,
         admin: admin.local_addr()?,
     };
-    let Addresses { http: http_address, https: https_address, dns: dns_address, admin: admin_address } = addresses;
-    for (listener, address) in
-        [("http", http_address), ("https", https_address), ("dns", dns_address), ("admin", admin_address)]
-    {
+    let Addresses { http: http_address, https: https_address, dns: _, admin: admin_address } = addresses;
+    let names = dns.iter().map(|sockets| ("dns", sockets.address));
+    let others = [("http", http_address), ("https", https_address), ("admin", admin_address)];
+    for (listener, address) in others.into_iter().chain(names) {
         tracing::info!(listener, %address, "listening");
     }
     Ok(Bound { http, https, dns, admin, addresses })

@@ -1,5 +1,6 @@
 //! The side of the program that is not traffic: the source, DNS and the admin endpoint, each a task.
 
+use super::naming::Naming;
 use super::source::Followed;
 use crate::admin::{self, Readiness, Shown};
 use crate::figures::ControlMetrics;
@@ -136,11 +137,30 @@ impl Control {
     }
 
     /// Answers names.
-    pub(super) fn serve_dns(&mut self, sockets: dns::Sockets, settings: dns::Settings) -> anyhow::Result<()> {
-        let server = dns::Server::new(self.snapshots.clone(), settings, &self.registry)?;
+    pub(super) fn serve_dns(
+        &mut self,
+        sockets: Vec<dns::Sockets>,
+        naming: Naming,
+        workers: usize,
+    ) -> anyhow::Result<()> {
+        let names = self.snapshots.clone();
+        let server = match naming {
+            Naming::Flags { settings, .. } => dns::Server::new(names, *settings, &self.registry)?,
+            Naming::Corefile(corefile) => {
+                let server = dns::Server::with_plan(names, corefile.plan(), &self.registry)?;
+                let (following, stopped) = (corefile.follow(server.reloads(), workers), self.stopped());
+                self.spawn("following the Corefile", async move {
+                    tokio::select! {
+                        () = stopped => {}
+                        () = following => {}
+                    }
+                });
+                server
+            }
+        };
         let stopped = self.stopped();
         self.spawn("DNS", async move {
-            if let Err(error) = server.serve(vec![sockets], stopped).await {
+            if let Err(error) = server.serve(sockets, stopped).await {
                 tracing::error!(%error, "DNS is no longer served");
             }
         });

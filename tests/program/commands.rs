@@ -101,7 +101,7 @@ fn check_says_what_a_corefile_means() {
         ".:53 {",
         "kubernetes cluster.local {",
         "ttl 5",
-        "Corefile: understood, 1 notes, 1 not served yet; `tidegate run` takes flags and no Corefile yet",
+        "Corefile: understood, 1 notes, 1 not served yet; `--corefile` does not take it",
     ] {
         assert!(lines.iter().any(|other| other == line), "{line}: {text}");
     }
@@ -125,7 +125,7 @@ fn check_refuses_a_corefile_with_the_line() {
         "dns.conf:5 foward refused",
         "unknown plugin; did you mean forward?",
         "",
-        "dns.conf: refused, 2 errors; `tidegate run` takes flags and no Corefile yet",
+        "dns.conf: refused, 2 errors; `--corefile` does not take it",
     ];
     assert_eq!(squeezed(&text), expected);
     let text = said(&manifests, &["check", "DIR", "--corefile", path], 1);

@@ -18,6 +18,7 @@ pub(super) struct Families {
     pub(super) durations: Family,
     pub(super) dropped: Family,
     pub(super) connections: Family,
+    pub(super) reloads_refused: Family,
     pub(super) forward_failures: Family,
     pub(super) upstream_failures: Family,
     pub(super) upstream_mismatches: Family,
@@ -48,6 +49,11 @@ pub(super) const FAMILIES: Families = Families {
         name: "tidegate_dns_tcp_connections",
         labels: &[],
         help: "Open connections of DNS over TCP.",
+    },
+    reloads_refused: Family {
+        name: "tidegate_dns_reloads_refused_total",
+        labels: &[],
+        help: "Changes of the Corefile that could not be taken; what was served before went on.",
     },
     forward_failures: Family {
         name: "tidegate_dns_forward_failures_total",

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// In the order of the table; a family that is left out does not build.
-fn families() -> [&'static Family; 11] {
+fn families() -> [&'static Family; 12] {
     let Families {
         requests,
         durations,
         dropped,
         connections,
+        reloads_refused,
         forward_failures,
         upstream_failures,
         upstream_mismatches,
@@ -24,6 +25,7 @@ fn families() -> [&'static Family; 11] {
         durations,
         dropped,
         connections,
+        reloads_refused,
         forward_failures,
         upstream_failures,
         upstream_mismatches,

@@ -17,9 +17,6 @@ use std::time::Duration;
 #[must_use]
 pub fn unserved(plan: &Plan) -> Vec<Note> {
     let mut notes: Vec<Note> = plan.blocks().iter().flat_map(of_block).collect();
-    if let [_, others @ ..] = plan.blocks() {
-        notes.extend(others.iter().map(|block| block.note("", "not served yet: a second block")));
-    }
     notes.sort();
     notes.dedup();
     notes
@@ -28,13 +25,10 @@ pub fn unserved(plan: &Plan) -> Vec<Note> {
 fn of_block(block: &Block) -> Vec<Note> {
     let mut asked: Vec<(&str, String)> = Vec::new();
     let whole = [
-        ("bind", block.bind.is_some()),
         ("tls", block.tls.is_some()),
-        ("reload", block.reload.is_some()),
         ("timeouts", block.timeouts.is_some()),
         ("cancel", block.cancel.is_some()),
         ("nsid", block.nsid.is_some()),
-        ("bufsize", block.bufsize.is_some_and(|size| size != 1232)),
         ("local", block.local.is_some()),
         ("dns64", block.dns64.is_some()),
         ("acl", !block.acls.is_empty()),
@@ -98,19 +92,13 @@ fn of_cache(cache: &Cache) -> Vec<String> {
 }
 
 fn of_kubernetes(kubernetes: &Kubernetes) -> Vec<String> {
-    let Kubernetes { zones, multicluster, pods, ttl, exposed, labels, .. } = kubernetes;
-    let second = zones.iter().filter(|zone| !zone.is_reverse()).nth(1).map(|zone| format!("a second zone, {zone}"));
+    let Kubernetes { multicluster, pods, exposed, labels, .. } = kubernetes;
     let wanted = [
-        (*pods != Pods::Insecure).then(|| "pods other than insecure".to_owned()),
-        (*ttl != 5).then(|| format!("ttl {ttl}; --dns-ttl {ttl} does")),
-        (!matches!(exposed, Exposed::All)).then(|| "namespaces".to_owned()),
+        (*pods == Pods::Verified).then(|| "pods verified".to_owned()),
+        matches!(exposed, Exposed::Labelled(_)).then(|| "namespace_labels".to_owned()),
         labels.as_ref().map(|_| "labels".to_owned()),
         (!multicluster.is_empty()).then(|| "multicluster".to_owned()),
-        kubernetes.endpoint_pod_names.then(|| "endpoint_pod_names".to_owned()),
         kubernetes.no_endpoints.then(|| "noendpoints".to_owned()),
-        kubernetes.zonal.then(|| "zonal".to_owned()),
-        (kubernetes.fallthrough.0.iter().any(|zone| !zone.is_reverse())).then(|| "fallthrough of its zone".to_owned()),
-        second,
     ];
     wanted.into_iter().flatten().collect()
 }

@@ -45,6 +45,11 @@ impl Reloads {
         Ok(Prepared { serving: Arc::new(Serving::of(plan, compatibility, &self.metrics)?) })
     }
 
+    /// Counts a plan that could not be taken.
+    pub fn refused(&self) {
+        self.metrics.reloads_refused.inc();
+    }
+
     /// Serves that from now on: `sockets` are those of addresses that were not served before; those that are not served
     /// any more are closed once what came to them is answered. Ends when all of that is so; where the server has ended,
     /// nothing happens.

@@ -57,7 +57,9 @@ mod tests {
         assert_eq!(of(None, &[]).unwrap(), ["[::]:53"]);
         assert_eq!(of(Some(local.clone()), &[]).unwrap(), ["127.0.0.1:53"]);
         assert!(of(interface("lo"), &[]).unwrap().contains(&"127.0.0.1:53".to_owned()));
-        assert!(!of(interface("lo"), &[local.clone()]).unwrap_or_default().contains(&"127.0.0.1:53".to_owned()));
+        assert!(
+            !of(interface("lo"), std::slice::from_ref(&local)).unwrap_or_default().contains(&"127.0.0.1:53".to_owned())
+        );
         assert!(of(interface("nosuch"), &[]).unwrap_err().to_string().contains("nosuch"));
         assert!(of(Some(local.clone()), &[local]).unwrap_err().to_string().contains("no address is left"));
     }

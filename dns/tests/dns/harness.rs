@@ -1,6 +1,9 @@
 //! A server on a free port, a client without mercy, and an upstream that does as it is told.
 
-use config::{BackendTable, EndpointName, NameChange, NameTable, Publisher, RoutingTable, ServiceNames, Snapshot};
+use config::{
+    BackendTable, DnsCompatibility, EndpointName, NameChange, NameTable, Publisher, RoutingTable, ServiceNames,
+    Snapshot,
+};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
 use prometheus::Registry;
@@ -8,7 +11,7 @@ use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use tidegate_dns::{CacheSettings, Server, Settings, bind};
+use tidegate_dns::{CacheSettings, Plan, Reloads, Server, Settings, Sockets, System, bind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
@@ -45,6 +48,36 @@ fn start_empty_at(address: SocketAddr, settings: impl FnOnce(SocketAddr) -> Sett
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(server.serve(vec![sockets], async move { drop(stopped.await) }));
     Running { address, registry, publisher, stop, task }
+}
+
+/// Sockets on a free port of 127.0.0.1, as a plan with that port asks for them.
+pub(crate) fn free_port() -> (u16, Sockets) {
+    let mut sockets = bind(ANY_PORT, 2).unwrap();
+    sockets.at.address = sockets.address;
+    (sockets.address.port(), sockets)
+}
+
+/// The plan of a Corefile, in which `PORT` stands for a port.
+pub(crate) fn plan(corefile: &str, port: u16) -> Plan {
+    let text = corefile.replace("PORT", &port.to_string());
+    let read = Plan::from_corefile(&text, "Corefile", &System);
+    read.map(|(plan, _)| plan).unwrap_or_else(|errors| panic!("{text}: {errors:?}"))
+}
+
+/// Starts a server with the names of [`table`] that does what a Corefile says at 127.0.0.1 and `PORT`.
+pub(crate) fn start_corefile(corefile: &str) -> (Running, Reloads) {
+    let (port, sockets) = free_port();
+    let address = sockets.address;
+    let (publisher, subscriber) = config::publisher();
+    let registry = Registry::new();
+    let plan = plan(corefile, port);
+    let server = Server::with_plan(subscriber, (&plan, DnsCompatibility::Standard), &registry).unwrap();
+    let reloads = server.reloads();
+    let (stop, stopped) = oneshot::channel();
+    let task = tokio::spawn(server.serve(vec![sockets], async move { drop(stopped.await) }));
+    let running = Running { address, registry, publisher, stop, task };
+    running.publish(table());
+    (running, reloads)
 }
 
 /// Starts a server with the names of [`table`].

@@ -1,0 +1,140 @@
+//! Server blocks as a Corefile has them, and another Corefile in their place while the server serves.
+
+use crate::harness::*;
+use config::DnsCompatibility;
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::RecordType;
+use tidegate_dns::{Prepared, Reloads};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+fn prepared(reloads: &Reloads, corefile: &str, port: u16) -> Prepared {
+    reloads.prepare(&plan(corefile, port), DnsCompatibility::Standard).unwrap()
+}
+
+async fn code_of(server: &Running, name: &str) -> ResponseCode {
+    server.ask(&question(1, name, RecordType::A)).await.metadata.response_code
+}
+
+async fn ttl_of(server: &Running, name: &str) -> u32 {
+    server.ask(&question(1, name, RecordType::A)).await.answers[0].ttl
+}
+
+#[tokio::test]
+async fn the_longest_zone_answers() {
+    let (there, elsewhere) = (Upstream::new().await, Upstream::new().await);
+    let (server, _) = start_corefile(&format!(
+        "cluster.local:PORT {{\n bind 127.0.0.1\n kubernetes {{\n  ttl 17\n }}\n}}\n\
+         example.org:PORT {{\n bind 127.0.0.1\n forward . {}\n}}\n\
+         corp.example.org:PORT {{\n bind 127.0.0.1\n forward . {}\n}}\n",
+        there.address(),
+        elsewhere.address(),
+    ));
+    let mut there = there.answering(one_address);
+    let mut elsewhere = elsewhere.answering(one_address);
+    assert_eq!(ttl_of(&server, "web.shop.svc.cluster.local.").await, 17);
+    assert_eq!(code_of(&server, "www.EXAMPLE.org.").await, ResponseCode::NoError);
+    assert_eq!(there.recv().await.as_deref(), Some("www.example.org."));
+    assert_eq!(code_of(&server, "a.corp.example.org.").await, ResponseCode::NoError);
+    assert_eq!(elsewhere.recv().await.as_deref(), Some("a.corp.example.org."));
+    for name in ["example.com.", "org.", ".", "notexample.org."] {
+        assert_eq!(code_of(&server, name).await, ResponseCode::Refused, "{name}");
+    }
+    assert!(there.try_recv().is_err() && elsewhere.try_recv().is_err());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn reverse_names_are_those_of_the_zones_that_are_named() {
+    let upstream = Upstream::new().await;
+    let (server, _) = start_corefile(&format!(
+        ".:PORT {{\n bind 127.0.0.1\n kubernetes cluster.local 10.0.0.0/16 {{\n  fallthrough 10.0.3.0/24\n }}\n forward . {}\n}}\n",
+        upstream.address(),
+    ));
+    let mut asked = upstream.answering(one_address);
+    let ptr = async |name: &str| server.ask(&question(1, name, RecordType::PTR)).await;
+    assert_eq!(answered(&ptr("1.0.0.10.in-addr.arpa.").await), ["web.shop.svc.cluster.local."]);
+    assert_eq!(ptr("1.1.0.10.in-addr.arpa.").await.metadata.response_code, ResponseCode::NXDomain);
+    // An endpoint's, in none of the zones.
+    assert_eq!(ptr("1.0.0.172.in-addr.arpa.").await.metadata.response_code, ResponseCode::NoError);
+    assert_eq!(asked.recv().await.as_deref(), Some("1.0.0.172.in-addr.arpa."));
+    assert_eq!(ptr("9.3.0.10.in-addr.arpa.").await.metadata.response_code, ResponseCode::NoError);
+    assert_eq!(asked.recv().await.as_deref(), Some("9.3.0.10.in-addr.arpa."));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_alias_is_asked_of_those_who_know_its_target() {
+    let (those_who_know, others) = (Upstream::new().await, Upstream::new().await);
+    let (server, _) = start_corefile(&format!(
+        ".:PORT {{\n bind 127.0.0.1\n kubernetes cluster.local\n forward . {}\n}}\n\
+         interwebs.test:PORT {{\n bind 127.0.0.1\n forward . {}\n}}\n",
+        others.address(),
+        those_who_know.address(),
+    ));
+    let mut others = others.answering(one_address);
+    those_who_know.answering(one_address);
+    let answer = server.ask(&question(1, "out.shop.svc.cluster.local.", RecordType::A)).await;
+    assert_eq!(answered(&answer), ["ext.interwebs.test.", "192.0.2.1"]);
+    assert!(others.try_recv().is_err());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_size_over_udp_is_kept_to() {
+    let (server, _) = start_corefile(".:PORT {\n bind 127.0.0.1\n kubernetes cluster.local\n bufsize 600\n}\n");
+    let query = with_edns(question(1, "big.shop.svc.cluster.local.", RecordType::A), 1232);
+    let packet = server.exchange(&query.to_vec().unwrap()).await;
+    assert!(packet.len() <= 600 && Message::from_vec(&packet).unwrap().metadata.truncation, "{}", packet.len());
+    server.stop().await;
+}
+
+const BEFORE: &str = ".:PORT {\n bind 127.0.0.1\n kubernetes cluster.local {\n  ttl 10\n }\n}\n";
+const AFTER: &str = ".:PORT {\n bind 127.0.0.1\n kubernetes cluster.local {\n  ttl 20\n }\n}\n";
+
+async fn ttl_over(stream: &mut TcpStream) -> u32 {
+    let query = question(1, "web.shop.svc.cluster.local.", RecordType::A);
+    stream.write_all(&frame(&query.to_vec().unwrap())).await.unwrap();
+    Message::from_vec(&read_frame(stream).await.unwrap()).unwrap().answers[0].ttl
+}
+
+#[tokio::test]
+async fn another_plan_closes_nothing_that_is_still_wanted() {
+    let (server, reloads) = start_corefile(BEFORE);
+    let (mut connection, socket) = (server.connect().await, server.client().await);
+    assert_eq!(ttl_over(&mut connection).await, 10);
+    let prepared = prepared(&reloads, AFTER, server.address.port());
+    assert_eq!(prepared.addresses().map(|at| at.address).collect::<Vec<_>>(), [server.address]);
+    // What is asked before the swap is answered.
+    let query = question(7, "web.shop.svc.cluster.local.", RecordType::A);
+    socket.send(&query.to_vec().unwrap()).await.unwrap();
+    reloads.replace(prepared, Vec::new()).await;
+    assert_eq!(answer(&socket).await.metadata.id, 7);
+    assert_eq!(ttl_over(&mut connection).await, 20, "over a connection from before");
+    socket.send(&query.to_vec().unwrap()).await.unwrap();
+    assert_eq!(answer(&socket).await.answers[0].ttl, 20, "from a socket from before");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn addresses_come_and_go_while_others_stay() {
+    let (server, reloads) = start_corefile(BEFORE);
+    let mut connection = server.connect().await;
+    assert_eq!(ttl_over(&mut connection).await, 10);
+    let (port, sockets) = free_port();
+    let there = sockets.address;
+    let both = format!("{AFTER}.:{port} {{\n bind 127.0.0.1\n kubernetes cluster.local {{\n  ttl 30\n }}\n}}\n");
+    reloads.replace(prepared(&reloads, &both, server.address.port()), vec![sockets]).await;
+    let mut second = TcpStream::connect(there).await.unwrap();
+    assert_eq!((ttl_over(&mut connection).await, ttl_over(&mut second).await), (20, 30));
+
+    // Only the second is left: the first is closed, with what came to it answered.
+    reloads.replace(prepared(&reloads, BEFORE, port), Vec::new()).await;
+    assert_eq!(ttl_over(&mut second).await, 10);
+    assert_eq!(read_frame(&mut connection).await.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
+    let refused = async || TcpStream::connect(server.address).await.is_err();
+    while !refused().await {
+        tokio::task::yield_now().await;
+    }
+    server.stop().await;
+}

@@ -1,0 +1,113 @@
+//! What DNS serves: what flags say, or a Corefile, which is followed.
+
+use anyhow::Context as _;
+use config::DnsCompatibility;
+use dns::{At, Plan, PlanError, Reloads, System, unserved};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Errors of a Corefile that are told at once; one mistake often makes several.
+const TOLD: usize = 10;
+
+/// What DNS serves.
+#[derive(Debug)]
+pub(crate) enum Naming {
+    /// One block at one address.
+    Flags { address: SocketAddr, settings: Box<dns::Settings> },
+    /// What a Corefile says.
+    Corefile(Corefile),
+}
+
+/// A Corefile that was understood, and that this version serves.
+#[derive(Debug)]
+pub(crate) struct Corefile {
+    path: PathBuf,
+    plan: Plan,
+    compatibility: DnsCompatibility,
+}
+
+impl Naming {
+    /// Binds all addresses.
+    pub(super) fn bind(&self, workers: usize) -> anyhow::Result<Vec<dns::Sockets>> {
+        match self {
+            Self::Flags { address, .. } => Ok(vec![dns::bind(*address, workers).context("--dns-bind")?]),
+            Self::Corefile(corefile) => {
+                let addresses = dns::addresses(&corefile.plan)?;
+                dns::bind_all(addresses, &[], workers).with_context(|| corefile.path.display().to_string())
+            }
+        }
+    }
+}
+
+impl Corefile {
+    /// # Errors
+    /// The file cannot be read, or holds something that is wrong or not served: every such line, up to a number.
+    pub(crate) fn read(path: PathBuf, compatibility: DnsCompatibility) -> anyhow::Result<Self> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(&path).with_context(|| format!("--corefile {name}"))?;
+        let (plan, notes) = match Plan::from_corefile(&text, &name, &System) {
+            Ok(read) => read,
+            Err(errors) => anyhow::bail!("{}", joined(errors.iter().map(PlanError::to_string))),
+        };
+        let unserved = unserved(&plan);
+        anyhow::ensure!(unserved.is_empty(), "{}", joined(unserved.iter().map(ToString::to_string)));
+        for note in notes {
+            tracing::info!("{note}");
+        }
+        Ok(Self { path, plan, compatibility })
+    }
+
+    pub(super) fn plan(&self) -> (&Plan, DnsCompatibility) {
+        (&self.plan, self.compatibility)
+    }
+
+    /// Looks at the file again and again as its `reload` says, and serves what it says then. What is wrong is told, and
+    /// what was served before goes on.
+    pub(super) async fn follow(mut self, reloads: Reloads, workers: usize) {
+        let mut told = String::new();
+        let mut bound: Vec<At> = dns::addresses(&self.plan).unwrap_or_default();
+        while let Some(rest) = self.rest() {
+            sleep(rest).await;
+            let error = match self.look(&reloads, &mut bound, workers).await {
+                Ok(()) => String::new(),
+                Err(error) => format!("{error:#}"),
+            };
+            if !error.is_empty() && error != told {
+                tracing::error!(%error, "the Corefile is not taken; what was served before still is");
+                reloads.refused();
+            }
+            told = error;
+        }
+    }
+
+    /// Until the file is looked at again; `None`: never.
+    fn rest(&self) -> Option<Duration> {
+        let (interval, jitter) = self.plan.reload()?;
+        // Replicas are not to look all at once.
+        Some(interval + jitter.mul_f64(rand::random::<f64>() * 2.0) - jitter)
+    }
+
+    async fn look(&mut self, reloads: &Reloads, bound: &mut Vec<At>, workers: usize) -> anyhow::Result<()> {
+        let (path, compatibility) = (self.path.clone(), self.compatibility);
+        let read = tokio::task::spawn_blocking(move || Self::read(path, compatibility)).await??;
+        if read.plan.to_string() == self.plan.to_string() {
+            return Ok(());
+        }
+        let prepared = reloads.prepare(&read.plan, compatibility)?;
+        let addresses: Vec<_> = prepared.addresses().collect();
+        // The right to ports below 1024 was given up after the start: a new one of these takes a restart.
+        let sockets = dns::bind_all(addresses.iter().copied(), bound, workers)?;
+        reloads.replace(prepared, sockets).await;
+        tracing::info!(file = %self.path.display(), "the Corefile has changed, and is served");
+        (self.plan, *bound) = (read.plan, addresses);
+        Ok(())
+    }
+}
+
+fn joined(lines: impl ExactSizeIterator<Item = String>) -> String {
+    let more = lines.len().saturating_sub(TOLD);
+    let told = lines.take(TOLD).collect::<Vec<_>>().join("; ");
+    if more > 0 { format!("{told}; and {more} more, which `tidegate check` tells") } else { told }
+}

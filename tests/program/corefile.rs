@@ -1,0 +1,98 @@
+//! DNS as a Corefile says, and its changes while it is served.
+
+use crate::client;
+use crate::manifests::{Manifests, service};
+use crate::tidegate::{Tidegate, command, output, text, until};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::Command;
+
+fn shop() -> Manifests {
+    let backend = "127.0.0.1:80".parse().expect("an address");
+    Manifests::new(&[("services.yaml", service("web", &[backend]))])
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound");
+    listener.local_addr().expect("bound").port()
+}
+
+fn corefile(port: u16, ttl: u32) -> String {
+    format!(
+        ".:{port} {{\n    bind 127.0.0.1\n    errors\n    kubernetes cluster.local in-addr.arpa {{\n        \
+         pods insecure\n        ttl {ttl}\n    }}\n    reload 2s 1s\n}}\n"
+    )
+}
+
+/// Writes it whole, as a ConfigMap's volume does.
+fn replace(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    std::fs::write(&new, text).expect("written");
+    std::fs::rename(&new, path).expect("replaced");
+}
+
+fn start(manifests: &Path, corefile: &Path) -> Tidegate {
+    let mut command = command();
+    command.arg("run").arg("--manifests").arg(manifests).arg("--corefile").arg(corefile);
+    for listener in ["http", "https", "admin"] {
+        command.args([&format!("--{listener}-bind"), "127.0.0.1:0"]);
+    }
+    command.args(["--workers", "2", "--log-format", "json"]);
+    let tidegate = Tidegate::spawn(command);
+    until("ready", || (client::get(tidegate.admin, "localhost", "/readyz").status == 200).then_some(()));
+    tidegate
+}
+
+/// The answer section as dig prints it, a line a record.
+fn dig(tidegate: &Tidegate, name: &str) -> String {
+    let port = tidegate.dns.port().to_string();
+    let dig = Command::new("dig").args(["@127.0.0.1", "-p", &port, "+noall", "+answer", name]).output().expect("dig");
+    text(&dig.stdout).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_corefile_is_served_and_followed() {
+    let manifests = shop();
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, port) = (directory.path().join("Corefile"), free_port());
+    replace(&path, &corefile(port, 17));
+    let tidegate = start(manifests.path(), &path);
+    assert_eq!(tidegate.dns.port(), port);
+    let answer = dig(&tidegate, "web.shop.svc.cluster.local");
+    assert!(answer.starts_with("web.shop.svc.cluster.local. 17 IN A "), "{answer}");
+
+    replace(&path, &corefile(port, 18));
+    until("the change", || dig(&tidegate, "web.shop.svc.cluster.local").contains(" 18 IN A ").then_some(()));
+
+    // What is wrong is told with its line, and what was served stays.
+    replace(&path, &corefile(port, 19).replace("errors", "erors"));
+    let error = tidegate.logged("the Corefile is not taken")["error"].to_string();
+    assert!(error.contains("Corefile:3: erors: unknown plugin; did you mean errors?"), "{error}");
+    assert!(dig(&tidegate, "web.shop.svc.cluster.local").contains(" 18 IN A "));
+    let metrics = client::get(tidegate.admin, "localhost", "/metrics").body;
+    assert!(metrics.contains("\ntidegate_dns_reloads_refused_total 1\n"), "{metrics}");
+
+    replace(&path, &corefile(port, 20));
+    until("the change", || dig(&tidegate, "web.shop.svc.cluster.local").contains(" 20 IN A ").then_some(()));
+}
+
+#[test]
+fn a_corefile_that_cannot_be_taken_is_told_at_the_start() {
+    let manifests = shop();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("Corefile");
+    let (manifests, name) = (manifests.path().to_str().expect("UTF-8"), path.to_str().expect("UTF-8"));
+    let run = |flags: &[&str]| {
+        let output = output(&[&["run", "--manifests", manifests, "--corefile", name], flags].concat());
+        (output.status.code(), text(&output.stderr))
+    };
+    let (code, error) = run(&[]);
+    assert!(code == Some(2) && error.contains(name) && error.contains("No such file"), "{error}");
+    std::fs::write(&path, ".:53 {\n    kubernets cluster.local\n    cache 0\n}\n").expect("written");
+    let (code, error) = run(&[]);
+    let is_told = |line: &str| error.contains(&format!("{name}:{line}"));
+    assert!(code == Some(2) && is_told("2: kubernets: unknown plugin") && is_told("3: cache: "), "{error}");
+    let (code, error) = run(&["--dns-ttl", "30"]);
+    assert!(code == Some(2) && error.contains("--corefile") && error.contains("--dns-ttl"), "{error}");
+}
