@@ -9,6 +9,9 @@ mod forward;
 mod message;
 mod metrics;
 mod name;
+mod option;
+#[cfg_attr(not(test), expect(dead_code, reason = "no server block asks its parts yet"))]
+mod part;
 mod plan;
 mod question;
 mod reply;

@@ -42,6 +42,10 @@ pub(crate) use kubernetes::{Exposed, Kubernetes, Pods};
 pub use unserved::unserved;
 pub use zone::{Zone, ZoneError};
 
+pub(crate) use acl::{Acl, AclAction, AclRule};
+pub(crate) use header::{Flag, Header, HeaderOf};
+pub(crate) use small::Chaos;
+
 use crate::corefile::{self, Environment, Note, PlanError};
 use reading::{MAX_ZONES, Reading};
 use std::cell::Cell;

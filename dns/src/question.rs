@@ -1,7 +1,7 @@
 //! What a client asks: the gate that every packet passes first, on every transport.
 //! Counts in the header are believed only after the records that they promise were seen.
 
-use crate::wire::{Cursor, HEADER, Header, OPT, flag};
+use crate::wire::{Cursor, HEADER, Header, NSID, OPT, flag};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
@@ -68,6 +68,8 @@ pub(crate) struct ClientEdns {
     pub(crate) payload: u16,
     /// The DO bit (RFC 3225).
     pub(crate) is_dnssec_ok: bool,
+    /// Whether it wants to know which server answers (RFC 5001).
+    pub(crate) asks_nsid: bool,
 }
 
 /// What an answer repeats of its query.
@@ -160,11 +162,13 @@ fn read_edns(mut cursor: Cursor<'_>, header: &Header) -> Result<Option<(ClientEd
         if record.record_type != OPT || place < header.authorities {
             continue;
         }
-        if !record.is_root || found.is_some() || !Cursor::new(record.content).are_options() {
+        let asks_nsid = Cursor::new(record.content).has_option(NSID).ok_or(Malformed)?;
+        if !record.is_root || found.is_some() {
             return Err(Malformed);
         }
         let [_, version, flags, _] = record.ttl.to_be_bytes();
-        let edns = ClientEdns { payload: record.class.clamp(512, MAX_UDP), is_dnssec_ok: flags & 0x80 != 0 };
+        let payload = record.class.clamp(512, MAX_UDP);
+        let edns = ClientEdns { payload, is_dnssec_ok: flags & 0x80 != 0, asks_nsid };
         found = Some((edns, version));
     }
     Ok(found)

@@ -54,6 +54,16 @@ pub(crate) struct Start<'l> {
     pub(crate) ttl: u32,
 }
 
+/// The same of a record whose owner may be any name, in any class.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lead {
+    pub(crate) section: Section,
+    pub(crate) record_type: RecordType,
+    pub(crate) class: u16,
+    /// Seconds.
+    pub(crate) ttl: u32,
+}
+
 /// A reply that is being written.
 #[derive(Debug)]
 pub(crate) struct Reply<'o> {
@@ -105,17 +115,31 @@ impl<'o> Reply<'o> {
 
     /// Writes a record; says whether there was room, and so whether the next one is worth a try.
     pub(crate) fn record(&mut self, start: Start<'_>, content: impl FnOnce(&mut Self)) -> bool {
+        let Start { section, label, owner, record_type, ttl } = start;
+        let owner = |reply: &mut Self| {
+            if let Some(label) = label {
+                reply.label(label.as_bytes());
+            }
+            reply.pointer(owner);
+        };
+        self.record_of(Lead { section, record_type, class: CLASS_IN, ttl }, owner, content)
+    }
+
+    /// The same with what writes the owner.
+    pub(crate) fn record_of(
+        &mut self,
+        lead: Lead,
+        owner: impl FnOnce(&mut Self),
+        content: impl FnOnce(&mut Self),
+    ) -> bool {
         if self.is_cut {
             return false;
         }
         let (before, zone) = (self.out.len(), self.zone);
-        if let Some(label) = start.label {
-            self.label(label.as_bytes());
-        }
-        self.pointer(start.owner);
-        self.u16(start.record_type.into());
-        self.u16(CLASS_IN);
-        self.bytes(&start.ttl.to_be_bytes());
+        owner(self);
+        self.u16(lead.record_type.into());
+        self.u16(lead.class);
+        self.bytes(&lead.ttl.to_be_bytes());
         self.u16(0);
         let content_at = self.out.len();
         content(self);
@@ -123,7 +147,7 @@ impl<'o> Reply<'o> {
         if let Some(place) = content_at.checked_sub(2).and_then(|at| self.out.get_mut(at..content_at)) {
             place.copy_from_slice(&length.to_be_bytes());
         }
-        let is_kept = self.keep(start.section, before);
+        let is_kept = self.keep(lead.section, before);
         if !is_kept {
             self.zone = zone;
         }

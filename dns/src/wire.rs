@@ -19,6 +19,9 @@ pub(crate) mod flag {
 /// Type of the EDNS pseudo-record (RFC 6891 §6.1).
 pub(crate) const OPT: u16 = 41;
 
+/// Code of the EDNS option by which a client asks which server answers, and by which it is told (RFC 5001 §2.3).
+pub(crate) const NSID: u16 = 3;
+
 /// The header, as six words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -138,14 +141,15 @@ impl<'a> Cursor<'a> {
         Some(RawRecord { is_root, record_type, class, ttl, ttl_at, content: self.take(usize::from(len))? })
     }
 
-    /// Whether what follows is a list of EDNS options, each whole (RFC 6891 §6.1.2).
-    pub(crate) fn are_options(mut self) -> bool {
+    /// Whether an option is in the list of EDNS options that follows; `None`: not each of them is whole (RFC 6891
+    /// §6.1.2).
+    pub(crate) fn has_option(mut self, wanted: u16) -> Option<bool> {
+        let mut is_there = false;
         while self.at < self.message.len() {
-            let option = self.u16().and_then(|_code| self.u16()).and_then(|len| self.take(usize::from(len)));
-            if option.is_none() {
-                return false;
-            }
+            let (code, len) = (self.u16()?, self.u16()?);
+            self.take(usize::from(len))?;
+            is_there |= code == wanted;
         }
-        true
+        Some(is_there)
     }
 }

@@ -67,6 +67,7 @@ proptest! {
         let edns = message.edns.map(|edns| ClientEdns {
             payload: edns.max_payload().clamp(512, 1232),
             is_dnssec_ok: edns.flags().dnssec_ok,
+            asks_nsid: false,
         });
         prop_assert_eq!(head, Head { id: 7, flags: 0, class: CLASS_IN, edns });
         let wire = question.to_wire();

@@ -1,0 +1,76 @@
+//! EDNS options (RFC 6891 §6.1.2) that are added to a finished message of ours.
+
+use crate::wire::{Cursor, OPT};
+
+/// One option as bytes; `None`: the content is longer than its length can say.
+pub(crate) fn option(code: u16, content: &[u8]) -> Option<Vec<u8>> {
+    let length = u16::try_from(content.len()).ok()?;
+    Some([&code.to_be_bytes(), &length.to_be_bytes(), content].concat())
+}
+
+/// Adds options to the OPT record that ends a message, after those that it has. They are added whole or, where they
+/// would make the message longer than `limit` bytes or there is no such record, not at all; says whether they were.
+pub(crate) fn add(options: &[u8], message: &mut Vec<u8>, limit: usize) -> bool {
+    let Some((length_at, length)) = options_of(message) else { return false };
+    let length = u16::try_from(options.len()).ok().and_then(|more| length.checked_add(more));
+    let fits = message.len() + options.len() <= limit;
+    let (Some(length), true, Some(place)) = (length, fits, message.get_mut(length_at..length_at + 2)) else {
+        return false;
+    };
+    place.copy_from_slice(&length.to_be_bytes());
+    message.extend_from_slice(options);
+    true
+}
+
+/// Where the length of the options stands in the OPT record that ends a message, and the length.
+fn options_of(message: &[u8]) -> Option<(usize, u16)> {
+    let mut cursor = Cursor::new(message);
+    let header = cursor.header()?;
+    for _ in 0..header.questions {
+        cursor.question()?;
+    }
+    let count = u32::from(header.answers) + u32::from(header.authorities) + u32::from(header.additionals);
+    let last = (0..count).try_fold(None, |_, _| cursor.record().map(Some))??;
+    let is_it = last.record_type == OPT && last.is_root && cursor.position() == message.len();
+    is_it.then_some((last.ttl_at + 4, u16::try_from(last.content.len()).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Says, write_code};
+    use crate::question::{CLASS_IN, ClientEdns, Head};
+    use hickory_proto::op::{Message, ResponseCode};
+
+    fn message(edns: Option<ClientEdns>) -> Vec<u8> {
+        let head = Head { id: 1, flags: 0, class: CLASS_IN, edns };
+        let mut message = Vec::new();
+        write_code(&mut message, &head, None, (ResponseCode::NoError, Says::default()));
+        message
+    }
+
+    #[test]
+    fn options_follow_each_other() {
+        let mut message = message(Some(ClientEdns { payload: 512, is_dnssec_ok: false, asks_nsid: false }));
+        for (code, content) in [(3, "name"), (65_001, "")] {
+            assert!(add(&option(code, content.as_bytes()).unwrap(), &mut message, 512));
+        }
+        let edns = Message::from_vec(&message).unwrap().edns.unwrap();
+        let found: Vec<u16> = edns.options().options.iter().map(|(code, _)| u16::from(*code)).collect();
+        assert_eq!(found, [3, 65_001]);
+    }
+
+    #[test]
+    fn none_is_added_in_part() {
+        let option = option(3, b"name").unwrap();
+        for (mut message, limit) in [
+            (message(None), 512),
+            (message(Some(ClientEdns { payload: 512, is_dnssec_ok: false, asks_nsid: false })), 12 + 11 + 7),
+            (b"short".to_vec(), 512),
+        ] {
+            let before = message.clone();
+            assert!(!add(&option, &mut message, limit));
+            assert_eq!(message, before);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The parts of a server block that change questions and answers, each made from its plan: pure, without sockets, and
+//! without a clock but for the time that a file is looked at again.
+
+pub(crate) mod acl;
+pub(crate) mod chaos;
+pub(crate) mod header;
+pub(crate) mod local;
+pub(crate) mod minimal;
+pub(crate) mod nsid;
+pub(crate) mod whoami;
+
+#[cfg(test)]
+mod harness;
+
+/// What a part did with a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// It has written the reply, its code too.
+    Answered,
+    /// The question is for those after it; nothing is written.
+    Nothing,
+}

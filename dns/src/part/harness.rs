@@ -1,0 +1,136 @@
+//! Corefiles, questions and answers for the tests of all parts: answers in zone-file text.
+
+use crate::corefile::Environment;
+use crate::message::{Says, Transport};
+use crate::name::LowerName;
+use crate::plan::{Block, Plan};
+use crate::question::{CLASS_IN, ClientEdns, Head, Query, Question};
+use crate::reply::Reply;
+use hickory_proto::op::{Message, OpCode};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use std::io;
+use std::path::Path;
+
+struct Nothing;
+
+impl Environment for Nothing {
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn read(&self, _: &Path) -> io::Result<String> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn list(&self, _: &Path) -> io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
+
+/// The block for all names with these plugins.
+pub(super) fn block(plugins: &str) -> Block {
+    let (plan, _) = Plan::from_corefile(&format!(".:53 {{\n{plugins}\n}}"), "Corefile", &Nothing).unwrap();
+    plan.blocks()[0].clone()
+}
+
+/// What a client asks, as it does so.
+pub(super) struct Client {
+    pub(super) wire: Vec<u8>,
+    pub(super) name: LowerName,
+    pub(super) head: Head,
+    record_type: RecordType,
+}
+
+/// A question with EDNS.
+pub(super) fn client(name: &str, record_type: &str) -> Client {
+    let name = Name::from_ascii(name).unwrap();
+    let record_type = record_type.parse().unwrap();
+    let wire = Question { name, record_type }.to_wire();
+    let lower = LowerName::read(&wire[..wire.len() - 4]).unwrap();
+    let edns = Some(ClientEdns { payload: 1232, is_dnssec_ok: false, asks_nsid: false });
+    Client { wire, name: lower, head: Head { id: 7, flags: 0x0100, class: CLASS_IN, edns }, record_type }
+}
+
+impl Client {
+    pub(super) fn query(&self) -> Query<'_> {
+        let asked = crate::question::Asked { wire: &self.wire, record_type: self.record_type };
+        Query { head: self.head, asked }
+    }
+
+    /// The reply that is written by `write`, in text; its code, a line a record.
+    pub(super) fn told<T>(&self, write: impl FnOnce(&mut Reply<'_>) -> T) -> (T, String) {
+        let mut message = Vec::new();
+        let mut reply = Reply::new(&mut message, &self.wire, self.head.room(Transport::Udp));
+        let told = write(&mut reply);
+        reply.finish(&self.head, Says::default());
+        (told, text(&message))
+    }
+
+    /// An upstream's answer to this question, from zone-file text: `answer | authority | additional`, one record a line.
+    pub(super) fn answer(&self, code: &str, records: &str) -> Vec<u8> {
+        let mut sections = records.split('|').map(|section| section.lines().filter_map(record).collect());
+        let sections = crate::answer::Sections {
+            code: code_of(code),
+            answers: sections.next().unwrap_or_default(),
+            authorities: sections.next().unwrap_or_default(),
+            additionals: sections.next().unwrap_or_default(),
+        };
+        let says = Says { is_authoritative: false, is_truncated: false, offers_recursion: true };
+        crate::message::write(&self.query(), &sections, says, Transport::Tcp).unwrap()
+    }
+}
+
+fn code_of(code: &str) -> hickory_proto::op::ResponseCode {
+    use hickory_proto::op::ResponseCode;
+    match code {
+        "NOERROR" => ResponseCode::NoError,
+        "NXDOMAIN" => ResponseCode::NXDomain,
+        "SERVFAIL" => ResponseCode::ServFail,
+        "REFUSED" => ResponseCode::Refused,
+        code => panic!("{code}"),
+    }
+}
+
+/// `OWNER TTL TYPE FIELDS`.
+fn record(line: &str) -> Option<Record> {
+    use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, NS, PTR, SOA, SRV, TXT};
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [owner, ttl, kind, fields @ ..] = &words[..] else { return None };
+    let name = |text: &str| Name::from_ascii(text).unwrap();
+    let number = |text: &str| text.parse::<u32>().unwrap();
+    let short = |text: &str| text.parse::<u16>().unwrap();
+    let content = match (*kind, fields) {
+        ("A", [address]) => RData::A(A(address.parse().unwrap())),
+        ("AAAA", [address]) => RData::AAAA(AAAA(address.parse().unwrap())),
+        ("CNAME", [target]) => RData::CNAME(CNAME(name(target))),
+        ("NS", [target]) => RData::NS(NS(name(target))),
+        ("PTR", [target]) => RData::PTR(PTR(name(target))),
+        ("MX", [preference, target]) => RData::MX(MX::new(short(preference), name(target))),
+        ("SRV", [priority, weight, port, target]) => {
+            RData::SRV(SRV::new(short(priority), short(weight), short(port), name(target)))
+        }
+        ("SOA", [server, mail, serial, minimum]) => {
+            RData::SOA(SOA::new(name(server), name(mail), number(serial), 7200, 1800, 86_400, number(minimum)))
+        }
+        ("TXT", texts) => RData::TXT(TXT::new(texts.iter().map(|text| (*text).to_owned()).collect())),
+        _ => panic!("{line}"),
+    };
+    Some(Record::from_rdata(name(owner), number(ttl), content))
+}
+
+/// A message in text: its code, with what its flags and an extended error say, and a line a record with its section.
+pub(super) fn text(message: &[u8]) -> String {
+    let read = Message::from_vec(message).unwrap();
+    assert_eq!((read.metadata.op_code, read.queries.len()), (OpCode::Query, 1));
+    let mut lines = vec![read.metadata.response_code.to_str().to_owned()];
+    let flags = [(read.metadata.truncation, "tc"), (read.metadata.authoritative, "aa")];
+    lines.extend(flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| (*flag).to_owned()));
+    let sections = [("", &read.answers), ("authority ", &read.authorities), ("additional ", &read.additionals)];
+    for (section, records) in sections {
+        lines.extend(records.iter().map(|record| {
+            let class = if record.dns_class == hickory_proto::rr::DNSClass::IN { "" } else { "CH " };
+            format!("{section}{} {} {class}{} {}", record.name, record.ttl, record.record_type(), record.data)
+        }));
+    }
+    lines.join("\n")
+}
