@@ -10,7 +10,6 @@ mod message;
 mod metrics;
 mod name;
 mod option;
-#[cfg_attr(not(test), expect(dead_code, reason = "no server block asks its parts yet"))]
 mod part;
 mod plan;
 mod question;

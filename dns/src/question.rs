@@ -101,6 +101,8 @@ pub(crate) enum Refusal<'p> {
 
 const KEPT_FLAGS: u16 = flag::OPCODE | flag::RECURSION_DESIRED | flag::AUTHENTIC | flag::CHECKING_DISABLED;
 pub(crate) const CLASS_IN: u16 = 1;
+/// Questions about the server itself (RFC 4892).
+pub(crate) const CLASS_CHAOS: u16 = 3;
 const TKEY: u16 = 249;
 
 impl<'p> Query<'p> {

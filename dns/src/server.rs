@@ -8,6 +8,7 @@ mod resolve;
 mod respond;
 mod settings;
 mod tcp;
+mod through;
 mod udp;
 
 use crate::metrics::Metrics;

@@ -4,8 +4,10 @@
 mod addresses;
 mod block;
 mod from_plan;
+mod parts;
 
 pub(crate) use block::{Block, Records};
+pub(crate) use parts::Parts;
 
 use crate::name::LowerName;
 use crate::plan::{Plan, Transport, Zone};

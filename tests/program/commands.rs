@@ -89,7 +89,7 @@ fn check_speaks_json() {
 
 #[test]
 fn check_says_what_a_corefile_means() {
-    let corefile = ". {\n    kubernetes cluster.local {\n        pods insecure\n    }\n    pprof\n    whoami\n}\n";
+    let corefile = ". {\n    kubernetes cluster.local {\n        pods insecure\n    }\n    pprof\n    transfer {\n        to *\n    }\n}\n";
     let manifests = Manifests::new(&[("Corefile", corefile.to_owned())]);
     let path = manifests.path().join("Corefile");
     let path = path.to_str().expect("UTF-8");
@@ -97,7 +97,7 @@ fn check_says_what_a_corefile_means() {
     let lines = squeezed(&text);
     for line in [
         "Corefile:5 pprof note",
-        "Corefile:6 whoami unserved",
+        "Corefile:6 transfer unserved",
         ".:53 {",
         "kubernetes cluster.local {",
         "ttl 5",

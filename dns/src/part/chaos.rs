@@ -3,11 +3,10 @@
 use super::Told;
 use crate::name::LowerName;
 use crate::plan;
+use crate::question::CLASS_CHAOS;
 use crate::reply::{Lead, Pointer, Reply, Section};
 use hickory_proto::rr::RecordType;
 
-/// The class of such questions (RFC 1035 §3.2.4).
-const CLASS_CHAOS: u16 = 3;
 /// The longest string of a TXT record (RFC 1035 §3.3); bytes.
 const LONGEST_TEXT: usize = 255;
 

@@ -28,19 +28,12 @@ fn of_block(block: &Block) -> Vec<Note> {
         ("tls", block.tls.is_some()),
         ("timeouts", block.timeouts.is_some()),
         ("cancel", block.cancel.is_some()),
-        ("nsid", block.nsid.is_some()),
-        ("local", block.local.is_some()),
         ("dns64", block.dns64.is_some()),
-        ("acl", !block.acls.is_empty()),
-        ("chaos", block.chaos.is_some()),
         ("rewrite", !block.rewrites.is_empty()),
-        ("header", block.header.is_some()),
         ("autopath", block.autopath.is_some()),
-        ("minimal", block.minimal.is_some()),
         ("template", !block.templates.is_empty()),
         ("transfer", !block.transfers.is_empty()),
         ("hosts", block.hosts.is_some()),
-        ("whoami", block.whoami.is_some()),
     ];
     asked.extend(whole.into_iter().filter(|(_, is_asked)| *is_asked).map(|(plugin, _)| (plugin, String::new())));
     let endpoint = |path: &str, address: HttpAddress, own: &str| format!("{path} at {address}; --admin-bind has {own}");

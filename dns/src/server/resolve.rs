@@ -1,12 +1,14 @@
 //! A question in a block: what the cluster's names say, and where they say nothing, others.
 
 use super::respond::{Responder, Response};
+use super::through::{After, written};
 use crate::answer::{Said, Sections, Zone};
 use crate::extended_error::ExtendedError;
 use crate::forward::{Alias, AtOnce, Failure, Forwarder, Waiting};
 use crate::message::{Says, Transport, write, write_code};
 use crate::metrics::{Answered, Source};
 use crate::name::LowerName;
+use crate::part::{Told, whoami};
 use crate::question::{Query, Question};
 use crate::reply::Reply;
 use crate::serving::{Block, Records, Site};
@@ -51,10 +53,11 @@ pub(super) struct Pending {
     _permit: OwnedSemaphorePermit,
     transport: Transport,
     since: Instant,
+    pub(super) after: Option<Box<After>>,
 }
 
 impl Asking<'_> {
-    fn answered(&self, source: Source, code: ResponseCode) -> Response {
+    pub(super) fn answered(&self, source: Source, code: ResponseCode) -> Response {
         Response::Ready(answered(&self.query, source, code))
     }
 }
@@ -75,7 +78,11 @@ impl Responder {
                 let block = there.and_then(|name| asking.site.find(&name)).unwrap_or(block);
                 self.forward(&block.forwarder, Some(alias), asking, out)
             }
-            Local::Outside => self.forward(&block.forwarder, None, asking, out),
+            Local::Outside => {
+                let tells = block.parts.as_ref().is_some_and(|parts| parts.tells_clients);
+                let told = (tells && !block.forwarder.has_upstreams()).then(|| tell_client(asking, out)).flatten();
+                told.unwrap_or_else(|| self.forward(&block.forwarder, None, asking, out))
+            }
         }
     }
 
@@ -95,7 +102,7 @@ impl Responder {
                 (Ok(permit), over) => {
                     let forwarder = Arc::clone(forwarder);
                     let since = Instant::now();
-                    let pending = Pending { forwarder, waiting, over, _permit: permit, transport, since };
+                    let pending = Pending { forwarder, waiting, over, _permit: permit, transport, since, after: None };
                     return Response::Pending(Box::new(pending));
                 }
                 (Err(Failure::Busy), Some(over)) => forwarder.tell_stale(&over, &waiting, transport),
@@ -161,15 +168,19 @@ impl Responder {
 
     /// Waits for the upstream.
     pub(super) async fn finish(&self, pending: Box<Pending>) -> Vec<u8> {
-        let Pending { forwarder, waiting, over, _permit, transport, since } = *pending;
-        match forwarder.finish(&waiting, over, transport).await {
+        let Pending { forwarder, waiting, over, _permit, transport, since, after } = *pending;
+        let mut message = match forwarder.finish(&waiting, over, transport).await {
             Ok((message, code)) => {
                 let counted = answered(&waiting.query(), Source::Upstream, code);
                 self.metrics.answered(transport, counted, since.elapsed());
                 message
             }
             Err(failure) => self.fail(&forwarder, &waiting, failure, (transport, since)),
+        };
+        if let Some(after) = after {
+            after.change(&mut message);
         }
+        message
     }
 
     /// What is left to say: where an alias leads, so that whoever asked may go on from there, or else the code.
@@ -194,6 +205,15 @@ impl Responder {
         failure.extended_error().add(&failure.to_string(), &mut message, (&query.head, transport));
         message
     }
+}
+
+/// Writes who asks.
+fn tell_client(asking: &Asking<'_>, out: &mut Vec<u8>) -> Option<Response> {
+    let says = Says { is_authoritative: true, ..Says::default() };
+    written(asking, says, out, |reply| {
+        whoami::answer(asking.name, asking.peer, asking.transport, reply);
+        Told::Answered
+    })
 }
 
 fn says(forwarder: &Forwarder, is_authoritative: bool) -> Says {

@@ -5,7 +5,7 @@ use crate::extended_error::ExtendedError;
 use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Metrics, Source};
 use crate::name::LowerName;
-use crate::question::{Query, Refusal};
+use crate::question::{CLASS_CHAOS, Query, Refusal};
 use crate::serving::{At, Serving};
 use arc_swap::ArcSwap;
 use config::Subscriber;
@@ -70,6 +70,11 @@ impl Responder {
             Ok(query) => query,
             Err(Refusal::Silence(reason)) => return self.silence(reason),
             Err(Refusal::Code(head, asked, code)) => {
+                let query = asked.filter(|_| head.class == CLASS_CHAOS).map(|asked| Query { head, asked });
+                let ends = (peer, asked_at);
+                if let Some(told) = query.and_then(|query| self.tell_about_server(query, ends, transport, out)) {
+                    return told;
+                }
                 write_code(out, &head, asked, (code, Says::default()));
                 let record_type = asked.map(|asked| asked.record_type);
                 return Response::Ready(Answered { source: Source::Zone, record_type, code });
@@ -86,10 +91,25 @@ impl Responder {
             edns.payload = edns.payload.min(block.most_over_udp);
         }
         let asking = Asking { query, name: &name, peer, asked_at, transport, site };
-        self.resolve(block, &asking, out)
+        self.respond_in(block, &asking, out)
     }
 
-    fn silence(&self, reason: &'static str) -> Response {
+    /// Answers in class CHAOS, if a block does.
+    fn tell_about_server(
+        &self,
+        query: Query<'_>,
+        (peer, asked_at): (SocketAddr, Option<SocketAddr>),
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> Option<Response> {
+        let name = LowerName::read(query.asked.name())?;
+        let serving = self.shared.serving.load();
+        let site = serving.site(self.at)?;
+        let block = site.find(&name)?;
+        self.chaos(&Asking { query, name: &name, peer, asked_at, transport, site }, block, out)
+    }
+
+    pub(super) fn silence(&self, reason: &'static str) -> Response {
         self.metrics.dropped.with_label_values(&[reason]).inc();
         Response::Silence
     }

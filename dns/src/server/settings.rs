@@ -64,6 +64,11 @@ impl Settings {
         let Self { zone, records, upstreams, upstream_timeout, forward_limit, cache, .. } = self;
         let cache = Cache::new(cache, metrics.cache.clone());
         let forwarder = Forwarder::new((upstreams, upstream_timeout, forward_limit), cache, metrics.forward.clone());
-        Block { records: Some(Records::new(records, zone)), forwarder: Arc::new(forwarder), most_over_udp: MAX_UDP }
+        Block {
+            records: Some(Records::new(records, zone)),
+            forwarder: Arc::new(forwarder),
+            most_over_udp: MAX_UDP,
+            parts: None,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What answers for some zones: the cluster's names where it has them, and who is asked for others.
 
+use super::Parts;
 use crate::answer::ZoneSettings;
 use crate::forward::Forwarder;
 use config::{DomainName, NameTable};
@@ -13,6 +14,8 @@ pub(crate) struct Block {
     pub(crate) forwarder: Arc<Forwarder>,
     /// The most that it sends over UDP, whatever a client takes; bytes.
     pub(crate) most_over_udp: u16,
+    /// `None`: there are none.
+    pub(crate) parts: Option<Box<Parts>>,
 }
 
 /// The cluster's names as one block tells them.

@@ -1,7 +1,7 @@
 //! From a plan to what is served.
 
 use super::addresses::addresses;
-use super::{Block, Records, Serving, Site};
+use super::{Block, Parts, Records, Serving, Site};
 use crate::answer::{Fallthrough, PodNames, ReverseZones, ZoneSettings};
 use crate::forward::Forwarder;
 use crate::metrics::Metrics;
@@ -46,6 +46,7 @@ impl Block {
             records,
             forwarder: Arc::new(Forwarder::of(&block.forwards, block.cache.as_ref(), metrics)?),
             most_over_udp: block.bufsize.and_then(|size| u16::try_from(size).ok()).unwrap_or(MAX_UDP),
+            parts: Parts::of(block, &host()).map(Box::new),
         })
     }
 }
@@ -86,4 +87,10 @@ impl Records {
         };
         Self::new(settings, primary)
     }
+}
+
+/// The name of this machine, as those are told it that ask.
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
 }

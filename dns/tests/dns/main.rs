@@ -11,6 +11,7 @@ mod extended_errors;
 mod forward;
 mod harness;
 mod hostile;
+mod parts;
 mod tcp;
 mod udp;
 mod zone;

@@ -1,0 +1,124 @@
+//! A question's way through the parts of its block, and its answer's way back.
+
+use super::resolve::Asking;
+use super::respond::{Responder, Response};
+use crate::message::{Says, Transport, write_code};
+use crate::metrics::Source;
+use crate::part::{Told, any, local, minimal};
+use crate::plan::AclAction;
+use crate::question::Head;
+use crate::reply::Reply;
+use crate::serving::{Block, Parts};
+use hickory_proto::rr::RecordType;
+use std::sync::Arc;
+
+/// What is still to be done with an answer.
+#[derive(Debug)]
+pub(super) struct After {
+    block: Arc<Block>,
+    head: Head,
+    transport: Transport,
+}
+
+impl After {
+    /// Does it.
+    pub(super) fn change(&self, message: &mut Vec<u8>) {
+        let Some(parts) = &self.block.parts else { return };
+        if parts.is_minimal {
+            minimal::make(message);
+        }
+        if let Some(headers) = &parts.headers {
+            headers.change_response(message);
+        }
+        if let Some(nsid) = &parts.nsid {
+            nsid.add(message, (&self.head, self.transport));
+        }
+    }
+}
+
+impl Responder {
+    /// Answers as the block has it.
+    pub(super) fn respond_in(&self, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
+        let Some(parts) = &block.parts else { return self.resolve(block, asking, out) };
+        let Asking { query, transport, .. } = *asking;
+        let nsid = |out: &mut Vec<u8>| {
+            if let Some(nsid) = &parts.nsid {
+                nsid.add(out, (&query.head, transport));
+            }
+        };
+        if let Some(response) = self.before(parts, asking, out) {
+            nsid(out);
+            return response;
+        }
+        let mut asking = *asking;
+        if let Some(headers) = &parts.headers {
+            headers.change_query(&mut asking.query.head);
+        }
+        let after = After { block: Arc::clone(block), head: query.head, transport };
+        match self.resolve(block, &asking, out) {
+            Response::Silence => Response::Silence,
+            Response::Ready(answered) => {
+                after.change(out);
+                Response::Ready(answered)
+            }
+            Response::Pending(mut pending) => {
+                pending.after = Some(Box::new(after));
+                Response::Pending(pending)
+            }
+        }
+    }
+
+    /// What answers before anything is changed.
+    fn before(&self, parts: &Parts, asking: &Asking<'_>, out: &mut Vec<u8>) -> Option<Response> {
+        let Asking { query, name, peer, transport, .. } = *asking;
+        let record_type = query.asked.record_type;
+        if parts.is_local {
+            let response = written(asking, Says::default(), out, |reply| local::answer(name, record_type, reply));
+            if response.is_some() {
+                return response;
+            }
+        }
+        let verdict = parts.acls.as_ref().map(|acls| acls.verdict(name, record_type, peer.ip()));
+        if verdict == Some(AclAction::Drop) {
+            return Some(self.silence("acl"));
+        }
+        if let Some((code, error)) = verdict.and_then(AclAction::refusal) {
+            write_code(out, &query.head, Some(query.asked), (code, Says::default()));
+            error.add("", out, (&query.head, transport));
+            return Some(asking.answered(Source::Zone, code));
+        }
+        if !parts.minimises_any || record_type != RecordType::ANY {
+            return None;
+        }
+        written(asking, Says::default(), out, |reply| {
+            any::answer(reply);
+            Told::Answered
+        })
+    }
+
+    /// Tells about this server in class CHAOS, where the block does; else such a question is refused as any other class is.
+    pub(super) fn chaos(&self, asking: &Asking<'_>, block: &Block, out: &mut Vec<u8>) -> Option<Response> {
+        let chaos = block.parts.as_ref()?.chaos.as_ref()?;
+        let (class, record_type) = (asking.query.head.class, asking.query.asked.record_type);
+        written(asking, Says::default(), out, |reply| chaos.answer(asking.name, (class, record_type), reply))
+    }
+}
+
+/// Writes what a part says, if it says anything.
+pub(super) fn written(
+    asking: &Asking<'_>,
+    says: Says,
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Reply<'_>) -> Told,
+) -> Option<Response> {
+    let Asking { query, transport, .. } = *asking;
+    let mut reply = Reply::new(out, query.asked.wire, query.head.room(transport));
+    match write(&mut reply) {
+        Told::Nothing => None,
+        Told::Answered => {
+            let code = reply.code;
+            reply.finish(&query.head, says);
+            Some(asking.answered(Source::Zone, code))
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The parts of a server block, through the server: that each is asked, in its order, for answers of every kind.
+
+use crate::harness::*;
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption, NSIDPayload};
+use hickory_proto::rr::{DNSClass, RecordType};
+
+/// A server with these plugins and an upstream that has one address for every name.
+async fn start_plugins(plugins: &str) -> Running {
+    let upstream = Upstream::new().await;
+    let forward = format!("forward . {}", upstream.address());
+    upstream.answering(|question| {
+        let mut answer = one_address(question);
+        answer.additionals = answer.answers.clone();
+        answer
+    });
+    let (server, _) =
+        start_corefile(&format!(".:PORT {{\n bind 127.0.0.1\n kubernetes cluster.local\n {plugins}\n {forward}\n}}\n"));
+    server
+}
+
+const OURS: &str = "web.shop.svc.cluster.local.";
+const THEIRS: &str = "example.org.";
+
+#[tokio::test]
+async fn who_may_not_ask_is_refused_everything() {
+    for (rule, code, error) in [("block", ResponseCode::Refused, 15), ("filter", ResponseCode::NoError, 17)] {
+        let server = start_plugins(&format!("acl {{\n  {rule} type A net 127.0.0.0/8\n }}")).await;
+        for name in [OURS, THEIRS] {
+            let answer = server.ask(&with_edns(question(1, name, RecordType::A), 1232)).await;
+            assert_eq!((answer.metadata.response_code, answer.answers.len()), (code, 0), "{rule} {name}");
+            let edns = answer.edns.unwrap();
+            assert!(edns.option(EdnsCode::Unknown(15)).is_some_and(
+                |option| matches!(option, EdnsOption::Unknown(15, bytes) if bytes.starts_with(&[0, error]))
+            ));
+            let other = server.ask(&question(1, name, RecordType::AAAA)).await;
+            assert_eq!(other.metadata.response_code, ResponseCode::NoError, "{rule} {name}");
+        }
+        server.stop().await;
+    }
+    let server = start_plugins("acl cluster.local {\n  drop type TXT\n }").await;
+    let client = server.client().await;
+    for record_type in [RecordType::TXT, RecordType::A] {
+        client.send(&question(record_type.into(), OURS, record_type).to_vec().unwrap()).await.unwrap();
+    }
+    assert_eq!(answer(&client).await.metadata.id, u16::from(RecordType::A), "the first has no answer");
+    assert_eq!(server.metric("tidegate_dns_dropped_total", &["reason=\"acl\""]), 1.0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn any_gets_one_record_of_every_name() {
+    let server = start_plugins("any").await;
+    for name in [OURS, THEIRS] {
+        let answer = server.ask(&question(1, name, RecordType::ANY)).await;
+        assert_eq!(answer.answers.iter().map(|record| record.record_type()).collect::<Vec<_>>(), [RecordType::HINFO]);
+        assert_eq!(answer.answers[0].ttl, 8482);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn flags_are_changed_of_all_answers() {
+    let server = start_plugins("header {\n  clear aa\n  response set ra\n }").await;
+    for name in [OURS, THEIRS, "gone.shop.svc.cluster.local."] {
+        let answer = server.ask(&question(1, name, RecordType::A)).await;
+        assert!(!answer.metadata.authoritative && answer.metadata.recursion_available, "{name}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn upstreams_see_a_question_as_it_was_changed() {
+    let upstream = Upstream::new().await;
+    let (server, _) = start_corefile(&format!(
+        ".:PORT {{\n bind 127.0.0.1\n header {{\n  query clear rd\n }}\n forward . {}\n}}\n",
+        upstream.address()
+    ));
+    let client = send(&server, &question(1, THEIRS, RecordType::A)).await;
+    let (asked, peer) = upstream.asked().await;
+    assert!(!asked.metadata.recursion_desired);
+    upstream.reply(&one_address(&asked), peer).await;
+    assert_eq!(answered(&answer(&client).await), ["192.0.2.1"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn answers_have_no_more_than_was_asked_for() {
+    let server = start_plugins("minimal").await;
+    let answer = server.ask(&question(1, "_http._tcp.small.shop.svc.cluster.local.", RecordType::SRV)).await;
+    assert_eq!((answer.answers.len(), answer.additionals.len()), (7, 0));
+    let answer = server.ask(&question(1, THEIRS, RecordType::A)).await;
+    assert_eq!((answer.answers.len(), answer.additionals.len()), (1, 0));
+    let answer = server.ask(&question(1, "gone.shop.svc.cluster.local.", RecordType::A)).await;
+    assert_eq!(answer.authorities.len(), 1, "what a denial says stays");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_server_tells_its_name_and_version_to_those_who_ask() {
+    let server = start_plugins("nsid edge-7\n chaos 9.9 adam").await;
+    for name in [OURS, THEIRS] {
+        let mut query = with_edns(question(1, name, RecordType::A), 1232);
+        let options = query.edns.as_mut().unwrap().options_mut();
+        options.insert(EdnsOption::NSID(NSIDPayload::new([]).unwrap()));
+        let edns = server.ask(&query).await.edns.unwrap();
+        let nsid = edns.option(EdnsCode::NSID);
+        assert!(matches!(nsid, Some(EdnsOption::NSID(name)) if name.as_ref() == b"edge-7"), "{nsid:?}");
+    }
+    let chaos = async |name: &str| {
+        let mut query = question(1, name, RecordType::TXT);
+        query.queries[0].set_query_class(DNSClass::CH);
+        server.ask(&query).await
+    };
+    assert_eq!(answered(&chaos("version.bind.").await), ["9.9"]);
+    assert_eq!(chaos("example.org.").await.metadata.response_code, ResponseCode::Refused);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn names_of_this_host_are_answered_here() {
+    let server = start_plugins("local").await;
+    assert_eq!(answered(&server.ask(&question(1, "localhost.", RecordType::A)).await), ["127.0.0.1"]);
+    assert_eq!(answered(&server.ask(&question(1, THEIRS, RecordType::A)).await), ["192.0.2.1"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_asks_is_told_where_nobody_else_has_an_answer() {
+    let (server, _) = start_corefile(".:PORT {\n bind 127.0.0.1\n kubernetes cluster.local\n whoami\n}\n");
+    let answer = server.ask(&question(1, THEIRS, RecordType::A)).await;
+    let told: Vec<_> = answer.additionals.iter().map(|record| record.record_type()).collect();
+    assert_eq!(told, [RecordType::A, RecordType::SRV]);
+    assert_eq!(answered(&server.ask(&question(1, OURS, RecordType::A)).await), ["10.0.0.1"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_is_whole_after_every_part() {
+    let server = start_plugins("header {\n  set aa\n }\n minimal\n nsid\n bufsize 512").await;
+    for (name, record_type) in [
+        (OURS, RecordType::A),
+        ("big.shop.svc.cluster.local.", RecordType::SRV),
+        ("out.shop.svc.cluster.local.", RecordType::A),
+        (THEIRS, RecordType::A),
+        ("gone.shop.svc.cluster.local.", RecordType::A),
+    ] {
+        let mut query = with_edns(question(1, name, record_type), 4096);
+        let options = query.edns.as_mut().unwrap().options_mut();
+        options.insert(EdnsOption::NSID(NSIDPayload::new([]).unwrap()));
+        let packet = server.exchange(&query.to_vec().unwrap()).await;
+        assert!(packet.len() <= 512 && Message::from_vec(&packet).is_ok(), "{name} {record_type}");
+    }
+    server.stop().await;
+}
