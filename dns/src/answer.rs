@@ -27,6 +27,8 @@ pub use packet::answer_packet;
 pub use pods::PodNames;
 pub use settings::{Fallthrough, ReverseZones, ZoneSettings};
 
+pub(crate) use reverse::spelled_address;
+
 /// The zone as one question sees it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Zone<'t> {

@@ -5,10 +5,14 @@ pub(crate) mod acl;
 pub(crate) mod any;
 pub(crate) mod chaos;
 pub(crate) mod header;
+pub(crate) mod hosts;
 pub(crate) mod local;
 pub(crate) mod minimal;
 pub(crate) mod nsid;
+pub(crate) mod template;
 pub(crate) mod whoami;
+
+mod spelling;
 
 #[cfg(test)]
 mod harness;

@@ -44,7 +44,10 @@ pub use zone::{Zone, ZoneError};
 
 pub(crate) use acl::{Acl, AclAction, AclRule};
 pub(crate) use header::{Flag, Header, HeaderOf};
+pub(crate) use hosts::Hosts;
+pub(crate) use question::Fallthrough;
 pub(crate) use small::Chaos;
+pub(crate) use template::{Field, RecordTemplate, Template, TemplateClass, TemplateText};
 
 use crate::corefile::{self, Environment, Note, PlanError};
 use reading::{MAX_ZONES, Reading};

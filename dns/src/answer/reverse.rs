@@ -53,6 +53,12 @@ pub(super) fn answer<'t>(zone: &Zone<'t>, name: &LowerName, asked: RecordType, r
     Said::All
 }
 
+/// The one address that a name spells.
+pub(crate) fn spelled_address(name: &LowerName) -> Option<IpAddr> {
+    let place = Place::read(name)?;
+    (place.is_whole_name && place.bits == place.width()).then_some(place.first)
+}
+
 /// Whether a Service may have the address, or one of the addresses, that a name spells.
 pub(super) fn may_be_ours(zone: &Zone<'_>, name: &LowerName) -> bool {
     Place::read(name).is_some_and(|place| match &zone.settings.reverse {

@@ -4,7 +4,7 @@ use crate::corefile::Environment;
 use crate::message::{Says, Transport};
 use crate::name::LowerName;
 use crate::plan::{Block, Plan};
-use crate::question::{CLASS_IN, ClientEdns, Head, Query, Question};
+use crate::question::{CLASS_IN, ClientEdns, Head, Query};
 use crate::reply::Reply;
 use hickory_proto::op::{Message, OpCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
@@ -43,10 +43,10 @@ pub(super) struct Client {
 
 /// A question with EDNS.
 pub(super) fn client(name: &str, record_type: &str) -> Client {
-    let name = Name::from_ascii(name).unwrap();
-    let record_type = record_type.parse().unwrap();
-    let wire = Question { name, record_type }.to_wire();
-    let lower = LowerName::read(&wire[..wire.len() - 4]).unwrap();
+    let name = super::spelling::wire(name).unwrap();
+    let lower = LowerName::read(&name).unwrap();
+    let record_type: RecordType = record_type.parse().unwrap();
+    let wire = [&name[..], &u16::from(record_type).to_be_bytes(), &CLASS_IN.to_be_bytes()].concat();
     let edns = Some(ClientEdns { payload: 1232, is_dnssec_ok: false, asks_nsid: false });
     Client { wire, name: lower, head: Head { id: 7, flags: 0x0100, class: CLASS_IN, edns }, record_type }
 }

@@ -3,7 +3,7 @@
 use super::reading::{MAX_ZONES, Reading};
 use super::span;
 use super::zone::Zone;
-use crate::corefile::{Line, Note, PlanError, Word};
+use crate::corefile::{Line, Note, Place, PlanError, Word};
 use std::cell::Cell;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -31,6 +31,11 @@ impl<'l> Item<'l> {
         &self.line.name
     }
 
+    /// Where it was written.
+    pub(super) fn place(&self) -> &'l Place {
+        &self.line.name.place
+    }
+
     pub(super) fn arguments(&self) -> &'l [Word] {
         &self.line.arguments
     }
@@ -48,7 +53,7 @@ impl<'l> Item<'l> {
             Some(option) => format!("{}: {option}", self.plugin),
             None => self.plugin.to_owned(),
         };
-        PlanError(Note { place: self.line.name.place.clone(), subject, message: message.to_string() })
+        PlanError(Note { place: self.place().clone(), subject, message: message.to_string() })
     }
 
     /// Reads each option; what is wrong with one does not keep the others from being read.

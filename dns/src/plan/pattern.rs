@@ -1,6 +1,6 @@
 //! Regular expressions, bounded in size and number.
 
-use regex::{Regex, RegexBuilder};
+use regex::{Captures, Regex, RegexBuilder};
 use std::fmt;
 
 /// The size of one once compiled; bytes. Rust's own bound is 10 MiB.
@@ -31,6 +31,11 @@ impl Pattern {
 
     pub(crate) fn has_group(&self, name: &str) -> bool {
         self.0.capture_names().flatten().any(|other| other == name)
+    }
+
+    /// The first match in a name, with its groups; O(length of both).
+    pub(crate) fn captures<'n>(&self, name: &'n str) -> Option<Captures<'n>> {
+        self.0.captures(name)
     }
 
     pub(crate) fn as_str(&self) -> &str {

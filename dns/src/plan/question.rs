@@ -58,4 +58,9 @@ impl Fallthrough {
     pub(super) fn read(item: Item<'_>) -> Result<Self, PlanError> {
         item.zones_or(item.arguments(), &[Zone::root()]).map(Self)
     }
+
+    /// Whether a name in wire form and lower case is one of them.
+    pub(crate) fn takes(&self, name: &[u8]) -> bool {
+        self.0.iter().any(|zone| zone.holds(name))
+    }
 }

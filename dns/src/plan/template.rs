@@ -4,6 +4,7 @@ mod record;
 mod text;
 
 pub(crate) use record::RecordTemplate;
+pub(crate) use text::{Field, TemplateText};
 
 use super::item::{Item, name_of};
 use super::pattern::Pattern;
@@ -11,11 +12,13 @@ use super::print::Printed;
 use super::question::{Fallthrough, Rcode, record_type};
 use super::reading::Reading;
 use super::zone::Zone;
-use crate::corefile::PlanError;
+use crate::corefile::{Place, PlanError};
 use hickory_proto::rr::RecordType;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
+    /// Where it was written.
+    pub(crate) place: Place,
     pub(crate) class: TemplateClass,
     /// ANY: all.
     pub(crate) record_type: RecordType,
@@ -51,6 +54,7 @@ impl Template {
             return Err(item.error("takes a class and a type, such as IN AAAA or ANY ANY"));
         };
         let mut template = Self {
+            place: item.place().clone(),
             class: item.choice(class, &CLASSES)?,
             record_type: record_type(item, kind)?,
             zones: item.zones_or(zones, block)?,

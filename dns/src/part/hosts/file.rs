@@ -1,0 +1,89 @@
+//! The file of a `hosts` part, which is looked at again and again; what it said last stays where it cannot be read.
+
+use super::Hosts;
+use super::table::HostTable;
+use std::fs::{self, File, Metadata};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, PoisonError};
+use std::time::SystemTime;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+/// The largest file that is read; bytes.
+const MAX_FILE: u64 = 16 << 20;
+
+/// What the file was when it was last looked at.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) enum Seen {
+    #[default]
+    Nothing,
+    /// Its inode, size and time of change.
+    File(u64, u64, Option<SystemTime>),
+    /// It could not be read, and why.
+    Failure(String),
+}
+
+impl Hosts {
+    /// Reads the file if it has changed. Blocks while it does.
+    pub(crate) fn look(&self) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = match fs::metadata(&self.path) {
+            Ok(metadata) => Seen::File(metadata.ino(), metadata.len(), metadata.modified().ok()),
+            Err(error) => Seen::Failure(error.to_string()),
+        };
+        if now == *seen {
+            return;
+        }
+        let read = match &now {
+            Seen::Failure(why) => Err(why.clone()),
+            _ => self.read(),
+        };
+        if let Err(why) = read {
+            warn!(file = %self.path.display(), %why, "hosts cannot be read; what was known of them stays");
+        }
+        *seen = now;
+    }
+
+    /// Looks at the file now and each time that the interval is over, unless once is enough.
+    pub(crate) async fn watch(self: Arc<Self>) {
+        if self.reload.is_zero() {
+            return;
+        }
+        let mut turns = interval(self.reload);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            turns.tick().await;
+            let hosts = Arc::clone(&self);
+            if let Err(error) = tokio::task::spawn_blocking(move || hosts.look()).await {
+                warn!(file = %self.path.display(), %error, "hosts were not looked at");
+            }
+        }
+    }
+
+    fn read(&self) -> Result<(), String> {
+        let message = |error: std::io::Error| error.to_string();
+        // Opening a pipe that nobody writes to would wait for ever.
+        let is_file = fs::metadata(&self.path).as_ref().is_ok_and(Metadata::is_file);
+        if !is_file {
+            return Err("it is no regular file".to_owned());
+        }
+        let mut bytes = Vec::new();
+        File::open(&self.path).map_err(message)?.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(message)?;
+        if bytes.len() as u64 > MAX_FILE {
+            return Err(format!("it is larger than {MAX_FILE} bytes"));
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        let (table, faults) = HostTable::read(&text, &self.zones, self.has_reverse)?;
+        let file = self.path.display();
+        for fault in &faults.told {
+            warn!(%file, "{fault}");
+        }
+        if faults.more > 0 {
+            warn!(%file, "and {} more that cannot be read", faults.more);
+        }
+        info!(%file, names = table.len(), "hosts read");
+        self.file.store(Arc::new(table));
+        Ok(())
+    }
+}
