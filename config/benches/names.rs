@@ -67,7 +67,7 @@ fn with_two_endpoints(index: u32) -> NameChange {
     NameChange::Service {
         namespace: format!("ns{}", index % 100).into(),
         service: format!("service-{index}").into(),
-        names: Some(Arc::new(ServiceNames::cluster_ip(vec![own(index).into()], vec![port(80)], endpoints))),
+        names: Some(Arc::new(ServiceNames::cluster_ip([own(index).into()], [port(80)], endpoints))),
     }
 }
 

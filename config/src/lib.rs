@@ -25,8 +25,8 @@ pub use controller_class::ControllerClass;
 pub use duration::parse_duration;
 pub use host::{Host, HostError, HostPattern};
 pub use names::{
-    AddressOwner, DomainName, DomainNameError, EndpointName, NameChange, NameTable, Owners, PortName, ServiceNames,
-    Transport,
+    AddressOwner, DomainName, DomainNameError, EndpointName, Labelled, NameChange, NameTable, Owners, PortName,
+    ServiceNames, Transport,
 };
 pub use object_ref::{Kind, ObjectRef};
 pub use path::{CanonicalPath, EncodedSlashes, PathError, PathSettings, canonical_rule_path};

@@ -2,19 +2,23 @@
 //! Records are shared: a new table after one EndpointSlice event differs from the one before in one Service.
 
 mod domain_name;
+mod endpoint;
+mod owner;
 mod reverse;
 mod service;
 #[cfg(test)]
 mod tests;
 
 pub use domain_name::{DomainName, DomainNameError};
-pub use reverse::{AddressOwner, Owners};
-pub use service::{EndpointName, PortName, ServiceNames, Transport};
+pub use endpoint::{EndpointName, Labelled};
+pub use owner::{AddressOwner, Owners};
+pub use service::{PortName, ServiceNames, Transport};
 
 use foldhash::quality::RandomState;
+use owner::{Owned, ServiceOwner};
 use reverse::Reverse;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -25,16 +29,24 @@ pub struct NameTable {
     version: u64,
     namespaces: HashMap<Arc<str>, Arc<NamespaceNames>, RandomState>,
     /// Addresses that Services have of their own.
-    services: Reverse,
-    endpoints: Reverse,
-    /// Addresses of Pods, each owner's `service` being the Pod.
-    pods: Reverse,
+    services: Owned,
+    endpoints: Owned,
+    /// Addresses of Pods, by namespace and name.
+    pods: Reverse<(Arc<str>, Arc<str>)>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct NamespaceNames {
     is_declared: bool,
-    services: HashMap<Arc<str>, Arc<ServiceNames>, RandomState>,
+    services: HashMap<Arc<str>, Entry, RandomState>,
+}
+
+/// A Service of a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    /// Itself, as its addresses know it.
+    owner: Arc<ServiceOwner>,
+    names: Arc<ServiceNames>,
 }
 
 /// One difference between two tables.
@@ -98,7 +110,7 @@ impl NameTable {
                     table.forget_if_empty(&name);
                 }
                 NameChange::Pod { namespace, pod, address, exists } => {
-                    let owned = (address, AddressOwner { endpoint: None, namespace, service: pod });
+                    let owned = (address, (namespace, pod));
                     if exists { table.pods.insert(owned) } else { table.pods.remove(&owned) }
                 }
             }
@@ -107,36 +119,28 @@ impl NameTable {
     }
 
     fn put(&mut self, namespace: &Arc<str>, service: &Arc<str>, names: Option<Arc<ServiceNames>>) {
-        let before = self.find(namespace, service).cloned();
-        if before == names {
+        let before = self.namespaces.get(namespace).and_then(|names| names.services.get(service)).cloned();
+        if before.as_ref().map(|entry| &entry.names) == names.as_ref() {
             return;
         }
-        let owners = |names: &Option<Arc<ServiceNames>>| -> BTreeSet<(IpAddr, AddressOwner)> {
-            let addresses = names.iter().flat_map(|names| names.owned_addresses());
-            let owner = |endpoint: Option<&Arc<str>>| AddressOwner {
-                endpoint: endpoint.cloned(),
-                namespace: Arc::clone(namespace),
-                service: Arc::clone(service),
-            };
-            addresses.map(|(address, endpoint)| (address, owner(endpoint))).collect()
+        let owner = before.as_ref().map(|entry| Arc::clone(&entry.owner));
+        let owner = owner.unwrap_or_else(|| {
+            Arc::new(ServiceOwner { namespace: Arc::clone(namespace), service: Arc::clone(service) })
+        });
+        let (old, new) = (before.as_ref().map(|entry| &*entry.names), names.as_deref());
+        let own =
+            |names: Option<&ServiceNames>| sorted(names.map_or(&[][..], ServiceNames::own_addresses).iter().copied());
+        let of_endpoints = |names: Option<&ServiceNames>| {
+            sorted(names.map_or(&[][..], ServiceNames::endpoints).iter().map(|endpoint| endpoint.address))
         };
-        let (old, new) = (owners(&before), owners(&names));
-        for owned in old.difference(&new) {
-            self.reverse_of(&owned.1).remove(owned);
-        }
-        for owned in new.difference(&old) {
-            self.reverse_of(&owned.1).insert(owned.clone());
-        }
+        replace(&mut self.services, &owner, [own(old), own(new)]);
+        replace(&mut self.endpoints, &owner, [of_endpoints(old), of_endpoints(new)]);
         let services = &mut Arc::make_mut(self.namespaces.entry(Arc::clone(namespace)).or_default()).services;
         match names {
-            Some(names) => drop(services.insert(Arc::clone(service), names)),
+            Some(names) => drop(services.insert(Arc::clone(service), Entry { owner, names })),
             None => drop(services.remove(service)),
         }
         self.forget_if_empty(namespace);
-    }
-
-    fn reverse_of(&mut self, owner: &AddressOwner) -> &mut Reverse {
-        if owner.endpoint.is_some() { &mut self.endpoints } else { &mut self.services }
     }
 
     fn forget_if_empty(&mut self, namespace: &str) {
@@ -168,13 +172,13 @@ impl NameTable {
     /// The names of a Service, both words in lower case; O(1).
     #[must_use]
     pub fn find(&self, namespace: &str, service: &str) -> Option<&Arc<ServiceNames>> {
-        self.namespaces.get(namespace)?.services.get(service)
+        self.namespaces.get(namespace)?.services.get(service).map(|entry| &entry.names)
     }
 
     /// Who has this address.
     #[must_use]
     pub fn owners(&self, address: IpAddr) -> Owners<'_> {
-        Owners { services: &self.services, endpoints: &self.endpoints, address }
+        Owners { table: self, address }
     }
 
     /// Whether a Service has an address of its own from `first` to `last`, both of one family; O(log n).
@@ -192,13 +196,31 @@ impl NameTable {
     /// Whether a Pod of the namespace, in lower case, has the address; O(log n + Pods with the address).
     #[must_use]
     pub fn has_pod(&self, namespace: &str, address: IpAddr) -> bool {
-        self.pods.owners(address).any(|owner| &*owner.namespace == namespace)
+        self.pods.owners(address).any(|(of_pod, _)| &**of_pod == namespace)
     }
 
     /// How many Services have names.
     #[must_use]
     pub fn service_count(&self) -> usize {
         self.namespaces.values().map(|namespace| namespace.services.len()).sum()
+    }
+}
+
+/// Without duplicates.
+fn sorted(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let mut addresses: Vec<_> = addresses.collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
+}
+
+/// Takes addresses from an owner that it has no longer, and gives it new ones; both are sorted.
+fn replace(reverse: &mut Owned, owner: &Arc<ServiceOwner>, [old, new]: [Vec<IpAddr>; 2]) {
+    for address in old.iter().filter(|address| new.binary_search(address).is_err()) {
+        reverse.remove(&(*address, Arc::clone(owner)));
+    }
+    for address in new.iter().filter(|address| old.binary_search(address).is_err()) {
+        reverse.insert((*address, Arc::clone(owner)));
     }
 }
 
@@ -222,8 +244,10 @@ impl Eq for NameTable {}
 /// counted only.
 impl Serialize for NameTable {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let namespaces: BTreeMap<_, BTreeMap<_, _>> =
-            self.namespaces.iter().map(|(name, names)| (name, names.services.iter().collect())).collect();
+        let services = |names: &NamespaceNames| -> BTreeMap<_, _> {
+            names.services.iter().map(|(name, entry)| (Arc::clone(name), Arc::clone(&entry.names))).collect()
+        };
+        let namespaces: BTreeMap<_, _> = self.namespaces.iter().map(|(name, names)| (name, services(names))).collect();
         let mut table = serializer.serialize_struct("NameTable", 3)?;
         table.serialize_field("zone", &self.zone)?;
         table.serialize_field("namespaces", &namespaces)?;

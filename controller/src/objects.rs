@@ -25,6 +25,7 @@ use crate::Object;
 use crate::status::Problem;
 use config::{Kind, ObjectName, ObjectRef};
 use interner::Interner;
+pub(crate) use interner::Shared;
 use jiff::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
 use secrets::Secrets;

@@ -119,12 +119,8 @@ impl<'t> Zone<'t> {
     }
 
     /// The endpoint's label that this owner of an address is known by; `None`: the Service itself is the owner.
-    fn label_of(&self, owner: &'t AddressOwner, address: IpAddr) -> Option<&'t str> {
-        let name = owner.endpoint.as_deref()?;
-        let names = self.find(&owner.namespace, &owner.service).filter(|_| self.settings.names_pods);
-        let mut endpoints = names.map_or(&[][..], ServiceNames::endpoints).iter();
-        let endpoint = endpoints.find(|endpoint| endpoint.address == address && &*endpoint.name == name);
-        Some(endpoint.map_or(name, |endpoint| endpoint.label(true)))
+    fn label_of(&self, owner: AddressOwner<'t>) -> Option<&'t str> {
+        owner.endpoint.map(|endpoint| endpoint.label(self.settings.names_pods))
     }
 
     /// Whether there are names by topology: those of a headless Service that has any endpoint.

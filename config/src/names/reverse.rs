@@ -7,28 +7,21 @@ use std::sync::Arc;
 /// Owners in a piece at most. 100,000 make 400 to 800 pieces.
 const PIECE: usize = 256;
 
-/// What the reverse name of an address leads to. Sorts Services before endpoints.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AddressOwner {
-    /// The endpoint's label below the Service's name; `None`: the address is the Service's own.
-    pub endpoint: Option<Arc<str>>,
-    /// Namespace of the Service.
-    pub namespace: Arc<str>,
-    /// Name of the Service.
-    pub service: Arc<str>,
-}
-
-pub(super) type Owned = (IpAddr, AddressOwner);
-
 /// Sorted by address and owner, without duplicates; no piece is empty.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Reverse {
-    pieces: Vec<Arc<Vec<Owned>>>,
+#[derive(Debug, Clone)]
+pub(super) struct Reverse<O> {
+    pieces: Vec<Arc<Vec<(IpAddr, O)>>>,
 }
 
-impl Reverse {
+impl<O> Default for Reverse<O> {
+    fn default() -> Self {
+        Self { pieces: Vec::new() }
+    }
+}
+
+impl<O: Ord + Clone> Reverse<O> {
     /// O(log n) comparisons; copies one piece if a clone shares it.
-    pub(super) fn insert(&mut self, owned: Owned) {
+    pub(super) fn insert(&mut self, owned: (IpAddr, O)) {
         let index = self.piece_of(&owned).min(self.pieces.len().saturating_sub(1));
         let Some(piece) = self.pieces.get_mut(index) else {
             self.pieces.push(Arc::new(vec![owned]));
@@ -46,7 +39,7 @@ impl Reverse {
     }
 
     /// As cheap as [`Self::insert`].
-    pub(super) fn remove(&mut self, owned: &Owned) {
+    pub(super) fn remove(&mut self, owned: &(IpAddr, O)) {
         let index = self.piece_of(owned);
         let Some(piece) = self.pieces.get_mut(index) else { return };
         let Ok(place) = piece.binary_search(owned) else { return };
@@ -58,17 +51,17 @@ impl Reverse {
     }
 
     /// All, sorted.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Owned> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(IpAddr, O)> {
         self.pieces.iter().flat_map(|piece| piece.iter())
     }
 
     /// Index of the only piece that can hold it.
-    fn piece_of(&self, owned: &Owned) -> usize {
+    fn piece_of(&self, owned: &(IpAddr, O)) -> usize {
         self.pieces.partition_point(|piece| piece.last().is_some_and(|last| last < owned))
     }
 
-    fn starting_at(&self, first: IpAddr) -> impl Iterator<Item = &Owned> {
-        let is_before = |(address, _): &Owned| *address < first;
+    fn starting_at(&self, first: IpAddr) -> impl Iterator<Item = &(IpAddr, O)> {
+        let is_before = |(address, _): &(IpAddr, O)| *address < first;
         let index = self.pieces.partition_point(|piece| piece.last().is_some_and(is_before));
         let (head, rest) = match self.pieces.get(index..).and_then(<[_]>::split_first) {
             Some((head, rest)) => (head.get(head.partition_point(is_before)..), rest),
@@ -77,7 +70,7 @@ impl Reverse {
         head.unwrap_or_default().iter().chain(rest.iter().flat_map(|piece| piece.iter()))
     }
 
-    pub(super) fn owners(&self, address: IpAddr) -> impl Iterator<Item = &AddressOwner> {
+    pub(super) fn owners(&self, address: IpAddr) -> impl Iterator<Item = &O> {
         self.starting_at(address).take_while(move |(other, _)| *other == address).map(|(_, owner)| owner)
     }
 
@@ -87,46 +80,18 @@ impl Reverse {
     }
 }
 
-/// Who has an address: Services by their own address first, then endpoints, each group sorted.
-#[derive(Debug, Clone, Copy)]
-pub struct Owners<'t> {
-    pub(super) services: &'t Reverse,
-    pub(super) endpoints: &'t Reverse,
-    pub(super) address: IpAddr,
-}
-
-impl<'t> Owners<'t> {
-    /// Each in turn; the first one costs O(log n), the others nothing.
-    pub fn iter(self) -> impl Iterator<Item = &'t AddressOwner> {
-        self.services.owners(self.address).chain(self.endpoints.owners(self.address))
-    }
-
-    /// Whether nobody has it; O(log n).
-    #[must_use]
-    pub fn is_empty(self) -> bool {
-        self.iter().next().is_none()
-    }
-
-    /// How many have it; O(as many).
-    #[must_use]
-    pub fn len(self) -> usize {
-        self.iter().count()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
-    fn owned(address: u8, service: u16) -> Owned {
-        let service = format!("{service}").into();
-        (IpAddr::from([10, 0, 0, address]), AddressOwner { endpoint: None, namespace: "ns".into(), service })
+    fn owned(address: u8, owner: u16) -> (IpAddr, u16) {
+        (IpAddr::from([10, 0, 0, address]), owner)
     }
 
-    fn all(reverse: &Reverse) -> Vec<Owned> {
-        reverse.iter().cloned().collect()
+    fn all(reverse: &Reverse<u16>) -> Vec<(IpAddr, u16)> {
+        reverse.iter().copied().collect()
     }
 
     #[test]
@@ -153,7 +118,7 @@ mod tests {
             for (is_new, address, service) in changes {
                 let owned = owned(address, service);
                 if is_new {
-                    reverse.insert(owned.clone());
+                    reverse.insert(owned);
                     expected.insert(owned);
                 } else {
                     reverse.remove(&owned);
@@ -166,7 +131,7 @@ mod tests {
             let found: Vec<_> = reverse.owners(first).collect();
             let of_first = expected.iter().filter(|(address, _)| *address == first);
             prop_assert_eq!(found, of_first.map(|(_, owner)| owner).collect::<Vec<_>>());
-            let is_between = |(address, _): &Owned| (first..=last).contains(address);
+            let is_between = |(address, _): &(IpAddr, u16)| (first..=last).contains(address);
             prop_assert_eq!(reverse.has_any(first, last), expected.iter().any(is_between));
         }
     }

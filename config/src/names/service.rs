@@ -1,7 +1,9 @@
 //! The names of one Service: what its DNS records are made from.
 
 use super::DomainName;
+use super::endpoint::{EndpointName, Endpoints, Labelled};
 use serde::Serialize;
+use smallvec::SmallVec;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
@@ -55,43 +57,6 @@ impl Serialize for PortName {
     }
 }
 
-/// One address behind a Service. Sorts by address.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct EndpointName {
-    /// Where it is.
-    pub address: IpAddr,
-    /// Its label below the Service's name, in lower case: the host name, or [`EndpointName::dashed`].
-    pub name: Arc<str>,
-    /// Its ports; empty: it has addresses but no SRV records.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub ports: Arc<[PortName]>,
-    /// The name of its Pod, in lower case, where it has no host name and the Pod's name can be a label; `None`: it has
-    /// one, or is no Pod's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pod: Option<Arc<str>>,
-    /// Its topology zone, in lower case (`topology.kubernetes.io/zone` of its node); `None`: unknown.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub topology: Option<Arc<str>>,
-}
-
-impl EndpointName {
-    /// Its label below the Service's name: the host name, else the Pod's name if that `is_by_pod`, else its address.
-    #[must_use]
-    pub fn label(&self, is_by_pod: bool) -> &str {
-        self.pod.as_deref().filter(|_| is_by_pod).unwrap_or(&self.name)
-    }
-
-    /// The label of an endpoint without a host name, as CoreDNS spells it: `172-0-0-2`, `5678-abcd--1`, `fe80--0`.
-    #[must_use]
-    pub fn dashed(address: IpAddr) -> String {
-        let mut label = address.to_string().replace(['.', ':'], "-");
-        if label.ends_with('-') {
-            label.push('0');
-        }
-        label
-    }
-}
-
 /// The names of one Service. Endpoints that are not ready are left out, unless the Service publishes them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
@@ -99,17 +64,17 @@ pub enum ServiceNames {
     /// A Service with addresses of its own.
     ClusterIp {
         /// `spec.clusterIPs`, without duplicates.
-        addresses: Vec<IpAddr>,
+        addresses: SmallVec<[IpAddr; 1]>,
         /// `spec.ports`.
-        ports: Vec<PortName>,
+        ports: Arc<[PortName]>,
         /// The endpoints: they have names and reverse names here too.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        endpoints: Vec<EndpointName>,
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        endpoints: Endpoints,
     },
     /// A Service that stands for its endpoints; without any, its name does not exist.
     Headless {
-        /// Sorted, without duplicates.
-        endpoints: Vec<EndpointName>,
+        /// The endpoints.
+        endpoints: Endpoints,
     },
     /// An alias.
     External {
@@ -121,40 +86,51 @@ pub enum ServiceNames {
 impl ServiceNames {
     /// A Service with addresses of its own, of which duplicates are left out; endpoints in any order.
     #[must_use]
-    pub fn cluster_ip(mut addresses: Vec<IpAddr>, ports: Vec<PortName>, endpoints: Vec<EndpointName>) -> Self {
+    pub fn cluster_ip(
+        addresses: impl IntoIterator<Item = IpAddr>,
+        ports: impl Into<Arc<[PortName]>>,
+        endpoints: Vec<EndpointName>,
+    ) -> Self {
         let mut known = BTreeSet::new();
-        addresses.retain(|address| known.insert(*address));
-        Self::ClusterIp { addresses, ports, endpoints: sorted(endpoints) }
+        let addresses = addresses.into_iter().filter(|address| known.insert(*address)).collect();
+        Self::ClusterIp { addresses, ports: ports.into(), endpoints: Endpoints::new(endpoints) }
     }
 
     /// A headless Service; endpoints in any order.
     #[must_use]
     pub fn headless(endpoints: Vec<EndpointName>) -> Self {
-        Self::Headless { endpoints: sorted(endpoints) }
+        Self::Headless { endpoints: Endpoints::new(endpoints) }
     }
 
-    /// The endpoints that have names; none for an alias.
+    /// The endpoints that have names, sorted by address; none for an alias.
     #[must_use]
     pub fn endpoints(&self) -> &[EndpointName] {
+        self.indexed().map_or(&[], |endpoints| endpoints)
+    }
+
+    /// The endpoints with this label, sorted by address; O(log n + as many). `is_by_pod`: see [`EndpointName::label`].
+    pub fn labelled<'n>(&'n self, label: &'n str, is_by_pod: bool) -> Labelled<'n> {
+        self.indexed().map_or_else(Labelled::default, |endpoints| endpoints.labelled(label, is_by_pod))
+    }
+
+    /// The endpoints with this address, sorted by name; O(log n + as many).
+    #[must_use]
+    pub fn endpoints_at(&self, address: IpAddr) -> &[EndpointName] {
+        self.indexed().map_or(&[], |endpoints| endpoints.at(address))
+    }
+
+    fn indexed(&self) -> Option<&Endpoints> {
         match self {
-            Self::ClusterIp { endpoints, .. } | Self::Headless { endpoints } => endpoints,
-            Self::External { .. } => &[],
+            Self::ClusterIp { endpoints, .. } | Self::Headless { endpoints } => Some(endpoints),
+            Self::External { .. } => None,
         }
     }
 
-    /// Every address with a reverse name, and the endpoint's label where it is an endpoint's.
-    pub(super) fn owned_addresses(&self) -> impl Iterator<Item = (IpAddr, Option<&Arc<str>>)> {
-        let own: &[IpAddr] = match self {
+    /// The addresses that are the Service's own; none for one that stands for its endpoints.
+    pub(super) fn own_addresses(&self) -> &[IpAddr] {
+        match self {
             Self::ClusterIp { addresses, .. } => addresses,
             Self::Headless { .. } | Self::External { .. } => &[],
-        };
-        let endpoints = self.endpoints().iter().map(|endpoint| (endpoint.address, Some(&endpoint.name)));
-        own.iter().map(|address| (*address, None)).chain(endpoints)
+        }
     }
-}
-
-fn sorted(mut endpoints: Vec<EndpointName>) -> Vec<EndpointName> {
-    endpoints.sort_unstable();
-    endpoints.dedup();
-    endpoints
 }

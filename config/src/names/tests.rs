@@ -4,14 +4,14 @@ use proptest::prelude::*;
 fn names(addresses: &[&str], endpoints: &[(&str, &str)]) -> Arc<ServiceNames> {
     let endpoint = |(name, address): &(&str, &str)| EndpointName {
         address: address.parse().unwrap(),
-        name: Arc::from(*name),
+        name: (*name).into(),
         ports: [].into(),
         pod: None,
         topology: None,
     };
     Arc::new(ServiceNames::cluster_ip(
-        addresses.iter().map(|address| address.parse().unwrap()).collect(),
-        vec![PortName { name: Some("http".into()), transport: Transport::Tcp, number: 80 }],
+        addresses.iter().map(|address| address.parse::<IpAddr>().unwrap()),
+        [PortName { name: Some("http".into()), transport: Transport::Tcp, number: 80 }],
         endpoints.iter().map(endpoint).collect(),
     ))
 }
@@ -21,8 +21,8 @@ fn service(namespace: &str, service: &str, names: Option<Arc<ServiceNames>>) -> 
 }
 
 fn owners(table: &NameTable, address: &str) -> Vec<String> {
-    let name = |owner: &AddressOwner| {
-        let endpoint = owner.endpoint.as_ref().map(|name| format!("{name}.")).unwrap_or_default();
+    let name = |owner: AddressOwner<'_>| {
+        let endpoint = owner.endpoint.map(|endpoint| format!("{}.", endpoint.name)).unwrap_or_default();
         format!("{endpoint}{}.{}", owner.service, owner.namespace)
     };
     table.owners(address.parse().unwrap()).iter().map(name).collect()
@@ -91,15 +91,6 @@ fn pods_that_share_an_address_have_it_until_the_last_one_goes() {
     assert_eq!(fewer.patched([pod("a", "two", false)], 3), NameTable::default());
     // A Pod is neither a Service nor a namespace.
     assert!(before.owners(address).is_empty() && !before.has_namespace("a"));
-}
-
-#[test]
-fn endpoints_without_a_host_name_are_called_by_their_address() {
-    for (address, label) in
-        [("172.0.0.2", "172-0-0-2"), ("5678:abcd::1", "5678-abcd--1"), ("fe80::", "fe80--0"), ("::", "--0")]
-    {
-        assert_eq!(EndpointName::dashed(address.parse().unwrap()), label);
-    }
 }
 
 #[test]

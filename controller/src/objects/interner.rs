@@ -1,5 +1,6 @@
-//! One allocation for what many objects repeat: namespaces, Service names, field paths, backends.
+//! One allocation for what many objects repeat: namespaces, Service names, ports, field paths, backends.
 
+use super::{ServicePort, SlicePort};
 use config::{BackendKey, PathMatch};
 use rustc_hash::FxHashSet;
 use std::hash::Hash;
@@ -10,10 +11,13 @@ use std::sync::Arc;
 pub(crate) struct Interner {
     texts: Shared<str>,
     backends: Shared<BackendKey>,
+    service_ports: Shared<[ServicePort]>,
+    slice_ports: Shared<[SlicePort]>,
 }
 
+/// Values of one type.
 #[derive(Debug)]
-struct Shared<T: ?Sized> {
+pub(crate) struct Shared<T: ?Sized> {
     all: FxHashSet<Arc<T>>,
     /// How many the last sweep left.
     swept: usize,
@@ -27,7 +31,7 @@ impl<T: ?Sized> Default for Shared<T> {
 
 impl<T: ?Sized + Eq + Hash> Shared<T> {
     /// The kept form of `value`, which `make` gives if it is new. Amortised O(its size).
-    fn get(&mut self, value: &T, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
+    pub(crate) fn get(&mut self, value: &T, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
         if let Some(known) = self.all.get(value) {
             return Arc::clone(known);
         }
@@ -50,6 +54,16 @@ impl Interner {
     /// The shared form of a backend's key.
     pub(crate) fn intern_backend(&mut self, key: &BackendKey) -> Arc<BackendKey> {
         self.backends.get(key, || Arc::new(key.clone()))
+    }
+
+    /// The shared form of a Service's ports, which are those of many others.
+    pub(crate) fn intern_service_ports(&mut self, ports: &[ServicePort]) -> Arc<[ServicePort]> {
+        self.service_ports.get(ports, || ports.into())
+    }
+
+    /// The same for the ports of a slice.
+    pub(crate) fn intern_slice_ports(&mut self, ports: &[SlicePort]) -> Arc<[SlicePort]> {
+        self.slice_ports.get(ports, || ports.into())
     }
 
     /// The shared form of a path.

@@ -18,7 +18,7 @@ pub struct Service {
     /// What kind of Service it is.
     pub kind: ServiceKind,
     /// `spec.ports`, without those whose number is out of range.
-    pub ports: Box<[ServicePort]>,
+    pub ports: Arc<[ServicePort]>,
     /// The addresses of `tidegate.dev/endpoints`, which count instead of any slice.
     pub endpoints: Option<Box<[SocketAddr]>>,
     /// `tidegate.dev/load-balance`.
@@ -50,7 +50,7 @@ pub enum ExternalTarget {
 }
 
 /// A port of a Service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ServicePort {
     /// `None` where it has no name.
     pub name: Option<Arc<str>>,
@@ -82,11 +82,11 @@ impl Service {
         let balancing = annotations.value(annotations::LOAD_BALANCE, read_balancing, &mut problems);
         let kind = read_kind(&spec, &mut problems);
         let ports = spec.ports.unwrap_or_default().into_iter().enumerate();
-        let ports = ports.filter_map(|(place, port)| read_port(port, place, names, &mut problems)).collect();
+        let ports = ports.filter_map(|(place, port)| read_port(port, place, names, &mut problems)).collect::<Vec<_>>();
         Self {
             object: Arc::clone(object),
             kind,
-            ports,
+            ports: names.intern_service_ports(&ports),
             endpoints,
             balancing: balancing.unwrap_or_default(),
             publishes_not_ready: spec.publish_not_ready_addresses.unwrap_or(false),

@@ -23,7 +23,7 @@ pub struct Slice {
     /// The addresses.
     pub endpoints: Box<[SliceEndpoint]>,
     /// The ports of every address, without those that are refused; `None`: it defines none.
-    pub ports: Option<Box<[SlicePort]>>,
+    pub ports: Option<Arc<[SlicePort]>>,
     /// What is wrong with it.
     pub problems: Box<[Problem]>,
 }
@@ -35,10 +35,10 @@ pub struct SliceEndpoint {
     pub address: IpAddr,
     /// Whether it takes requests.
     pub readiness: Readiness,
-    /// Its label below the Service's name.
-    pub hostname: Option<Box<str>>,
-    /// The Pod that it is, if it has no host name; `None`: it has one, or is no Pod.
-    pub pod: Option<Box<str>>,
+    /// Its label below the Service's name, or else the Pod that it is; `None`: it has neither.
+    pub name: Option<Arc<str>>,
+    /// Whether `name` is that of a Pod.
+    pub is_pod: bool,
     /// The topology zone of its node, in lower case; `None`: unknown.
     pub topology: Option<Arc<str>>,
 }
@@ -55,7 +55,7 @@ pub enum Readiness {
 }
 
 /// A port of every address of a slice.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SlicePort {
     /// The name of the Service port that it is for; `None` where it has no name.
     pub name: Option<Arc<str>>,
@@ -91,7 +91,7 @@ impl Slice {
             service: service.filter(|service| !service.is_empty()).map(|service| names.intern(service)),
             object: Arc::clone(object),
             endpoints: addresses.into(),
-            ports,
+            ports: ports.map(|ports| names.intern_slice_ports(&ports)),
             problems: problems.into(),
         }
     }
@@ -116,8 +116,8 @@ impl Slice {
             for core::EndpointAddress { hostname, ip, node_name: _, target_ref: _ } in list.unwrap_or_default() {
                 match read_address(&ip) {
                     Ok(address) => {
-                        let hostname = label(hostname);
-                        endpoints.push(SliceEndpoint { address, readiness, hostname, pod: None, topology: None });
+                        let name = label(hostname);
+                        endpoints.push(SliceEndpoint { address, readiness, name, is_pod: false, topology: None });
                     }
                     Err(message) => {
                         problems.push(Problem::at(format!("subsets[{place}]"), Reason::BadAddress, message));
@@ -134,7 +134,7 @@ impl Slice {
             object: Arc::clone(object),
             service: Some(Arc::clone(&object.name)),
             endpoints: endpoints.into(),
-            ports,
+            ports: ports.map(|ports| names.intern_slice_ports(&ports)),
             problems: problems.into(),
         }
     }
@@ -163,14 +163,15 @@ fn read_endpoint(
         (false, false) => Readiness::NotReady,
     };
     let hostname = label(hostname);
-    let pod = target_ref.filter(|target| hostname.is_none() && target.kind.as_deref() == Some("Pod"));
-    let pod: Option<Box<str>> = pod.and_then(|target| target.name).map(Into::into);
+    let is_pod = hostname.is_none();
+    let pod = target_ref.filter(|target| target.kind.as_deref() == Some("Pod")).and_then(|target| target.name);
+    let name = hostname.or_else(|| pod.map(Into::into));
     let topology = zone.filter(|zone| !zone.is_empty()).map(|zone| names.intern(&zone.to_ascii_lowercase()));
     for text in addresses {
         match read_address(&text) {
             Ok(address) => {
-                let (hostname, pod, topology) = (hostname.clone(), pod.clone(), topology.clone());
-                endpoints.push(SliceEndpoint { address, readiness, hostname, pod, topology });
+                let (name, topology) = (name.clone(), topology.clone());
+                endpoints.push(SliceEndpoint { address, readiness, name, is_pod, topology });
             }
             Err(message) => {
                 problems.push(Problem::at(format!("endpoints[{place}].addresses"), Reason::BadAddress, message));
@@ -184,12 +185,12 @@ fn read_address(text: &str) -> Result<IpAddr, String> {
     address.map(|address| address.to_canonical()).map_err(|_| format!("{text:?} is no address: it is left out"))
 }
 
-fn label(hostname: Option<String>) -> Option<Box<str>> {
+fn label(hostname: Option<String>) -> Option<Arc<str>> {
     hostname.filter(|hostname| !hostname.is_empty()).map(Into::into)
 }
 
 /// `None` where no port is given, which is other than none that can be used.
-fn read_ports<P>(ports: Option<Vec<P>>, read: impl FnMut((usize, P)) -> Option<SlicePort>) -> Option<Box<[SlicePort]>> {
+fn read_ports<P>(ports: Option<Vec<P>>, read: impl FnMut((usize, P)) -> Option<SlicePort>) -> Option<Vec<SlicePort>> {
     let ports = ports.filter(|ports| !ports.is_empty())?;
     Some(ports.into_iter().enumerate().filter_map(read).collect())
 }

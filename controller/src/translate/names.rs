@@ -1,7 +1,7 @@
 //! The names of Services and endpoints in the cluster's DNS zone (Kubernetes DNS-Based Service Discovery 1.1.0).
 //! A change of a Service or of its slices rebuilds the names of that Service, and no other.
 
-use crate::objects::{Changes, ExternalTarget, Objects, Readiness, Service, ServiceKind, Slice};
+use crate::objects::{Changes, ExternalTarget, Objects, Readiness, Service, ServiceKind, Shared, Slice, SliceEndpoint};
 use config::{DomainName, EndpointName, Kind, NameChange, NameTable, ObjectName, PortName, ServiceNames};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,18 +12,22 @@ pub(super) struct Names {
     pub(super) table: Arc<NameTable>,
     /// Of the table.
     version: u64,
+    /// The ports in the table, of which many are the same.
+    ports: Shared<[PortName]>,
 }
 
 impl Names {
     pub(super) fn new(zone: DomainName) -> Self {
-        Self { table: Arc::new(NameTable::new(zone)), version: 0 }
+        Self { table: Arc::new(NameTable::new(zone)), version: 0, ports: Shared::default() }
     }
 
     /// Makes `changes`; the table stays the same where they change no name, and else gets a higher version, even if they
     /// are deletions, which have none, or come later than others that have a higher one.
     pub(super) fn update(&mut self, changes: &Changes, objects: &Objects) {
+        let ports = &mut self.ports;
         let services = changes.services.iter().filter_map(|name| {
-            let names = objects.service(name).and_then(|service| service_names(service, objects.slices(name)));
+            let service = objects.service(name);
+            let names = service.and_then(|service| service_names(service, objects.slices(name), ports));
             let is_known = self.table.find(&name.namespace, &name.name).map(Arc::as_ref) == names.as_ref();
             let ObjectName { namespace, name: service } = name.clone();
             (!is_known).then(|| NameChange::Service { namespace, service, names: names.map(Arc::new) })
@@ -42,7 +46,7 @@ impl Names {
 }
 
 /// The names of a Service; `None`: it has none.
-fn service_names(service: &Service, slices: &[Arc<Slice>]) -> Option<ServiceNames> {
+fn service_names(service: &Service, slices: &[Arc<Slice>], known: &mut Shared<[PortName]>) -> Option<ServiceNames> {
     match &service.kind {
         ServiceKind::External(Some(ExternalTarget::Name(target))) => {
             Some(ServiceNames::External { target: target.clone() })
@@ -52,69 +56,84 @@ fn service_names(service: &Service, slices: &[Arc<Slice>]) -> Option<ServiceName
         // Where nobody has assigned addresses, the endpoints are what can be reached.
         ServiceKind::ClusterIp(addresses) if !addresses.is_empty() => {
             let ports = service.ports.iter().map(|port| PortName {
-                name: port.name.as_deref().map(lower),
+                name: port.name.as_ref().map(lower),
                 transport: port.transport,
                 number: port.number,
             });
-            Some(ServiceNames::cluster_ip(addresses.to_vec(), ports.collect(), endpoints(service, slices)))
+            let ports = shared(ports, known);
+            Some(ServiceNames::cluster_ip(addresses.iter().copied(), ports, endpoints(service, slices, known)))
         }
-        ServiceKind::ClusterIp(_) | ServiceKind::Headless => Some(ServiceNames::headless(endpoints(service, slices))),
+        ServiceKind::ClusterIp(_) | ServiceKind::Headless => {
+            Some(ServiceNames::headless(endpoints(service, slices, known)))
+        }
     }
 }
 
-fn endpoints(service: &Service, slices: &[Arc<Slice>]) -> Vec<EndpointName> {
+fn endpoints(service: &Service, slices: &[Arc<Slice>], known: &mut Shared<[PortName]>) -> Vec<EndpointName> {
     if let Some(addresses) = &service.endpoints {
-        return addresses.iter().map(|address| written_endpoint(service, *address)).collect();
+        return addresses.iter().map(|address| written_endpoint(service, *address, known)).collect();
     }
     let of_slice = |slice: &Arc<Slice>| {
-        let ports = slice_ports(service, slice);
+        let ports = slice_ports(service, slice, known);
         let is_named = |readiness: Readiness| readiness == Readiness::Ready || service.publishes_not_ready;
-        let endpoints = slice.endpoints.iter().filter(move |endpoint| is_named(endpoint.readiness));
-        let names = endpoints.map(move |endpoint| {
-            let address = endpoint.address.to_canonical();
-            let name = endpoint.hostname.as_deref().map_or_else(|| EndpointName::dashed(address).into(), lower);
-            // A Pod's name may be longer than a label, and be several.
-            let pod = endpoint.pod.as_deref().filter(|pod| pod.len() < 64 && !pod.contains('.')).map(lower);
-            EndpointName { address, name, ports: Arc::clone(&ports), pod, topology: endpoint.topology.clone() }
-        });
-        names.collect::<Vec<_>>()
+        let endpoints = slice.endpoints.iter().filter(|endpoint| is_named(endpoint.readiness));
+        endpoints.map(|endpoint| slice_endpoint(endpoint, Arc::clone(&ports))).collect::<Vec<_>>()
     };
     slices.iter().flat_map(of_slice).collect()
 }
 
+fn slice_endpoint(endpoint: &SliceEndpoint, ports: Arc<[PortName]>) -> EndpointName {
+    let address = endpoint.address.to_canonical();
+    let (hostname, pod) = match &endpoint.name {
+        Some(pod) if endpoint.is_pod => (None, Some(pod)),
+        hostname => (hostname.as_ref(), None),
+    };
+    let name =
+        hostname.map_or_else(|| EndpointName::dashed(address).into(), |hostname| hostname.to_ascii_lowercase().into());
+    // A Pod's name may be longer than a label, and be several.
+    let pod = pod.filter(|pod| pod.len() < 64 && !pod.contains('.')).map(lower);
+    EndpointName { address, name, ports, pod, topology: endpoint.topology.clone() }
+}
+
 /// An address of `tidegate.dev/endpoints`, which stands behind every port of the Service.
-fn written_endpoint(service: &Service, address: SocketAddr) -> EndpointName {
+fn written_endpoint(service: &Service, address: SocketAddr, known: &mut Shared<[PortName]>) -> EndpointName {
     let ip = address.ip().to_canonical();
     let ports = service.ports.iter().map(|port| PortName {
-        name: port.name.as_deref().map(lower),
+        name: port.name.as_ref().map(lower),
         transport: port.transport,
         number: address.port(),
     });
     EndpointName {
         address: ip,
         name: EndpointName::dashed(ip).into(),
-        ports: ports.collect(),
+        ports: shared(ports, known),
         pod: None,
         topology: None,
     }
 }
 
 /// The ports of a slice's endpoints. One without a number has the Service port's.
-fn slice_ports(service: &Service, slice: &Slice) -> Arc<[PortName]> {
-    let ports = slice.ports.iter().flatten().filter_map(|port| {
+fn slice_ports(service: &Service, slice: &Slice, known: &mut Shared<[PortName]>) -> Arc<[PortName]> {
+    let ports = slice.ports.iter().flat_map(|ports| &**ports).filter_map(|port| {
         let of_service = || {
             let same = service.ports.iter().find(|other| other.name == port.name && other.transport == port.transport);
             same.map(|port| port.target.unwrap_or(port.number))
         };
         let number = port.number.or_else(of_service)?;
-        Some(PortName { name: port.name.as_deref().map(lower), transport: port.transport, number })
+        Some(PortName { name: port.name.as_ref().map(lower), transport: port.transport, number })
     });
-    ports.collect()
+    shared(ports, known)
 }
 
-/// Names in DNS are compared in lower case.
-fn lower(name: &str) -> Arc<str> {
-    name.to_ascii_lowercase().into()
+/// Ports, in memory that all equal ones share.
+fn shared(ports: impl Iterator<Item = PortName>, known: &mut Shared<[PortName]>) -> Arc<[PortName]> {
+    let ports: Vec<_> = ports.collect();
+    known.get(&ports, || ports.as_slice().into())
+}
+
+/// Names in DNS are compared in lower case, which nearly all are.
+fn lower(name: &Arc<str>) -> Arc<str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { Arc::clone(name) }
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use crate::reply::{Pointer, Reply, Section, Start, is_name};
 use config::{AddressOwner, EndpointName, PortName, ServiceNames};
 use hickory_proto::rr::RecordType;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 /// Owners of the address asked at that are looked through for name servers: a loopback address may have thousands.
 const MOST_HOLDERS: usize = 256;
@@ -212,13 +211,13 @@ impl<'t> Zone<'t> {
     fn leading_to(&self, own: SocketAddr) -> impl Iterator<Item = NameServer<'t>> {
         let zone = *self;
         self.table.owners(own.ip()).iter().take(MOST_HOLDERS).filter_map(move |holder| {
-            let AddressOwner { endpoint, namespace, service } = holder;
+            let AddressOwner { namespace, service, .. } = holder;
             let names = zone.find(namespace, service)?;
-            let endpoint = match (endpoint, names) {
+            let endpoint = match (holder.endpoint, names) {
                 (None, ServiceNames::ClusterIp { ports, .. }) if has_port(ports, own) => None,
-                (Some(label), names) if leads_to(names, label, own) => match names {
+                (Some(endpoint), _) if leads_to(names, endpoint, own) => match names {
                     ServiceNames::ClusterIp { .. } => None,
-                    _ => zone.label_of(holder, own.ip()),
+                    _ => zone.label_of(holder),
                 },
                 _ => return None,
             };
@@ -231,9 +230,10 @@ fn has_port(ports: &[PortName], own: SocketAddr) -> bool {
     ports.iter().any(|port| port.number == own.port())
 }
 
-fn leads_to(names: &ServiceNames, label: &Arc<str>, own: SocketAddr) -> bool {
-    let is_it = |endpoint: &EndpointName| endpoint.address == own.ip() && endpoint.name == *label;
-    names.endpoints().iter().any(|endpoint| is_it(endpoint) && has_port(&endpoint.ports, own))
+/// Several endpoints may share a name and an address.
+fn leads_to(names: &ServiceNames, endpoint: &EndpointName, own: SocketAddr) -> bool {
+    let mut same = names.endpoints_at(own.ip()).iter().filter(|other| other.name == endpoint.name);
+    same.any(|endpoint| has_port(&endpoint.ports, own))
 }
 
 /// The labels of an SRV record's target.

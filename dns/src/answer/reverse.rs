@@ -36,7 +36,7 @@ pub(super) fn answer<'t>(zone: &Zone<'t>, name: &LowerName, asked: RecordType, r
         };
     if exists {
         match asked {
-            RecordType::PTR if is_address => pointers(zone, (place.first, holders), reply),
+            RecordType::PTR if is_address => pointers(zone, holders, reply),
             RecordType::SOA if start == 0 => zone.soa_of(Section::Answer, apex, reply),
             RecordType::NS if start == 0 => zone.name_servers(reply),
             RecordType::ANY if zone.settings.compatibility == DnsCompatibility::Standard => {
@@ -68,20 +68,16 @@ pub(super) fn may_be_ours(zone: &Zone<'_>, name: &LowerName) -> bool {
 }
 
 /// Who has the address, but for those whose names are not told.
-fn owners<'t>(zone: &Zone<'t>, address: IpAddr) -> impl Iterator<Item = &'t AddressOwner> {
+fn owners<'t>(zone: &Zone<'t>, address: IpAddr) -> impl Iterator<Item = AddressOwner<'t>> {
     let settings = zone.settings;
-    zone.table.owners(address).iter().filter(|owner| settings.exposes(&owner.namespace))
+    zone.table.owners(address).iter().filter(|owner| settings.exposes(owner.namespace))
 }
 
 /// A Service's own address has one name; an endpoint's has one in each Service that selects it.
-fn pointers<'t>(
-    zone: &Zone<'t>,
-    (address, mut owners): (IpAddr, Peekable<impl Iterator<Item = &'t AddressOwner>>),
-    reply: &mut Reply<'_>,
-) {
+fn pointers<'t>(zone: &Zone<'t>, mut owners: Peekable<impl Iterator<Item = AddressOwner<'t>>>, reply: &mut Reply<'_>) {
     let is_service = owners.peek().is_some_and(|owner| owner.endpoint.is_none());
     for owner in owners.take(if is_service { 1 } else { MOST_NAMES }) {
-        let (AddressOwner { namespace, service, .. }, endpoint) = (owner, zone.label_of(owner, address));
+        let (AddressOwner { namespace, service, .. }, endpoint) = (owner, zone.label_of(owner));
         let labels = [endpoint.unwrap_or_default(), service, namespace, "svc"];
         let labels = if endpoint.is_some() { labels.as_slice() } else { labels.get(1..).unwrap_or_default() };
         let start = Start {

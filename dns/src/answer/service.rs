@@ -1,7 +1,7 @@
 //! What a Service, and each name below it, stands for.
 
 use super::place::Topology;
-use config::{EndpointName, PortName, ServiceNames};
+use config::{EndpointName, Labelled, PortName, ServiceNames};
 use std::net::IpAddr;
 
 /// Which part of a Service is meant.
@@ -43,7 +43,7 @@ impl<'s> Selection<'s> {
     /// The addresses, sorted if they are endpoints'; one comes twice where it has two names.
     pub(super) fn holders(self) -> impl Iterator<Item = Holder<'s>> + Clone {
         let (addresses, ports, endpoints): (&[IpAddr], &[PortName], &[EndpointName]) = match (self.names, self.wanted) {
-            (names, Wanted::Endpoint(_)) => (&[], &[], names.endpoints()),
+            (_, Wanted::Endpoint(_)) => (&[], &[], &[]),
             (ServiceNames::ClusterIp { addresses, ports, .. }, _) => (addresses, ports, &[]),
             (ServiceNames::Headless { endpoints }, _) => (&[], &[], endpoints),
             (ServiceNames::External { .. }, _) => (&[], &[], &[]),
@@ -55,13 +55,16 @@ impl<'s> Selection<'s> {
             topology: endpoint.topology.as_deref(),
             ports: &endpoint.ports,
         };
-        own.chain(endpoints.iter().map(endpoint)).filter(move |holder| self.has(holder))
+        let labelled = match self.wanted {
+            Wanted::Endpoint(label) => self.names.labelled(label, self.is_by_pod),
+            _ => Labelled::default(),
+        };
+        own.chain(endpoints.iter().chain(labelled).map(endpoint)).filter(move |holder| self.has(holder))
     }
 
     fn has(self, holder: &Holder<'_>) -> bool {
         match self.wanted {
-            Wanted::All => true,
-            Wanted::Endpoint(label) => holder.label == Some(label),
+            Wanted::All | Wanted::Endpoint(_) => true,
             Wanted::Topology(topology) => holder.topology.is_some_and(|zone| topology.is(zone)),
             Wanted::Port { .. } | Wanted::Transport(_) => holder.ports.iter().any(|port| self.has_port(port)),
         }
