@@ -91,12 +91,37 @@ impl Object {
         object_ref(self.kind(), self.metadata())
     }
 
-    /// Drops what nothing here reads: `managedFields` and the copy that `kubectl apply` leaves.
+    /// Drops what nothing here reads, such as `managedFields`, statuses and the copy that `kubectl apply` leaves: before a
+    /// list of many thousands is whole, all of them lie side by side.
     pub fn trim(&mut self) {
         let metadata = self.metadata_mut();
         metadata.managed_fields = None;
+        metadata.owner_references = None;
+        metadata.finalizers = None;
         if let Some(annotations) = &mut metadata.annotations {
             annotations.remove(LAST_APPLIED);
+        }
+        match self {
+            Self::Service(service) => {
+                service.status = None;
+                if let Some(spec) = &mut service.spec {
+                    spec.selector = None;
+                    spec.ip_families = None;
+                    spec.ip_family_policy = None;
+                    spec.internal_traffic_policy = None;
+                    spec.session_affinity = None;
+                }
+            }
+            Self::EndpointSlice(slice) => {
+                for endpoint in &mut slice.endpoints.iter_mut().flatten() {
+                    endpoint.node_name = None;
+                    endpoint.hints = None;
+                    if let Some(pod) = &mut endpoint.target_ref {
+                        (pod.namespace, pod.uid) = (None, None);
+                    }
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -147,10 +172,14 @@ mod tests {
             "name": "web",
             "annotations": {LAST_APPLIED: "{}", "tidegate.dev/load-balance": "round_robin"},
             "managedFields": [{"manager": "kubectl"}],
-        }}));
+        }, "spec": {"clusterIP": "10.0.0.1", "selector": {"app": "web"}}, "status": {"loadBalancer": {}}}));
         object.trim();
         assert_eq!(object.metadata().managed_fields, None);
         let annotations = object.metadata().annotations.as_ref().expect("kept");
         assert_eq!(annotations.keys().collect::<Vec<_>>(), ["tidegate.dev/load-balance"]);
+        let Object::Service(service) = object else { panic!("a Service") };
+        assert_eq!(service.status, None);
+        let spec = service.spec.expect("kept");
+        assert_eq!((spec.cluster_ip.as_deref(), spec.selector), (Some("10.0.0.1"), None));
     }
 }

@@ -10,15 +10,14 @@ use crate::Change;
 use config::ObjectRef;
 use rustc_hash::FxHashMap;
 use std::hash::RandomState;
-use std::sync::Arc;
 
 /// The objects of a scope, by what tells each version of them.
 pub(crate) struct Known {
     resource: &'static Resource,
     hasher: RandomState,
-    objects: FxHashMap<Arc<ObjectRef>, Version>,
+    objects: FxHashMap<Box<Key>, Version>,
     /// Of objects that are gone, until all that was older has been told.
-    gone: FxHashMap<Arc<ObjectRef>, Version>,
+    gone: FxHashMap<Box<Key>, Version>,
     /// All up to here has been told; what comes of it later is old.
     reached: u64,
     list: Option<List>,
@@ -27,8 +26,15 @@ pub(crate) struct Known {
 /// A list that has not ended.
 #[derive(Default)]
 struct List {
-    seen: FxHashMap<Arc<ObjectRef>, Version>,
-    changes: FxHashMap<Arc<ObjectRef>, Change>,
+    seen: FxHashMap<Box<Key>, Version>,
+    changes: FxHashMap<Box<Key>, Change>,
+}
+
+/// `NAMESPACE/NAME`, which is all that a name of one kind needs; neither word has a slash.
+type Key = str;
+
+fn key(name: &ObjectRef) -> Box<Key> {
+    format!("{}/{}", name.namespace, name.name).into()
 }
 
 /// A version of an object.
@@ -69,13 +75,14 @@ impl Known {
     pub(crate) fn listed(&mut self, received: &Received) -> Result<bool, Undecodable> {
         let Some(name) = self.name(received) else { return Ok(false) };
         let version = self.version(received);
-        let is_same = self.objects.get(&name) == Some(&version);
+        let key = key(&name);
+        let is_same = self.objects.get(&key) == Some(&version);
         let Some(list) = &mut self.list else { return Ok(false) };
-        list.seen.insert(Arc::clone(&name), version);
-        list.changes.remove(&name);
+        list.seen.insert(key.clone(), version);
+        list.changes.remove(&key);
         if !is_same {
             let object = received.object(self.resource, &name)?;
-            list.changes.insert(name, Change::Apply(object));
+            list.changes.insert(key, Change::Apply(object));
         }
         Ok(!is_same)
     }
@@ -88,8 +95,8 @@ impl Known {
     /// The list was whole, as of `version`: its changes, and the ends of what was not in it.
     pub(crate) fn end(&mut self, version: &str) -> Vec<Change> {
         let Some(List { seen, changes }) = self.list.take() else { return Vec::new() };
-        let gone = self.objects.keys().filter(|name| !seen.contains_key(*name));
-        let deletions: Vec<_> = gone.map(|name| Change::Delete((**name).clone())).collect();
+        let gone = self.objects.keys().filter(|key| !seen.contains_key(*key));
+        let deletions: Vec<_> = gone.filter_map(|key| self.named(key)).map(Change::Delete).collect();
         self.objects = seen;
         self.gone.clear();
         // Not the greater one: a store that was restored begins at a lower one.
@@ -109,48 +116,51 @@ impl Known {
     /// Where the object cannot be read: it stays as it was.
     pub(crate) fn applied(&mut self, received: &Received) -> Result<Option<Change>, Undecodable> {
         let Some(name) = self.name(received) else { return Ok(None) };
-        let version = self.version(received);
-        if self.is_old(&name, version) {
+        let (key, version) = (key(&name), self.version(received));
+        if self.is_old(&key, version) {
             return Ok(None);
         }
-        self.gone.remove(&name);
-        self.objects.insert(Arc::clone(&name), version);
+        self.gone.remove(&key);
+        self.objects.insert(key, version);
         Ok(Some(Change::Apply(received.object(self.resource, &name)?)))
     }
 
     /// An object is gone; `None`: that is no news.
     pub(crate) fn deleted(&mut self, received: &Received) -> Option<Change> {
         let name = self.name(received)?;
+        let key = key(&name);
         if let Some(list) = &mut self.list {
             // One that was known before the list is missing at its end.
-            list.seen.remove(&name);
-            list.changes.remove(&name);
+            list.seen.remove(&key);
+            list.changes.remove(&key);
             return None;
         }
         let version = self.version(received);
         // An object ends with a version of its own, but not in every server of the past.
-        let is_last = self.objects.get(&name) == Some(&version);
-        if !is_last && self.is_old(&name, version) {
+        let is_last = self.objects.get(&key) == Some(&version);
+        if !is_last && self.is_old(&key, version) {
             return None;
         }
-        self.gone.insert(Arc::clone(&name), version);
-        self.objects.remove(&name)?;
-        Some(Change::Delete((*name).clone()))
+        let was_known = self.objects.remove(&key).is_some();
+        self.gone.insert(key, version);
+        was_known.then_some(Change::Delete(name))
     }
 
-    fn is_old(&self, name: &ObjectRef, version: Version) -> bool {
+    fn is_old(&self, key: &Key, version: Version) -> bool {
         let is_passed = version.order != 0 && version.order <= self.reached;
-        is_passed || version.is_old(self.objects.get(name)) || version.is_old(self.gone.get(name))
+        is_passed || version.is_old(self.objects.get(key)) || version.is_old(self.gone.get(key))
     }
 
     fn version(&self, received: &Received) -> Version {
         Version { fingerprint: received.fingerprint(&self.hasher), order: order(&received.version) }
     }
 
-    /// The object's name, shared with what is known already.
-    fn name(&self, received: &Received) -> Option<Arc<ObjectRef>> {
-        let name = received.object_ref(self.resource)?;
-        let known = self.objects.get_key_value(&name).map(|(known, _)| Arc::clone(known));
-        Some(known.unwrap_or_else(|| Arc::new(name)))
+    fn name(&self, received: &Received) -> Option<ObjectRef> {
+        received.object_ref(self.resource)
+    }
+
+    fn named(&self, key: &Key) -> Option<ObjectRef> {
+        let (namespace, name) = key.split_once('/')?;
+        Some(ObjectRef::new(self.resource.model()?, namespace, name))
     }
 }
