@@ -1,6 +1,7 @@
 //! What the server counts; labels are bounded sets, and the counters of the usual path are found by index.
 
 mod family;
+mod forward;
 mod unshared;
 
 use crate::message::Transport;
@@ -11,6 +12,7 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+pub(crate) use forward::{ForwardMetrics, UpstreamMetrics};
 pub(crate) use unshared::Unshared;
 
 const TYPES: [(RecordType, &str); 14] = [
@@ -101,17 +103,6 @@ pub(crate) struct Metrics {
     pub(crate) cache: CacheMetrics,
 }
 
-/// Counters of the forwarder.
-#[derive(Debug, Clone)]
-pub(crate) struct ForwardMetrics {
-    /// Questions without an answer from upstream, by reason.
-    pub(crate) failures: IntCounterVec,
-    /// Tries that an upstream did not answer in time, not wholly or not at all.
-    pub(crate) upstream_failures: IntCounter,
-    /// Packets that were not the answer waited for.
-    pub(crate) mismatches: IntCounter,
-}
-
 /// What became of questions that are not the cluster's.
 #[derive(Debug, Clone)]
 pub(crate) struct CacheRequests {
@@ -156,11 +147,7 @@ impl Metrics {
             dropped: FAMILIES.dropped.counters(registry)?,
             connections: FAMILIES.connections.gauge(registry)?,
             reloads_refused: FAMILIES.reloads_refused.counter(registry)?,
-            forward: ForwardMetrics {
-                failures: FAMILIES.forward_failures.counters(registry)?,
-                upstream_failures: FAMILIES.upstream_failures.counter(registry)?,
-                mismatches: FAMILIES.upstream_mismatches.counter(registry)?,
-            },
+            forward: ForwardMetrics::new(registry)?,
             cache: CacheMetrics::new(registry)?,
         })
     }

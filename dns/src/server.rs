@@ -101,7 +101,8 @@ impl Server {
                 () = &mut shutdown => break Ok(()),
                 Some(Change { serving, sockets, done }) = changes.recv() => {
                     // Who is asked at a new address must find it there.
-                    shared.serving.store(Arc::clone(&serving));
+                    let before = shared.serving.swap(Arc::clone(&serving));
+                    shared.runtime.spawn(async move { before.stop().await });
                     for sockets in sockets {
                         listeners.add(sockets)?;
                     }
@@ -113,6 +114,7 @@ impl Server {
             }
         };
         listeners.stop().await?;
+        shared.serving.load_full().stop().await;
         ended
     }
 }

@@ -67,6 +67,13 @@ impl Serving {
         self.sites.iter().find(|site| site.at.is_none_or(|own| own == at))
     }
 
+    /// Ends what goes on behind questions.
+    pub(crate) async fn stop(&self) {
+        for (_, block) in self.sites.iter().flat_map(|site| &site.zones) {
+            block.forwarder.stop().await;
+        }
+    }
+
     /// Every address with a socket of its own.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = At> {
         self.sites.iter().filter_map(|site| site.at)

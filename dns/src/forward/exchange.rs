@@ -1,56 +1,98 @@
-//! One try at one upstream: UDP from a new port, TCP where the answer was cut.
+//! One try at one upstream: UDP from a new port, TCP where that is wanted or the answer was cut.
 
-use super::relay::is_answer;
-use super::{Ask, Forwarder, lock};
-use crate::wire::{Cursor, Header, flag};
+use super::relay::{flags, is_answer};
+use super::upstream::Upstream;
+use super::{Ask, Outbound, lock};
+use crate::message::{Transport, framed};
+use crate::plan::forward::Protocol;
+use crate::wire::flag;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
-use tokio::time::timeout;
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::time::{Instant, timeout_at};
 
 /// More than an upstream sends over UDP to one that offers to take 1232; bytes.
 const RECEIVE: usize = 4096;
 
-/// Whether the upstream would not or could not look the name up, so that another one may.
-pub(super) fn is_unhelpful(message: &[u8]) -> bool {
-    const SERVFAIL: u16 = 2;
-    const REFUSED: u16 = 5;
-    flags(message).is_some_and(|flags| matches!(flags & flag::CODE, SERVFAIL | REFUSED))
+/// What the tries for one question have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trip<'o> {
+    /// What the question came over.
+    pub(super) transport: Transport,
+    /// When an answer comes too late.
+    pub(super) deadline: Instant,
+    pub(super) outbound: &'o Outbound,
 }
 
-fn flags(message: &[u8]) -> Option<u16> {
-    Cursor::new(message).header().map(|header| header.flags)
+/// Why a try gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    /// Of this host: it says nothing about the upstream.
+    #[error("no socket: {0}")]
+    NoSocket(io::Error),
+    #[error(transparent)]
+    Upstream(#[from] io::Error),
+    #[error("the answer is malformed")]
+    Malformed,
 }
 
-impl Forwarder {
-    /// The upstream's answer, whole if it can be had.
-    pub(super) async fn try_upstream(&self, upstream: SocketAddr, ask: &Ask) -> io::Result<Arc<[u8]>> {
-        let message = timeout(self.timeout, self.try_udp(upstream, ask)).await??;
-        if flags(&message).is_some_and(|flags| flags & flag::TRUNCATED != 0)
-            && let Ok(Ok(whole)) = timeout(self.timeout, self.try_tcp(upstream, ask)).await
-        {
-            return Ok(whole.into());
+impl Fault {
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(self, Self::NoSocket(_))
+    }
+}
+
+/// Of a socket that could not be had.
+fn of_socket(error: io::Error) -> Fault {
+    let is_ours = matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::EADDRNOTAVAIL | libc::EADDRINUSE)
+    );
+    if is_ours { Fault::NoSocket(error) } else { Fault::Upstream(error) }
+}
+
+impl Upstream {
+    /// Any answer to this question.
+    pub(super) async fn exchange(&self, ask: &Ask, trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
+        let is_tcp = match self.forward.protocol {
+            Protocol::AsAsked => trip.transport == Transport::Tcp,
+            Protocol::Tcp => true,
+            Protocol::UdpFirst => false,
+        };
+        if is_tcp {
+            return within(self, trip, self.over_tcp(ask, trip)).await;
         }
-        Ok(message.into())
+        let message = within(self, trip, self.over_udp(ask, trip)).await?;
+        if flags(&message).is_some_and(|flags| flags & flag::TRUNCATED != 0)
+            && let Ok(whole) = within(self, trip, self.over_tcp(ask, trip)).await
+        {
+            return Ok(whole);
+        }
+        Ok(message)
     }
 
-    async fn try_udp(&self, upstream: SocketAddr, ask: &Ask) -> io::Result<Vec<u8>> {
-        let any: IpAddr = match upstream {
+    /// Where we ask from: the port is the system's choice.
+    fn source(&self) -> SocketAddr {
+        let any: IpAddr = match self.address {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
+        let own = self.forward.source_address.filter(|own| own.is_ipv4() == self.address.is_ipv4());
+        SocketAddr::new(own.unwrap_or(any), 0)
+    }
+
+    async fn over_udp(&self, ask: &Ask, trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
         // The system chooses the port at random, and what others send does not come through a connected socket.
-        let socket = UdpSocket::bind((any, 0)).await?;
-        socket.connect(upstream).await?;
-        let _own = Own::new(self, socket.local_addr()?);
+        let socket = UdpSocket::bind(self.source()).await.map_err(of_socket)?;
+        socket.connect(self.address).await.map_err(of_socket)?;
+        let _own = Own::new(trip.outbound, socket.local_addr()?);
         let id = rand::random();
         socket.send(&ask.to_message(id)).await?;
         let mut message = vec![0; RECEIVE];
         loop {
             let len = socket.recv(&mut message).await?;
-            if message.get(..len).is_some_and(|message| is_answer(message, id, &ask.question)) {
+            if message.get(..len).is_some_and(|message| is_answer(message, id, ask.question())) {
                 message.truncate(len);
                 return Ok(message);
             }
@@ -59,48 +101,60 @@ impl Forwarder {
         }
     }
 
-    async fn try_tcp(&self, upstream: SocketAddr, ask: &Ask) -> io::Result<Vec<u8>> {
-        let mut stream = TcpStream::connect(upstream).await?;
-        let _own = Own::new(self, stream.local_addr()?);
+    async fn over_tcp(&self, ask: &Ask, trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
+        let mut stream = self.connect().await?;
+        let _own = Own::new(trip.outbound, stream.local_addr()?);
         let id = rand::random();
-        stream.write_all(&crate::message::framed(&ask.to_message(id))).await?;
+        stream.write_all(&framed(&ask.to_message(id))).await?;
         let mut message = vec![0; usize::from(stream.read_u16().await?)];
         stream.read_exact(&mut message).await?;
-        match is_answer(&message, id, &ask.question) {
+        match is_answer(&message, id, ask.question()) {
             true => Ok(message),
-            false => Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is to another question")),
+            false => Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is to another question").into()),
         }
+    }
+
+    async fn connect(&self) -> Result<TcpStream, Fault> {
+        let socket = match self.address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        };
+        let socket = socket.map_err(of_socket)?;
+        if self.forward.source_address.is_some() {
+            socket.bind(self.source()).map_err(of_socket)?;
+        }
+        let stream = socket.connect(self.address).await.map_err(of_socket)?;
+        // A question is one segment, and leaves at once.
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 }
 
-impl Ask {
-    fn to_message(&self, id: u16) -> Vec<u8> {
-        let additionals = u16::from(self.dnssec_ok.is_some());
-        let header = Header { id, flags: self.flags, questions: 1, answers: 0, authorities: 0, additionals };
-        let mut message = Vec::from(header.to_bytes());
-        message.extend(&self.question);
-        if let Some(is_dnssec_ok) = self.dnssec_ok {
-            message.extend(crate::message::opt(0, is_dnssec_ok));
-        }
-        message
-    }
+/// Waits as long as the upstream may take, and no longer than anybody waits for its answer.
+async fn within(
+    upstream: &Upstream,
+    trip: &Trip<'_>,
+    exchange: impl Future<Output = Result<Vec<u8>, Fault>>,
+) -> Result<Vec<u8>, Fault> {
+    let end = trip.deadline.min(Instant::now() + upstream.forward.connections.read_timeout);
+    timeout_at(end, exchange).await.map_err(io::Error::from)?
 }
 
 /// Lists the address of a socket of ours as long as it waits.
-struct Own<'f> {
-    forwarder: &'f Forwarder,
+struct Own<'o> {
+    outbound: &'o Outbound,
     address: SocketAddr,
 }
 
-impl<'f> Own<'f> {
-    fn new(forwarder: &'f Forwarder, address: SocketAddr) -> Self {
-        lock(&forwarder.own).insert(address);
-        Self { forwarder, address }
+impl<'o> Own<'o> {
+    fn new(outbound: &'o Outbound, address: SocketAddr) -> Self {
+        lock(&outbound.own).insert(address);
+        Self { outbound, address }
     }
 }
 
 impl Drop for Own<'_> {
     fn drop(&mut self) {
-        lock(&self.forwarder.own).remove(&self.address);
+        lock(&self.outbound.own).remove(&self.address);
     }
 }

@@ -7,6 +7,15 @@ use crate::question::Query;
 use crate::wire::{Cursor, HEADER, Header, OPT, flag};
 use hickory_proto::op::{Message, ResponseCode};
 
+pub(super) fn flags(message: &[u8]) -> Option<u16> {
+    Cursor::new(message).header().map(|header| header.flags)
+}
+
+/// The code that an answer tells without EDNS.
+pub(super) fn code(message: &[u8]) -> Option<ResponseCode> {
+    flags(message).map(|flags| ResponseCode::from(0, (flags & flag::CODE) as u8))
+}
+
 /// Whether this is the answer to a question, in wire form, that was sent with `id` (RFC 5452 §9.1).
 pub(super) fn is_answer(message: &[u8], id: u16, question: &[u8]) -> bool {
     let is_header = Cursor::new(message).header().is_some_and(|header| {

@@ -20,8 +20,11 @@ pub(super) struct Families {
     pub(super) connections: Family,
     pub(super) reloads_refused: Family,
     pub(super) forward_failures: Family,
+    pub(super) forward_broken: Family,
+    pub(super) upstream_durations: Family,
     pub(super) upstream_failures: Family,
     pub(super) upstream_mismatches: Family,
+    pub(super) upstream_failed_checks: Family,
     pub(super) cache_requests: Family,
     pub(super) cache_entries: Family,
     pub(super) cache_evictions: Family,
@@ -58,18 +61,33 @@ pub(super) const FAMILIES: Families = Families {
     forward_failures: Family {
         name: "tidegate_dns_forward_failures_total",
         labels: &["reason"],
-        help: "Questions that no upstream answered: busy (too many wait), loop (the upstream is this server), unanswered, \
-               malformed.",
+        help: "Questions that no upstream answered: busy (too many wait), loop (an upstream leads back to this server), down \
+               (all are), no_socket (this host has none left), unanswered, malformed.",
+    },
+    forward_broken: Family {
+        name: "tidegate_dns_forward_broken_total",
+        labels: &[],
+        help: "Questions that came while all upstreams that they may go to were down.",
+    },
+    upstream_durations: Family {
+        name: "tidegate_dns_upstream_request_duration_seconds",
+        labels: &["to", "rcode"],
+        help: "Time that an upstream took to answer, by the code of its answer.",
     },
     upstream_failures: Family {
         name: "tidegate_dns_upstream_failures_total",
-        labels: &[],
+        labels: &["to"],
         help: "Tries that an upstream did not answer in time, not wholly or not at all.",
     },
     upstream_mismatches: Family {
         name: "tidegate_dns_upstream_mismatches_total",
-        labels: &[],
+        labels: &["to"],
         help: "Packets from upstreams that answer another question than the one sent.",
+    },
+    upstream_failed_checks: Family {
+        name: "tidegate_dns_upstream_failed_checks_total",
+        labels: &["to"],
+        help: "Health checks that an upstream did not answer; they begin after a failure and end with an answer.",
     },
     cache_requests: Family {
         name: "tidegate_dns_cache_requests_total",

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// In the order of the table; a family that is left out does not build.
-fn families() -> [&'static Family; 12] {
+fn families() -> [&'static Family; 15] {
     let Families {
         requests,
         durations,
@@ -13,8 +13,11 @@ fn families() -> [&'static Family; 12] {
         connections,
         reloads_refused,
         forward_failures,
+        forward_broken,
+        upstream_durations,
         upstream_failures,
         upstream_mismatches,
+        upstream_failed_checks,
         cache_requests,
         cache_entries,
         cache_evictions,
@@ -27,8 +30,11 @@ fn families() -> [&'static Family; 12] {
         connections,
         reloads_refused,
         forward_failures,
+        forward_broken,
+        upstream_durations,
         upstream_failures,
         upstream_mismatches,
+        upstream_failed_checks,
         cache_requests,
         cache_entries,
         cache_evictions,
@@ -52,6 +58,8 @@ fn gathered() -> Vec<MetricFamily> {
     unshared.share(&metrics);
     metrics.dropped.with_label_values(&["short"]).inc();
     metrics.forward.failures.with_label_values(&["busy"]).inc();
+    let upstream = metrics.forward.of_upstream("192.0.2.1:53");
+    upstream.answered(ResponseCode::NXDomain, Duration::from_millis(3));
     assert!(Metrics::new(&registry).is_err(), "registered twice");
     registry.gather()
 }
@@ -84,6 +92,8 @@ fn an_answer_is_counted_under_its_labels() {
         "tidegate_dns_requests_total{proto=\"udp\",rcode=\"other\",type=\"other\"} 1",
         "tidegate_dns_request_duration_seconds_count{proto=\"udp\",source=\"cache\"} 3",
         "tidegate_dns_dropped_total{reason=\"short\"} 1",
+        "tidegate_dns_upstream_request_duration_seconds_count{rcode=\"NXDOMAIN\",to=\"192.0.2.1:53\"} 1",
+        "tidegate_dns_upstream_failures_total{to=\"192.0.2.1:53\"} 0",
     ] {
         assert!(text.lines().any(|line| line == sample), "{sample} is not in\n{text}");
     }

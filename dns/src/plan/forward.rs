@@ -119,7 +119,8 @@ const OPTIONS: [&str; 21] = [
 ];
 
 impl Forward {
-    fn new(from: Zone) -> Self {
+    /// With the defaults of the plugin, and nobody to ask.
+    pub(crate) fn new(from: Zone) -> Self {
         Self {
             from,
             to: Vec::new(),

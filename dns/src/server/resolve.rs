@@ -4,7 +4,7 @@ use super::respond::{Responder, Response};
 use super::through::{After, written};
 use crate::answer::{Said, Sections, Zone};
 use crate::extended_error::ExtendedError;
-use crate::forward::{Alias, AtOnce, Failure, Forwarder, Waiting};
+use crate::forward::{Alias, AtOnce, Failure, Forwarder, Place, Waiting};
 use crate::message::{Says, Transport, write, write_code};
 use crate::metrics::{Answered, Source};
 use crate::name::LowerName;
@@ -16,7 +16,6 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Name;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -50,7 +49,7 @@ pub(super) struct Pending {
     waiting: Waiting,
     /// What was known, and is over.
     over: Option<Arc<[u8]>>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
     transport: Transport,
     since: Instant,
     pub(super) after: Option<Box<After>>,
@@ -80,7 +79,7 @@ impl Responder {
             }
             Local::Outside => {
                 let tells = block.parts.as_ref().is_some_and(|parts| parts.tells_clients);
-                let told = (tells && !block.forwarder.has_upstreams()).then(|| tell_client(asking, out)).flatten();
+                let told = (tells && !block.forwarder.takes(asking.name)).then(|| tell_client(asking, out)).flatten();
                 told.unwrap_or_else(|| self.forward(&block.forwarder, None, asking, out))
             }
         }
@@ -98,11 +97,11 @@ impl Responder {
         let waiting = Waiting::new(&query, alias);
         let told = match forwarder.at_once(&waiting, (peer, transport), &self.shared.runtime) {
             AtOnce::Told(told) => told,
-            AtOnce::Ask(over) => match (forwarder.admit(peer), over) {
-                (Ok(permit), over) => {
+            AtOnce::Ask(over) => match (forwarder.admit(&waiting, peer), over) {
+                (Ok(place), over) => {
                     let forwarder = Arc::clone(forwarder);
                     let since = Instant::now();
-                    let pending = Pending { forwarder, waiting, over, _permit: permit, transport, since, after: None };
+                    let pending = Pending { forwarder, waiting, over, _place: place, transport, since, after: None };
                     return Response::Pending(Box::new(pending));
                 }
                 (Err(Failure::Busy), Some(over)) => forwarder.tell_stale(&over, &waiting, transport),
@@ -168,7 +167,7 @@ impl Responder {
 
     /// Waits for the upstream.
     pub(super) async fn finish(&self, pending: Box<Pending>) -> Vec<u8> {
-        let Pending { forwarder, waiting, over, _permit, transport, since, after } = *pending;
+        let Pending { forwarder, waiting, over, _place, transport, since, after } = *pending;
         let mut message = match forwarder.finish(&waiting, over, transport).await {
             Ok((message, code)) => {
                 let counted = answered(&waiting.query(), Source::Upstream, code);

@@ -3,7 +3,7 @@
 use super::tcp;
 use crate::answer::ZoneSettings;
 use crate::cache::{Cache, CacheSettings};
-use crate::forward::Forwarder;
+use crate::forward::{Forwarder, Route};
 use crate::metrics::Metrics;
 use crate::question::MAX_UDP;
 use crate::serving::{Block, Records};
@@ -28,7 +28,7 @@ pub struct Settings {
     pub upstreams: Vec<SocketAddr>,
     /// Time for one try at one upstream.
     pub upstream_timeout: Duration,
-    /// Questions that may wait for upstreams at once; more are answered SERVFAIL.
+    /// Questions that may wait for upstreams at once; more are REFUSED.
     pub forward_limit: usize,
     /// What of upstreams' answers is kept.
     pub cache: CacheSettings,
@@ -63,7 +63,9 @@ impl Settings {
     pub(super) fn block(self, metrics: &Metrics) -> Block {
         let Self { zone, records, upstreams, upstream_timeout, forward_limit, cache, .. } = self;
         let cache = Cache::new(cache, metrics.cache.clone());
-        let forwarder = Forwarder::new((upstreams, upstream_timeout, forward_limit), cache, metrics.forward.clone());
+        let route = Route::of_addresses(&upstreams, upstream_timeout, forward_limit);
+        let routes = if upstreams.is_empty() { Vec::new() } else { vec![route] };
+        let forwarder = Forwarder::new(routes, cache, metrics.forward.clone());
         Block {
             records: Some(Records::new(records, zone)),
             forwarder: Arc::new(forwarder),

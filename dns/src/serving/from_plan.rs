@@ -3,7 +3,8 @@
 use super::addresses::addresses;
 use super::{Block, Parts, Records, Serving, Site};
 use crate::answer::{Fallthrough, PodNames, ReverseZones, ZoneSettings};
-use crate::forward::Forwarder;
+use crate::cache::{Cache, CacheSettings};
+use crate::forward::{Forwarder, Route};
 use crate::metrics::Metrics;
 use crate::plan::{self, Plan, Zone};
 use crate::question::MAX_UDP;
@@ -44,7 +45,7 @@ impl Block {
         let records = block.kubernetes.as_ref().map(|kubernetes| Records::of(kubernetes, compatibility));
         Ok(Self {
             records,
-            forwarder: Arc::new(Forwarder::of(&block.forwards, block.cache.as_ref(), metrics)?),
+            forwarder: Arc::new(forwarder(block, metrics)?),
             most_over_udp: block.bufsize.and_then(|size| u16::try_from(size).ok()).unwrap_or(MAX_UDP),
             parts: Parts::of(block, &host()).map(Box::new),
         })
@@ -87,6 +88,13 @@ impl Records {
         };
         Self::new(settings, primary)
     }
+}
+
+/// Who asks others for the block.
+fn forwarder(block: &plan::Block, metrics: &Metrics) -> io::Result<Forwarder> {
+    let routes = block.forwards.iter().map(Route::new).collect::<Result<_, _>>().map_err(io::Error::other)?;
+    let cache = Cache::new(CacheSettings::default(), metrics.cache.clone());
+    Ok(Forwarder::new(routes, cache, metrics.forward.clone()))
 }
 
 /// The name of this machine, as those are told it that ask.

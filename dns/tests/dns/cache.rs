@@ -215,6 +215,6 @@ async fn what_is_kept_needs_no_room_among_those_who_wait() {
     upstream.asked().await;
     assert_eq!(answered(&server.ask(&question(3, "example.org.", RecordType::A)).await), ["192.0.2.1"]);
     let refused = server.ask(&question(4, "other.example.", RecordType::A)).await;
-    assert_eq!(refused.metadata.response_code, ResponseCode::ServFail);
+    assert_eq!(refused.metadata.response_code, ResponseCode::Refused);
     server.stop().await;
 }

@@ -142,7 +142,7 @@ async fn questions_beyond_the_limit_are_not_kept_waiting() {
     let first = send(&server, &question(1, "example.org.", RecordType::A)).await;
     let (asked, peer) = upstream.asked().await;
     let refused = server.ask(&question(2, "example.com.", RecordType::A)).await;
-    assert_eq!(refused.metadata.response_code, ResponseCode::ServFail);
+    assert_eq!(refused.metadata.response_code, ResponseCode::Refused);
     let ours = server.ask(&question(3, "web.shop.svc.cluster.local.", RecordType::A)).await;
     assert_eq!(answered(&ours), ["10.0.0.1"]);
     upstream.reply(&one_address(&asked), peer).await;

@@ -1,0 +1,97 @@
+//! A question on its way upstream, and the query that waits for its answer.
+
+use crate::answer::Sections;
+use crate::question::{Asked, Head, Query, Question};
+use crate::wire::{Header, flag};
+use hickory_proto::rr::RecordType;
+
+/// A question as it goes upstream; equal ones share one exchange.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Ask {
+    /// In wire form and lower case.
+    question: Vec<u8>,
+    /// RD, AD and CD as the client set them.
+    flags: u16,
+    /// The DO bit; `None`: without EDNS, as the client asked.
+    dnssec_ok: Option<bool>,
+}
+
+impl Ask {
+    /// A client's question in wire form, or another one in its place.
+    pub(crate) fn new(head: &Head, question: &[u8]) -> Self {
+        let mut question = question.to_vec();
+        if let Some((name, _)) = question.split_last_chunk_mut::<4>() {
+            // No length of a label is a letter; a type may be.
+            name.make_ascii_lowercase();
+        }
+        Self { question, flags: head.flags & !flag::OPCODE, dnssec_ok: head.edns.map(|edns| edns.is_dnssec_ok) }
+    }
+
+    /// A question of our own about a name in wire form, without EDNS.
+    pub(super) fn own(name: &[u8], record_type: RecordType, is_recursion_desired: bool) -> Self {
+        let [high, low] = u16::from(record_type).to_be_bytes();
+        let question = [name, &[high, low, 0, 1]].concat();
+        let flags = if is_recursion_desired { flag::RECURSION_DESIRED } else { 0 };
+        Self { question, flags, dnssec_ok: None }
+    }
+
+    /// Name, type and class in wire form.
+    pub(super) fn question(&self) -> &[u8] {
+        &self.question
+    }
+
+    /// The name in wire form and lower case.
+    pub(crate) fn name(&self) -> &[u8] {
+        self.question.split_last_chunk::<4>().map_or(&[], |(name, _)| name)
+    }
+
+    pub(crate) fn record_type(&self) -> RecordType {
+        let [.., high, low, _, _] = *self.question else { return RecordType::ZERO };
+        RecordType::from(u16::from_be_bytes([high, low]))
+    }
+
+    pub(super) fn to_message(&self, id: u16) -> Vec<u8> {
+        let additionals = u16::from(self.dnssec_ok.is_some());
+        let header = Header { id, flags: self.flags, questions: 1, answers: 0, authorities: 0, additionals };
+        let mut message = Vec::from(header.to_bytes());
+        message.extend(&self.question);
+        if let Some(is_dnssec_ok) = self.dnssec_ok {
+            message.extend(crate::message::opt(0, is_dnssec_ok));
+        }
+        message
+    }
+}
+
+/// The zone's CNAMEs, and the question that they lead to.
+#[derive(Debug)]
+pub(crate) struct Alias {
+    pub(crate) sections: Sections,
+    pub(crate) question: Question,
+}
+
+/// A query that waits for an upstream.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(super) head: Head,
+    question: Box<[u8]>,
+    record_type: RecordType,
+    pub(crate) alias: Option<Alias>,
+    pub(super) ask: Ask,
+}
+
+impl Waiting {
+    /// The query's own question waits, or the one that `alias` led to.
+    pub(crate) fn new(query: &Query<'_>, alias: Option<Alias>) -> Self {
+        let Query { head, asked: Asked { wire, record_type } } = *query;
+        let ask = match &alias {
+            Some(alias) => Ask::new(&head, &alias.question.to_wire()),
+            None => Ask::new(&head, wire),
+        };
+        Self { head, question: wire.into(), record_type, alias, ask }
+    }
+
+    /// What the client asked.
+    pub(crate) fn query(&self) -> Query<'_> {
+        Query { head: self.head, asked: Asked { wire: &self.question, record_type: self.record_type } }
+    }
+}

@@ -1,0 +1,64 @@
+//! Why a question got no answer from upstream.
+
+use crate::extended_error::ExtendedError;
+use hickory_proto::op::ResponseCode;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("no upstream is set")]
+    NoUpstream,
+    #[error("too many questions are waiting for upstreams")]
+    Busy,
+    #[error("the question came back from the upstream that it was sent to")]
+    Loop,
+    #[error("all upstreams are down")]
+    Down,
+    /// A fault of this host, which says nothing about upstreams.
+    #[error("no socket is to be had")]
+    NoSocket,
+    #[error("no upstream answered")]
+    Unanswered,
+    #[error("no upstream answered a moment ago")]
+    Remembered,
+    #[error("the upstream's answer is malformed")]
+    Malformed,
+}
+
+impl Failure {
+    pub(crate) fn code(self) -> ResponseCode {
+        match self {
+            // Not our names, and nobody to ask, or no room: the client should try its next server.
+            Self::NoUpstream | Self::Busy => ResponseCode::Refused,
+            _ => ResponseCode::ServFail,
+        }
+    }
+
+    pub(crate) fn extended_error(self) -> ExtendedError {
+        match self {
+            Self::NoUpstream => ExtendedError::NotAuthoritative,
+            Self::Busy | Self::Loop | Self::NoSocket => ExtendedError::Other,
+            Self::Unanswered | Self::Down => ExtendedError::NoReachableAuthority,
+            Self::Remembered => ExtendedError::CachedError,
+            Self::Malformed => ExtendedError::InvalidData,
+        }
+    }
+
+    /// The word in the metrics.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::NoUpstream => "no_upstream",
+            Self::Busy => "busy",
+            Self::Loop => "loop",
+            Self::Down => "down",
+            Self::NoSocket => "no_socket",
+            Self::Unanswered => "unanswered",
+            Self::Remembered => "remembered",
+            Self::Malformed => "malformed",
+        }
+    }
+
+    /// Whether it will be so again in a moment, so that nobody needs to be asked.
+    pub(super) fn lasts(self) -> bool {
+        matches!(self, Self::Unanswered | Self::Malformed)
+    }
+}

@@ -1,0 +1,34 @@
+//! Looks whether an upstream that failed is well again, as CoreDNS does: any answer is good.
+
+use super::Outbound;
+use super::ask::Ask;
+use super::exchange::Trip;
+use super::upstream::Upstream;
+use crate::message::Transport;
+use crate::plan::forward::HealthCheck;
+use hickory_proto::rr::RecordType;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Time for the answer to a check.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// Checks until the upstream is well, or nobody has it any more.
+pub(super) async fn check(upstream: Weak<Upstream>, outbound: Arc<Outbound>) {
+    loop {
+        let Some(upstream) = upstream.upgrade() else { return };
+        let HealthCheck { interval, recursion_desired, domain } = &upstream.forward.health;
+        let ask = Ask::own(domain.wire(), RecordType::NS, *recursion_desired);
+        let trip = Trip { transport: Transport::Udp, deadline: Instant::now() + ANSWER, outbound: &outbound };
+        match upstream.exchange(&ask, &trip).await {
+            Ok(_) => return upstream.recovered(),
+            // That this host has no socket says nothing about the upstream.
+            Err(fault) if fault.is_ours() => {}
+            Err(_) => upstream.check_failed(),
+        }
+        let interval = *interval;
+        drop(upstream);
+        sleep(interval).await;
+    }
+}

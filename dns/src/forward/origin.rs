@@ -1,0 +1,270 @@
+//! Where upstreams come from: an address, a file of addresses, or a name.
+
+use super::exchange::Trip;
+use super::resolv_conf::{parse_resolv_conf, system_upstreams};
+use super::route::Route;
+use super::upstream::Upstream;
+use super::{Ask, Outbound, PATIENCE, lock};
+use crate::message::Transport;
+use crate::plan::forward::{self as plan, Forward};
+use crate::wire::Cursor;
+use config::DomainName;
+use hickory_proto::rr::RecordType;
+use std::fs;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+/// How often a file is looked at, where it is needed.
+const LOOK: Duration = Duration::from_secs(5);
+/// How often a name is looked up.
+const LOOK_UP: Duration = Duration::from_secs(60);
+/// How soon it is again where that failed.
+const LOOK_UP_AGAIN: Duration = Duration::from_secs(2);
+
+/// One word of a `forward`.
+#[derive(Debug)]
+pub(super) struct Origin {
+    forward: Arc<Forward>,
+    kind: Kind,
+    known: Arc<Known>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Address,
+    File(String),
+    Host(Arc<Host>),
+}
+
+/// What it led to the last time.
+#[derive(Debug)]
+struct Known {
+    addresses: Mutex<Addresses>,
+    /// Held by the one who looks a name up that others wait for.
+    looking: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Addresses {
+    addresses: Vec<SocketAddr>,
+    /// Those of the addresses, as far as they were needed.
+    upstreams: Vec<Arc<Upstream>>,
+    /// Whether there is one for each address, in the same order.
+    is_complete: bool,
+    /// When to look again; `None`: not yet looked.
+    look_at: Option<Instant>,
+    stamp: Option<Stamp>,
+}
+
+/// By what it is seen that a file is another one: inode, length, seconds and nanoseconds of its last change.
+type Stamp = (u64, u64, i64, i64);
+
+/// A name, and whom it is asked of.
+#[derive(Debug)]
+struct Host {
+    name: DomainName,
+    wire: Box<[u8]>,
+    port: u16,
+    resolvers: Route,
+}
+
+impl Origin {
+    /// Reads the file, if it is one.
+    pub(super) fn new(to: &plan::Upstream, forward: &Arc<Forward>) -> Result<Self, String> {
+        let (kind, addresses, stamp) = match to {
+            plan::Upstream::Plain(address) | plan::Upstream::Tls { address, .. } => {
+                (Kind::Address, vec![*address], None)
+            }
+            plan::Upstream::File(path) => {
+                let (addresses, stamp) = read(path).map_err(|error| format!("{path}: {error}"))?;
+                (Kind::File(path.clone()), addresses, Some(stamp))
+            }
+            plan::Upstream::Host { name, port } => {
+                let host = Host::new(name, *port, forward)?;
+                (Kind::Host(Arc::new(host)), Vec::new(), None)
+            }
+        };
+        Ok(Self { forward: Arc::clone(forward), kind, known: Known::new(addresses, stamp) })
+    }
+
+    pub(super) fn of_address(address: SocketAddr, forward: &Arc<Forward>) -> Self {
+        Self { forward: Arc::clone(forward), kind: Kind::Address, known: Known::new(vec![address], None) }
+    }
+
+    /// Adds the upstreams that are known, after a look where it is time for one. Only a name that was never found out
+    /// is waited for.
+    pub(super) async fn add_to(&self, upstreams: &mut Vec<Arc<Upstream>>, outbound: &Arc<Outbound>) {
+        match &self.kind {
+            Kind::Address => {}
+            Kind::File(path) => self.look_at_file(path),
+            Kind::Host(host) => self.look_up(host, outbound).await,
+        }
+        for upstream in self.known.upstreams(&self.forward, outbound) {
+            if !upstreams.iter().any(|other| other.address == upstream.address) {
+                upstreams.push(upstream);
+            }
+        }
+    }
+
+    fn look_at_file(&self, path: &str) {
+        let mut known = lock(&self.known.addresses);
+        if !known.is_due(LOOK) {
+            return;
+        }
+        // One system call every few seconds, on a file that is in memory.
+        if fs::metadata(path).is_ok_and(|found| known.stamp == Some(stamp(&found))) {
+            return;
+        }
+        match read(path) {
+            Ok((addresses, stamp)) => {
+                info!(path, ?addresses, "other upstreams");
+                known.stamp = Some(stamp);
+                known.set(addresses);
+            }
+            Err(error) => warn!(path, %error, "the upstreams stay as they were"),
+        }
+    }
+
+    async fn look_up(&self, host: &Arc<Host>, outbound: &Arc<Outbound>) {
+        if self.known.is_empty() {
+            let _looking = self.known.looking.lock().await;
+            // Those who waited have what the first one found, which may be nothing.
+            if self.known.is_empty() && self.known.is_due() {
+                host.look_up(&self.known, outbound).await;
+            }
+        } else if self.known.is_due() {
+            let (host, known, outbound) = (Arc::clone(host), Arc::clone(&self.known), Arc::clone(outbound));
+            let fetches = Arc::clone(&outbound);
+            fetches.fetches.spawn(async move { host.look_up(&known, &outbound).await }, &Handle::current());
+        }
+    }
+}
+
+impl Known {
+    fn new(addresses: Vec<SocketAddr>, stamp: Option<Stamp>) -> Arc<Self> {
+        let addresses = Addresses { addresses, upstreams: Vec::new(), is_complete: false, look_at: None, stamp };
+        Arc::new(Self { addresses: Mutex::new(addresses), looking: tokio::sync::Mutex::new(()) })
+    }
+
+    fn is_empty(&self) -> bool {
+        lock(&self.addresses).addresses.is_empty()
+    }
+
+    fn is_due(&self) -> bool {
+        lock(&self.addresses).is_due(LOOK_UP)
+    }
+
+    /// One for each address; those that stay are what they were.
+    fn upstreams(&self, forward: &Arc<Forward>, outbound: &Arc<Outbound>) -> Vec<Arc<Upstream>> {
+        let mut known = lock(&self.addresses);
+        let Addresses { addresses, upstreams, is_complete, .. } = &mut *known;
+        if !*is_complete {
+            let of = |address: &SocketAddr| {
+                let known = upstreams.iter().find(|upstream| upstream.address == *address).cloned();
+                known.unwrap_or_else(|| Arc::new(Upstream::new(*address, Arc::clone(forward), outbound)))
+            };
+            *upstreams = addresses.iter().map(of).collect();
+            *is_complete = true;
+        }
+        upstreams.clone()
+    }
+}
+
+impl Addresses {
+    /// Whether it is time to look again, which the one who is told does.
+    fn is_due(&mut self, every: Duration) -> bool {
+        let now = Instant::now();
+        let is_due = self.look_at.is_none_or(|at| now >= at);
+        if is_due {
+            self.look_at = Some(now + every);
+        }
+        is_due
+    }
+
+    /// Upstreams of addresses that stay keep what is known about them; the others are made when they are needed.
+    fn set(&mut self, addresses: Vec<SocketAddr>) {
+        if addresses != self.addresses {
+            self.upstreams.retain(|upstream| addresses.contains(&upstream.address));
+            self.addresses = addresses;
+            self.is_complete = false;
+        }
+    }
+}
+
+impl Host {
+    fn new(name: &DomainName, port: u16, forward: &Forward) -> Result<Self, String> {
+        let resolvers = match &forward.resolvers[..] {
+            [] => system_upstreams().map_err(|error| format!("{name}: {error}"))?,
+            resolvers => resolvers.to_vec(),
+        };
+        if resolvers.is_empty() {
+            return Err(format!("{name}: the system's resolv.conf names nobody who could tell its addresses"));
+        }
+        let wire = crate::plan::Zone::parse(name.as_str()).map_err(|error| error.to_string())?.wire().into();
+        let resolvers = Route::of_addresses(&resolvers, forward.connections.read_timeout, usize::MAX >> 4);
+        Ok(Self { name: name.clone(), wire, port, resolvers })
+    }
+
+    /// Asks for its addresses. Where nobody tells any, those that are known stay. Boxed, since it is an exchange inside
+    /// one.
+    fn look_up<'h>(
+        &'h self,
+        known: &'h Known,
+        outbound: &'h Arc<Outbound>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'h>> {
+        Box::pin(async move {
+            let trip = Trip { transport: Transport::Udp, deadline: Instant::now() + PATIENCE, outbound };
+            let (mut addresses, mut failure) = (Vec::new(), None);
+            for record_type in [RecordType::A, RecordType::AAAA] {
+                let ask = Ask::own(&self.wire, record_type, true);
+                match self.resolvers.exchange(&ask, outbound, trip).await {
+                    Ok(message) => addresses.extend(addresses_in(&message)),
+                    Err(error) => failure = Some(error),
+                }
+            }
+            let mut known = lock(&known.addresses);
+            if addresses.is_empty() {
+                let why = failure.map_or_else(|| "it has none".to_owned(), |failure| failure.to_string());
+                warn!(upstream = %self.name, why, "the addresses of an upstream are not known");
+                known.look_at = Some(Instant::now() + LOOK_UP_AGAIN);
+            } else {
+                known.set(addresses.into_iter().map(|address| SocketAddr::new(address, self.port)).collect());
+            }
+        })
+    }
+}
+
+/// The addresses among the answers.
+fn addresses_in(message: &[u8]) -> Vec<IpAddr> {
+    let mut cursor = Cursor::new(message);
+    let header = cursor.header();
+    let answers = header.filter(|_| cursor.question().is_some()).map_or(0, |header| header.answers);
+    let records = (0..answers).map_while(|_| cursor.record());
+    let address = |(record_type, content): (u16, &[u8])| match RecordType::from(record_type) {
+        RecordType::A => <[u8; 4]>::try_from(content).ok().map(IpAddr::from),
+        RecordType::AAAA => <[u8; 16]>::try_from(content).ok().map(IpAddr::from),
+        _ => None,
+    };
+    records.filter_map(|record| address((record.record_type, record.content))).collect()
+}
+
+fn stamp(found: &fs::Metadata) -> Stamp {
+    (found.ino(), found.len(), found.mtime(), found.mtime_nsec())
+}
+
+/// The resolvers that a file names.
+fn read(path: &str) -> io::Result<(Vec<SocketAddr>, Stamp)> {
+    let found = stamp(&fs::metadata(path)?);
+    let addresses = parse_resolv_conf(&fs::read_to_string(path)?);
+    if addresses.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it names no nameserver"));
+    }
+    Ok((addresses, found))
+}

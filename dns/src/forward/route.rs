@@ -1,0 +1,174 @@
+//! One `forward`: which names it is for, and how its upstreams are asked.
+
+use super::exchange::{Fault, Trip};
+use super::order::Order;
+use super::origin::Origin;
+use super::upstream::Upstream;
+use super::{Ask, Failure, Outbound, Outcome, relay};
+use crate::plan::Zone;
+use crate::plan::forward::{self as plan, Forward, Policy};
+use crate::wire::{Cursor, flag};
+use hickory_proto::op::ResponseCode;
+use rand::seq::SliceRandom;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tracing::debug;
+
+/// Upstreams for the names of one zone.
+#[derive(Debug)]
+pub(crate) struct Route {
+    forward: Arc<Forward>,
+    order: Order,
+    to: Vec<Origin>,
+    /// `None`: there is no bound.
+    room: Option<Arc<Semaphore>>,
+}
+
+/// A question's place among those that wait; free again where this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Why there can be no such route.
+#[derive(Debug, thiserror::Error)]
+#[error("forward {from}: {why}")]
+pub(crate) struct RouteError {
+    from: Zone,
+    why: String,
+}
+
+impl Route {
+    /// Reads the files that it names.
+    ///
+    /// # Errors
+    /// One of the files cannot be read, or holds nothing that is of use; the message names it.
+    pub(crate) fn new(forward: &Forward) -> Result<Self, RouteError> {
+        let shared = Arc::new(forward.clone());
+        let wrong = |why| RouteError { from: forward.from.clone(), why };
+        let to = forward.to.iter().map(|to| Origin::new(to, &shared)).collect::<Result<_, _>>().map_err(wrong)?;
+        let room = usize::try_from(forward.max_concurrent).ok().filter(|most| *most > 0);
+        let room = room.map(|most| Arc::new(Semaphore::new(most)));
+        Ok(Self { order: Order::of(forward.policy), forward: shared, to, room })
+    }
+
+    /// Addresses for all names: first the one that answered last, `limit` questions at once, each try for `patience`.
+    pub(crate) fn of_addresses(addresses: &[SocketAddr], patience: Duration, limit: usize) -> Self {
+        let mut forward = Forward::new(Zone::root());
+        forward.to = addresses.iter().copied().map(plan::Upstream::Plain).collect();
+        forward.protocol = plan::Protocol::UdpFirst;
+        forward.policy = Policy::Sequential;
+        // The next one is asked first where one fails, until that fails.
+        forward.max_fails = 0;
+        // Two tries where there is one upstream, and no more than fit into the time that clients wait.
+        forward.max_attempts = if addresses.len() < 3 { 2 } else { 3 };
+        forward.connections.read_timeout = patience;
+        let forward = Arc::new(forward);
+        let to = addresses.iter().map(|address| Origin::of_address(*address, &forward)).collect();
+        let order = Order::LastGood(AtomicUsize::new(0));
+        Self { forward, order, to, room: Some(Arc::new(Semaphore::new(limit))) }
+    }
+
+    /// Whether it is for this name, in wire form and lower case.
+    pub(super) fn takes(&self, name: &[u8]) -> bool {
+        self.forward.from.holds(name) && !self.forward.except.iter().any(|zone| zone.holds(name))
+    }
+
+    /// A place among those who wait.
+    pub(super) fn admit(&self) -> Result<Place, Failure> {
+        let permit = self.room.as_ref().map(|room| Arc::clone(room).try_acquire_owned());
+        Ok(Place { _permit: permit.transpose().map_err(|_| Failure::Busy)? })
+    }
+
+    /// Whether the next route is to be asked.
+    pub(super) fn leaves_to_next(&self, ask: &Ask, message: &[u8]) -> bool {
+        relay::code(message).is_some_and(|code| self.forward.next.iter().any(|next| next.0 == code.low()))
+            || (self.forward.next_on_nodata && is_without_records(message, ask))
+    }
+
+    /// Whether another upstream is asked where one says so. Stubs go on after SERVFAIL and REFUSED, and so do we where
+    /// nothing else is configured.
+    fn fails_over(&self, message: &[u8]) -> bool {
+        let Some(code) = relay::code(message) else { return false };
+        match &self.forward.failover[..] {
+            [] => matches!(code, ResponseCode::ServFail | ResponseCode::Refused),
+            codes => codes.iter().any(|failover| failover.0 == code.low()),
+        }
+    }
+
+    /// Whom to ask for the next question, in this order, each with its index.
+    async fn turn(&self, outbound: &Arc<Outbound>) -> Result<Vec<(usize, Arc<Upstream>)>, Failure> {
+        let mut upstreams = Vec::new();
+        for origin in &self.to {
+            origin.add_to(&mut upstreams, outbound).await;
+        }
+        let mut upstreams: Vec<_> = upstreams.into_iter().enumerate().collect();
+        if !upstreams.is_empty() && upstreams.iter().all(|(_, upstream)| upstream.is_down()) {
+            outbound.metrics.broken.inc();
+            if self.forward.fails_fast {
+                return Err(Failure::Down);
+            }
+            // Perhaps it is the checks that do not come through.
+            upstreams.shuffle(&mut rand::rng());
+            return Ok(upstreams);
+        }
+        self.order.arrange(&mut upstreams);
+        upstreams.retain(|(_, upstream)| !upstream.is_down());
+        Ok(upstreams)
+    }
+
+    /// Asks one upstream after the other, until one has an answer.
+    pub(super) async fn exchange(&self, ask: &Ask, outbound: &Arc<Outbound>, trip: Trip<'_>) -> Outcome {
+        let upstreams = self.turn(outbound).await?;
+        let most = match usize::try_from(self.forward.max_attempts) {
+            Ok(0) | Err(_) => upstreams.len().saturating_mul(2),
+            Ok(most) => most,
+        };
+        let (mut unhelpful, mut refusals, mut failure) = (None, 0, Failure::Unanswered);
+        for (index, upstream) in upstreams.iter().cycle().take(most) {
+            if Instant::now() >= trip.deadline {
+                break;
+            }
+            match upstream.ask(ask, &trip).await {
+                Ok(message) if self.fails_over(&message) => {
+                    unhelpful.get_or_insert(message);
+                    refusals += 1;
+                    if refusals >= upstreams.len() {
+                        break;
+                    }
+                }
+                Ok(message) => {
+                    self.order.answered(*index);
+                    return Ok(message);
+                }
+                Err(fault @ Fault::NoSocket(_)) => {
+                    debug!(upstream = %upstream.address, error = %fault, "no socket to ask an upstream from");
+                    failure = Failure::NoSocket;
+                    break;
+                }
+                Err(fault) => {
+                    debug!(upstream = %upstream.address, error = %fault, "upstream did not answer");
+                    upstream.metrics.failures.inc();
+                    match fault {
+                        Fault::Malformed => failure = Failure::Malformed,
+                        _ => upstream.suspect(outbound),
+                    }
+                }
+            }
+        }
+        unhelpful.ok_or(failure)
+    }
+}
+
+/// Whether an answer says that the name is there, and nothing of the type.
+fn is_without_records(message: &[u8], ask: &Ask) -> bool {
+    let mut cursor = Cursor::new(message);
+    let Some(header) = cursor.header().filter(|header| header.flags & flag::CODE == 0) else { return false };
+    let asked = u16::from(ask.record_type());
+    cursor.question().is_some()
+        && !(0..header.answers).any(|_| cursor.record().is_some_and(|record| record.record_type == asked))
+}

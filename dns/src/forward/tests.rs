@@ -1,0 +1,4 @@
+mod cast;
+mod health;
+mod origins;
+mod routes;

@@ -1,0 +1,82 @@
+//! Upstreams that fail, are down, and are well again.
+
+use super::super::*;
+use super::cast::*;
+
+/// The next questions that are checks.
+async fn checks(upstream: &mut Upstream, count: usize) {
+    for _ in 0..count {
+        assert_eq!(upstream.asked.recv().await.unwrap(), "check.example. NS");
+    }
+}
+
+#[test]
+fn an_upstream_whose_checks_fail_is_passed_over_until_it_is_well() {
+    with_still_clock(async {
+        let (mut one, two) = (Upstream::new(0, 1).await, Upstream::new(0, 2).await);
+        let options = "policy sequential\nmax_fails 2\nhealth_check 500ms no_rec domain check.example";
+        let asker = Asker::new(&format!("forward . {} {} {{\n{options}\n}}", one.address, two.address));
+        // Nobody checks an upstream that answers, be it that it cannot help.
+        one.say(2);
+        assert_eq!(asker.ask("a.org.").await.unwrap(), "192.0.2.2");
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(one.heard(), ["a.org. A RD"]);
+        one.say(SILENT);
+        assert_eq!(asker.ask("b.org.").await.unwrap(), "192.0.2.2");
+        assert_eq!(one.asked.recv().await.unwrap(), "b.org. A RD");
+        // It counts as down once two checks have failed, and the third has begun by then.
+        checks(&mut one, 3).await;
+        let since = Instant::now();
+        assert_eq!(asker.ask("c.org.").await.unwrap(), "192.0.2.2");
+        assert!(since.elapsed() < Duration::from_millis(500), "{:?}", since.elapsed());
+        let to = format!("to=\"{}\"", one.address);
+        assert_eq!(asker.metric("tidegate_dns_upstream_failed_checks_total", &[&to]), 2.0);
+        assert_eq!(asker.metric("tidegate_dns_upstream_failures_total", &[&to]), 1.0);
+        one.say(2);
+        checks(&mut one, 1).await;
+        while asker.ask("d.org.").await.is_ok() && one.heard().is_empty() {}
+        one.say(0);
+        assert_eq!(asker.ask("e.org.").await.unwrap(), "192.0.2.1");
+        // The checks have ended.
+        one.heard();
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(asker.ask("f.org.").await.unwrap(), "192.0.2.1");
+        assert_eq!(one.heard(), ["f.org. A RD"]);
+    });
+}
+
+#[test]
+fn where_all_are_down_any_is_tried_or_none() {
+    with_still_clock(async {
+        for (option, is_tried) in [("", true), ("failfast_all_unhealthy_upstreams", false)] {
+            let mut silent = Upstream::new(SILENT, 1).await;
+            let options = format!("max_fails 1\nhealth_check 500ms no_rec domain check.example\n{option}");
+            let asker = Asker::new(&format!("forward . {} {{\n{options}\n}}", silent.address));
+            assert_eq!(asker.ask("a.org.").await, Err(Failure::Unanswered));
+            while silent.asked.recv().await.unwrap() != "check.example. NS" {}
+            checks(&mut silent, 1).await;
+            let since = Instant::now();
+            let failure = if is_tried { Failure::Unanswered } else { Failure::Down };
+            assert_eq!(asker.ask("b.org.").await, Err(failure));
+            assert_eq!(since.elapsed() > Duration::from_secs(1), is_tried, "{:?}", since.elapsed());
+            assert_eq!(silent.heard().contains(&"b.org. A RD".to_owned()), is_tried);
+            assert_eq!(asker.metric("tidegate_dns_forward_broken_total", &[]), 1.0);
+        }
+    });
+}
+
+#[test]
+fn nobody_checks_for_a_forwarder_that_is_stopped() {
+    with_still_clock(async {
+        let mut silent = Upstream::new(SILENT, 1).await;
+        let options = "health_check 500ms no_rec domain check.example\nmax_connect_attempts 1";
+        let asker = Asker::new(&format!("forward . {} {{\n{options}\n}}", silent.address));
+        assert_eq!(asker.ask("a.org.").await, Err(Failure::Unanswered));
+        assert_eq!(silent.asked.recv().await.unwrap(), "a.org. A RD");
+        checks(&mut silent, 2).await;
+        asker.forwarder.stop().await;
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert_eq!(asker.ask("b.org.").await, Err(Failure::Unanswered));
+        assert_eq!(silent.heard()[0], "b.org. A RD");
+    });
+}

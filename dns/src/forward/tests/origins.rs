@@ -1,0 +1,110 @@
+//! Upstreams that are files and names.
+
+use super::super::origin::Origin;
+use super::super::*;
+use super::cast::*;
+use crate::plan::Zone;
+use crate::plan::forward::{Forward, Upstream as To};
+
+async fn addresses(origin: &Origin, outbound: &Arc<Outbound>) -> Vec<String> {
+    let mut upstreams = Vec::new();
+    origin.add_to(&mut upstreams, outbound).await;
+    upstreams.iter().map(|upstream| upstream.address.to_string()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_is_read_again_when_it_changes() {
+    let metrics = crate::metrics::Metrics::new(&prometheus::Registry::new()).unwrap();
+    let outbound = Arc::new(Outbound::new(metrics.forward));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("resolv.conf");
+    let write = |text: &str| {
+        // As a mount does it: another file in its place.
+        let new = folder.path().join("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, &path).unwrap();
+    };
+    write("search a.example\nnameserver 192.0.2.1\nnameserver 2001:db8::1\n");
+    let forward = Arc::new(Forward::new(Zone::root()));
+    let origin = Origin::new(&To::File(path.to_str().unwrap().to_owned()), &forward).unwrap();
+    assert_eq!(addresses(&origin, &outbound).await, ["192.0.2.1:53", "[2001:db8::1]:53"]);
+    write("nameserver 192.0.2.2\nnameserver 192.0.2.1\n");
+    let later = || tokio::time::advance(Duration::from_secs(5));
+    assert_eq!(addresses(&origin, &outbound).await.len(), 2);
+    assert_eq!(addresses(&origin, &outbound).await[1], "[2001:db8::1]:53", "it is not looked at all the time");
+    later().await;
+    assert_eq!(addresses(&origin, &outbound).await, ["192.0.2.2:53", "192.0.2.1:53"]);
+    // What is of no use changes nothing.
+    for text in ["", "nameserver nonsense\n"] {
+        write(text);
+        later().await;
+        assert_eq!(addresses(&origin, &outbound).await.len(), 2, "{text:?}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    later().await;
+    assert_eq!(addresses(&origin, &outbound).await.len(), 2);
+    write("nameserver 192.0.2.3\n");
+    later().await;
+    assert_eq!(addresses(&origin, &outbound).await, ["192.0.2.3:53"]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_of_no_use_is_told_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("resolv.conf");
+    let path = path.to_str().unwrap();
+    let gone = routes(&format!("forward . {path}")).unwrap_err();
+    assert!(gone.starts_with(&format!("forward .: {path}: No such file")), "{gone}");
+    std::fs::write(path, "search example.org\n").unwrap();
+    let empty = routes(&format!("forward . {path}")).unwrap_err();
+    assert_eq!(empty, format!("forward .: {path}: it names no nameserver"));
+}
+
+#[tokio::test]
+async fn the_resolver_tells_where_an_upstream_is() {
+    let upstream = Upstream::new(0, 1).await;
+    // It answers with 192.0.2.x as a rule.
+    let (resolver, _) = sockets().await;
+    let at = resolver.local_addr().unwrap();
+    let resolving = tokio::spawn(async move {
+        let mut asked = Vec::new();
+        for _ in 0..2 {
+            let mut packet = [0; 512];
+            let (len, peer) = resolver.recv_from(&mut packet).await.unwrap();
+            let question = hickory_proto::op::Message::from_vec(&packet[..len]).unwrap();
+            let mut reply = answer(&question, 0, 1);
+            let is_a = question.queries[0].query_type() == hickory_proto::rr::RecordType::A;
+            let address = hickory_proto::rr::RData::A(hickory_proto::rr::rdata::A::new(127, 0, 0, 1));
+            if is_a {
+                reply.answers[0].data = address;
+            } else {
+                reply.answers.clear();
+            }
+            asked.push(question.queries[0].name().to_string());
+            resolver.send_to(&reply.to_vec().unwrap(), peer).await.unwrap();
+        }
+        asked
+    });
+    let body = format!("forward . dns.example:{} {{\n resolver {at}\n}}", upstream.address.port());
+    let asker = Asker::new(&body);
+    // Those who ask at the same time wait for one look-up.
+    let (one, two) = tokio::join!(asker.ask("a.org."), asker.ask("b.org."));
+    assert_eq!((one.unwrap(), two.unwrap()), ("192.0.2.1".to_owned(), "192.0.2.1".to_owned()));
+    assert_eq!(asker.ask("c.org.").await.unwrap(), "192.0.2.1");
+    assert_eq!(resolving.await.unwrap(), ["dns.example.", "dns.example."]);
+}
+
+#[test]
+fn a_name_that_nobody_can_resolve_is_asked_for_now_and_then() {
+    with_still_clock(async {
+        let mut resolver = Upstream::new(3, 1).await;
+        let asker = Asker::new(&format!("forward . dns.example {{\n resolver {}\n}}", resolver.address));
+        for name in ["a.org.", "b.org."] {
+            assert_eq!(asker.ask(name).await, Err(Failure::Unanswered));
+        }
+        assert_eq!(resolver.heard(), ["dns.example. A RD", "dns.example. AAAA RD"]);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(asker.ask("c.org.").await, Err(Failure::Unanswered));
+        assert_eq!(resolver.heard().len(), 2);
+    });
+}

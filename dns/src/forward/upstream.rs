@@ -1,0 +1,82 @@
+//! One of those who are asked: where it is, how it is doing.
+
+use super::exchange::{Fault, Trip};
+use super::{Ask, Outbound, health, relay};
+use crate::metrics::UpstreamMetrics;
+use crate::plan::forward::Forward;
+use hickory_proto::op::ResponseCode;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+/// One address.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    pub(super) address: SocketAddr,
+    /// How the route that it belongs to is configured.
+    pub(super) forward: Arc<Forward>,
+    /// Checks in a row that failed.
+    failed_checks: AtomicU32,
+    /// Whether a task looks whether it is well again.
+    is_checked: AtomicBool,
+    pub(super) metrics: UpstreamMetrics,
+}
+
+impl Upstream {
+    pub(super) fn new(address: SocketAddr, forward: Arc<Forward>, outbound: &Outbound) -> Self {
+        Self {
+            address,
+            forward,
+            failed_checks: AtomicU32::new(0),
+            is_checked: AtomicBool::new(false),
+            metrics: outbound.metrics.of_upstream(&address.to_string()),
+        }
+    }
+
+    /// Whether so many checks have failed that it is passed over.
+    pub(super) fn is_down(&self) -> bool {
+        let most = self.forward.max_fails;
+        most > 0 && self.failed_checks.load(Ordering::Relaxed) >= most
+    }
+
+    /// Its answer, whole if it can be had.
+    pub(super) async fn ask(&self, ask: &Ask, trip: &Trip<'_>) -> Result<Arc<[u8]>, Fault> {
+        let since = Instant::now();
+        let message = self.exchange(ask, trip).await?;
+        if !relay::is_whole(&message) {
+            return Err(Fault::Malformed);
+        }
+        self.metrics.answered(relay::code(&message).unwrap_or(ResponseCode::FormErr), since.elapsed());
+        Ok(message.into())
+    }
+
+    /// Begins to look whether it is well, if nobody does.
+    pub(super) fn suspect(self: &Arc<Self>, outbound: &Arc<Outbound>) {
+        if self.forward.max_fails == 0 || self.is_checked.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let check = health::check(Arc::downgrade(self), Arc::clone(outbound));
+        outbound.checks.spawn(check, &Handle::current());
+    }
+
+    /// A check failed.
+    pub(super) fn check_failed(&self) {
+        self.metrics.failed_checks.inc();
+        let failed = self.failed_checks.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if failed == self.forward.max_fails {
+            warn!(upstream = %self.address, failed, "an upstream is down");
+        }
+    }
+
+    /// It has answered a check.
+    pub(super) fn recovered(&self) {
+        if self.is_down() {
+            info!(upstream = %self.address, "an upstream is well again");
+        }
+        self.failed_checks.store(0, Ordering::Relaxed);
+        self.is_checked.store(false, Ordering::Relaxed);
+    }
+}
