@@ -90,6 +90,7 @@ impl Server {
     pub async fn serve(self, sockets: Vec<Sockets>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let Self { names, serving, metrics, limits, reloads: _, mut changes } = self;
         let runtime = Handle::current();
+        serving.begin(&runtime);
         let shared = Arc::new(Shared { names, serving: ArcSwap::new(serving), runtime, metrics });
         let mut listeners = Listeners::new(Arc::clone(&shared), limits);
         for sockets in sockets {
@@ -101,6 +102,7 @@ impl Server {
                 () = &mut shutdown => break Ok(()),
                 Some(Change { serving, sockets, done }) = changes.recv() => {
                     // Who is asked at a new address must find it there.
+                    serving.begin(&shared.runtime);
                     let before = shared.serving.swap(Arc::clone(&serving));
                     shared.runtime.spawn(async move { before.stop().await });
                     for sockets in sockets {

@@ -13,7 +13,9 @@ use crate::name::LowerName;
 use crate::plan::{Plan, Transport, Zone};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 
 /// Where questions come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,6 +30,9 @@ pub struct At {
 #[derive(Debug)]
 pub(crate) struct Serving {
     sites: Vec<Site>,
+    blocks: Vec<Arc<Block>>,
+    /// What looks at files again and again, until this is dropped.
+    watches: Mutex<JoinSet<()>>,
 }
 
 /// What is served at one address.
@@ -59,7 +64,9 @@ pub fn addresses(plan: &Plan) -> io::Result<Vec<At>> {
 impl Serving {
     /// One block for all names, wherever they are asked for.
     pub(crate) fn everywhere(block: Block) -> Self {
-        Self { sites: vec![Site { at: None, zones: vec![(Zone::root(), Arc::new(block))] }] }
+        let block = Arc::new(block);
+        let site = Site { at: None, zones: vec![(Zone::root(), Arc::clone(&block))] };
+        Self { sites: vec![site], blocks: vec![block], watches: Mutex::default() }
     }
 
     /// What is served there.
@@ -67,9 +74,19 @@ impl Serving {
         self.sites.iter().find(|site| site.at.is_none_or(|own| own == at))
     }
 
+    /// Begins what goes on behind questions; called once.
+    pub(crate) fn begin(&self, runtime: &Handle) {
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        for block in &self.blocks {
+            if let Some(hosts) = block.parts.as_ref().and_then(|parts| parts.hosts.as_ref()) {
+                watches.spawn_on(Arc::clone(hosts).watch(), runtime);
+            }
+        }
+    }
+
     /// Ends what goes on behind questions.
     pub(crate) async fn stop(&self) {
-        for (_, block) in self.sites.iter().flat_map(|site| &site.zones) {
+        for block in &self.blocks {
             block.forwarder.stop().await;
         }
     }

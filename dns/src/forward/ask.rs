@@ -1,7 +1,7 @@
 //! A question on its way upstream, and the query that waits for its answer.
 
 use crate::answer::Sections;
-use crate::question::{Asked, Head, Query, Question};
+use crate::question::{Asked, CLASS_IN, Head, Query};
 use crate::wire::{Header, flag};
 use hickory_proto::rr::RecordType;
 
@@ -66,7 +66,21 @@ impl Ask {
 #[derive(Debug)]
 pub(crate) struct Alias {
     pub(crate) sections: Sections,
-    pub(crate) question: Question,
+    /// In wire form.
+    question: Vec<u8>,
+}
+
+impl Alias {
+    /// From a message with the CNAMEs, the last of which leads to `target`, in wire form. `None`: it is malformed.
+    pub(crate) fn new(target: &[u8], record_type: RecordType, message: &[u8]) -> Option<Self> {
+        let kind = [u16::from(record_type), CLASS_IN].map(u16::to_be_bytes).concat();
+        Some(Self { sections: Sections::read(message)?, question: [target, &kind].concat() })
+    }
+
+    /// Where they lead, in wire form.
+    pub(crate) fn target(&self) -> &[u8] {
+        self.question.split_last_chunk::<4>().map_or(&[], |(name, _)| name)
+    }
 }
 
 /// A query that waits for an upstream.
@@ -84,7 +98,7 @@ impl Waiting {
     pub(crate) fn new(query: &Query<'_>, alias: Option<Alias>) -> Self {
         let Query { head, asked: Asked { wire, record_type } } = *query;
         let ask = match &alias {
-            Some(alias) => Ask::new(&head, &alias.question.to_wire()),
+            Some(alias) => Ask::new(&head, &alias.question),
             None => Ask::new(&head, wire),
         };
         Self { head, question: wire.into(), record_type, alias, ask }

@@ -31,9 +31,7 @@ fn of_block(block: &Block) -> Vec<Note> {
         ("dns64", block.dns64.is_some()),
         ("rewrite", !block.rewrites.is_empty()),
         ("autopath", block.autopath.is_some()),
-        ("template", !block.templates.is_empty()),
         ("transfer", !block.transfers.is_empty()),
-        ("hosts", block.hosts.is_some()),
     ];
     asked.extend(whole.into_iter().filter(|(_, is_asked)| *is_asked).map(|(plugin, _)| (plugin, String::new())));
     let endpoint = |path: &str, address: HttpAddress, own: &str| format!("{path} at {address}; --admin-bind has {own}");

@@ -2,18 +2,17 @@
 
 use super::respond::{Responder, Response};
 use super::through::{After, written};
-use crate::answer::{Said, Sections, Zone};
+use crate::answer::{Said, Zone};
 use crate::extended_error::ExtendedError;
 use crate::forward::{Alias, AtOnce, Failure, Forwarder, Place, Waiting};
 use crate::message::{Says, Transport, write, write_code};
 use crate::metrics::{Answered, Source};
 use crate::name::LowerName;
 use crate::part::{Told, whoami};
-use crate::question::{Query, Question};
+use crate::question::Query;
 use crate::reply::Reply;
 use crate::serving::{Block, Records, Site};
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::Name;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -70,19 +69,21 @@ impl Responder {
         };
         match local {
             Local::Said(code) => asking.answered(Source::Zone, code),
-            Local::Alias(alias) => {
-                // Whoever the block has for that name knows it, not whom this one asks.
-                let there =
-                    LowerName::read(alias.question.to_wire().split_last_chunk::<4>().map_or(&[], |(name, _)| name));
-                let block = there.and_then(|name| asking.site.find(&name)).unwrap_or(block);
-                self.forward(&block.forwarder, Some(alias), asking, out)
-            }
+            Local::Alias(alias) => self.follow(alias, block, asking, out),
             Local::Outside => {
                 let tells = block.parts.as_ref().is_some_and(|parts| parts.tells_clients);
                 let told = (tells && !block.forwarder.takes(asking.name)).then(|| tell_client(asking, out)).flatten();
                 told.unwrap_or_else(|| self.forward(&block.forwarder, None, asking, out))
             }
         }
+    }
+
+    /// Asks others where an alias leads.
+    pub(super) fn follow(&self, alias: Alias, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
+        // Whoever the target's own block asks knows it.
+        let target = LowerName::read(alias.target());
+        let block = target.and_then(|name| asking.site.find(&name)).unwrap_or(block);
+        self.forward(&block.forwarder, Some(alias), asking, out)
     }
 
     /// Asks others, unless the answer is known.
@@ -153,14 +154,9 @@ impl Responder {
             }
             Said::Alias(target) => {
                 reply.finish(&query.head, says(forwarder, true));
-                let name = Name::from_ascii(format!("{target}.")).ok();
-                match name.zip(Sections::read(out)) {
-                    Some((name, sections)) => {
-                        let question = Question { name, record_type: query.asked.record_type };
-                        Local::Alias(Alias { sections, question })
-                    }
-                    None => Local::Said(code),
-                }
+                let target = LowerName::of(target);
+                let alias = target.and_then(|name| Alias::new(name.suffix(0), query.asked.record_type, out));
+                alias.map_or(Local::Said(code), Local::Alias)
             }
         }
     }
@@ -215,7 +211,7 @@ fn tell_client(asking: &Asking<'_>, out: &mut Vec<u8>) -> Option<Response> {
     })
 }
 
-fn says(forwarder: &Forwarder, is_authoritative: bool) -> Says {
+pub(super) fn says(forwarder: &Forwarder, is_authoritative: bool) -> Says {
     Says { is_authoritative, is_truncated: false, offers_recursion: forwarder.has_upstreams() }
 }
 

@@ -1,9 +1,12 @@
 //! A question's way through the parts of its block, and its answer's way back.
 
-use super::resolve::Asking;
+use super::resolve::{Asking, says};
 use super::respond::{Responder, Response};
+use crate::extended_error;
+use crate::forward::Alias;
 use crate::message::{Says, Transport, write_code};
 use crate::metrics::Source;
+use crate::part::template::{Also, Templated};
 use crate::part::{Told, any, local, minimal};
 use crate::plan::AclAction;
 use crate::question::Head;
@@ -55,7 +58,7 @@ impl Responder {
             headers.change_query(&mut asking.query.head);
         }
         let after = After { block: Arc::clone(block), head: query.head, transport };
-        match self.resolve(block, &asking, out) {
+        match self.inner(parts, block, &asking, out) {
             Response::Silence => Response::Silence,
             Response::Ready(answered) => {
                 after.change(out);
@@ -96,11 +99,47 @@ impl Responder {
         })
     }
 
-    /// Tells about this server in class CHAOS, where the block does; else such a question is refused as any other class is.
-    pub(super) fn chaos(&self, asking: &Asking<'_>, block: &Block, out: &mut Vec<u8>) -> Option<Response> {
-        let chaos = block.parts.as_ref()?.chaos.as_ref()?;
-        let (class, record_type) = (asking.query.head.class, asking.query.asked.record_type);
-        written(asking, Says::default(), out, |reply| chaos.answer(asking.name, (class, record_type), reply))
+    /// What answers where nobody before has, and nothing is done with the answer yet.
+    fn inner(&self, parts: &Parts, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
+        if let Some(response) = self.template(parts, block, asking, out) {
+            return response;
+        }
+        if let Some(hosts) = &parts.hosts {
+            let says = says(&block.forwarder, true);
+            let (name, record_type) = (asking.name, asking.query.asked.record_type);
+            if let Some(response) = written(asking, says, out, |reply| hosts.answer(name, record_type, reply)) {
+                return response;
+            }
+        }
+        self.resolve(block, asking, out)
+    }
+
+    /// What is made of the question itself.
+    fn template(&self, parts: &Parts, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Option<Response> {
+        let Asking { query, name, peer, transport, .. } = *asking;
+        let mut reply = Reply::new(out, query.asked.wire, query.head.room(transport));
+        let templated = parts.templates.as_ref()?.answer(&query, name, peer.ip(), &mut reply);
+        let Templated::Answered(Also { error, alias }) = templated else { return None };
+        let code = reply.code;
+        reply.finish(&query.head, says(&block.forwarder, true));
+        if let Some((number, text)) = error {
+            extended_error::add(number, text, out, (&query.head, transport));
+        }
+        let alias = alias.and_then(|target| Alias::new(&target, query.asked.record_type, out));
+        Some(match alias {
+            Some(alias) => self.follow(alias, block, asking, out),
+            None => asking.answered(Source::Zone, code),
+        })
+    }
+
+    /// Answers in class CHAOS, where the block does; else such a question is refused, as any other class is.
+    pub(super) fn chaos(&self, asking: &Asking<'_>, block: &Arc<Block>, out: &mut Vec<u8>) -> Option<Response> {
+        let parts = block.parts.as_ref()?;
+        let kind = (asking.query.head.class, asking.query.asked.record_type);
+        let chaos = parts.chaos.as_ref();
+        let told = chaos
+            .and_then(|chaos| written(asking, Says::default(), out, |reply| chaos.answer(asking.name, kind, reply)));
+        told.or_else(|| self.template(parts, block, asking, out))
     }
 }
 

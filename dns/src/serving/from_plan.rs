@@ -12,7 +12,7 @@ use config::{DnsCompatibility, DomainName};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 impl Serving {
     /// What a plan says. `compatibility`: whose mistakes in answers of the cluster's zones are kept.
@@ -36,18 +36,22 @@ impl Serving {
             zones.sort_by_key(|(zone, _)| std::cmp::Reverse(zone.label_count()));
             Site { at: Some(at), zones }
         };
-        Ok(Self { sites: sites.into_iter().map(site).collect() })
+        Ok(Self { sites: sites.into_iter().map(site).collect(), blocks, watches: Mutex::default() })
     }
 }
 
 impl Block {
     fn of(block: &plan::Block, compatibility: DnsCompatibility, metrics: &Metrics) -> io::Result<Self> {
+        let parts = Parts::of(block, &host()).map(Box::new);
+        if let Some(hosts) = parts.as_ref().and_then(|parts| parts.hosts.as_ref()) {
+            hosts.look();
+        }
         let records = block.kubernetes.as_ref().map(|kubernetes| Records::of(kubernetes, compatibility));
         Ok(Self {
             records,
             forwarder: Arc::new(forwarder(block, metrics)?),
             most_over_udp: block.bufsize.and_then(|size| u16::try_from(size).ok()).unwrap_or(MAX_UDP),
-            parts: Parts::of(block, &host()).map(Box::new),
+            parts,
         })
     }
 }

@@ -136,6 +136,49 @@ async fn who_asks_is_told_where_nobody_else_has_an_answer() {
 }
 
 #[tokio::test]
+async fn hosts_come_before_the_zone_and_a_file_is_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("hosts");
+    std::fs::write(&file, "198.51.100.7 Example.org other.test\n").unwrap();
+    let plugins = format!(
+        "hosts {} {{\n  203.0.113.9 web.shop.svc.cluster.local\n  reload 10ms\n  fallthrough\n }}",
+        file.display()
+    );
+    let server = start_plugins(&plugins).await;
+    let addresses = async |name: &str| answered(&server.ask(&question(1, name, RecordType::A)).await);
+    assert_eq!(addresses(OURS).await, ["203.0.113.9"]);
+    assert_eq!(addresses(THEIRS).await, ["198.51.100.7"]);
+    assert_eq!(addresses("third.test.").await, ["192.0.2.1"]);
+    assert!(server.ask(&question(1, THEIRS, RecordType::A)).await.metadata.authoritative);
+    std::fs::write(&file, "198.51.100.8 third.test\n").unwrap();
+    while addresses("third.test.").await != ["198.51.100.8"] {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(addresses(THEIRS).await, ["192.0.2.1"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn templates_answer_what_they_match() {
+    let server = start_plugins(
+        "template IN AAAA . {\n  rcode NOERROR\n  authority \"{{ .Zone }} 60 IN SOA ns.example. h.example. 1 60 60 60 60\"\n }\n \
+         template IN A example.org {\n  match ^ip-(?P<a>[0-9]+)[.]example[.]org[.]$\n  \
+         answer \"{{ .Name }} 60 IN A 10.0.0.{{ .Group.a }}\"\n  fallthrough\n }\n \
+         template IN A alias.test {\n  answer \"{{ .Name }} 60 IN CNAME example.org.\"\n }",
+    )
+    .await;
+    for name in [OURS, THEIRS] {
+        let answer = server.ask(&question(1, name, RecordType::AAAA)).await;
+        assert_eq!((answer.answers.len(), answer.authorities.len()), (0, 1), "{name}");
+    }
+    let addresses = async |name: &str| answered(&server.ask(&question(1, name, RecordType::A)).await);
+    assert_eq!(addresses("ip-7.example.org.").await, ["10.0.0.7"]);
+    assert_eq!(addresses(THEIRS).await, ["192.0.2.1"]);
+    assert_eq!(addresses("alias.test.").await, ["example.org.", "192.0.2.1"]);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_message_is_whole_after_every_part() {
     let server = start_plugins("header {\n  set aa\n }\n minimal\n nsid\n bufsize 512").await;
     for (name, record_type) in [
