@@ -3,17 +3,21 @@
 mod family;
 mod forward;
 mod unshared;
+mod zones;
 
 use crate::message::Transport;
 use family::FAMILIES;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub(crate) use forward::{ForwardMetrics, UpstreamMetrics};
 pub(crate) use unshared::Unshared;
+use zones::ZoneCollector;
+
+pub(crate) use zones::{ZoneId, Zones};
 
 const TYPES: [(RecordType, &str); 14] = [
     (RecordType::A, "A"),
@@ -56,7 +60,21 @@ pub(crate) enum Source {
     Upstream,
     /// What an upstream has said before.
     Cache,
+    Hosts,
+    Template,
+    /// What is about the question, the client or the server itself.
+    Itself,
 }
+
+/// Each with the name of CoreDNS's plugin that answers so.
+const SOURCES: [(Source, &str); 6] = [
+    (Source::Zone, "kubernetes"),
+    (Source::Upstream, "forward"),
+    (Source::Cache, "cache"),
+    (Source::Hosts, "hosts"),
+    (Source::Template, "template"),
+    (Source::Itself, ""),
+];
 
 impl Source {
     fn index(self) -> usize {
@@ -64,16 +82,40 @@ impl Source {
             Self::Zone => 0,
             Self::Upstream => 1,
             Self::Cache => 2,
+            Self::Hosts => 3,
+            Self::Template => 4,
+            Self::Itself => 5,
+        }
+    }
+
+    /// The place among those whose durations are told: what is known here is known at once, whoever knows it.
+    fn duration_index(self) -> usize {
+        match self {
+            Self::Zone | Self::Hosts | Self::Template | Self::Itself => 0,
+            Self::Upstream => 1,
+            Self::Cache => 2,
         }
     }
 }
 
-/// How many sources there are.
+/// How many sources have durations of their own.
 const DURATIONS_OF: usize = 3;
+
+/// What is counted of a question itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) zone: ZoneId,
+    /// Whether the client's address is one of IPv4.
+    pub(crate) is_ipv4: bool,
+    pub(crate) is_dnssec_ok: bool,
+    /// Length of the message; bytes.
+    pub(crate) len: u16,
+}
 
 /// What an answer is counted as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Answered {
+    pub(crate) question: Counted,
     pub(crate) source: Source,
     /// `None`: no question could be read.
     pub(crate) record_type: Option<RecordType>,
@@ -101,6 +143,7 @@ pub(crate) struct Metrics {
     pub(crate) reloads_refused: IntCounter,
     pub(crate) forward: ForwardMetrics,
     pub(crate) cache: CacheMetrics,
+    pub(crate) zones: Arc<Zones>,
 }
 
 /// What became of questions that are not the cluster's.
@@ -137,6 +180,8 @@ impl CacheMetrics {
 impl Metrics {
     /// Registers all.
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let zones = Arc::<Zones>::default();
+        registry.register(Box::new(ZoneCollector::new(Arc::clone(&zones))?))?;
         let durations = FAMILIES.durations.histograms(registry, &DURATIONS)?;
         let of =
             |proto: &str| ["zone", "upstream", "cache"].map(|source| durations.with_label_values(&[proto, source]));
@@ -149,14 +194,17 @@ impl Metrics {
             reloads_refused: FAMILIES.reloads_refused.counter(registry)?,
             forward: ForwardMetrics::new(registry)?,
             cache: CacheMetrics::new(registry)?,
+            zones,
         })
     }
 
-    /// Counts an answer.
-    pub(crate) fn answered(&self, transport: Transport, answered: Answered, took: Duration) {
+    /// Counts an answer: its length, and the time that it took.
+    pub(crate) fn answered(&self, transport: Transport, answered: Answered, said: (usize, Duration)) {
+        self.zones.answered(transport, answered, said);
+        let (_, took) = said;
         self.count(transport, answered.indexes(), 1);
         let durations = self.durations.get(row_of(transport).0);
-        if let Some(duration) = durations.and_then(|sources| sources.get(answered.source.index())) {
+        if let Some(duration) = durations.and_then(|sources| sources.get(answered.source.duration_index())) {
             duration.observe(took.as_secs_f64());
         }
     }

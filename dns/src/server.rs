@@ -13,7 +13,7 @@ mod udp;
 
 use crate::metrics::Metrics;
 use crate::plan::Plan;
-use crate::serving::{At, Serving};
+use crate::serving::Serving;
 use arc_swap::ArcSwap;
 use config::{DnsCompatibility, Subscriber};
 use listeners::Listeners;
@@ -30,11 +30,19 @@ pub use bind::{Sockets, bind, bind_all};
 pub use reloads::{Prepared, Reloads};
 pub use settings::Settings;
 
+/// What it begins with.
+#[derive(Debug)]
+enum What {
+    /// One block at whatever address is given.
+    Settings(Box<Settings>),
+    Plan(Arc<Serving>),
+}
+
 /// A DNS server that is ready to serve.
 #[derive(Debug)]
 pub struct Server {
     names: Subscriber,
-    serving: Arc<Serving>,
+    what: What,
     metrics: Arc<Metrics>,
     limits: tcp::Limits,
     reloads: Reloads,
@@ -49,8 +57,7 @@ impl Server {
     pub fn new(names: Subscriber, settings: Settings, registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Arc::new(Metrics::new(registry)?);
         let limits = tcp::Limits::new(settings.tcp_limit, settings.tcp_idle);
-        let serving = Arc::new(Serving::everywhere(settings.block(&metrics)));
-        Ok(Self::serving(names, serving, metrics, limits))
+        Ok(Self::with(names, What::Settings(Box::new(settings)), metrics, limits))
     }
 
     /// The same as a plan has it.
@@ -64,17 +71,12 @@ impl Server {
     ) -> io::Result<Self> {
         let metrics = Arc::new(Metrics::new(registry).map_err(io::Error::other)?);
         let serving = Arc::new(Serving::of(plan, compatibility, &metrics)?);
-        Ok(Self::serving(names, serving, metrics, Settings::tcp_defaults()))
+        Ok(Self::with(names, What::Plan(serving), metrics, Settings::tcp_defaults()))
     }
 
-    fn serving(names: Subscriber, serving: Arc<Serving>, metrics: Arc<Metrics>, limits: tcp::Limits) -> Self {
+    fn with(names: Subscriber, what: What, metrics: Arc<Metrics>, limits: tcp::Limits) -> Self {
         let (reloads, changes) = Reloads::new(Arc::clone(&metrics));
-        Self { names, serving, metrics, limits, reloads, changes }
-    }
-
-    /// Every address that is to be bound; none where one block serves whatever is given.
-    pub fn addresses(&self) -> impl Iterator<Item = At> {
-        self.serving.addresses()
+        Self { names, what, metrics, limits, reloads, changes }
     }
 
     /// What changes it later.
@@ -88,8 +90,15 @@ impl Server {
     /// # Errors
     /// A socket cannot be used by the runtime, or a listening task died.
     pub async fn serve(self, sockets: Vec<Sockets>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { names, serving, metrics, limits, reloads: _, mut changes } = self;
+        let Self { names, what, metrics, limits, reloads: _, mut changes } = self;
         let runtime = Handle::current();
+        let serving = match what {
+            What::Settings(settings) => {
+                let at = sockets.iter().map(|sockets| sockets.at);
+                Arc::new(Serving::everywhere(settings.block(&metrics), at, &metrics.zones))
+            }
+            What::Plan(serving) => serving,
+        };
         serving.begin(&runtime);
         let shared = Arc::new(Shared { names, serving: ArcSwap::new(serving), runtime, metrics });
         let mut listeners = Listeners::new(Arc::clone(&shared), limits);

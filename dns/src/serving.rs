@@ -9,8 +9,10 @@ mod parts;
 pub(crate) use block::{Block, Records};
 pub(crate) use parts::Parts;
 
+use crate::metrics::{ZoneId, Zones};
 use crate::name::LowerName;
 use crate::plan::{Plan, Transport, Zone};
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,10 +40,20 @@ pub(crate) struct Serving {
 /// What is served at one address.
 #[derive(Debug)]
 pub(crate) struct Site {
-    /// `None`: at all.
-    at: Option<At>,
+    at: At,
     /// Longest first.
-    zones: Vec<(Zone, Arc<Block>)>,
+    zones: Vec<Served>,
+    /// What names are counted as that are in none of them.
+    outside: ZoneId,
+}
+
+/// A zone at an address.
+#[derive(Debug)]
+pub(crate) struct Served {
+    zone: Zone,
+    pub(crate) block: Arc<Block>,
+    /// What its questions are counted as.
+    pub(crate) numbers: ZoneId,
 }
 
 /// Every address that a plan says to listen at; those of interfaces are looked up now.
@@ -62,16 +74,16 @@ pub fn addresses(plan: &Plan) -> io::Result<Vec<At>> {
 }
 
 impl Serving {
-    /// One block for all names, wherever they are asked for.
-    pub(crate) fn everywhere(block: Block) -> Self {
+    /// One block for all names at each of these addresses.
+    pub(crate) fn everywhere(block: Block, at: impl IntoIterator<Item = At>, zones: &Zones) -> Self {
         let block = Arc::new(block);
-        let site = Site { at: None, zones: vec![(Zone::root(), Arc::clone(&block))] };
-        Self { sites: vec![site], blocks: vec![block], watches: Mutex::default() }
+        let site = |at| Site::new(at, vec![(Zone::root(), Arc::clone(&block))], zones);
+        Self { sites: at.into_iter().map(site).collect(), blocks: vec![block], watches: Mutex::default() }
     }
 
     /// What is served there.
     pub(crate) fn site(&self, at: At) -> Option<&Site> {
-        self.sites.iter().find(|site| site.at.is_none_or(|own| own == at))
+        self.sites.iter().find(|site| site.at == at)
     }
 
     /// Begins what goes on behind questions; called once.
@@ -93,13 +105,38 @@ impl Serving {
 
     /// Every address with a socket of its own.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = At> {
-        self.sites.iter().filter_map(|site| site.at)
+        self.sites.iter().map(|site| site.at)
     }
 }
 
 impl Site {
-    /// The block with the longest zone that the name is in; `None`: the name is in no zone.
-    pub(crate) fn find(&self, name: &LowerName) -> Option<&Arc<Block>> {
-        self.zones.iter().find(|(zone, _)| zone.holds_name(name)).map(|(_, block)| block)
+    fn new(at: At, mut zones: Vec<(Zone, Arc<Block>)>, numbers: &Zones) -> Self {
+        zones.sort_by_key(|(zone, _)| std::cmp::Reverse(zone.label_count()));
+        let server = at.to_string();
+        // As CoreDNS writes zones: with the dot at the end.
+        let name = |zone: &Zone| if *zone == Zone::root() { zone.to_string() } else { format!("{zone}.") };
+        let served = |(zone, block)| Served { numbers: numbers.id(&server, &name(&zone)), zone, block };
+        Self { zones: zones.into_iter().map(served).collect(), outside: numbers.id(&server, "dropped"), at }
+    }
+
+    /// What the name is in with the longest zone; `None`: the name is in no zone.
+    pub(crate) fn find(&self, name: &LowerName) -> Option<&Served> {
+        self.zones.iter().find(|served| served.zone.holds_name(name))
+    }
+
+    /// What names are counted as that are in none.
+    pub(crate) fn outside(&self) -> ZoneId {
+        self.outside
+    }
+}
+
+/// As CoreDNS names a server: `dns://:53`.
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, port) = (self.transport.scheme(), self.address.port());
+        if self.address.ip().is_unspecified() {
+            return write!(f, "{scheme}://:{port}");
+        }
+        write!(f, "{scheme}://{}", self.address)
     }
 }

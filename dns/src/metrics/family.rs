@@ -1,7 +1,8 @@
 //! Every family by name: the one list from which metrics and the table of `docs/dns.md` are made.
 
-use prometheus::core::Collector;
+use prometheus::core::{Collector, Desc};
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use std::collections::HashMap;
 
 /// A metric family.
 #[derive(Debug)]
@@ -112,7 +113,71 @@ pub(super) const FAMILIES: Families = Families {
     },
 };
 
+/// Those that CoreDNS has by the same names (its plugin `metrics`).
+#[derive(Debug)]
+pub(super) struct CoreFamilies {
+    pub(super) build_info: Family,
+    pub(super) requests: Family,
+    pub(super) durations: Family,
+    pub(super) question_sizes: Family,
+    pub(super) dnssec: Family,
+    pub(super) answer_sizes: Family,
+    pub(super) responses: Family,
+}
+
+pub(super) const CORE: CoreFamilies = CoreFamilies {
+    build_info: Family {
+        name: "coredns_build_info",
+        labels: &["version", "revision", "goversion"],
+        help: "1, with the version of Tidegate.",
+    },
+    requests: Family {
+        name: "coredns_dns_requests_total",
+        labels: &["server", "zone", "view", "proto", "family", "type"],
+        help: "Questions answered, by server and zone, transport, the client's address family (1: IPv4, 2: IPv6) and type; \
+               zone is dropped where the name is in none.",
+    },
+    durations: Family {
+        name: "coredns_dns_request_duration_seconds",
+        labels: &["server", "zone", "view"],
+        help: "Time from a question to its answer.",
+    },
+    question_sizes: Family {
+        name: "coredns_dns_request_size_bytes",
+        labels: &["server", "zone", "view", "proto"],
+        help: "Length of questions.",
+    },
+    dnssec: Family {
+        name: "coredns_dns_do_requests_total",
+        labels: &["server", "zone", "view"],
+        help: "Questions with the DO bit.",
+    },
+    answer_sizes: Family {
+        name: "coredns_dns_response_size_bytes",
+        labels: &["server", "zone", "view", "proto"],
+        help: "Length of answers.",
+    },
+    responses: Family {
+        name: "coredns_dns_responses_total",
+        labels: &["server", "zone", "view", "rcode", "plugin"],
+        help: "Answers by server and zone, code, and the plugin that knew it: kubernetes, forward, cache, hosts, template, or \
+               none.",
+    },
+};
+
+impl CoreFamilies {
+    pub(super) fn all(&self) -> [&Family; 7] {
+        let Self { build_info, requests, durations, question_sizes, dnssec, answer_sizes, responses } = self;
+        [build_info, requests, durations, question_sizes, dnssec, answer_sizes, responses]
+    }
+}
+
 impl Family {
+    pub(super) fn description(&self) -> prometheus::Result<Desc> {
+        let labels = self.labels.iter().map(|label| (*label).to_owned()).collect();
+        Desc::new(self.name.to_owned(), self.help.to_owned(), labels, HashMap::new())
+    }
+
     pub(super) fn counter(&self, registry: &Registry) -> prometheus::Result<IntCounter> {
         registered(registry, IntCounter::new(self.name, self.help)?)
     }

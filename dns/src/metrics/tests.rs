@@ -1,11 +1,15 @@
-use super::family::{FAMILIES, Families, Family};
+use super::family::{CORE, FAMILIES, Families, Family};
 use super::*;
 use prometheus::proto::{MetricFamily, MetricType};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+fn families() -> Vec<&'static Family> {
+    [own().as_slice(), CORE.all().as_slice()].concat()
+}
+
 /// In the order of the table; a family that is left out does not build.
-fn families() -> [&'static Family; 15] {
+fn own() -> [&'static Family; 15] {
     let Families {
         requests,
         durations,
@@ -47,12 +51,16 @@ fn gathered() -> Vec<MetricFamily> {
     let registry = Registry::new();
     let metrics = Metrics::new(&registry).unwrap();
     let (record_type, code) = (Some(RecordType::A), ResponseCode::NoError);
-    let answered = Answered { source: Source::Upstream, record_type, code };
-    metrics.answered(Transport::Tcp, answered, Duration::from_millis(1));
+    let zone = metrics.zones.id("dns://:53", ".");
+    assert_eq!(metrics.zones.id("dns://:53", "."), zone);
+    let question = Counted { zone, is_ipv4: true, is_dnssec_ok: true, len: 40 };
+    let answered = Answered { question, source: Source::Upstream, record_type, code };
+    metrics.answered(Transport::Tcp, answered, (300, Duration::from_millis(1)));
+    let question = Counted { is_ipv4: false, is_dnssec_ok: false, len: 101, ..question };
     let mut unshared = Unshared::of(&metrics);
     for code in [ResponseCode::NXDomain, ResponseCode::NXDomain, ResponseCode::NotAuth] {
-        let answered = Answered { source: Source::Cache, record_type: None, code };
-        unshared.answered(answered, Duration::from_millis(1));
+        let answered = Answered { question, source: Source::Cache, record_type: None, code };
+        unshared.answered(&metrics, answered, (512, Duration::from_millis(2)));
     }
     unshared.share(&metrics);
     unshared.share(&metrics);
@@ -67,7 +75,7 @@ fn gathered() -> Vec<MetricFamily> {
 #[test]
 fn every_family_is_collected_as_it_is_described() {
     let gathered = gathered();
-    let names: BTreeSet<_> = families().map(|family| family.name).into();
+    let names: BTreeSet<_> = families().into_iter().map(|family| family.name).collect();
     assert_eq!(gathered.iter().map(MetricFamily::name).collect::<BTreeSet<_>>(), names);
     for family in families() {
         let found = gathered.iter().find(|found| found.name() == family.name).unwrap();
@@ -92,6 +100,19 @@ fn an_answer_is_counted_under_its_labels() {
         "tidegate_dns_requests_total{proto=\"udp\",rcode=\"other\",type=\"other\"} 1",
         "tidegate_dns_request_duration_seconds_count{proto=\"udp\",source=\"cache\"} 3",
         "tidegate_dns_dropped_total{reason=\"short\"} 1",
+        "coredns_dns_requests_total{family=\"1\",proto=\"tcp\",server=\"dns://:53\",type=\"A\",view=\"\",zone=\".\"} 1",
+        "coredns_dns_requests_total{family=\"2\",proto=\"udp\",server=\"dns://:53\",type=\"other\",view=\"\",zone=\".\"} 3",
+        "coredns_dns_responses_total{plugin=\"forward\",rcode=\"NOERROR\",server=\"dns://:53\",view=\"\",zone=\".\"} 1",
+        "coredns_dns_responses_total{plugin=\"cache\",rcode=\"NXDOMAIN\",server=\"dns://:53\",view=\"\",zone=\".\"} 2",
+        "coredns_dns_do_requests_total{server=\"dns://:53\",view=\"\",zone=\".\"} 1",
+        "coredns_dns_request_duration_seconds_bucket{server=\"dns://:53\",view=\"\",zone=\".\",le=\"0.001\"} 1",
+        "coredns_dns_request_duration_seconds_bucket{server=\"dns://:53\",view=\"\",zone=\".\",le=\"0.002\"} 4",
+        "coredns_dns_request_duration_seconds_sum{server=\"dns://:53\",view=\"\",zone=\".\"} 0.007",
+        "coredns_dns_request_size_bytes_bucket{proto=\"udp\",server=\"dns://:53\",view=\"\",zone=\".\",le=\"100\"} 0",
+        "coredns_dns_request_size_bytes_sum{proto=\"udp\",server=\"dns://:53\",view=\"\",zone=\".\"} 303",
+        "coredns_dns_response_size_bytes_bucket{proto=\"tcp\",server=\"dns://:53\",view=\"\",zone=\".\",le=\"300\"} 1",
+        "coredns_dns_response_size_bytes_bucket{proto=\"udp\",server=\"dns://:53\",view=\"\",zone=\".\",le=\"511\"} 0",
+        "coredns_dns_response_size_bytes_count{proto=\"udp\",server=\"dns://:53\",view=\"\",zone=\".\"} 3",
         "tidegate_dns_upstream_request_duration_seconds_count{rcode=\"NXDOMAIN\",to=\"192.0.2.1:53\"} 1",
         "tidegate_dns_upstream_failures_total{to=\"192.0.2.1:53\"} 0",
     ] {

@@ -6,7 +6,7 @@ use crate::answer::{Said, Zone};
 use crate::extended_error::ExtendedError;
 use crate::forward::{Alias, AtOnce, Failure, Forwarder, Place, Waiting};
 use crate::message::{Says, Transport, write, write_code};
-use crate::metrics::{Answered, Source};
+use crate::metrics::{Answered, Counted, Source};
 use crate::name::LowerName;
 use crate::part::{Told, whoami};
 use crate::question::Query;
@@ -28,6 +28,7 @@ pub(super) struct Asking<'p> {
     pub(super) asked_at: Option<SocketAddr>,
     pub(super) transport: Transport,
     pub(super) site: &'p Site,
+    pub(super) counted: Counted,
 }
 
 /// What the table has to say.
@@ -52,11 +53,12 @@ pub(super) struct Pending {
     transport: Transport,
     since: Instant,
     pub(super) after: Option<Box<After>>,
+    counted: Counted,
 }
 
 impl Asking<'_> {
     pub(super) fn answered(&self, source: Source, code: ResponseCode) -> Response {
-        Response::Ready(answered(&self.query, source, code))
+        Response::Ready(answered(self.counted, &self.query, source, code))
     }
 }
 
@@ -82,7 +84,7 @@ impl Responder {
     pub(super) fn follow(&self, alias: Alias, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
         // Whoever the target's own block asks knows it.
         let target = LowerName::read(alias.target());
-        let block = target.and_then(|name| asking.site.find(&name)).unwrap_or(block);
+        let block = target.and_then(|name| asking.site.find(&name)).map_or(block, |served| &served.block);
         self.forward(&block.forwarder, Some(alias), asking, out)
     }
 
@@ -94,7 +96,7 @@ impl Responder {
         asking: &Asking<'_>,
         out: &mut Vec<u8>,
     ) -> Response {
-        let Asking { query, peer, transport, .. } = *asking;
+        let Asking { query, peer, transport, counted, .. } = *asking;
         let waiting = Waiting::new(&query, alias);
         let told = match forwarder.at_once(&waiting, (peer, transport), &self.shared.runtime) {
             AtOnce::Told(told) => told,
@@ -102,7 +104,8 @@ impl Responder {
                 (Ok(place), over) => {
                     let forwarder = Arc::clone(forwarder);
                     let since = Instant::now();
-                    let pending = Pending { forwarder, waiting, over, _place: place, transport, since, after: None };
+                    let pending =
+                        Pending { forwarder, waiting, over, _place: place, transport, since, after: None, counted };
                     return Response::Pending(Box::new(pending));
                 }
                 (Err(Failure::Busy), Some(over)) => forwarder.tell_stale(&over, &waiting, transport),
@@ -163,49 +166,40 @@ impl Responder {
 
     /// Waits for the upstream.
     pub(super) async fn finish(&self, pending: Box<Pending>) -> Vec<u8> {
-        let Pending { forwarder, waiting, over, _place, transport, since, after } = *pending;
-        let mut message = match forwarder.finish(&waiting, over, transport).await {
-            Ok((message, code)) => {
-                let counted = answered(&waiting.query(), Source::Upstream, code);
-                self.metrics.answered(transport, counted, since.elapsed());
-                message
-            }
-            Err(failure) => self.fail(&forwarder, &waiting, failure, (transport, since)),
+        let Pending { forwarder, waiting, over, _place, transport, since, after, counted } = *pending;
+        let (mut message, code) = match forwarder.finish(&waiting, over, transport).await {
+            Ok(told) => told,
+            Err(failure) => fail(&forwarder, &waiting, failure, transport),
         };
         if let Some(after) = after {
             after.change(&mut message);
         }
+        let answered = answered(counted, &waiting.query(), Source::Upstream, code);
+        self.metrics.answered(transport, answered, (message.len(), since.elapsed()));
         message
     }
+}
 
-    /// What is left to say: where an alias leads, so that whoever asked may go on from there, or else the code.
-    fn fail(
-        &self,
-        forwarder: &Forwarder,
-        waiting: &Waiting,
-        failure: Failure,
-        (transport, since): (Transport, Instant),
-    ) -> Vec<u8> {
-        let query = waiting.query();
-        let code = waiting.alias.as_ref().map_or(failure.code(), |alias| alias.sections.code);
-        debug!(question = ?query.asked, %failure, "not forwarded");
-        self.metrics.answered(transport, answered(&query, Source::Upstream, code), since.elapsed());
-        let alias = waiting.alias.as_ref();
-        let led = alias.and_then(|alias| write(&query, &alias.sections, says(forwarder, true), transport));
-        let mut message = led.unwrap_or_else(|| {
-            let mut message = Vec::new();
-            write_code(&mut message, &query.head, Some(query.asked), (code, says(forwarder, false)));
-            message
-        });
-        failure.extended_error().add(&failure.to_string(), &mut message, (&query.head, transport));
+/// What is left to say: where an alias leads, so that whoever asked may go on from there, or else the code.
+fn fail(forwarder: &Forwarder, waiting: &Waiting, failure: Failure, transport: Transport) -> (Vec<u8>, ResponseCode) {
+    let query = waiting.query();
+    let code = waiting.alias.as_ref().map_or(failure.code(), |alias| alias.sections.code);
+    debug!(question = ?query.asked, %failure, "not forwarded");
+    let alias = waiting.alias.as_ref();
+    let led = alias.and_then(|alias| write(&query, &alias.sections, says(forwarder, true), transport));
+    let mut message = led.unwrap_or_else(|| {
+        let mut message = Vec::new();
+        write_code(&mut message, &query.head, Some(query.asked), (code, says(forwarder, false)));
         message
-    }
+    });
+    failure.extended_error().add(&failure.to_string(), &mut message, (&query.head, transport));
+    (message, code)
 }
 
 /// Writes who asks.
 fn tell_client(asking: &Asking<'_>, out: &mut Vec<u8>) -> Option<Response> {
     let says = Says { is_authoritative: true, ..Says::default() };
-    written(asking, says, out, |reply| {
+    written(asking, (Source::Itself, says), out, |reply| {
         whoami::answer(asking.name, asking.peer, asking.transport, reply);
         Told::Answered
     })
@@ -215,6 +209,6 @@ pub(super) fn says(forwarder: &Forwarder, is_authoritative: bool) -> Says {
     Says { is_authoritative, is_truncated: false, offers_recursion: forwarder.has_upstreams() }
 }
 
-fn answered(query: &Query<'_>, source: Source, code: ResponseCode) -> Answered {
-    Answered { source, record_type: Some(query.asked.record_type), code }
+fn answered(question: Counted, query: &Query<'_>, source: Source, code: ResponseCode) -> Answered {
+    Answered { question, source, record_type: Some(query.asked.record_type), code }
 }

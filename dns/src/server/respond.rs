@@ -3,9 +3,9 @@
 use super::resolve::{Asking, Pending};
 use crate::extended_error::ExtendedError;
 use crate::message::{Says, Transport, write_code};
-use crate::metrics::{Answered, Metrics, Source};
+use crate::metrics::{Answered, Counted, Metrics, Source};
 use crate::name::LowerName;
-use crate::question::{CLASS_CHAOS, Query, Refusal};
+use crate::question::{CLASS_CHAOS, MAX_UDP, Query, Refusal};
 use crate::serving::{At, Serving};
 use arc_swap::ArcSwap;
 use config::Subscriber;
@@ -66,47 +66,43 @@ impl Responder {
             // Nobody can be asked back there, and some services would answer (RFC 768).
             return self.silence("port");
         }
-        let mut query = match Query::parse(packet) {
-            Ok(query) => query,
+        let serving = self.shared.serving.load();
+        let Some(site) = serving.site(self.at) else { return self.silence("closed") };
+        let mut counted = Counted {
+            zone: site.outside(),
+            is_ipv4: peer.ip().to_canonical().is_ipv4(),
+            is_dnssec_ok: false,
+            len: u16::try_from(packet.len()).unwrap_or(u16::MAX),
+        };
+        let (mut query, refusal) = match Query::parse(packet) {
+            Ok(query) => (query, None),
             Err(Refusal::Silence(reason)) => return self.silence(reason),
-            Err(Refusal::Code(head, asked, code)) => {
-                let query = asked.filter(|_| head.class == CLASS_CHAOS).map(|asked| Query { head, asked });
-                let ends = (peer, asked_at);
-                if let Some(told) = query.and_then(|query| self.tell_about_server(query, ends, transport, out)) {
-                    return told;
-                }
-                write_code(out, &head, asked, (code, Says::default()));
-                let record_type = asked.map(|asked| asked.record_type);
-                return Response::Ready(Answered { source: Source::Zone, record_type, code });
+            Err(Refusal::Code(head, Some(asked), code)) => (Query { head, asked }, Some(code)),
+            Err(Refusal::Code(head, None, code)) => {
+                write_code(out, &head, None, (code, Says::default()));
+                let source = Source::Itself;
+                return Response::Ready(Answered { question: counted, source, record_type: None, code });
             }
         };
         // Those that can be parsed can be read.
         let Some(name) = LowerName::read(query.asked.name()) else { return self.silence("short") };
-        let serving = self.shared.serving.load();
-        let site = serving.site(self.at);
-        let Some((site, block)) = site.and_then(|site| Some((site, site.find(&name)?))) else {
-            return refused(&query, transport, out);
-        };
+        let served = site.find(&name);
         if let Some(edns) = &mut query.head.edns {
-            edns.payload = edns.payload.min(block.most_over_udp);
+            let most = served.map_or(MAX_UDP, |served| served.block.most_over_udp);
+            edns.payload = edns.payload.min(most);
+            counted.is_dnssec_ok = edns.is_dnssec_ok;
         }
-        let asking = Asking { query, name: &name, peer, asked_at, transport, site };
-        self.respond_in(block, &asking, out)
-    }
-
-    /// Answers in class CHAOS, if a block does.
-    fn tell_about_server(
-        &self,
-        query: Query<'_>,
-        (peer, asked_at): (SocketAddr, Option<SocketAddr>),
-        transport: Transport,
-        out: &mut Vec<u8>,
-    ) -> Option<Response> {
-        let name = LowerName::read(query.asked.name())?;
-        let serving = self.shared.serving.load();
-        let site = serving.site(self.at)?;
-        let block = site.find(&name)?;
-        self.chaos(&Asking { query, name: &name, peer, asked_at, transport, site }, block, out)
+        counted.zone = served.map_or(site.outside(), |served| served.numbers);
+        let asking = Asking { query, name: &name, peer, asked_at, transport, site, counted };
+        match (served, refusal) {
+            (Some(served), None) => self.respond_in(&served.block, &asking, out),
+            (served, Some(code)) => {
+                let is_chaos = query.head.class == CLASS_CHAOS && code == ResponseCode::Refused;
+                let told = served.filter(|_| is_chaos).and_then(|served| self.chaos(&asking, &served.block, out));
+                told.unwrap_or_else(|| refused(&asking, code, None, out))
+            }
+            (None, None) => refused(&asking, ResponseCode::Refused, Some(NO_ZONE), out),
+        }
     }
 
     pub(super) fn silence(&self, reason: &'static str) -> Response {
@@ -115,12 +111,17 @@ impl Responder {
     }
 }
 
-/// What a name gets that is in no zone.
-fn refused(query: &Query<'_>, transport: Transport, out: &mut Vec<u8>) -> Response {
-    let code = ResponseCode::Refused;
+/// Why a name is refused that is in no zone.
+const NO_ZONE: &str = "no zone that is served here has the name";
+
+/// A code alone, and why.
+fn refused(asking: &Asking<'_>, code: ResponseCode, why: Option<&str>, out: &mut Vec<u8>) -> Response {
+    let Asking { query, transport, .. } = *asking;
     write_code(out, &query.head, Some(query.asked), (code, Says::default()));
-    ExtendedError::NotAuthoritative.add("no zone that is served here has the name", out, (&query.head, transport));
-    Response::Ready(Answered { source: Source::Zone, record_type: Some(query.asked.record_type), code })
+    if let Some(why) = why {
+        ExtendedError::NotAuthoritative.add(why, out, (&query.head, transport));
+    }
+    asking.answered(Source::Itself, code)
 }
 
 /// Whether an address is that of no single host.
@@ -143,9 +144,9 @@ mod tests {
         let (_publisher, subscriber) = config::publisher();
         let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
         let block = Settings::new(DomainName::cluster_local(), Vec::new()).block(&metrics);
-        let serving = ArcSwap::from_pointee(Serving::everywhere(block));
-        let shared = Shared { names: subscriber, serving, runtime: Handle::current(), metrics };
         let at = At { transport: crate::plan::Transport::Dns, address: "192.0.2.1:53".parse().unwrap() };
+        let serving = ArcSwap::from_pointee(Serving::everywhere(block, [at], &metrics.zones));
+        let shared = Shared { names: subscriber, serving, runtime: Handle::current(), metrics };
         let responder = Responder::new(Arc::new(shared), at);
         let packet = [&[0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x07example\x00", &[0, 1, 0, 1]].concat();
         let peer = "192.0.2.9:4000".parse().unwrap();

@@ -160,7 +160,7 @@ impl Connection {
                 match self.responder.respond(&packet, (self.peer, asked_at), Transport::Tcp, &mut reply) {
                     Response::Silence => return Err(io::Error::new(io::ErrorKind::InvalidData, "not a question")),
                     Response::Ready(answered) => {
-                        self.responder.metrics.answered(Transport::Tcp, answered, begun.elapsed());
+                        self.responder.metrics.answered(Transport::Tcp, answered, (reply.len(), begun.elapsed()));
                         send(&mut writer, &reply).await?;
                     }
                     Response::Pending(pending) => {

@@ -76,7 +76,9 @@ impl Responder {
         let Asking { query, name, peer, transport, .. } = *asking;
         let record_type = query.asked.record_type;
         if parts.is_local {
-            let response = written(asking, Says::default(), out, |reply| local::answer(name, record_type, reply));
+            let response = written(asking, (Source::Itself, Says::default()), out, |reply| {
+                local::answer(name, record_type, reply)
+            });
             if response.is_some() {
                 return response;
             }
@@ -88,12 +90,12 @@ impl Responder {
         if let Some((code, error)) = verdict.and_then(AclAction::refusal) {
             write_code(out, &query.head, Some(query.asked), (code, Says::default()));
             error.add("", out, (&query.head, transport));
-            return Some(asking.answered(Source::Zone, code));
+            return Some(asking.answered(Source::Itself, code));
         }
         if !parts.minimises_any || record_type != RecordType::ANY {
             return None;
         }
-        written(asking, Says::default(), out, |reply| {
+        written(asking, (Source::Itself, Says::default()), out, |reply| {
             any::answer(reply);
             Told::Answered
         })
@@ -107,7 +109,9 @@ impl Responder {
         if let Some(hosts) = &parts.hosts {
             let says = says(&block.forwarder, true);
             let (name, record_type) = (asking.name, asking.query.asked.record_type);
-            if let Some(response) = written(asking, says, out, |reply| hosts.answer(name, record_type, reply)) {
+            if let Some(response) =
+                written(asking, (Source::Hosts, says), out, |reply| hosts.answer(name, record_type, reply))
+            {
                 return response;
             }
         }
@@ -128,7 +132,7 @@ impl Responder {
         let alias = alias.and_then(|target| Alias::new(&target, query.asked.record_type, out));
         Some(match alias {
             Some(alias) => self.follow(alias, block, asking, out),
-            None => asking.answered(Source::Zone, code),
+            None => asking.answered(Source::Template, code),
         })
     }
 
@@ -137,8 +141,9 @@ impl Responder {
         let parts = block.parts.as_ref()?;
         let kind = (asking.query.head.class, asking.query.asked.record_type);
         let chaos = parts.chaos.as_ref();
-        let told = chaos
-            .and_then(|chaos| written(asking, Says::default(), out, |reply| chaos.answer(asking.name, kind, reply)));
+        let told = chaos.and_then(|chaos| {
+            written(asking, (Source::Itself, Says::default()), out, |reply| chaos.answer(asking.name, kind, reply))
+        });
         told.or_else(|| self.template(parts, block, asking, out))
     }
 }
@@ -146,7 +151,7 @@ impl Responder {
 /// Writes what a part says, if it says anything.
 pub(super) fn written(
     asking: &Asking<'_>,
-    says: Says,
+    (source, says): (Source, Says),
     out: &mut Vec<u8>,
     write: impl FnOnce(&mut Reply<'_>) -> Told,
 ) -> Option<Response> {
@@ -157,7 +162,7 @@ pub(super) fn written(
         Told::Answered => {
             let code = reply.code;
             reply.finish(&query.head, says);
-            Some(asking.answered(Source::Zone, code))
+            Some(asking.answered(source, code))
         }
     }
 }

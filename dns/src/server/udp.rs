@@ -82,14 +82,15 @@ impl Listener {
         answered.clear();
         for ((packet, ends), message) in batch.datagrams().zip(&mut *messages) {
             match self.respond(packet, ends, message) {
-                Some(one) => answered.push(one),
+                Some(one) => answered.push((one, message.len())),
                 None => message.clear(),
             }
         }
         // They leave together.
         let took = begun.elapsed();
-        answered.iter().for_each(|one| unshared.answered(*one, took));
-        unshared.share(&self.shared.responder.metrics);
+        let metrics = &self.shared.responder.metrics;
+        answered.iter().for_each(|(one, len)| unshared.answered(metrics, *one, (*len, took)));
+        unshared.share(metrics);
         let messages = messages.iter().map(Vec::as_slice).zip(batch.ends());
         let messages = messages.filter(|(message, _)| !message.is_empty());
         replies.send(&self.socket, messages, true, |error| debug!(%error, "dns: cannot send"));
@@ -136,8 +137,8 @@ struct Exchange {
     /// Places for the answers of a batch; empty: there is none at once.
     messages: Vec<Vec<u8>>,
     unshared: Unshared,
-    /// Those of a batch.
-    answered: Vec<Answered>,
+    /// Those of a batch with their lengths.
+    answered: Vec<(Answered, usize)>,
 }
 
 /// Whether an error only says that nothing came.

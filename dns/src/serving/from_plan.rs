@@ -32,10 +32,7 @@ impl Serving {
                 }
             }
         }
-        let site = |(at, mut zones): (_, Vec<(Zone, Arc<Block>)>)| {
-            zones.sort_by_key(|(zone, _)| std::cmp::Reverse(zone.label_count()));
-            Site { at: Some(at), zones }
-        };
+        let site = |(at, zones)| Site::new(at, zones, &metrics.zones);
         Ok(Self { sites: sites.into_iter().map(site).collect(), blocks, watches: Mutex::default() })
     }
 }

@@ -89,6 +89,35 @@ async fn a_size_over_udp_is_kept_to() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn questions_are_counted_by_server_and_zone() {
+    let (server, _) = start_corefile(
+        ".:PORT {\n bind 127.0.0.1\n kubernetes cluster.local\n}\nexample.org:PORT {\n bind 127.0.0.1\n whoami\n}\n",
+    );
+    let of_server = format!("server=\"dns://{}\"", server.address);
+    let requests = |zone: &str, more: &[&str]| {
+        let zone = format!("zone=\"{zone}\"");
+        server.metric("coredns_dns_requests_total", &[&[of_server.as_str(), zone.as_str()], more].concat())
+    };
+    let mut connection = server.connect().await;
+    ttl_over(&mut connection).await;
+    for name in ["web.shop.svc.cluster.local.", "gone.shop.svc.cluster.local.", "example.org.", "a.example.org."] {
+        server.ask(&question(1, name, RecordType::A)).await;
+    }
+    assert_eq!(requests(".", &["proto=\"udp\"", "family=\"1\"", "type=\"A\""]), 2.0);
+    assert_eq!(requests(".", &["proto=\"tcp\""]), 1.0);
+    assert_eq!(requests("example.org.", &[]), 2.0);
+    let denied = ["zone=\".\"", "rcode=\"NXDOMAIN\"", "plugin=\"kubernetes\""];
+    assert_eq!(server.metric("coredns_dns_responses_total", &denied), 1.0);
+    server.stop().await;
+
+    let (server, _) = start_corefile("example.org:PORT {\n bind 127.0.0.1\n whoami\n}\n");
+    assert_eq!(code_of(&server, "example.com.").await, ResponseCode::Refused);
+    let refused = ["zone=\"dropped\"", "rcode=\"REFUSED\""];
+    assert_eq!(server.metric("coredns_dns_responses_total", &refused), 1.0);
+    server.stop().await;
+}
+
 const BEFORE: &str = ".:PORT {\n bind 127.0.0.1\n kubernetes cluster.local {\n  ttl 10\n }\n}\n";
 const AFTER: &str = ".:PORT {\n bind 127.0.0.1\n kubernetes cluster.local {\n  ttl 20\n }\n}\n";
 
