@@ -41,9 +41,13 @@ pub use unserved::unserved;
 pub use zone::{Zone, ZoneError};
 
 pub(crate) use acl::{Acl, AclAction, AclRule};
+pub(crate) use autopath::Autopath;
+pub(crate) use dns64::Dns64;
 pub(crate) use header::{Flag, Header, HeaderOf};
 pub(crate) use hosts::Hosts;
+pub(crate) use pattern::Pattern;
 pub(crate) use question::Fallthrough;
+pub(crate) use rewrite::{After, Answer, NameMatch, NameRewrite, Piece, Rewrite, RewriteRule, Substitute};
 pub(crate) use small::Chaos;
 pub(crate) use template::{Field, RecordTemplate, Template, TemplateClass, TemplateText};
 

@@ -38,6 +38,10 @@ impl Pattern {
         self.0.captures(name)
     }
 
+    pub(crate) fn is_match(&self, name: &str) -> bool {
+        self.0.is_match(name)
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         self.0.as_str()
     }

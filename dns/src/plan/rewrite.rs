@@ -2,7 +2,7 @@
 
 mod name;
 
-pub(crate) use name::{NameMatch, NameRewrite};
+pub(crate) use name::{Answer, NameMatch, NameRewrite, Piece, Substitute};
 
 use super::item::{Item, name_of};
 use super::print::Printed;

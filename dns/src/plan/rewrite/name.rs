@@ -8,7 +8,8 @@ use crate::plan::reading::Reading;
 use config::DomainName;
 use std::fmt;
 
-/// Which names. All are compared in lower case and without the dot at the end, but for [`Self::Regex`].
+/// Which names. Texts are in lower case; as CoreDNS has it, all end with a dot, whether it is written or not, so that a
+/// prefix and a part are whole labels at their end.
 #[derive(Debug, Clone)]
 pub(crate) enum NameMatch {
     Exact(DomainName),
@@ -22,7 +23,7 @@ pub(crate) enum NameMatch {
 #[derive(Debug, Clone)]
 pub(crate) struct NameRewrite {
     pub(crate) names: NameMatch,
-    /// What the matching part becomes; of a regular expression the whole name.
+    /// What the matching part becomes, without the dot at its end; of a regular expression the whole name.
     pub(crate) to: Substitute,
     /// How answers are made to fit the question; none: as the match says, back for an exact name, else not at all.
     pub(crate) answers: Vec<Answer>,

@@ -1,0 +1,252 @@
+//! `autopath`: the search list of a client, walked on its behalf when it asks for the first name of its walk.
+
+use super::opened::{self, Opened};
+use crate::message::Transport;
+use crate::name::{LONGEST, LowerName};
+use crate::plan::{self, Zone};
+use crate::question::Query;
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::rdata::CNAME;
+use hickory_proto::rr::{RData, Record};
+
+/// How long it may be believed that a walk found nothing: the first of its names may come to be at any time; seconds.
+const LONGEST_DENIAL: u32 = 5;
+
+/// For which names it is done.
+#[derive(Debug, Clone)]
+pub(crate) struct Autopath(Vec<Zone>);
+
+/// The domains that a client puts behind a name, one after the other, each in wire form and lower case; the root, for the
+/// name as it was meant, is the last one always.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SearchList(Vec<Box<[u8]>>);
+
+/// The names that a client would ask for, in their order; the first is the one that it did ask for.
+#[derive(Debug, Clone)]
+pub(crate) struct Walk<'w> {
+    /// What the client wants to know, without the root.
+    base: &'w [u8],
+    domains: std::slice::Iter<'w, Box<[u8]>>,
+    /// As it was asked for.
+    first: Option<&'w [u8]>,
+}
+
+impl Autopath {
+    pub(crate) fn new(plan: &plan::Autopath) -> Self {
+        Self(plan.zones.clone())
+    }
+
+    pub(crate) fn is_for(&self, name: &LowerName) -> bool {
+        self.0.iter().any(|zone| zone.holds(name.suffix(0)))
+    }
+}
+
+impl SearchList {
+    /// The list of a Pod without a `dnsConfig` of its own: its namespace's Services, all Services, the zone, and what its
+    /// node has (Kubernetes, `dnsPolicy: ClusterFirst`).
+    pub(crate) fn of_pod(namespace: &str, zone: &Zone, node: &[Zone]) -> Self {
+        let namespace = namespace.to_ascii_lowercase();
+        let label = |label: &str| [&[u8::try_from(label.len()).unwrap_or(0)], label.as_bytes()].concat();
+        let services = [&b"\x03svc"[..], zone.wire()].concat();
+        let own = [&label(&namespace)[..], &services].concat();
+        let node = node.iter().map(|zone| zone.wire().to_vec());
+        Self::new([own, services, zone.wire().to_vec()].into_iter().chain(node))
+    }
+
+    /// The last `search` or `domain` line of a resolv.conf(5); what is no name is passed over.
+    pub(crate) fn of_file(text: &str) -> Self {
+        let lines = text.lines().map(|line| line.split_ascii_whitespace());
+        let mut named = lines.filter_map(|mut words| match words.next()? {
+            "search" => Some(words.collect::<Vec<_>>()),
+            "domain" => Some(words.take(1).collect()),
+            _ => None,
+        });
+        let words = named.next_back().unwrap_or_default();
+        let zones = words.iter().filter_map(|word| Zone::parse(word).ok());
+        Self::new(zones.map(|zone| zone.wire().to_vec()))
+    }
+
+    fn new(domains: impl Iterator<Item = Vec<u8>>) -> Self {
+        let mut known: Vec<Box<[u8]>> = Vec::new();
+        for domain in domains.filter(|domain| domain[..] != [0]).chain([vec![0]]) {
+            if !known.iter().any(|other| **other == *domain) {
+                known.push(domain.into());
+            }
+        }
+        Self(known)
+    }
+
+    /// The walk that a question begins: its name ends with the first domain of the list, below which it is.
+    pub(crate) fn walk<'w>(&'w self, query: &Query<'w>, name: &LowerName) -> Option<Walk<'w>> {
+        let (first, rest) = self.0.split_first()?;
+        let depth = (1..name.count()).find(|index| *name.suffix(*index) == **first)?;
+        let asked = query.asked.name();
+        let base = asked.get(..name.start(depth)).filter(|_| !rest.is_empty())?;
+        Some(Walk { base, domains: rest.iter(), first: Some(asked) })
+    }
+}
+
+impl Walk<'_> {
+    /// The name as it was meant, which is the last one.
+    pub(crate) fn meant(&self) -> Vec<u8> {
+        [self.base, &[0]].concat()
+    }
+}
+
+/// In wire form; those that are too long to be names are passed over.
+impl Iterator for Walk<'_> {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        if let Some(first) = self.first.take() {
+            return Some(first.to_vec());
+        }
+        let base = self.base;
+        let mut names = self.domains.by_ref().map(|domain| [base, &domain[..]].concat());
+        names.find(|name| name.len() <= LONGEST)
+    }
+}
+
+/// The answer to the question that began a walk, of the one that ended it: the first that is not "no such name". A CNAME
+/// leads from the name that was asked for to `found`, in wire form, also where there are no records of this type.
+pub(crate) fn bridge(query: &Query<'_>, found: &[u8], message: &[u8], transport: Transport) -> Vec<u8> {
+    let Some(mut opened) = Opened::read(message) else { return opened::failure(query) };
+    if !found.eq_ignore_ascii_case(query.asked.name()) {
+        let shortest = opened.sections.answers.iter().map(|record| record.ttl).min();
+        let ttl = shortest.or_else(|| opened.denial_ttl()).unwrap_or(LONGEST_DENIAL);
+        let Some(alias) = alias(query, found, ttl) else { return opened::failure(query) };
+        opened.sections.answers.insert(0, alias);
+    }
+    opened.close(query, transport)
+}
+
+/// The answer that ends a walk on which no name exists, of the first and the last "no such name".
+///
+/// "No such name" makes every resolver library go on through the rest of its list, and so does an empty answer with
+/// glibc, which stops at any answer with a record in it and no error, and with musl, which stops where there is no error.
+/// So the answer is a CNAME to the name as it was meant, and nothing about that: both then tell that there is no address.
+/// Those who follow the CNAME by themselves learn that there is no such name. It is for lists alone that are known to be
+/// the client's own and whole: a domain that it has besides would never be tried.
+pub(crate) fn end(query: &Query<'_>, meant: &[u8], denials: [&[u8]; 2], transport: Transport) -> Vec<u8> {
+    let [Some(first), Some(mut last)] = denials.map(Opened::read) else { return opened::failure(query) };
+    let ttls = [&first, &last].map(|opened| opened.denial_ttl().unwrap_or(0));
+    let ttl = ttls.into_iter().fold(LONGEST_DENIAL, u32::min);
+    let Some(alias) = alias(query, meant, ttl) else { return opened::failure(query) };
+    last.sections = crate::answer::Sections { code: ResponseCode::NoError, answers: vec![alias], ..Default::default() };
+    last.says.is_authoritative = false;
+    last.close(query, transport)
+}
+
+fn alias(query: &Query<'_>, to: &[u8], ttl: u32) -> Option<Record> {
+    let question = query.asked.to_question()?;
+    Some(Record::from_rdata(question.name, ttl, RData::CNAME(CNAME(opened::name(to)?))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::part::harness::{block, client, text};
+    use crate::part::spelling;
+
+    fn zone(text: &str) -> Zone {
+        Zone::parse(text).unwrap()
+    }
+
+    fn of_pod() -> SearchList {
+        SearchList::of_pod("Shop", &zone("cluster.local"), &[zone("corp.example"), zone(".")])
+    }
+
+    fn walked(list: &SearchList, name: &str) -> Vec<String> {
+        let client = client(name, "A");
+        let walk = list.walk(&client.query(), &client.name);
+        walk.into_iter().flatten().map(|name| spelling::text(&name)).collect()
+    }
+
+    #[test]
+    fn a_walk_tries_what_the_client_would_try() {
+        assert_eq!(
+            walked(&of_pod(), "Web.shop.SVC.cluster.local."),
+            [
+                "Web.shop.SVC.cluster.local.",
+                "Web.svc.cluster.local.",
+                "Web.cluster.local.",
+                "Web.corp.example.",
+                "Web."
+            ]
+        );
+        assert_eq!(walked(&of_pod(), "www.Example.org.shop.svc.cluster.local.").last().unwrap(), "www.Example.org.");
+        for name in ["shop.svc.cluster.local.", "web.other.svc.cluster.local.", "web.svc.cluster.local.", "web.", "."] {
+            assert_eq!(walked(&of_pod(), name), [""; 0], "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_has_the_list_of_its_last_line() {
+        let text = "nameserver 10.0.0.1\nsearch old.example\nsearch\ta.example B.example. no/name\noptions ndots:5\n";
+        let list = SearchList::of_file(text);
+        assert_eq!(walked(&list, "x.a.example."), ["x.a.example.", "x.b.example.", "x."]);
+        assert_eq!(walked(&SearchList::of_file("search a.\ndomain b c\n"), "x.b."), ["x.b.", "x."]);
+        for nothing in ["", "search\n", "search .\n"] {
+            assert_eq!(walked(&SearchList::of_file(nothing), "x.a."), [""; 0], "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_too_long_are_passed_over() {
+        let long = ["a".repeat(60), "b".repeat(60), "c".repeat(60), "d".repeat(60)].join(".");
+        let list = SearchList::of_file("search s.example a.much.longer.example");
+        let name = format!("{long}.s.example.");
+        assert_eq!(walked(&list, &name), [name.clone(), format!("{long}.")]);
+    }
+
+    #[test]
+    fn it_is_done_for_its_zones() {
+        let autopath = Autopath::new(&block("autopath cluster.local /etc/resolv.conf").autopath.unwrap());
+        assert!(autopath.is_for(&client("a.cluster.local.", "A").name));
+        assert!(!autopath.is_for(&client("a.local.", "A").name));
+    }
+
+    #[test]
+    fn an_alias_leads_to_what_was_found() {
+        let asked = client("Web.Shop.svc.cluster.local.", "A");
+        let bridged = |found: &str, code: &str, records: &str| {
+            let message = client(found, "A").answer(code, records);
+            text(&bridge(&asked.query(), &spelling::wire(found).unwrap(), &message, Transport::Udp))
+        };
+        assert_eq!(
+            bridged("web.corp.example.", "NOERROR", "web.corp.example. 60 CNAME b.\n b. 30 A 192.0.2.1"),
+            "No Error
+Web.Shop.svc.cluster.local. 30 CNAME web.corp.example.
+web.corp.example. 60 CNAME b.
+b. 30 A 192.0.2.1"
+        );
+        let soa = "| corp.example. 60 SOA ns.example. root.example. 1 20";
+        assert_eq!(
+            bridged("web.corp.example.", "NOERROR", soa),
+            "No Error
+Web.Shop.svc.cluster.local. 20 CNAME web.corp.example.
+authority corp.example. 60 SOA ns.example. root.example. 1 7200 1800 86400 20"
+        );
+        assert_eq!(
+            bridged("web.shop.svc.cluster.local.", "NOERROR", "web.shop.svc.cluster.local. 5 A 10.0.0.1"),
+            "No Error\nWeb.Shop.svc.cluster.local. 5 A 10.0.0.1"
+        );
+        let message = bridge(&asked.query(), b"\x01a\0", b"short", Transport::Udp);
+        assert_eq!(text(&message), "Server Failure");
+    }
+
+    #[test]
+    fn a_walk_to_nowhere_ends_at_the_name_that_was_meant() {
+        let asked = client("Web.Shop.svc.cluster.local.", "AAAA");
+        let list = of_pod();
+        let meant = list.walk(&asked.query(), &asked.name).unwrap().meant();
+        let first = asked.answer("NXDOMAIN", "| cluster.local. 5 SOA ns.dns.cluster.local. h.cluster.local. 1 3");
+        let last = client("web.", "AAAA").answer("NXDOMAIN", "| . 86400 SOA a. b. 1 86400");
+        let ended = |denials| text(&end(&asked.query(), &meant, denials, Transport::Udp));
+        assert_eq!(ended([&first, &last]), "No Error\nWeb.Shop.svc.cluster.local. 3 CNAME Web.");
+        assert_eq!(ended([&last, &last]), "No Error\nWeb.Shop.svc.cluster.local. 5 CNAME Web.");
+        let silent = client("web.", "AAAA").answer("NXDOMAIN", "");
+        assert_eq!(ended([&first, &silent]), "No Error\nWeb.Shop.svc.cluster.local. 0 CNAME Web.");
+        assert_eq!(ended([&first, b"short"]), "Server Failure");
+    }
+}

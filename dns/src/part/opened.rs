@@ -1,0 +1,95 @@
+//! A finished message taken apart, to be changed and put together again.
+
+use crate::answer::Sections;
+use crate::message::{Says, Transport, write, write_code};
+use crate::option;
+use crate::question::Query;
+use crate::wire::{Cursor, OPT, flag};
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{Name, RData, Record};
+
+/// What a message says.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) sections: Sections,
+    pub(super) says: Says,
+    /// Those of its OPT record, as bytes.
+    options: Vec<u8>,
+}
+
+impl Opened {
+    /// `None`: it is malformed.
+    pub(super) fn read(message: &[u8]) -> Option<Self> {
+        let mut cursor = Cursor::new(message);
+        let header = cursor.header()?;
+        let says = Says {
+            is_authoritative: header.flags & flag::AUTHORITATIVE != 0,
+            is_truncated: header.flags & flag::TRUNCATED != 0,
+            offers_recursion: header.flags & flag::RECURSION_AVAILABLE != 0,
+        };
+        for _ in 0..header.questions {
+            cursor.question()?;
+        }
+        let mut options = Vec::new();
+        for _ in 0..u32::from(header.answers) + u32::from(header.authorities) + u32::from(header.additionals) {
+            let record = cursor.record()?;
+            if record.record_type == OPT {
+                options = record.content.to_vec();
+            }
+        }
+        Some(Self { sections: Sections::read(message)?, says, options })
+    }
+
+    /// As the answer to a question, no longer than the client takes it; without AD, since it is not what was signed
+    /// (RFC 4035 §3.2.3). Owners that are the question's name get its spelling.
+    pub(super) fn close(mut self, query: &Query<'_>, transport: Transport) -> Vec<u8> {
+        let Some(question) = query.asked.to_question() else { return failure(query) };
+        let Sections { answers, authorities, additionals, .. } = &mut self.sections;
+        for record in answers.iter_mut().chain(authorities).chain(additionals) {
+            if record.name == question.name {
+                record.name = question.name.clone();
+            }
+        }
+        let Some(mut message) = write(query, &self.sections, self.says, transport) else { return failure(query) };
+        if !self.options.is_empty() {
+            option::add(&self.options, &mut message, query.head.limit(transport));
+        }
+        message
+    }
+
+    /// How long it may be kept that there is nothing (RFC 2308 §5); seconds. `None`: it does not say.
+    pub(super) fn denial_ttl(&self) -> Option<u32> {
+        let soa = |record: &Record| match &record.data {
+            RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
+            _ => None,
+        };
+        self.sections.authorities.iter().find_map(soa)
+    }
+}
+
+/// SERVFAIL, where there is nothing that could be said.
+pub(super) fn failure(query: &Query<'_>) -> Vec<u8> {
+    let mut message = Vec::new();
+    write_code(&mut message, &query.head, Some(query.asked), (ResponseCode::ServFail, Says::default()));
+    message
+}
+
+/// A name in wire form as others know it; `None`: it is none.
+pub(super) fn name(wire: &[u8]) -> Option<Name> {
+    use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
+    Name::read(&mut BinDecoder::new(wire)).ok()
+}
+
+/// The name that a record leads to, of the types that lead to one.
+pub(super) fn value(content: &mut RData) -> Option<&mut Name> {
+    match content {
+        RData::CNAME(cname) => Some(&mut cname.0),
+        RData::MX(mx) => Some(&mut mx.exchange),
+        RData::NAPTR(naptr) => Some(&mut naptr.replacement),
+        RData::NS(ns) => Some(&mut ns.0),
+        RData::PTR(ptr) => Some(&mut ptr.0),
+        RData::SOA(soa) => Some(&mut soa.mname),
+        RData::SRV(srv) => Some(&mut srv.target),
+        _ => None,
+    }
+}

@@ -1,0 +1,141 @@
+//! `rewrite`: questions that are answered as if they were others, and answers made to fit the question again.
+
+mod back;
+mod names;
+
+use super::spelling;
+use crate::name::LowerName;
+use crate::plan::{self, After, RewriteRule};
+use crate::question::{Asked, CLASS_IN};
+use back::{Back, Given, Part};
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+use names::Names;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+pub(crate) use back::Rewritten;
+
+/// The rules of a block, in their order.
+#[derive(Debug)]
+pub(crate) struct Rewrites(Vec<Rule>);
+
+#[derive(Debug)]
+struct Rule {
+    is_last: bool,
+    change: Change,
+}
+
+#[derive(Debug)]
+enum Change {
+    Name { names: Names, to: plan::Substitute, answers: Vec<Answer> },
+    Type { from: RecordType, to: RecordType },
+    Ttl { names: Names, range: RangeInclusive<u32> },
+    Code { names: Names, from: ResponseCode, to: ResponseCode },
+}
+
+/// How answers to a question with another name are made to fit.
+#[derive(Debug)]
+enum Answer {
+    /// The other way round.
+    Auto,
+    Given(Arc<Given>),
+}
+
+/// What becomes of a question.
+#[derive(Debug)]
+pub(crate) enum Rewriting {
+    /// No rule is for it.
+    Same,
+    /// It is to be answered as if it were another, or its answer is to be changed.
+    Other(Rewritten),
+    /// A rule makes a name of it that is none, which gets SERVFAIL.
+    Invalid,
+}
+
+impl Rewrites {
+    pub(crate) fn new(rewrites: &[plan::Rewrite]) -> Self {
+        let rule = |rewrite: &plan::Rewrite| Rule {
+            is_last: rewrite.after == After::Stop,
+            change: Change::new(&rewrite.rule),
+        };
+        Self(rewrites.iter().map(rule).collect())
+    }
+
+    /// Applies each rule to what those before it have made, to the first that is for the question and says `stop`.
+    pub(crate) fn apply(&self, name: &LowerName, record_type: RecordType) -> Rewriting {
+        let mut text = spelling::text(name.suffix(0));
+        let (mut wire, mut record_type, mut backs, mut is_other) = (None, record_type, Vec::new(), false);
+        for Rule { is_last, change } in &self.0 {
+            match change {
+                Change::Name { names, to, answers } => {
+                    let Some(next) = names.rewritten(&text, to) else { continue };
+                    let Some(name) = spelling::wire(&next) else { return Rewriting::Invalid };
+                    // As the next rule would see it had it been asked for.
+                    let next = spelling::text(&name).to_ascii_lowercase();
+                    backs.extend(answers.iter().map(|answer| match answer {
+                        Answer::Auto => names.back(&text, &next, to),
+                        Answer::Given(given) => Back::Given(Arc::clone(given)),
+                    }));
+                    (wire, text) = (Some(name), next);
+                }
+                Change::Type { from, to } if *from == record_type => record_type = *to,
+                Change::Ttl { names, range } if names.holds(&text) => backs.push(Back::Ttl(range.clone())),
+                Change::Code { names, from, to } if names.holds(&text) => {
+                    backs.push(Back::Code { from: *from, to: *to });
+                }
+                _ => continue,
+            }
+            is_other = true;
+            if *is_last {
+                break;
+            }
+        }
+        if !is_other {
+            return Rewriting::Same;
+        }
+        let mut wire = wire.unwrap_or_else(|| name.suffix(0).to_vec());
+        wire.extend([record_type.into(), CLASS_IN].into_iter().flat_map(u16::to_be_bytes));
+        Rewriting::Other(Rewritten { wire, record_type, backs })
+    }
+}
+
+impl Change {
+    fn new(rule: &RewriteRule) -> Self {
+        match rule {
+            RewriteRule::Name(plan::NameRewrite { names, to, answers }) => {
+                let given = |part, names: &plan::Pattern, to: &plan::Substitute| {
+                    Answer::Given(Arc::new(Given { part, names: names.clone(), to: to.clone() }))
+                };
+                let answer = |answer: &plan::Answer| match answer {
+                    plan::Answer::Auto => Answer::Auto,
+                    plan::Answer::Name { names, to } => given(Part::Owner, names, to),
+                    plan::Answer::Value { names, to } => given(Part::Value, names, to),
+                };
+                let names = Names::new(names);
+                // Of one name it is known what it was; CoreDNS always turns it back.
+                let is_plain = |answer: &plan::Answer| matches!(answer, plan::Answer::Auto);
+                let implied = matches!(names, Names::Exact(_)) && !answers.iter().any(is_plain);
+                let implied = implied.then_some(Answer::Auto);
+                let answers = implied.into_iter().chain(answers.iter().map(answer)).collect();
+                Self::Name { names, to: to.clone(), answers }
+            }
+            RewriteRule::Type { from, to } => Self::Type { from: *from, to: *to },
+            RewriteRule::Ttl { names, range } => Self::Ttl { names: Names::new(names), range: range.clone() },
+            RewriteRule::Rcode { names, from, to } => {
+                let [from, to] = [from, to].map(|code| ResponseCode::from(0, code.0));
+                Self::Code { names: Names::new(names), from, to }
+            }
+        }
+    }
+}
+
+impl Rewritten {
+    /// The question that is to be answered.
+    pub(crate) fn asked(&self) -> Asked<'_> {
+        Asked { wire: &self.wire, record_type: self.record_type }
+    }
+}
+
+#[cfg(test)]
+mod tests;
