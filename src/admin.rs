@@ -15,7 +15,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use config::{Snapshot, Subscriber};
-use connections::Connections;
+pub(crate) use connections::Connections;
 use controller::Statuses;
 use controller::cluster::{Leadership, Progress};
 use prometheus::{Registry, TextEncoder};
@@ -108,23 +108,34 @@ async fn only_reads(request: Request, next: Next) -> Response {
 
 /// What runs goes on without the task, so readiness stays: a restart is what it needs.
 async fn livez(State(shown): State<Shown>) -> Response {
-    match *shown.dead.borrow() {
+    match shown.death() {
         None => "ok\n".into_response(),
-        Some(task) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, format!("{task} has ended, and the log says why\n")).into_response()
-        }
+        Some(reason) => (StatusCode::INTERNAL_SERVER_ERROR, reason).into_response(),
     }
 }
 
 async fn readyz(State(shown): State<Shown>) -> (StatusCode, Cow<'static, str>) {
-    match *shown.readiness.borrow() {
-        Readiness::Ready => (StatusCode::OK, "ready\n".into()),
-        Readiness::Starting => (StatusCode::SERVICE_UNAVAILABLE, shown.waits().into()),
-        Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n".into()),
+    match shown.unreadiness() {
+        None => (StatusCode::OK, "ready\n".into()),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason.into()),
     }
 }
 
 impl Shown {
+    /// Why the process should be started anew; `None`: it lives.
+    pub(crate) fn death(&self) -> Option<String> {
+        self.dead.borrow().map(|task| format!("{task} has ended, and the log says why\n"))
+    }
+
+    /// Why nothing should be sent here; `None`: it is served.
+    pub(crate) fn unreadiness(&self) -> Option<String> {
+        match *self.readiness.borrow() {
+            Readiness::Ready => None,
+            Readiness::Starting => Some(self.waits()),
+            Readiness::Draining => Some("draining\n".to_owned()),
+        }
+    }
+
     /// What the start waits for.
     fn waits(&self) -> String {
         let waits = self.progress.as_ref().and_then(|progress| progress.borrow().waits());
@@ -135,7 +146,7 @@ impl Shown {
     }
 }
 
-async fn metrics(State(shown): State<Shown>) -> Response {
+pub(crate) async fn metrics(State(shown): State<Shown>) -> Response {
     rendered(prometheus::TEXT_FORMAT, move || {
         let progress = shown.progress.as_ref().map(watch::Receiver::borrow);
         shown.control.refresh(progress.as_deref(), shown.leadership.as_ref().map(|leadership| *leadership.borrow()));

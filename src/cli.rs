@@ -2,9 +2,11 @@
 
 mod cluster;
 mod dns;
+mod probes;
 
 pub(crate) use cluster::{ObjectSourceFlags, RunSourceFlags, WritingFlags};
-pub(crate) use dns::{DnsAnswerFlags, DnsCompat};
+pub(crate) use dns::{DnsAnswerFlags, DnsCompat, DnsFlags};
+pub(crate) use probes::ProbeFlags;
 
 use clap::builder::Resettable;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -28,6 +30,8 @@ pub(crate) enum Command {
     Demo(DemoFlags),
     /// Serve a cluster, or manifests, and follow their changes
     Run(Box<RunFlags>),
+    /// Serve the names of a cluster, or of manifests, and nothing else: in the place of CoreDNS
+    Dns(Box<DnsFlags>),
     /// Say what becomes of every object in manifests, and what a Corefile means
     Check(CheckFlags),
     /// Print the routing table of manifests
@@ -188,6 +192,8 @@ pub(crate) struct RunFlags {
     /// Address of the admin endpoint
     #[arg(long, value_name = "ADDRESS", env = "TIDEGATE_ADMIN_BIND", default_value = "127.0.0.1:9901", value_parser = address)]
     pub(crate) admin_bind: SocketAddr,
+    #[command(flatten)]
+    pub(crate) probes: ProbeFlags,
     #[command(flatten)]
     pub(crate) objects: ObjectFlags,
     #[command(flatten)]

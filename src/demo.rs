@@ -14,7 +14,7 @@ use crate::text::Table;
 use anyhow::Context as _;
 use backends::Backends;
 use config::{AccessLogFormat, DomainName, IngressSettings, ListenSettings, Snapshot};
-use controller::TranslateSettings;
+use controller::{Selection, TranslateSettings};
 use directory::Directory;
 use std::fmt::Write;
 use std::io;
@@ -44,18 +44,17 @@ pub(crate) fn demo(flags: DemoFlags) -> anyhow::Result<ExitCode> {
         TranslateSettings { ingress: IngressSettings::default(), cluster_domain: DomainName::cluster_local() };
     logging::begin(&serve.process);
     let dns = choose("dns", dns_bind, 5353, |address| dns::bind(address, 1).map(drop));
-    let naming = naming(dns, serve.dns.clone(), &translation.cluster_domain)?;
+    let naming = naming(vec![dns], serve.dns.clone(), &translation.cluster_domain)?;
     let settings = settings(listen, translation, serve, DEFAULTS);
-    let bound = serve::bind(&settings, &naming)?;
+    let bound = serve::bind(&settings, &naming, &[])?;
     let addresses = bound.addresses;
     let backends = Backends::start().context("the backends do not start")?;
     let manifests = MANIFESTS.map(|(name, text)| (name, backends.with_ports(text)));
     let directory = Directory::create(&std::env::temp_dir(), &manifests)?;
     let source = directory.path().to_owned();
     let text = |snapshot: &Snapshot| introduction(snapshot, addresses, &source.display().to_string());
-    let ended = serve::serve(settings, naming, Source::Manifests(vec![source.clone()]), bound, |snapshot| {
-        crate::print(&text(snapshot))
-    })?;
+    let manifests = Source::Manifests { paths: vec![source.clone()], selection: Selection::Everything };
+    let ended = serve::serve(settings, naming, manifests, bound, |snapshot| crate::print(&text(snapshot)))?;
     Ok(match ended {
         Ended::Drained => ExitCode::SUCCESS,
         Ended::Killed(code) => ExitCode::from(code),

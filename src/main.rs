@@ -6,10 +6,13 @@ mod cgroup;
 mod check;
 mod cli;
 mod demo;
+mod every_address;
 mod explain;
 mod figures;
 mod logging;
+mod names;
 mod offline;
+mod probes;
 mod routes;
 mod run;
 mod serve;
@@ -50,6 +53,7 @@ fn command(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(flags) => explain::explain(*flags)?,
         Command::Version => format!("tidegate {}\n", env!("CARGO_PKG_VERSION")),
         Command::Run(flags) => return run::run(*flags),
+        Command::Dns(flags) => return names::serve(*flags),
         Command::Demo(flags) => return demo::demo(flags),
     };
     print(&text)?;

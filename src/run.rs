@@ -2,9 +2,11 @@
 
 use crate::cli::{ObjectFlags, ObjectSourceFlags, RunFlags, RunSourceFlags, WritingFlags};
 use crate::logging;
+use crate::probes;
 use crate::serve::{self, Ended, Source, Writing};
 use crate::settings::{Defaults, naming, settings, translate_settings};
 use config::{AccessLogFormat, ControllerClass, ListenSettings, ServicePort};
+use controller::Selection;
 use controller::cluster::{Access, PublishedAddresses, Watched};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,7 +25,7 @@ const LEASE_NAME: usize = 253;
 
 /// Serves until a signal.
 pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
-    let RunFlags { source, http_bind, https_bind, dns_bind, admin_bind, objects, serve } = flags;
+    let RunFlags { source, http_bind, https_bind, dns_bind, admin_bind, probes, objects, serve } = flags;
     let listen = ListenSettings {
         http: http_bind,
         https: https_bind,
@@ -32,9 +34,10 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
     };
     let source = choose(source, &objects)?;
     logging::begin(&serve.process);
-    let naming = naming(dns_bind, serve.dns.clone(), &objects.cluster_domain)?;
+    let naming = naming(vec![dns_bind], serve.dns.clone(), &objects.cluster_domain)?;
     let settings = settings(listen, translate_settings(objects), serve, DEFAULTS);
-    let bound = serve::bind(&settings, &naming)?;
+    let probes = probes::wanted(&probes, [None; 3]);
+    let bound = serve::bind(&settings, &naming, &probes)?;
     match serve::serve(settings, naming, source, bound, |_| Ok(()))? {
         Ended::Drained => Ok(ExitCode::SUCCESS),
         Ended::Killed(code) => Ok(ExitCode::from(code)),
@@ -46,10 +49,11 @@ fn choose(flags: RunSourceFlags, objects: &ObjectFlags) -> anyhow::Result<Source
     let RunSourceFlags { objects: source, watch_selector, secret_namespace, writing } = flags;
     let ObjectSourceFlags { manifests, kubeconfig, context, watch_namespace } = source;
     if !manifests.is_empty() {
-        return Ok(Source::Manifests(manifests));
+        return Ok(Source::Manifests { paths: manifests, selection: Selection::Everything });
     }
     let shared = |names: Vec<String>| names.into_iter().map(Arc::from).collect();
     let watched = Watched {
+        selection: Selection::Everything,
         namespaces: shared(watch_namespace),
         selector: watch_selector.map(Arc::from),
         secret_namespaces: shared(secret_namespace),
@@ -58,7 +62,7 @@ fn choose(flags: RunSourceFlags, objects: &ObjectFlags) -> anyhow::Result<Source
     Ok(Source::Cluster {
         access: Access::find(kubeconfig, context)?,
         watched,
-        writing: what_is_written(writing, &objects.controller_class),
+        writing: Some(what_is_written(writing, &objects.controller_class)),
     })
 }
 

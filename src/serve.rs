@@ -3,13 +3,15 @@
 
 mod bound;
 mod control;
+mod names;
 mod naming;
 mod privileged_ports;
 mod signals;
 mod source;
 mod writing;
 
-pub(crate) use bound::{Addresses, Bound, bind};
+pub(crate) use bound::{Addresses, Bound, bind, bind_names};
+pub(crate) use names::{NamesAlone, serve_names};
 pub(crate) use naming::{Corefile, Naming};
 pub(crate) use source::Source;
 pub(crate) use writing::Writing;
@@ -95,7 +97,7 @@ impl Program {
         let mut signals = Signals::new().context("signals cannot be caught")?;
         let registry = Registry::new();
         let (shared, access_log) = shared(&settings, &registry)?;
-        let Bound { http, https, dns, admin, addresses } = bound;
+        let Bound { http, https, dns, admin, probes, addresses } = bound;
         let mut control = Control::new(registry)?;
         let followed = tokio::select! {
             followed = source.follow(control.wanted()) => followed?,
@@ -106,6 +108,7 @@ impl Program {
         control.follow(followed, TranslateSettings { ingress, cluster_domain });
         control.serve_dns(dns, naming, settings.workers)?;
         control.serve_admin(admin);
+        control.serve_probes(probes);
 
         let reader = tokio::select! {
             reader = control.snapshots.clone().ready() => reader.context("the source ended before it had said anything")?,
@@ -163,15 +166,20 @@ async fn end(proxy: Proxy, control: Control, shared: Shared, access_log: AccessL
 
 /// What the workers share.
 fn shared(settings: &Settings, registry: &Registry) -> anyhow::Result<(Shared, AccessLogThread)> {
-    let files = raise_open_files().unwrap_or_else(|error| {
-        tracing::warn!(%error, "the limit of open files cannot be raised");
-        FEW_FILES
-    });
+    let files = open_files();
     let metrics = Metrics::register(registry)?;
     ProcessCollector::register(registry)?;
     let (access_log, thread) = AccessLog::start(settings.access_log, std::io::stdout(), metrics.access_log())?;
     let ceiling = ConnectionCeiling::new(connections(files, settings.workers)?);
     Ok((Shared { ceiling, metrics, access_log }, thread))
+}
+
+/// As many open files as may be.
+fn open_files() -> u64 {
+    raise_open_files().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+        FEW_FILES
+    })
 }
 
 /// Connections of clients that so many open files carry, and the memory that we have.

@@ -69,7 +69,7 @@ pub(crate) fn workers(flags: &ProcessFlags) -> usize {
 /// # Errors
 /// The Corefile cannot be taken.
 pub(crate) fn naming(
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     mut flags: DnsAnswerFlags,
     cluster_domain: &DomainName,
 ) -> anyhow::Result<Naming> {
@@ -77,7 +77,7 @@ pub(crate) fn naming(
         Some(path) => Ok(Naming::Corefile(Corefile::read(path, compatibility(flags.dns_compat))?)),
         None => {
             let settings = Box::new(dns_settings(flags, cluster_domain.clone()));
-            Ok(Naming::Flags { address, settings })
+            Ok(Naming::Flags { addresses, settings })
         }
     }
 }

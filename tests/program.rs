@@ -15,6 +15,8 @@ mod commands;
 mod corefile;
 #[path = "program/demo.rs"]
 mod demo;
+#[path = "program/dns.rs"]
+mod dns;
 #[path = "program/flags.rs"]
 mod flags;
 #[path = "program/manifests.rs"]

@@ -1,8 +1,8 @@
 //! Following a source: its batches, and what works behind them.
 //! Dropping it ends that work.
 
-use crate::Batch;
 use crate::source::ManifestThread;
+use crate::{Batch, Selection};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -12,6 +12,7 @@ pub struct Follower {
     // Closed first, so that who waits for room in it ends too.
     batches: mpsc::Receiver<Batch>,
     work: Work,
+    selection: Selection,
 }
 
 /// What makes the batches, and ends when it is dropped.
@@ -24,12 +25,18 @@ enum Work {
 impl Follower {
     /// Follows what `thread` sends.
     pub(crate) fn of_manifests(batches: mpsc::Receiver<Batch>, thread: ManifestThread) -> Self {
-        Self { batches, work: Work::Thread(thread) }
+        Self { batches, work: Work::Thread(thread), selection: Selection::default() }
     }
 
     /// Follows what `tasks` send.
     pub(crate) fn of_cluster(batches: mpsc::Receiver<Batch>, tasks: JoinSet<()>) -> Self {
-        Self { batches, work: Work::Tasks(tasks) }
+        Self { batches, work: Work::Tasks(tasks), selection: Selection::default() }
+    }
+
+    /// The same with those objects alone that are of use.
+    #[must_use]
+    pub fn selecting(self, selection: Selection) -> Self {
+        Self { selection, ..self }
     }
 
     /// Whether it is a cluster that is followed.
@@ -39,7 +46,9 @@ impl Follower {
 
     /// The next changes; `None` when there will be none.
     pub async fn next(&mut self) -> Option<Batch> {
-        self.batches.recv().await
+        let mut batch = self.batches.recv().await?;
+        self.selection.select(&mut batch);
+        Some(batch)
     }
 
     #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod object;
 pub mod objects;
 mod printable;
 pub mod run;
+mod selection;
 pub mod source;
 pub mod status;
 #[cfg(test)]
@@ -20,5 +21,6 @@ pub use follower::Follower;
 pub use object::Object;
 pub use objects::Objects;
 pub use printable::Printable;
+pub use selection::Selection;
 pub use status::{Problem, Reason, Status, Statuses, Verdict};
 pub use translate::{TranslateSettings, Translation, Translator, translate};

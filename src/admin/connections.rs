@@ -1,4 +1,4 @@
-//! The connections of the admin endpoint: few at once, and none that is silent for long.
+//! The connections of the admin endpoint, or of probes: few at once, and none that is silent for long.
 
 use axum::serve::Listener;
 use std::io;
@@ -21,13 +21,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts within the limits.
 #[derive(Debug)]
-pub(super) struct Connections {
+pub(crate) struct Connections {
     listener: TcpListener,
     permits: Arc<Semaphore>,
 }
 
 impl Connections {
-    pub(super) fn new(listener: TcpListener) -> Self {
+    pub(crate) fn new(listener: TcpListener) -> Self {
         Self { listener, permits: Arc::new(Semaphore::new(CONNECTIONS)) }
     }
 }
@@ -61,7 +61,7 @@ impl Listener for Connections {
 
 /// A connection that ends when it is idle.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     idle: Pin<Box<Sleep>>,
     _permit: OwnedSemaphorePermit,

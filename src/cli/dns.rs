@@ -1,10 +1,43 @@
 //! The flags of DNS.
 
+use super::{ObjectSourceFlags, ProbeFlags, ProcessFlags, address};
 use clap::{Args, ValueEnum};
-use config::parse_duration;
+use config::{DomainName, parse_duration};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// `tidegate dns`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DnsFlags {
+    #[command(flatten)]
+    pub(crate) objects: ObjectSourceFlags,
+    /// Address for DNS over UDP and TCP (repeatable); [::] is every address of the host, IPv4 too
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "TIDEGATE_DNS_BIND",
+        default_value = "[::]:53",
+        value_delimiter = ',',
+        value_parser = address
+    )]
+    pub(crate) dns_bind: Vec<SocketAddr>,
+    /// Zone of the cluster's names
+    #[arg(long, value_name = "NAME", env = "TIDEGATE_CLUSTER_DOMAIN", default_value = "cluster.local")]
+    pub(crate) cluster_domain: DomainName,
+    #[command(flatten)]
+    pub(crate) answers: DnsAnswerFlags,
+    #[command(flatten)]
+    pub(crate) probes: ProbeFlags,
+    /// Time from SIGTERM in which questions are still answered, while /ready fails and /health does not
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_LAMEDUCK", default_value = "5s", allow_hyphen_values = true, value_parser = parse_duration)]
+    pub(crate) lameduck: Duration,
+    /// Address of the admin endpoint, which shows all that is known [default: none]
+    #[arg(long, value_name = "ADDRESS", env = "TIDEGATE_ADMIN_BIND", value_parser = address)]
+    pub(crate) admin_bind: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) process: ProcessFlags,
+}
 
 /// What DNS answers.
 #[derive(Debug, Clone, Args)]

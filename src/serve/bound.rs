@@ -2,6 +2,7 @@
 
 use super::naming::Naming;
 use super::privileged_ports::with_privileged_ports;
+use crate::probes::{self, BoundProbes, Probe};
 use anyhow::Context as _;
 use config::{ListenSettings, Settings};
 use std::io;
@@ -14,7 +15,16 @@ pub(crate) struct Bound {
     pub(super) https: Vec<TcpListener>,
     pub(super) dns: Vec<dns::Sockets>,
     pub(super) admin: TcpListener,
+    pub(super) probes: Vec<BoundProbes>,
     pub(crate) addresses: Addresses,
+}
+
+/// The same where names alone are served.
+#[derive(Debug)]
+pub(crate) struct BoundNames {
+    pub(super) dns: Vec<dns::Sockets>,
+    pub(super) probes: Vec<BoundProbes>,
+    pub(super) admin: Option<TcpListener>,
 }
 
 /// Where they are bound, with the ports that were chosen.
@@ -38,11 +48,35 @@ impl Addresses {
 ///
 /// # Errors
 /// An address that cannot be had, with its flag.
-pub(crate) fn bind(settings: &Settings, naming: &Naming) -> anyhow::Result<Bound> {
-    with_privileged_ports(|| bind_all(settings, naming))
+pub(crate) fn bind(settings: &Settings, naming: &Naming, probes: &[(Probe, SocketAddr)]) -> anyhow::Result<Bound> {
+    with_privileged_ports(|| bind_all(settings, naming, probes))
 }
 
-fn bind_all(settings: &Settings, naming: &Naming) -> anyhow::Result<Bound> {
+/// Binds what names alone need: DNS at one address or several, each with a socket for every worker.
+///
+/// # Errors
+/// An address that cannot be had, with its flag.
+pub(crate) fn bind_names(
+    naming: &Naming,
+    workers: usize,
+    probes: &[(Probe, SocketAddr)],
+    admin: Option<SocketAddr>,
+) -> anyhow::Result<BoundNames> {
+    with_privileged_ports(|| {
+        let dns = naming.bind(workers)?;
+        let admin = admin.map(bind_admin).transpose().context("--admin-bind")?;
+        let names = dns.iter().map(|sockets| Ok(("dns", sockets.address)));
+        let admin_address = admin.iter().map(|admin| io::Result::Ok(("admin", admin.local_addr()?)));
+        for listening in names.chain(admin_address) {
+            let (listener, address) = listening?;
+            tracing::info!(listener, %address, "listening");
+        }
+        let probes = probes::bind(probes)?;
+        Ok(BoundNames { dns, probes, admin })
+    })
+}
+
+fn bind_all(settings: &Settings, naming: &Naming, probes: &[(Probe, SocketAddr)]) -> anyhow::Result<Bound> {
     let ListenSettings { http, https, admin, advertised_https_port: _ } = settings.listen;
     let http = proxy::listener::bind(http, settings.workers).context("--http-bind")?;
     let https = proxy::listener::bind(https, settings.workers).context("--https-bind")?;
@@ -60,7 +94,8 @@ fn bind_all(settings: &Settings, naming: &Naming) -> anyhow::Result<Bound> {
     for (listener, address) in others.into_iter().chain(names) {
         tracing::info!(listener, %address, "listening");
     }
-    Ok(Bound { http, https, dns, admin, addresses })
+    let probes = probes::bind(probes)?;
+    Ok(Bound { http, https, dns, admin, probes, addresses })
 }
 
 fn bind_admin(address: SocketAddr) -> io::Result<TcpListener> {

@@ -4,6 +4,7 @@ use super::naming::Naming;
 use super::source::Followed;
 use crate::admin::{self, Readiness, Shown};
 use crate::figures::ControlMetrics;
+use crate::probes::{self, BoundProbes};
 use config::{Publisher, Subscriber, publisher};
 use controller::cluster::{Leadership, Progress, WantedSecrets};
 use controller::run::{Outputs, run};
@@ -167,9 +168,8 @@ impl Control {
         Ok(())
     }
 
-    /// Shows all that to operators.
-    pub(super) fn serve_admin(&mut self, socket: TcpListener) {
-        let shown = Shown {
+    fn shown(&self) -> Shown {
+        Shown {
             dead: self.dead.subscribe(),
             readiness: self.readiness.subscribe(),
             snapshots: self.snapshots.clone(),
@@ -178,7 +178,24 @@ impl Control {
             control: Arc::clone(&self.metrics),
             progress: self.progress.clone(),
             leadership: self.leadership.clone(),
-        };
+        }
+    }
+
+    /// Tells kubelets and Prometheus how it goes.
+    pub(super) fn serve_probes(&mut self, all: Vec<BoundProbes>) {
+        for bound in all {
+            let (shown, stopped) = (self.shown(), self.stopped());
+            self.spawn("probes", async move {
+                if let Err(error) = probes::serve(bound, shown, stopped).await {
+                    tracing::error!(%error, "probes are no longer answered");
+                }
+            });
+        }
+    }
+
+    /// Shows all that to operators.
+    pub(super) fn serve_admin(&mut self, socket: TcpListener) {
+        let shown = self.shown();
         let stopped = self.stopped();
         self.spawn("the admin endpoint", async move {
             if let Err(error) = admin::serve(socket, shown, stopped).await {

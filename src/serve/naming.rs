@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use config::DnsCompatibility;
-use dns::{At, Plan, PlanError, Reloads, System, unserved};
+use dns::{At, Plan, PlanError, Reloads, System, Transport, unserved};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,8 +14,8 @@ const TOLD: usize = 10;
 /// What DNS serves.
 #[derive(Debug)]
 pub(crate) enum Naming {
-    /// One block at one address.
-    Flags { address: SocketAddr, settings: Box<dns::Settings> },
+    /// One block, everywhere.
+    Flags { addresses: Vec<SocketAddr>, settings: Box<dns::Settings> },
     /// What a Corefile says.
     Corefile(Corefile),
 }
@@ -32,7 +32,10 @@ impl Naming {
     /// Binds all addresses.
     pub(super) fn bind(&self, workers: usize) -> anyhow::Result<Vec<dns::Sockets>> {
         match self {
-            Self::Flags { address, .. } => Ok(vec![dns::bind(*address, workers).context("--dns-bind")?]),
+            Self::Flags { addresses, .. } => {
+                let all = addresses.iter().map(|address| At { transport: Transport::Dns, address: *address });
+                dns::bind_all(all, &[], workers).context("--dns-bind")
+            }
             Self::Corefile(corefile) => {
                 let addresses = dns::addresses(&corefile.plan)?;
                 dns::bind_all(addresses, &[], workers).with_context(|| corefile.path.display().to_string())

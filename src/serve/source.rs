@@ -1,9 +1,9 @@
 //! Where the objects of a run come from.
 
 use super::writing::{Writers, Writing};
-use controller::Follower;
 use controller::cluster::{self, Access, Clients, Following, Progress, WantedSecrets, Watched};
 use controller::source;
+use controller::{Follower, Selection};
 use std::path::PathBuf;
 use tokio::sync::watch;
 
@@ -11,13 +11,17 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(crate) enum Source {
     /// Files and directories.
-    Manifests(Vec<PathBuf>),
+    Manifests {
+        paths: Vec<PathBuf>,
+        /// What of them is of use.
+        selection: Selection,
+    },
     /// An API server.
     Cluster {
         access: Access,
         watched: Watched,
-        /// What is written back to it.
-        writing: Writing,
+        /// What is written back to it; `None`: nothing.
+        writing: Option<Writing>,
     },
 }
 
@@ -38,12 +42,15 @@ impl Source {
     /// Where it cannot be followed at all; the message names what is wrong.
     pub(super) async fn follow(self, wanted: watch::Receiver<WantedSecrets>) -> anyhow::Result<Followed> {
         match self {
-            Self::Manifests(paths) => Ok(Followed { follower: source::follow(paths)?, progress: None, writers: None }),
+            Self::Manifests { paths, selection } => {
+                let follower = source::follow(paths)?.selecting(selection);
+                Ok(Followed { follower, progress: None, writers: None })
+            }
             Self::Cluster { access, watched, writing } => {
                 let clients = Clients::new(&access).await?;
                 tracing::info!(server = clients.server(), "following a cluster");
                 let Following { source, progress, seen } = cluster::follow(clients.clone(), watched, wanted);
-                let writers = Some(Writers { clients, seen, writing });
+                let writers = writing.map(|writing| Writers { clients, seen, writing });
                 Ok(Followed { follower: source, progress: Some(progress), writers })
             }
         }

@@ -50,6 +50,18 @@ fn a_wrong_flag_is_named_in_one_line() {
             assert!(said.contains(part), "{flags:?}: {part} is not in: {said}");
         }
     }
+    let names = |flags: &[&str]| output(&[&["dns", "--manifests", dir], flags].concat());
+    for (flags, parts) in [
+        (vec!["--health-bind", "on"], vec!["'on'", "--health-bind", "such as 0.0.0.0:8080", "nor off"]),
+        (vec!["--dns-bind", "127.0.0.1:0,53"], vec!["'53'", "--dns-bind"]),
+        (vec!["--lameduck", "5"], vec!["'5'", "--lameduck", "such as 5s"]),
+        (vec!["--http-bind", "127.0.0.1:0"], vec!["'--http-bind'"]),
+    ] {
+        let said = refusal(&names(&flags));
+        for part in parts {
+            assert!(said.contains(part), "{flags:?}: {part} is not in: {said}");
+        }
+    }
     let nowhere = refusal(&output(&["run"]));
     assert!(nowhere.contains("--manifests") && nowhere.contains("--kubeconfig"), "{nowhere}");
     for (flags, expected) in
@@ -159,6 +171,7 @@ fn help_and_version_are_no_errors() {
     for (arguments, part) in [
         (vec!["--help"], "explain"),
         (vec!["run", "--help"], "TIDEGATE_DRAIN_TIMEOUT"),
+        (vec!["dns", "--help"], "TIDEGATE_LAMEDUCK"),
         (vec!["--version"], env!("CARGO_PKG_VERSION")),
         (vec!["version"], env!("CARGO_PKG_VERSION")),
     ] {
@@ -172,15 +185,17 @@ fn help_and_version_are_no_errors() {
     assert!(text(&bare.stderr).contains("Usage: tidegate <COMMAND>"), "{bare:?}");
 }
 
-/// Each flag of `run` has its variable in the help.
+/// Each flag has its variable in the help.
 #[test]
 fn every_flag_has_its_variable() {
-    let help = text(&output(&["run", "--help"]).stdout);
-    let flags = help.split_whitespace().filter_map(|word| word.strip_prefix("--"));
-    let flags: Vec<_> = flags.map(|flag| flag.split('[').next().unwrap_or(flag).trim_end_matches(',')).collect();
-    assert!(flags.len() > 20, "{flags:?}");
-    for flag in flags.into_iter().filter(|flag| *flag != "help") {
-        let variable = format!("TIDEGATE_{}", flag.to_uppercase().replace('-', "_"));
-        assert!(help.contains(&format!("[env: {variable}=")), "{variable} is not in\n{help}");
+    for (command, fewest) in [("run", 20), ("dns", 12)] {
+        let help = text(&output(&[command, "--help"]).stdout);
+        let flags = help.split_whitespace().filter_map(|word| word.strip_prefix("--"));
+        let flags: Vec<_> = flags.map(|flag| flag.split('[').next().unwrap_or(flag).trim_end_matches(',')).collect();
+        assert!(flags.len() > fewest, "{flags:?}");
+        for flag in flags.into_iter().filter(|flag| *flag != "help") {
+            let variable = format!("TIDEGATE_{}", flag.to_uppercase().replace('-', "_"));
+            assert!(help.contains(&format!("[env: {variable}=")), "{variable} is not in\n{help}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use crate::client;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -43,11 +44,16 @@ pub(crate) fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T 
     }
 }
 
-/// `tidegate run` on a directory, ready; ended when dropped.
-pub(crate) struct Tidegate {
+/// A process of the program that logs JSON; ended when dropped.
+pub(crate) struct Process {
     child: Child,
     log: Receiver<String>,
     stdout: Receiver<String>,
+}
+
+/// `tidegate run` on a directory, ready.
+pub(crate) struct Tidegate {
+    process: Process,
     pub(crate) http: SocketAddr,
     pub(crate) https: SocketAddr,
     pub(crate) dns: SocketAddr,
@@ -79,20 +85,51 @@ impl Tidegate {
 
     /// Starts a command that logs JSON and waits until it listens.
     pub(crate) fn spawn(mut command: Command) -> Self {
+        let (process, addresses) = Process::spawn(&mut command, 4);
+        let [http, https, dns, admin] = ["http", "https", "dns", "admin"]
+            .map(|listener| addresses.iter().find(|(name, _)| name == listener).expect("it listens").1);
+        Self { process, http, https, dns, admin }
+    }
+
+    /// The answer to a request on the plain port.
+    pub(crate) fn get(&self, host: &str, path: &str) -> client::Answer {
+        client::get(self.http, host, path)
+    }
+
+    /// Waits until a request is answered with a body that begins so.
+    pub(crate) fn serves(&self, host: &str, path: &str, body: &str) {
+        until(&format!("{host}{path}: {body}"), || self.get(host, path).body.starts_with(body).then_some(()));
+    }
+}
+
+impl Deref for Tidegate {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for Tidegate {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+impl Process {
+    /// Starts a command and waits until it listens at so many addresses, each with its listener's name.
+    pub(crate) fn spawn(command: &mut Command, count: usize) -> (Self, Vec<(String, SocketAddr)>) {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
         let log = lines(child.stderr.take().expect("piped"));
         let stdout = lines(child.stdout.take().expect("piped"));
-        let mut addresses = std::collections::HashMap::new();
-        while addresses.len() < 4 {
-            let line = log.recv_timeout(SOON).expect("a log line");
-            let entry: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
-            if entry["message"] == "listening" {
-                let address = entry["address"].as_str().and_then(|address| address.parse().ok()).expect("an address");
-                addresses.insert(entry["listener"].as_str().expect("a name").to_owned(), address);
-            }
-        }
-        let [http, https, dns, admin] = ["http", "https", "dns", "admin"].map(|name| addresses[name]);
-        Self { child, log, stdout, http, https, dns, admin }
+        let process = Self { child, log, stdout };
+        let addresses = (0..count).map(|_| {
+            let entry = process.logged("listening");
+            let address = entry["address"].as_str().and_then(|address| address.parse().ok()).expect("an address");
+            (entry["listener"].as_str().expect("a name").to_owned(), address)
+        });
+        let addresses = addresses.collect();
+        (process, addresses)
     }
 
     /// The next entry of the log with that message.
@@ -111,16 +148,6 @@ impl Tidegate {
         self.stdout.recv_timeout(SOON).expect("a line")
     }
 
-    /// The answer to a request on the plain port.
-    pub(crate) fn get(&self, host: &str, path: &str) -> client::Answer {
-        client::get(self.http, host, path)
-    }
-
-    /// Waits until a request is answered with a body that begins so.
-    pub(crate) fn serves(&self, host: &str, path: &str, body: &str) {
-        until(&format!("{host}{path}: {body}"), || self.get(host, path).body.starts_with(body).then_some(()));
-    }
-
     pub(crate) fn signal(&self, signal: &str) {
         let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status().expect("kill");
         assert!(status.success());
@@ -136,7 +163,7 @@ impl Tidegate {
     }
 }
 
-impl Drop for Tidegate {
+impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended by itself.
         let _ = self.child.kill();

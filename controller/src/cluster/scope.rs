@@ -2,7 +2,8 @@
 
 use super::fault::Fault;
 use super::resource::{ENDPOINT_SLICES, INGRESS_CLASSES, INGRESSES, NAMESPACES, Resource, SECRETS, SERVICES};
-use config::ObjectName;
+use crate::Selection;
+use config::{Kind, ObjectName};
 use kube::api::{ListParams, WatchParams};
 use kube::core::Request;
 use std::fmt;
@@ -26,6 +27,8 @@ pub(crate) struct Scope {
 /// Which parts of a cluster are watched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Watched {
+    /// Which kinds; what follows is of no use where requests are not served, but for the namespaces.
+    pub selection: Selection,
     /// The namespaces; none: all.
     pub namespaces: Vec<Arc<str>>,
     /// A label selector of Ingresses.
@@ -39,10 +42,13 @@ pub struct Watched {
 impl Watched {
     /// All that is watched but Secrets.
     pub(crate) fn scopes(&self) -> Vec<Scope> {
-        let mut scopes = vec![Scope::of(INGRESS_CLASSES), Scope::of(NAMESPACES)];
+        let serves_requests = self.selection.has(Kind::Ingress);
+        let mut scopes = vec![Scope::of(NAMESPACES)];
+        scopes.extend(serves_requests.then_some(Scope::of(INGRESS_CLASSES)));
         let everywhere = self.namespaces.is_empty().then_some(None);
         for namespace in everywhere.into_iter().chain(self.namespaces.iter().cloned().map(Some)) {
-            scopes.push(Scope { namespace: namespace.clone(), labels: self.selector.clone(), ..Scope::of(INGRESSES) });
+            let ingresses = || Scope { labels: self.selector.clone(), ..Scope::of(INGRESSES) };
+            scopes.extend(serves_requests.then(|| Scope { namespace: namespace.clone(), ..ingresses() }));
             scopes.push(Scope { namespace: namespace.clone(), ..Scope::of(SERVICES) });
             scopes.push(Scope { namespace, ..Scope::of(ENDPOINT_SLICES) });
         }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 mod first_secrets;
+mod names_alone;
 mod refused_secrets;
 
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,0 +1,76 @@
+//! A process that serves names and nothing else: no listener for requests, no workers for them.
+
+use super::bound::BoundNames;
+use super::control::Control;
+use super::naming::Naming;
+use super::signals::Signals;
+use super::source::Source;
+use super::{Ended, on_control_runtime, open_files};
+use crate::admin::Readiness;
+use anyhow::Context as _;
+use config::{DomainName, IngressSettings};
+use controller::TranslateSettings;
+use prometheus::Registry;
+use proxy::metrics::ProcessCollector;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// What is served.
+#[derive(Debug)]
+pub(crate) struct NamesAlone {
+    pub(crate) naming: Naming,
+    pub(crate) cluster_domain: DomainName,
+    pub(crate) workers: usize,
+    /// Time from the first signal in which questions are still answered.
+    pub(crate) lameduck: Duration,
+}
+
+/// Serves names until a signal.
+///
+/// # Errors
+/// Something cannot be started; the message names it.
+pub(crate) fn serve_names(names: NamesAlone, source: Source, bound: BoundNames) -> anyhow::Result<Ended> {
+    on_control_runtime(run(names, source, bound))
+}
+
+async fn run(names: NamesAlone, source: Source, bound: BoundNames) -> anyhow::Result<Ended> {
+    let NamesAlone { naming, cluster_domain, workers, lameduck } = names;
+    let BoundNames { dns, probes, admin } = bound;
+    let mut signals = Signals::new().context("signals cannot be caught")?;
+    let registry = Registry::new();
+    ProcessCollector::register(&registry)?;
+    tracing::debug!(limit = open_files(), "open files");
+    let mut control = Control::new(registry)?;
+    let followed = tokio::select! {
+        followed = source.follow(control.wanted()) => followed?,
+        // A plugin for credentials may hang.
+        _ = signals.next() => return Ok(Ended::Drained),
+    };
+    control.follow(followed, TranslateSettings { ingress: IngressSettings::default(), cluster_domain });
+    control.serve_dns(dns, naming, workers)?;
+    control.serve_probes(probes);
+    if let Some(admin) = admin {
+        control.serve_admin(admin);
+    }
+    tokio::select! {
+        reader = control.snapshots.clone().ready() => {
+            reader.context("the source ended before it had said anything")?;
+        }
+        _ = signals.next() => return Ok(Ended::Drained),
+    }
+    control.readiness.send_replace(Readiness::Ready);
+    tracing::info!("names are served");
+
+    let signal = signals.next().await;
+    tracing::info!(signal = signal.name, ?lameduck, "draining");
+    control.readiness.send_replace(Readiness::Draining);
+    tokio::select! {
+        () = sleep(lameduck) => {}
+        signal = signals.next() => {
+            tracing::warn!(signal = signal.name, "ended at once");
+            return Ok(Ended::Killed(128 + signal.number));
+        }
+    }
+    control.end().await;
+    Ok(Ended::Drained)
+}

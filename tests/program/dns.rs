@@ -1,0 +1,214 @@
+//! `tidegate dns`: names and nothing else, with the probes that CoreDNS has.
+
+use crate::client::get;
+use crate::manifests::{Manifests, ingress, service};
+use crate::tidegate::{Process, Tidegate, command, output, text, until};
+use serde_json::json;
+use std::net::SocketAddr;
+use std::process::Command;
+
+/// A started `tidegate dns`.
+struct Names {
+    process: Process,
+    dns: Vec<SocketAddr>,
+    health: SocketAddr,
+    ready: SocketAddr,
+    metrics: SocketAddr,
+}
+
+impl Names {
+    /// Starts it with these flags more, with so many addresses for DNS.
+    fn start(flags: &[&str], binds: usize) -> Self {
+        let mut command = command();
+        command.args(["dns", "--workers", "2", "--log-format", "json", "--dns-upstream", "127.0.0.1:9"]);
+        for listener in ["health", "ready", "metrics"] {
+            command.args([&format!("--{listener}-bind"), "127.0.0.1:0"]);
+        }
+        let (process, addresses) = Process::spawn(command.args(flags), binds + 3);
+        let of = |listener: &str| -> Vec<SocketAddr> {
+            addresses.iter().filter(|(name, _)| name == listener).map(|(_, address)| *address).collect()
+        };
+        let [health, ready, metrics] = ["health", "ready", "metrics"].map(|listener| of(listener)[0]);
+        Self { process, dns: of("dns"), health, ready, metrics }
+    }
+
+    /// The same for manifests, once it is ready.
+    fn serve(manifests: &Manifests, flags: &[&str]) -> Self {
+        let directory = manifests.path().to_str().expect("UTF-8");
+        let names = Self::start(&[&["--manifests", directory, "--dns-bind", "127.0.0.1:0"], flags].concat(), 1);
+        until("ready", || (names.ready().0 == 200).then_some(()));
+        names
+    }
+
+    fn ready(&self) -> (u16, String) {
+        let answer = get(self.ready, "localhost", "/ready");
+        (answer.status, answer.body)
+    }
+
+    fn health(&self) -> (u16, String) {
+        let answer = get(self.health, "localhost", "/health");
+        (answer.status, answer.body)
+    }
+
+    fn ask(&self, name: &str, more: &[&str]) -> String {
+        ask(self.dns[0], name, more)
+    }
+}
+
+/// What `dig` prints: the code, and then the records' content.
+fn ask(server: SocketAddr, name: &str, more: &[&str]) -> String {
+    let (ip, port) = (server.ip().to_string(), server.port().to_string());
+    let mut dig = Command::new("dig");
+    dig.args([&format!("@{ip}"), "-p", &port, "+tries=1", "+noall", "+comments", "+answer", name]).args(more);
+    let said = text(&dig.output().expect("dig is installed").stdout);
+    let code = said.split("status: ").nth(1).and_then(|rest| rest.split(',').next()).unwrap_or("silence");
+    let records = said.lines().filter(|line| !line.starts_with(';') && !line.is_empty());
+    let contents = records.map(|line| line.split_whitespace().skip(4).collect::<Vec<_>>().join(" "));
+    std::iter::once(code.to_owned()).chain(contents).collect::<Vec<_>>().join(" ")
+}
+
+const WEB: &str = "web.shop.svc.cluster.local";
+
+fn shop() -> Manifests {
+    let secret =
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: tls, namespace: shop}\ndata: {tls.crt: bm90IG9uZQ==}\n";
+    Manifests::new(&[
+        ("a.yaml", ingress("web", "shop.test", "/", "web")),
+        ("b.yaml", service("web", &[])),
+        ("c.yaml", secret.to_owned()),
+    ])
+}
+
+#[test]
+fn names_are_served_and_nothing_else_is_read() {
+    let manifests = shop();
+    let names = Names::serve(&manifests, &[]);
+    assert_eq!(names.ask(WEB, &[]), "NOERROR 10.96.0.10");
+    assert_eq!(names.ask(WEB, &["+tcp"]), "NOERROR 10.96.0.10");
+    assert_eq!(names.ask("nothing.shop.svc.cluster.local", &[]), "NXDOMAIN");
+    let metrics = get(names.metrics, "localhost", "/metrics").body;
+    for line in ["tidegate_objects{kind=\"Service\"} 1", "tidegate_snapshot_generation 1"] {
+        assert!(metrics.lines().any(|known| known == line), "{line} is not in\n{metrics}");
+    }
+    assert!(metrics.contains("\ntidegate_dns_requests_total{"), "{metrics}");
+    assert!(metrics.contains("\nprocess_resident_memory_bytes "), "{metrics}");
+    for kind in ["Ingress", "Secret", "tidegate_requests_total"] {
+        assert!(!metrics.contains(kind), "{kind} is in\n{metrics}");
+    }
+    manifests.write("b.yaml", &service("web", &[]).replace("10.96.0.10", "10.96.0.99"));
+    until("the change", || (names.ask(WEB, &[]) == "NOERROR 10.96.0.99").then_some(()));
+}
+
+#[test]
+fn each_probe_has_its_own_address_and_shows_nothing_more() {
+    let manifests = shop();
+    let names = Names::serve(&manifests, &[]);
+    assert_eq!((names.health(), names.ready()), ((200, "OK".to_owned()), (200, "OK".to_owned())));
+    for (address, path) in
+        [(names.health, "/ready"), (names.ready, "/metrics"), (names.metrics, "/snapshot"), (names.health, "/")]
+    {
+        assert_eq!(get(address, "localhost", path).status, 404, "{path}");
+    }
+    // The kubelet asks by the Pod's address, and may be told to use any name.
+    assert_eq!(get(names.health, "pod.example", "/health").status, 200);
+}
+
+#[test]
+fn while_it_ends_readiness_fails_and_questions_are_answered() {
+    let manifests = shop();
+    let mut names = Names::serve(&manifests, &["--lameduck", "1h"]);
+    names.process.signal("-TERM");
+    names.process.logged("draining");
+    until("not ready", || (names.ready() == (503, "draining\n".to_owned())).then_some(()));
+    assert_eq!(names.health(), (200, "OK".to_owned()));
+    assert_eq!(names.ask(WEB, &[]), "NOERROR 10.96.0.10");
+    assert_eq!(names.ask(WEB, &["+tcp"]), "NOERROR 10.96.0.10");
+    assert!(names.process.is_running());
+    names.process.signal("-TERM");
+    assert_eq!(names.process.end().code(), Some(143));
+}
+
+#[test]
+fn it_ends_by_itself_when_the_time_is_over() {
+    let manifests = shop();
+    let mut names = Names::serve(&manifests, &["--lameduck", "10ms"]);
+    names.process.signal("-TERM");
+    assert_eq!(names.process.end().code(), Some(0));
+}
+
+#[test]
+fn before_anything_is_known_it_says_what_it_waits_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("kubeconfig");
+    let text = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "a", "cluster": {"server": "http://127.0.0.1:9"}}],
+        "users": [{"name": "a", "user": {}}],
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "current-context": "a",
+    });
+    std::fs::write(&config, text.to_string()).expect("writable");
+    let config = config.to_str().expect("UTF-8");
+    let mut names = Names::start(&["--kubeconfig", config, "--dns-bind", "127.0.0.1:0"], 1);
+    let reason = until("a reason", || {
+        let (status, body) = names.ready();
+        assert_eq!(status, if body.is_empty() { 0 } else { 503 }, "{body}");
+        body.contains("waiting for").then_some(body)
+    });
+    for kind in ["Service", "EndpointSlice", "Namespace"] {
+        assert!(reason.contains(kind), "{reason}");
+    }
+    assert!(!["Ingress", "Secret", "Lease"].iter().any(|kind| reason.contains(kind)), "{reason}");
+    assert_eq!(names.health().0, 200);
+    assert_eq!(names.ask(WEB, &[]), "SERVFAIL");
+    names.process.signal("-TERM");
+    assert_eq!(names.process.end().code(), Some(0));
+}
+
+#[test]
+fn several_addresses_answer_alike() {
+    let manifests = shop();
+    let directory = manifests.path().to_str().expect("UTF-8");
+    let names =
+        Names::start(&["--manifests", directory, "--dns-bind", "127.0.0.1:0,[::]:0", "--dns-bind", "127.53.0.1:0"], 3);
+    until("ready", || (names.ready().0 == 200).then_some(()));
+    for address in &names.dns {
+        let ip = if address.ip().is_unspecified() { "127.0.0.7".parse().expect("an address") } else { address.ip() };
+        let server = SocketAddr::new(ip, address.port());
+        assert_eq!(ask(server, WEB, &[]), "NOERROR 10.96.0.10", "{address}");
+        assert_eq!(ask(server, WEB, &["+tcp"]), "NOERROR 10.96.0.10", "{address}");
+    }
+}
+
+#[test]
+fn a_namespace_to_watch_needs_a_cluster() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let refused = output(&["dns", "--manifests", folder.path().to_str().expect("UTF-8"), "--watch-namespace", "shop"]);
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("cannot be used with") && said.contains("--manifests"), "{said}");
+}
+
+#[test]
+fn a_probe_can_be_turned_off() {
+    let manifests = shop();
+    let directory = manifests.path().to_str().expect("UTF-8");
+    let mut command = command();
+    command.args(["dns", "--log-format", "json", "--manifests", directory, "--dns-bind", "127.0.0.1:0"]);
+    command.args(["--health-bind", "off", "--ready-bind", "127.0.0.1:0", "--metrics-bind", "off"]);
+    let (process, addresses) = Process::spawn(&mut command, 2);
+    let listeners: Vec<_> = addresses.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(listeners, ["dns", "ready"]);
+    process.logged("names are served");
+}
+
+#[test]
+fn run_has_probes_where_it_is_told_to() {
+    let manifests = shop();
+    let tidegate = Tidegate::run(manifests.path(), &["--ready-bind", "127.0.0.1:0"]);
+    let listening = tidegate.logged("listening");
+    assert_eq!(listening["listener"], "ready");
+    let address = listening["address"].as_str().and_then(|address| address.parse().ok()).expect("an address");
+    assert_eq!(get(address, "localhost", "/ready").status, 200);
+}
