@@ -5,7 +5,7 @@ mod dns;
 mod probes;
 
 pub(crate) use cluster::{ObjectSourceFlags, RunSourceFlags, WritingFlags};
-pub(crate) use dns::{DnsAnswerFlags, DnsCompat, DnsFlags};
+pub(crate) use dns::{DnsAnswerFlags, DnsCompat, DnsFlags, DnsPods};
 pub(crate) use probes::ProbeFlags;
 
 use clap::builder::Resettable;

@@ -1,11 +1,11 @@
 //! `tidegate dns`: serves the names of a cluster, or of manifests, and follows their changes.
 
-use crate::cli::{DnsFlags, ObjectSourceFlags};
+use crate::cli::{DnsFlags, DnsPods, ObjectSourceFlags};
 use crate::serve::{self, Ended, NamesAlone, Naming, Source};
 use crate::settings::{naming, workers};
 use crate::{logging, probes};
-use controller::Selection;
 use controller::cluster::{Access, Watched};
+use controller::{NameObjects, Selection};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,16 +15,31 @@ const PROBE_PORTS: [u16; 3] = [8080, 8181, 9153];
 
 /// Serves until a signal.
 pub(crate) fn serve(flags: DnsFlags) -> anyhow::Result<ExitCode> {
-    let DnsFlags { objects, dns_bind, cluster_domain, answers, probes, lameduck, admin_bind, process } = flags;
+    let DnsFlags {
+        objects,
+        watch_selector,
+        namespace_selector,
+        dns_bind,
+        cluster_domain,
+        answers,
+        probes,
+        lameduck,
+        admin_bind,
+        process,
+    } = flags;
     logging::begin(&process);
+    let names = NameObjects {
+        pods: answers.dns_pods == DnsPods::Verified,
+        labels: watch_selector,
+        namespace_labels: namespace_selector,
+    };
     let mut naming = naming(dns_bind, answers, &cluster_domain)?;
-    if let Naming::Flags { settings, .. } = &mut naming
-        && !objects.watch_namespace.is_empty()
-    {
+    if let Naming::Flags { settings, .. } = &mut naming {
+        settings.records.only_declared = names.namespace_labels.is_some();
         let namespaces = objects.watch_namespace.iter().map(|name| Arc::from(name.as_str()));
-        settings.records.namespaces = Some(namespaces.collect());
+        settings.records.namespaces = (!objects.watch_namespace.is_empty()).then(|| namespaces.collect());
     }
-    let source = choose(objects)?;
+    let source = choose(objects, Selection::Names(names))?;
     let every_address = |port| Some(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port));
     let probes = probes::wanted(&probes, PROBE_PORTS.map(every_address));
     let workers = workers(&process);
@@ -36,9 +51,8 @@ pub(crate) fn serve(flags: DnsFlags) -> anyhow::Result<ExitCode> {
 }
 
 /// Where the objects come from. Nothing is written there.
-fn choose(flags: ObjectSourceFlags) -> anyhow::Result<Source> {
+fn choose(flags: ObjectSourceFlags, selection: Selection) -> anyhow::Result<Source> {
     let ObjectSourceFlags { manifests, kubeconfig, context, watch_namespace } = flags;
-    let selection = Selection::Names;
     if !manifests.is_empty() {
         return Ok(Source::Manifests { paths: manifests, selection });
     }

@@ -1,6 +1,6 @@
 //! `tidegate run`: serves a cluster, or manifests, and follows their changes.
 
-use crate::cli::{ObjectFlags, ObjectSourceFlags, RunFlags, RunSourceFlags, WritingFlags};
+use crate::cli::{DnsPods, ObjectFlags, ObjectSourceFlags, RunFlags, RunSourceFlags, WritingFlags};
 use crate::logging;
 use crate::probes;
 use crate::serve::{self, Ended, Source, Writing};
@@ -32,7 +32,8 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
         admin: admin_bind,
         advertised_https_port: serve.advertised_https_port,
     };
-    let source = choose(source, &objects)?;
+    let selection = Selection::Everything { pods: serve.dns.dns_pods == DnsPods::Verified };
+    let source = choose(source, selection, &objects)?;
     logging::begin(&serve.process);
     let naming = naming(vec![dns_bind], serve.dns.clone(), &objects.cluster_domain)?;
     let settings = settings(listen, translate_settings(objects), serve, DEFAULTS);
@@ -45,15 +46,15 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
 }
 
 /// Where the objects come from.
-fn choose(flags: RunSourceFlags, objects: &ObjectFlags) -> anyhow::Result<Source> {
+fn choose(flags: RunSourceFlags, selection: Selection, objects: &ObjectFlags) -> anyhow::Result<Source> {
     let RunSourceFlags { objects: source, watch_selector, secret_namespace, writing } = flags;
     let ObjectSourceFlags { manifests, kubeconfig, context, watch_namespace } = source;
     if !manifests.is_empty() {
-        return Ok(Source::Manifests { paths: manifests, selection: Selection::Everything });
+        return Ok(Source::Manifests { paths: manifests, selection });
     }
     let shared = |names: Vec<String>| names.into_iter().map(Arc::from).collect();
     let watched = Watched {
-        selection: Selection::Everything,
+        selection,
         namespaces: shared(watch_namespace),
         selector: watch_selector.map(Arc::from),
         secret_namespaces: shared(secret_namespace),

@@ -2,7 +2,7 @@
 
 use crate::cgroup::default_workers;
 use crate::cli::{
-    AccessLogForm, DnsAnswerFlags, DnsCompat, EncodedSlashes, ObjectFlags, PathFlags, ProcessFlags, ServeFlags,
+    AccessLogForm, DnsAnswerFlags, DnsCompat, DnsPods, EncodedSlashes, ObjectFlags, PathFlags, ProcessFlags, ServeFlags,
 };
 use crate::serve::{Corefile, Naming};
 use config::{
@@ -84,7 +84,7 @@ pub(crate) fn naming(
 
 /// What DNS answers. Resolvers of the system that cannot be read are logged.
 fn dns_settings(flags: DnsAnswerFlags, cluster_domain: DomainName) -> dns::Settings {
-    let DnsAnswerFlags { corefile: _, dns_upstream, dns_ttl, dns_cache_ttl, dns_compat } = flags;
+    let DnsAnswerFlags { corefile: _, dns_upstream, dns_ttl, dns_cache_ttl, dns_pods, dns_compat } = flags;
     let upstreams = if dns_upstream.is_empty() {
         dns::system_upstreams().unwrap_or_else(|error| {
             tracing::warn!(%error, "no resolver for names outside the zone");
@@ -97,6 +97,11 @@ fn dns_settings(flags: DnsAnswerFlags, cluster_domain: DomainName) -> dns::Setti
     let mut settings = dns::Settings::new(cluster_domain, upstreams);
     (settings.cache.max_ttl, settings.cache.max_denial_ttl) = (max_ttl, max_ttl);
     settings.records.ttl = dns_ttl;
+    settings.records.pods = match dns_pods {
+        DnsPods::Disabled => dns::PodNames::Disabled,
+        DnsPods::Insecure => dns::PodNames::Insecure,
+        DnsPods::Verified => dns::PodNames::Verified,
+    };
     settings.records.compatibility = compatibility(dns_compat);
     settings
 }

@@ -7,6 +7,7 @@ mod client_policy;
 mod controller_class;
 mod duration;
 mod host;
+mod label_selector;
 mod names;
 mod object_ref;
 mod path;
@@ -24,6 +25,7 @@ pub use client_policy::{ClientPolicy, ClientPolicyTable, TrustAnchor};
 pub use controller_class::ControllerClass;
 pub use duration::parse_duration;
 pub use host::{Host, HostError, HostPattern};
+pub use label_selector::LabelSelector;
 pub use names::{
     AddressOwner, DomainName, DomainNameError, EndpointName, Labelled, NameChange, NameTable, Owners, PortName,
     ServiceNames, Transport,

@@ -199,6 +199,21 @@ impl NameTable {
         self.pods.owners(address).any(|(of_pod, _)| &**of_pod == namespace)
     }
 
+    /// The namespace of the Pod that has the address; `None`: there is none, or the Pods of several namespaces share it,
+    /// as those in a node's network do. O(log n + Pods with the address).
+    #[must_use]
+    pub fn pod_namespace(&self, address: IpAddr) -> Option<&Arc<str>> {
+        let mut owners = self.pods.owners(address).map(|(namespace, _)| namespace);
+        let first = owners.next()?;
+        owners.all(|namespace| namespace == first).then_some(first)
+    }
+
+    /// Whether there is a Namespace object of that name, in lower case.
+    #[must_use]
+    pub fn declares(&self, namespace: &str) -> bool {
+        self.namespaces.get(namespace).is_some_and(|names| names.is_declared)
+    }
+
     /// How many Services have names.
     #[must_use]
     pub fn service_count(&self) -> usize {

@@ -14,6 +14,7 @@ pub enum Kind {
     EndpointSlice,
     Endpoints,
     Namespace,
+    Pod,
     Secret,
     ConfigMap,
 }
@@ -29,6 +30,7 @@ impl Kind {
             Self::EndpointSlice => "EndpointSlice",
             Self::Endpoints => "Endpoints",
             Self::Namespace => "Namespace",
+            Self::Pod => "Pod",
             Self::Secret => "Secret",
             Self::ConfigMap => "ConfigMap",
         }

@@ -3,7 +3,7 @@
 
 use crate::Object;
 use crate::source::Notice;
-use config::ObjectRef;
+use config::{Kind, ObjectRef};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -16,6 +16,16 @@ pub enum Change {
     Delete(ObjectRef),
     /// It may not be read, for a reason that is told; what is known of it stays.
     Refuse(ObjectRef, Arc<str>),
+}
+
+impl Change {
+    /// The kind of the object.
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Apply(object) => object.kind(),
+            Self::Delete(object) | Self::Refuse(object, _) => object.kind,
+        }
+    }
 }
 
 /// Changes that belong together: nothing is to be served with some of them and not the others.

@@ -12,7 +12,8 @@ pub struct Follower {
     // Closed first, so that who waits for room in it ends too.
     batches: mpsc::Receiver<Batch>,
     work: Work,
-    selection: Selection,
+    /// `None`: all of what comes is of use.
+    selection: Option<Selection>,
 }
 
 /// What makes the batches, and ends when it is dropped.
@@ -25,18 +26,18 @@ enum Work {
 impl Follower {
     /// Follows what `thread` sends.
     pub(crate) fn of_manifests(batches: mpsc::Receiver<Batch>, thread: ManifestThread) -> Self {
-        Self { batches, work: Work::Thread(thread), selection: Selection::default() }
+        Self { batches, work: Work::Thread(thread), selection: None }
     }
 
     /// Follows what `tasks` send.
     pub(crate) fn of_cluster(batches: mpsc::Receiver<Batch>, tasks: JoinSet<()>) -> Self {
-        Self { batches, work: Work::Tasks(tasks), selection: Selection::default() }
+        Self { batches, work: Work::Tasks(tasks), selection: None }
     }
 
     /// The same with those objects alone that are of use.
     #[must_use]
     pub fn selecting(self, selection: Selection) -> Self {
-        Self { selection, ..self }
+        Self { selection: Some(selection), ..self }
     }
 
     /// Whether it is a cluster that is followed.
@@ -47,7 +48,9 @@ impl Follower {
     /// The next changes; `None` when there will be none.
     pub async fn next(&mut self) -> Option<Batch> {
         let mut batch = self.batches.recv().await?;
-        self.selection.select(&mut batch);
+        if let Some(selection) = &self.selection {
+            selection.select(&mut batch);
+        }
         Some(batch)
     }
 

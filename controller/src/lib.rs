@@ -21,6 +21,6 @@ pub use follower::Follower;
 pub use object::Object;
 pub use objects::Objects;
 pub use printable::Printable;
-pub use selection::Selection;
+pub use selection::{NameObjects, Selection};
 pub use status::{Problem, Reason, Status, Statuses, Verdict};
 pub use translate::{TranslateSettings, Translation, Translator, translate};

@@ -1,6 +1,10 @@
 //! One Kubernetes object of a kind that Tidegate reads, as its source delivers it.
 //! What nothing here reads, and is often most of an object, is dropped by [`Object::trim`].
 
+mod pod;
+
+pub use pod::Pod;
+
 use config::{Kind, ObjectRef};
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -80,6 +84,7 @@ kinds! {
     EndpointSlice: "discovery.k8s.io/v1",
     Endpoints: "v1",
     Namespace: "v1",
+    Pod: "v1",
     Secret: "v1",
     ConfigMap: "v1",
 }
@@ -92,7 +97,7 @@ impl Object {
     }
 
     /// Drops what nothing here reads, such as `managedFields`, statuses and the copy that `kubectl apply` leaves: before a
-    /// list of many thousands is whole, all of them lie side by side.
+    /// list of many thousands is whole, all of them lie side by side. Of a [`Pod`] it is gone already.
     pub fn trim(&mut self) {
         let metadata = self.metadata_mut();
         metadata.managed_fields = None;
@@ -161,7 +166,7 @@ mod tests {
 
     #[test]
     fn other_kinds_and_versions_are_not_read() {
-        for (api_version, kind) in [("v1", "Pod"), ("networking.k8s.io/v1beta1", "Ingress"), ("v1", "Ingress")] {
+        for (api_version, kind) in [("v1", "Node"), ("networking.k8s.io/v1beta1", "Ingress"), ("v1", "Ingress")] {
             assert!(Object::read(api_version, kind, json!({})).is_none(), "{api_version} {kind}");
         }
     }

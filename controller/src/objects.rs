@@ -7,6 +7,7 @@ mod class;
 mod ingress;
 mod interner;
 mod kept;
+mod pods;
 mod secrets;
 mod service;
 mod slice;
@@ -27,8 +28,10 @@ use config::{Kind, ObjectName, ObjectRef};
 use interner::Interner;
 pub(crate) use interner::Shared;
 use jiff::Timestamp;
+use pods::Pods;
 use rustc_hash::{FxHashMap, FxHashSet};
 use secrets::Secrets;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// All objects, as of now.
@@ -43,6 +46,7 @@ pub struct Objects {
     slices_by_service: FxHashMap<ObjectName, Vec<Arc<Slice>>>,
     endpoints: FxHashMap<ObjectName, Vec<Arc<Slice>>>,
     namespaces: FxHashSet<Arc<str>>,
+    pods: Pods,
     secrets: Secrets,
     changes: Changes,
     version: u64,
@@ -68,6 +72,7 @@ impl Objects {
             slices_by_service: FxHashMap::default(),
             endpoints: FxHashMap::default(),
             namespaces: FxHashSet::default(),
+            pods: Pods::default(),
             secrets,
             changes: Changes::default(),
             version: 0,
@@ -111,6 +116,7 @@ impl Objects {
                 self.put_endpoints(&name, Some(slices))
             }
             Object::Namespace(_) => self.namespaces.insert(Arc::clone(&name.name)),
+            Object::Pod(pod) => self.pods.put(&name, pod.addresses, &mut self.changes.pods),
             Object::Secret(secret) => self.secrets.apply(&ObjectName::from(&*name), &secret),
             Object::ConfigMap(_) => false,
         };
@@ -126,6 +132,7 @@ impl Objects {
             Kind::EndpointSlice => self.put_slice(object, None),
             Kind::Endpoints => self.put_endpoints(object, None),
             Kind::Namespace => self.namespaces.remove(&object.name),
+            Kind::Pod => self.pods.put(&Arc::new(object.clone()), Vec::new(), &mut self.changes.pods),
             Kind::Secret => self.secrets.delete(&ObjectName::from(object)),
             Kind::ConfigMap => false,
         };
@@ -165,8 +172,8 @@ impl Objects {
 
     fn note(&mut self, object: Arc<ObjectRef>, changed: bool, version: Option<u64>) -> bool {
         let makes_names =
-            matches!(object.kind, Kind::Service | Kind::EndpointSlice | Kind::Endpoints | Kind::Namespace);
-        if changed {
+            matches!(object.kind, Kind::Service | Kind::EndpointSlice | Kind::Endpoints | Kind::Namespace | Kind::Pod);
+        if changed && object.kind != Kind::Pod {
             if object.kind == Kind::Service {
                 self.changes.services.insert(ObjectName::from(&*object));
             }
@@ -275,6 +282,12 @@ impl Objects {
         self.namespaces.contains(name)
     }
 
+    /// Whether a Pod has an address.
+    #[must_use]
+    pub fn pod_has(&self, pod: &ObjectRef, address: IpAddr) -> bool {
+        self.pods.has(pod, address)
+    }
+
     /// What is known of a Secret; `None` where it does not exist and left nothing.
     #[must_use]
     pub fn secret(&self, name: &ObjectName) -> Option<&KeptSecret> {
@@ -307,7 +320,7 @@ impl Objects {
                     |slices: &Vec<Arc<Slice>>| slices.iter().flat_map(|slice| slice.problems.to_vec()).collect();
                 self.endpoints.get(&name).map(problems)
             }
-            Kind::Secret | Kind::Namespace | Kind::ConfigMap => None,
+            Kind::Secret | Kind::Namespace | Kind::Pod | Kind::ConfigMap => None,
         }
     }
 
@@ -319,7 +332,8 @@ impl Objects {
     /// Every object, as if it had just come.
     pub(crate) fn everything(&self) -> Changes {
         let mut changes = Changes::default();
-        let Changes { objects, services } = &mut changes;
+        let Changes { objects, services, pods } = &mut changes;
+        *pods = self.pods.everything();
         objects.extend(self.ingresses.iter().map(|ingress| Arc::clone(&ingress.object)));
         objects.extend(self.classes.iter().map(|class| Arc::clone(&class.object)));
         objects.extend(self.services.iter().map(|service| Arc::clone(&service.object)));

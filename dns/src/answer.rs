@@ -111,7 +111,7 @@ impl<'t> Zone<'t> {
 
     /// The names of a Service, unless its namespace is hidden.
     fn find(&self, namespace: &str, service: &str) -> Option<&'t ServiceNames> {
-        self.table.find(namespace, service).filter(|_| self.settings.exposes(namespace)).map(Arc::as_ref)
+        self.table.find(namespace, service).filter(|_| self.settings.exposes(namespace, self.table)).map(Arc::as_ref)
     }
 
     fn has_pod(&self, namespace: &str, address: IpAddr) -> bool {
@@ -130,7 +130,7 @@ impl<'t> Zone<'t> {
     }
 
     fn has_namespace(&self, namespace: &str) -> bool {
-        self.settings.exposes(namespace) && self.table.has_namespace(namespace)
+        self.settings.exposes(namespace, self.table) && self.table.has_namespace(namespace)
     }
 
     /// Answers for a name that is no alias, and that the reply has at `owner`.

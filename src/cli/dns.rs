@@ -2,7 +2,7 @@
 
 use super::{ObjectSourceFlags, ProbeFlags, ProcessFlags, address};
 use clap::{Args, ValueEnum};
-use config::{DomainName, parse_duration};
+use config::{DomainName, LabelSelector, parse_duration};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +12,12 @@ use std::time::Duration;
 pub(crate) struct DnsFlags {
     #[command(flatten)]
     pub(crate) objects: ObjectSourceFlags,
+    /// Label selector of the Services, EndpointSlices and Pods that have names, such as team=shop
+    #[arg(long, value_name = "SELECTOR", env = "TIDEGATE_WATCH_SELECTOR")]
+    pub(crate) watch_selector: Option<LabelSelector>,
+    /// Label selector of the Namespaces whose names are told
+    #[arg(long, value_name = "SELECTOR", env = "TIDEGATE_NAMESPACE_SELECTOR", conflicts_with = "watch_namespace")]
+    pub(crate) namespace_selector: Option<LabelSelector>,
     /// Address for DNS over UDP and TCP (repeatable); [::] is every address of the host, IPv4 too
     #[arg(
         long,
@@ -59,9 +65,20 @@ pub(crate) struct DnsAnswerFlags {
     /// The longest that resolvers' answers are kept; 0s: not at all
     #[arg(long, value_name = "TIME", env = "TIDEGATE_DNS_CACHE_TTL", default_value = "30s", allow_hyphen_values = true, value_parser = parse_duration)]
     pub(crate) dns_cache_ttl: Duration,
+    /// Which Pods have names such as 10-0-0-1.shop.pod: none, every address, or those that there are, which are watched
+    /// then
+    #[arg(long, value_name = "WHICH", env = "TIDEGATE_DNS_PODS", default_value = "insecure")]
+    pub(crate) dns_pods: DnsPods,
     /// Whose mistakes in answers of the zone are kept
     #[arg(long, value_name = "WHOSE", env = "TIDEGATE_DNS_COMPAT", default_value = "none")]
     pub(crate) dns_compat: DnsCompat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DnsPods {
+    Disabled,
+    Insecure,
+    Verified,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

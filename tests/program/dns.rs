@@ -191,6 +191,52 @@ fn a_namespace_to_watch_needs_a_cluster() {
 }
 
 #[test]
+fn only_pods_that_there_are_have_names_where_they_are_verified() {
+    let pod = |status: &str| {
+        format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: web, namespace: shop}}\nstatus: {status}\n")
+    };
+    let manifests = Manifests::new(&[("a.yaml", pod("{phase: Running, podIPs: [{ip: 10.0.0.1}, {ip: 'fd00::1'}]}"))]);
+    manifests.write("b.yaml", &service("web", &[]));
+    let names = Names::serve(&manifests, &["--dns-pods", "verified"]);
+    assert_eq!(names.ask("10-0-0-1.shop.pod.cluster.local", &[]), "NOERROR 10.0.0.1");
+    assert_eq!(names.ask("fd00--1.shop.pod.cluster.local", &["AAAA"]), "NOERROR fd00::1");
+    assert_eq!(names.ask("10-0-0-2.shop.pod.cluster.local", &[]), "NXDOMAIN");
+    // Nothing but the status changes.
+    manifests.write("a.yaml", &pod("{phase: Running, podIP: 10.0.0.2}"));
+    until("the change", || (names.ask("10-0-0-2.shop.pod.cluster.local", &[]) == "NOERROR 10.0.0.2").then_some(()));
+    assert_eq!(names.ask("10-0-0-1.shop.pod.cluster.local", &[]), "NXDOMAIN");
+    drop(names);
+
+    let names = Names::serve(&manifests, &["--dns-pods", "disabled"]);
+    assert_eq!(names.ask("10-0-0-2.shop.pod.cluster.local", &[]), "NXDOMAIN");
+    let metrics = get(names.metrics, "localhost", "/metrics").body;
+    assert!(!metrics.contains("kind=\"Pod\""), "{metrics}");
+}
+
+#[test]
+fn labels_choose_what_has_names() {
+    let labelled = |name: &str, labels: &str| {
+        service(name, &[]).replace("  namespace: shop\n", &format!("  namespace: shop\n  labels: {labels}\n"))
+    };
+    let namespace =
+        |labels: &str| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: shop, labels: {labels}}}\n");
+    let manifests = Manifests::new(&[
+        ("a.yaml", labelled("web", "{team: a}")),
+        ("b.yaml", labelled("api", "{team: b}")),
+        ("c.yaml", namespace("{}")),
+    ]);
+    let names = Names::serve(&manifests, &["--watch-selector", "team in (a)", "--namespace-selector", "dns=on"]);
+    assert_eq!(names.ask(WEB, &[]), "NXDOMAIN", "the namespace has no such label");
+    manifests.write("c.yaml", &namespace("{dns: 'on'}"));
+    until("the namespace", || (names.ask(WEB, &[]) == "NOERROR 10.96.0.10").then_some(()));
+    assert_eq!(names.ask("api.shop.svc.cluster.local", &[]), "NXDOMAIN");
+    manifests.write("a.yaml", &labelled("web", "{team: b}"));
+    until("the end of it", || (names.ask(WEB, &[]) == "NXDOMAIN").then_some(()));
+    manifests.write("c.yaml", &namespace("{}"));
+    until("no namespace", || (names.ask("shop.svc.cluster.local", &[]) == "NXDOMAIN").then_some(()));
+}
+
+#[test]
 fn a_probe_can_be_turned_off() {
     let manifests = shop();
     let directory = manifests.path().to_str().expect("UTF-8");

@@ -54,6 +54,8 @@ fn a_wrong_flag_is_named_in_one_line() {
     for (flags, parts) in [
         (vec!["--health-bind", "on"], vec!["'on'", "--health-bind", "such as 0.0.0.0:8080", "nor off"]),
         (vec!["--dns-bind", "127.0.0.1:0,53"], vec!["'53'", "--dns-bind"]),
+        (vec!["--watch-selector", "a in b"], vec!["\"a in b\" is no part of a label selector", "--watch-selector"]),
+        (vec!["--dns-pods", "some"], vec!["'some'", "--dns-pods", "disabled, insecure, verified"]),
         (vec!["--lameduck", "5"], vec!["'5'", "--lameduck", "such as 5s"]),
         (vec!["--http-bind", "127.0.0.1:0"], vec!["'--http-bind'"]),
     ] {

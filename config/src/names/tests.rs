@@ -148,3 +148,51 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_address_tells_the_namespace_of_its_pod_unless_several_share_it() {
+    let pod = |namespace: &str, pod: &str, address: &str, exists| NameChange::Pod {
+        namespace: namespace.into(),
+        pod: pod.into(),
+        address: address.parse().unwrap(),
+        exists,
+    };
+    let before = NameTable::default().patched(
+        [
+            pod("shop", "web", "10.0.0.1", true),
+            pod("shop", "web", "fd00::1", true),
+            pod("shop", "host-a", "192.0.2.1", true),
+            pod("shop", "host-b", "192.0.2.1", true),
+            pod("blog", "host", "192.0.2.2", true),
+            pod("shop", "host", "192.0.2.2", true),
+        ],
+        1,
+    );
+    let namespace = |table: &NameTable, address: &str| {
+        table.pod_namespace(address.parse().unwrap()).map(|namespace| namespace.to_string())
+    };
+    for (address, expected) in [
+        ("10.0.0.1", Some("shop")),
+        ("fd00::1", Some("shop")),
+        ("192.0.2.1", Some("shop")),
+        ("192.0.2.2", None),
+        ("10.0.0.2", None),
+    ] {
+        assert_eq!(namespace(&before, address).as_deref(), expected, "{address}");
+    }
+    let after = before.patched([pod("blog", "host", "192.0.2.2", false), pod("shop", "web", "10.0.0.1", false)], 2);
+    assert_eq!(namespace(&after, "192.0.2.2").as_deref(), Some("shop"));
+    assert_eq!(namespace(&after, "10.0.0.1"), None);
+}
+
+#[test]
+fn a_namespace_is_declared_by_its_object_alone() {
+    let namespace = |exists| NameChange::Namespace { name: "shop".into(), exists };
+    let web = || service("shop", "web", Some(names(&["10.0.0.1"], &[])));
+    let table = NameTable::default().patched([web()], 1);
+    assert!(table.has_namespace("shop") && !table.declares("shop"));
+    let table = table.patched([namespace(true)], 2);
+    assert!(table.declares("shop") && !table.declares("blog"));
+    let table = table.patched([namespace(false)], 3);
+    assert!(table.has_namespace("shop") && !table.declares("shop"));
+}

@@ -21,6 +21,7 @@ pub(crate) const SERVICES: &Resource = &Resource { api_version: "v1", kind: "Ser
 pub(crate) const ENDPOINT_SLICES: &Resource =
     &Resource { api_version: "discovery.k8s.io/v1", kind: "EndpointSlice", plural: "endpointslices" };
 pub(crate) const NAMESPACES: &Resource = &Resource { api_version: "v1", kind: "Namespace", plural: "namespaces" };
+pub(crate) const PODS: &Resource = &Resource { api_version: "v1", kind: "Pod", plural: "pods" };
 pub(crate) const NODES: &Resource = &Resource { api_version: "v1", kind: "Node", plural: "nodes" };
 pub(crate) const SECRETS: &Resource = &Resource { api_version: "v1", kind: "Secret", plural: "secrets" };
 
@@ -34,8 +35,15 @@ impl Resource {
 
     /// The model's kind; `None` where the model has none.
     pub(crate) fn model(&self) -> Option<Kind> {
-        let kinds =
-            [Kind::Ingress, Kind::IngressClass, Kind::Service, Kind::EndpointSlice, Kind::Namespace, Kind::Secret];
+        let kinds = [
+            Kind::Ingress,
+            Kind::IngressClass,
+            Kind::Service,
+            Kind::EndpointSlice,
+            Kind::Namespace,
+            Kind::Pod,
+            Kind::Secret,
+        ];
         kinds.into_iter().find(|kind| kind.as_str() == self.kind)
     }
 }

@@ -1,7 +1,7 @@
 //! What one watch is about: a resource, everywhere or in a namespace, all of it or what a selector names.
 
 use super::fault::Fault;
-use super::resource::{ENDPOINT_SLICES, INGRESS_CLASSES, INGRESSES, NAMESPACES, Resource, SECRETS, SERVICES};
+use super::resource::{ENDPOINT_SLICES, INGRESS_CLASSES, INGRESSES, NAMESPACES, PODS, Resource, SECRETS, SERVICES};
 use crate::Selection;
 use config::{Kind, ObjectName};
 use kube::api::{ListParams, WatchParams};
@@ -11,6 +11,9 @@ use std::sync::Arc;
 
 /// The label of an EndpointSlice that names its Service (KEP-752).
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// Pods whose addresses are theirs, as CoreDNS asks for them.
+const LIVING_PODS: &str = "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown";
 
 /// What one watch is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,15 +45,18 @@ pub struct Watched {
 impl Watched {
     /// All that is watched but Secrets.
     pub(crate) fn scopes(&self) -> Vec<Scope> {
-        let serves_requests = self.selection.has(Kind::Ingress);
-        let mut scopes = vec![Scope::of(NAMESPACES)];
-        scopes.extend(serves_requests.then_some(Scope::of(INGRESS_CLASSES)));
+        let mut scopes = Vec::new();
         let everywhere = self.namespaces.is_empty().then_some(None);
         for namespace in everywhere.into_iter().chain(self.namespaces.iter().cloned().map(Some)) {
-            let ingresses = || Scope { labels: self.selector.clone(), ..Scope::of(INGRESSES) };
-            scopes.extend(serves_requests.then(|| Scope { namespace: namespace.clone(), ..ingresses() }));
-            scopes.push(Scope { namespace: namespace.clone(), ..Scope::of(SERVICES) });
-            scopes.push(Scope { namespace, ..Scope::of(ENDPOINT_SLICES) });
+            let of_namespace = [INGRESSES, SERVICES, ENDPOINT_SLICES, PODS].into_iter();
+            let all = of_namespace.map(|resource| (resource, namespace.clone()));
+            let all = all.chain([(INGRESS_CLASSES, None), (NAMESPACES, None)]);
+            scopes.extend(all.filter_map(|(resource, namespace)| {
+                let kind = resource.model().filter(|kind| self.selection.has(*kind))?;
+                let labels = self.selection.labels(kind).map(|labels| labels.as_str().into());
+                let labels = if kind == Kind::Ingress { self.selector.clone() } else { labels };
+                Some(Scope { namespace, labels, ..Scope::of(resource) })
+            }));
         }
         for service in self.services.iter().filter(|service| !self.has(&service.namespace)) {
             let labels = Arc::from(format!("{SERVICE_NAME}={}", service.name));
@@ -100,7 +106,8 @@ impl Scope {
 
     /// Whether the program goes on without it: a Role in a namespace cannot grant what has no namespace.
     fn is_optional(&self) -> bool {
-        [INGRESS_CLASSES, NAMESPACES].contains(&self.resource)
+        // Where labels say which namespaces have names, none has without.
+        [INGRESS_CLASSES, NAMESPACES].contains(&self.resource) && self.labels.is_none()
     }
 
     /// Whether the program goes on without it, after such a fault, as if it had been listed.
@@ -141,7 +148,8 @@ impl Scope {
     }
 
     fn field_selector(&self) -> Option<String> {
-        self.name.as_ref().map(|name| format!("metadata.name={name}"))
+        let name = self.name.as_ref().map(|name| format!("metadata.name={name}"));
+        name.or_else(|| (self.resource == PODS).then(|| LIVING_PODS.to_owned()))
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Entry {
     pub(super) object: Arc<ObjectRef>,
     /// Where it begins, in the file's numbering.
     pub(super) line: u32,
-    /// Hash of all of it, status aside.
+    /// Hash of all of it that is read.
     pub(super) whole: u64,
     /// Hash of all that `metadata.generation` counts: not the metadata, not the status.
     pub(super) spec: u64,
@@ -45,13 +45,14 @@ pub(super) struct Reading {
 }
 
 /// Each kind that is read, and in which version.
-const VERSIONS: [(Kind, &str); 8] = [
+const VERSIONS: [(Kind, &str); 9] = [
     (Kind::Ingress, "networking.k8s.io/v1"),
     (Kind::IngressClass, "networking.k8s.io/v1"),
     (Kind::Service, "v1"),
     (Kind::EndpointSlice, "discovery.k8s.io/v1"),
     (Kind::Endpoints, "v1"),
     (Kind::Namespace, "v1"),
+    (Kind::Pod, "v1"),
     (Kind::Secret, "v1"),
     (Kind::ConfigMap, "v1"),
 ];
@@ -136,7 +137,8 @@ impl DocumentReader<'_> {
         let entry = Entry {
             object: Arc::new(object.object_ref()),
             line: self.line(node.line),
-            whole: hash_except(node, &["status"]),
+            // Of a Pod the status is what is read.
+            whole: hash_except(node, if object.kind() == Kind::Pod { &[] } else { &["status"] }),
             spec: hash_except(node, &["status", "metadata", "apiVersion", "kind"]),
         };
         self.reading.objects.push(Described { object, entry });

@@ -1,5 +1,5 @@
 //! The names of Services and endpoints in the cluster's DNS zone (Kubernetes DNS-Based Service Discovery 1.1.0).
-//! A change of a Service or of its slices rebuilds the names of that Service, and no other.
+//! A change of a Service or of its slices rebuilds the names of that Service, and no other; of Pods addresses change.
 
 use crate::objects::{Changes, ExternalTarget, Objects, Readiness, Service, ServiceKind, Shared, Slice, SliceEndpoint};
 use config::{DomainName, EndpointName, Kind, NameChange, NameTable, ObjectName, PortName, ServiceNames};
@@ -37,7 +37,15 @@ impl Names {
             name: Arc::clone(&namespace.name),
             exists: objects.has_namespace(&namespace.name),
         });
-        let patches: Vec<_> = services.chain(namespaces).collect();
+        let pods =
+            changes.pods.iter().flat_map(|(pod, addresses)| addresses.iter().map(move |address| (pod, *address)));
+        let pods = pods.map(|(pod, address)| NameChange::Pod {
+            namespace: Arc::clone(&pod.namespace),
+            pod: Arc::clone(&pod.name),
+            address,
+            exists: objects.pod_has(pod, address),
+        });
+        let patches: Vec<_> = services.chain(namespaces).chain(pods).collect();
         if !patches.is_empty() {
             self.version = objects.version().max(self.version + 1);
             self.table = Arc::new(self.table.patched(patches, self.version));

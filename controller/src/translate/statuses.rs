@@ -23,7 +23,7 @@ impl Translator {
                 let problems = objects.problems(object).filter(|problems| !problems.is_empty());
                 problems.map(Status::accepted)
             }
-            Kind::Namespace | Kind::ConfigMap => None,
+            Kind::Namespace | Kind::Pod | Kind::ConfigMap => None,
         }
     }
 

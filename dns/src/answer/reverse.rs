@@ -69,8 +69,8 @@ pub(super) fn may_be_ours(zone: &Zone<'_>, name: &LowerName) -> bool {
 
 /// Who has the address, but for those whose names are not told.
 fn owners<'t>(zone: &Zone<'t>, address: IpAddr) -> impl Iterator<Item = AddressOwner<'t>> {
-    let settings = zone.settings;
-    zone.table.owners(address).iter().filter(|owner| settings.exposes(owner.namespace))
+    let (settings, table) = (zone.settings, zone.table);
+    table.owners(address).iter().filter(|owner| settings.exposes(owner.namespace, table))
 }
 
 /// A Service's own address has one name; an endpoint's has one in each Service that selects it.

@@ -2,7 +2,7 @@
 
 use super::PodNames;
 use crate::name::LowerName;
-use config::{DnsCompatibility, DomainName};
+use config::{DnsCompatibility, DomainName, NameTable};
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,6 +24,9 @@ pub struct ZoneSettings {
     pub fallthrough: Fallthrough,
     /// The namespaces whose names are told, in lower case; `None`: all.
     pub namespaces: Option<BTreeSet<Arc<str>>>,
+    /// Whether only namespaces that have an object have names: where labels choose among the objects (CoreDNS's
+    /// `namespace_labels`).
+    pub only_declared: bool,
     /// Whether a Service without a ready endpoint has no names (CoreDNS's `ignore empty_service`).
     pub hides_empty: bool,
     /// Whether headless Services have names by topology zone (CoreDNS's `zonal`).
@@ -45,6 +48,7 @@ impl Default for ZoneSettings {
             reverse: ReverseZones::default(),
             fallthrough: Fallthrough::default(),
             namespaces: None,
+            only_declared: false,
             hides_empty: false,
             is_zonal: false,
             names_pods: false,
@@ -54,9 +58,10 @@ impl Default for ZoneSettings {
 }
 
 impl ZoneSettings {
-    /// Whether the names of this namespace are told.
-    pub(super) fn exposes(&self, namespace: &str) -> bool {
+    /// Whether the names of this namespace are told. As a rule all are, which costs nothing to find out.
+    pub(super) fn exposes(&self, namespace: &str, table: &NameTable) -> bool {
         self.namespaces.as_ref().is_none_or(|exposed| exposed.contains(namespace))
+            && (!self.only_declared || table.declares(namespace))
     }
 }
 

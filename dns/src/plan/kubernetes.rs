@@ -7,6 +7,7 @@ use super::reading::Reading;
 use super::selector;
 use super::zone::Zone;
 use crate::corefile::PlanError;
+use config::LabelSelector;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Kubernetes {
@@ -19,7 +20,7 @@ pub(crate) struct Kubernetes {
     pub(crate) ttl: u32,
     pub(crate) exposed: Exposed,
     /// Which Services, EndpointSlices and Pods count, as a label selector; `None`: all.
-    pub(crate) labels: Option<String>,
+    pub(crate) labels: Option<LabelSelector>,
     /// Whether endpoints without a host name are called as their Pods are.
     pub(crate) endpoint_pod_names: bool,
     /// Whether endpoints have no names.
@@ -38,7 +39,7 @@ pub(crate) enum Exposed {
     /// At least one.
     Named(Vec<String>),
     /// A label selector.
-    Labelled(String),
+    Labelled(LabelSelector),
 }
 
 /// Which Pods have names.

@@ -82,6 +82,7 @@ impl Records {
                 }
                 plan::Exposed::All | plan::Exposed::Labelled(_) => None,
             },
+            only_declared: matches!(exposed, plan::Exposed::Labelled(_)),
             hides_empty: kubernetes.ignores_empty_services,
             is_zonal: kubernetes.zonal,
             names_pods: kubernetes.endpoint_pod_names,

@@ -15,7 +15,7 @@ use tidegate_dns::{Answer, Fallthrough, Name, PodNames, Question, Record, Revers
 /// pod NAME.NAMESPACE ADDRESS...
 /// namespace NAME
 /// own ADDRESS:PORT
-/// zonal, endpoint_pod_names, pods insecure|verified, ttl SECONDS, zones NAME..., reverse RANGE..., fallthrough .|ZONE..., namespaces NAME...,
+/// zonal, endpoint_pod_names, pods insecure|verified, ttl SECONDS, zones NAME..., reverse RANGE..., fallthrough .|ZONE..., namespaces NAME..., namespace_labels,
 /// ignore empty_service, compatibility coredns
 /// ? NAME TYPE [CODE]
 /// records of the answer section, in order, as zone-file text below $ORIGIN cluster.local.
@@ -115,6 +115,7 @@ impl File {
             ["namespaces", ref exposed @ ..] => {
                 self.settings.namespaces = Some(exposed.iter().map(|name| Arc::from(*name)).collect());
             }
+            ["namespace_labels"] => self.settings.only_declared = true,
             ["ignore", "empty_service"] => self.settings.hides_empty = true,
             ["compatibility", "coredns"] => self.settings.compatibility = DnsCompatibility::CoreDns,
             ["ttl", ttl] => self.settings.ttl = ttl.parse().unwrap(),
@@ -245,6 +246,7 @@ tables! {
     reverse_fallthrough 8
     fallthrough 6
     namespaces 12
+    namespace_labels 12
     empty_services 9
     coredns 26
     endpoint_pod_names 10

@@ -18,9 +18,10 @@ const fn resource(api_version: &'static str, kind: &'static str, plural: &'stati
     Resource { api_version, kind, plural, has_status }
 }
 
-static RESOURCES: [Resource; 9] = [
+static RESOURCES: [Resource; 10] = [
     resource("v1", "Namespace", "namespaces", true),
     resource("v1", "Node", "nodes", true),
+    resource("v1", "Pod", "pods", true),
     resource("v1", "Secret", "secrets", false),
     resource("v1", "Service", "services", true),
     resource("coordination.k8s.io/v1", "Lease", "leases", false),

@@ -1,7 +1,9 @@
 //! The parameters of a request.
 
 use super::path::Target;
+use config::LabelSelector;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The parameters that the server knows.
@@ -17,7 +19,9 @@ pub(crate) struct Query {
     pub(crate) go_on: Option<String>,
     pub(crate) field_manager: Option<String>,
     name: Option<String>,
-    labels: Vec<(String, String)>,
+    /// `status.phase` is none of these.
+    other_phases: Vec<String>,
+    labels: Option<LabelSelector>,
 }
 
 impl Query {
@@ -39,20 +43,21 @@ impl Query {
                 "continue" => query.go_on = Some(value).filter(|value| !value.is_empty()),
                 "fieldManager" => query.field_manager = Some(value),
                 "resourceVersionMatch" | "pretty" | "fieldValidation" => {}
-                "fieldSelector" => match value.split_once('=') {
-                    Some(("metadata.name", name)) => query.name = Some(name.trim_start_matches('=').to_owned()),
-                    _ => return Err(format!("field selector not supported: {value}")),
-                },
-                "labelSelector" => {
-                    for pair in value.split(',') {
-                        let (key, value) = pair.split_once('=').ok_or("only equality of labels is supported")?;
-                        query.labels.push((key.to_owned(), value.trim_start_matches('=').to_owned()));
-                    }
-                }
+                "fieldSelector" => value.split(',').try_for_each(|part| query.read_field(part))?,
+                "labelSelector" => query.labels = Some(value.parse()?),
                 other => return Err(format!("unknown parameter {other}")),
             }
         }
         Ok(query)
+    }
+
+    fn read_field(&mut self, part: &str) -> Result<(), String> {
+        match (part.split_once("!="), part.split_once('=')) {
+            (Some(("status.phase", phase)), _) => self.other_phases.push(phase.to_owned()),
+            (None, Some(("metadata.name", name))) => self.name = Some(name.trim_start_matches('=').to_owned()),
+            _ => return Err(format!("field selector not supported: {part}")),
+        }
+        Ok(())
     }
 
     /// Whether an object is among those asked for.
@@ -61,8 +66,14 @@ impl Query {
         let is_there = target.namespace.is_empty() || metadata["namespace"] == *target.namespace;
         is_there
             && self.name.as_ref().is_none_or(|name| metadata["name"] == **name)
-            && self.labels.iter().all(|(key, value)| metadata["labels"][key] == **value)
+            && self.other_phases.iter().all(|phase| object["status"]["phase"] != **phase)
+            && self.labels.as_ref().is_none_or(|selector| selector.matches(&labels(metadata)))
     }
+}
+
+fn labels(metadata: &Value) -> BTreeMap<String, String> {
+    let labels = metadata["labels"].as_object().into_iter().flatten();
+    labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }
 
 /// Undoes percent encoding.

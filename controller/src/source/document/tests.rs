@@ -32,7 +32,7 @@ fn lists_are_opened() {
             "{apiVersion: networking.k8s.io/v1, kind: IngressList, items: [{metadata: {name: a}}]}",
             vec!["Ingress default/a@1"],
         ),
-        ("{apiVersion: v1, kind: PodList, items: [{metadata: {name: a}}]}", vec![]),
+        ("{apiVersion: v1, kind: NodeList, items: [{metadata: {name: a}}]}", vec![]),
         ("{apiVersion: v1, kind: List}", vec![]),
         ("{apiVersion: v1, kind: List, items: null}", vec![]),
     ] {
@@ -142,6 +142,15 @@ fn only_the_spec_counts_for_the_generation() {
 }
 
 #[test]
+fn of_a_pod_the_status_counts_too() {
+    let whole = |status: &str| {
+        let text = &format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: a}}\nstatus: {status}\n");
+        read_all(&DocumentText { first_line: 1, text }).objects.pop().expect("an object").entry.whole
+    };
+    assert_ne!(whole("{podIP: 10.0.0.1}"), whole("{podIP: 10.0.0.2}"));
+}
+
+#[test]
 fn a_kind_that_is_nearly_one_that_is_read_is_named() {
     for (api_version, kind, expected) in [
         ("networking.k8s.io/v1", "Ingres", Some("Ingress")),
@@ -149,7 +158,7 @@ fn a_kind_that_is_nearly_one_that_is_read_is_named() {
         ("discovery.k8s.io/v1", "EndpointSlices", Some("EndpointSlice")),
         ("v1", "service", Some("Service")),
         ("v1", "Configmap", Some("ConfigMap")),
-        ("v1", "Pod", None),
+        ("v1", "Node", None),
         ("v1", "Event", None),
         ("apps/v1", "Deployment", None),
         ("storage.k8s.io/v1", "StorageClass", None),

@@ -190,6 +190,31 @@ fn the_serial_rises_with_every_change_of_a_name_and_with_nothing_else() {
     assert_eq!(serial(&mut objects), 500);
 }
 
+#[test]
+fn a_pod_has_the_addresses_that_it_has_now() {
+    let pod =
+        |status: &str| object("v1", "Pod", &format!("metadata: {{namespace: shop, name: web}}\nstatus: {status}"));
+    let mut objects = objects(vec![pod("{podIPs: [{ip: 10.0.0.1}, {ip: 'fd00::1'}]}")]);
+    let mut names = Names::new(DomainName::cluster_local());
+    let mut told = |objects: &mut Objects| {
+        let changes = objects.take_changes();
+        assert!(changes.objects.is_empty(), "Pods have no status");
+        names.update(&changes, objects);
+        let addresses = ["10.0.0.1", "10.0.0.2", "fd00::1"].into_iter();
+        let has = |address: &&str| names.table.has_pod("shop", address.parse().expect("an address"));
+        (addresses.filter(has).collect::<Vec<_>>(), names.table.serial())
+    };
+    assert_eq!(told(&mut objects), (vec!["10.0.0.1", "fd00::1"], 1));
+    assert!(!objects.apply(pod("{podIPs: [{ip: 'fd00::1'}, {ip: 10.0.0.1}], phase: Running}")), "as before");
+    assert_eq!(told(&mut objects).1, 1);
+    // What is lost and got back before anybody looked is there.
+    assert!(objects.apply(pod("{}")) && objects.apply(pod("{podIPs: [{ip: 10.0.0.2}, {ip: 'fd00::1'}]}")));
+    assert_eq!(told(&mut objects).0, ["10.0.0.2", "fd00::1"]);
+    assert!(objects.delete(&ObjectRef::new(Kind::Pod, "shop", "web")) && objects.has_changes());
+    assert_eq!(told(&mut objects).0, [""; 0]);
+    assert!(!objects.delete(&ObjectRef::new(Kind::Pod, "shop", "web")));
+}
+
 /// A Service or its slice is as of this version, or has ended.
 #[derive(Debug, Clone, Copy)]
 struct Event {

@@ -1,11 +1,11 @@
 //! Where names alone are served nothing else is asked for.
 
 use super::*;
-use crate::Selection;
+use crate::{NameObjects, Selection};
 
 #[tokio::test]
 async fn only_what_names_are_made_of_is_asked_for() {
-    let watched = Watched { selection: Selection::Names, ..Watched::default() };
+    let watched = Watched { selection: Selection::Names(NameObjects::default()), ..Watched::default() };
     let objects = vec![service("web"), ingress("web", "a.example", Some("a")), secret("a")];
     let running = Running::watching(ApiServer::start().await, objects, watched).await;
     let reader = running.ready().await;
@@ -20,7 +20,11 @@ async fn only_what_names_are_made_of_is_asked_for() {
 
 #[tokio::test]
 async fn in_a_namespace_no_other_is_looked_into() {
-    let watched = Watched { selection: Selection::Names, namespaces: vec!["shop".into()], ..Watched::default() };
+    let watched = Watched {
+        selection: Selection::Names(NameObjects::default()),
+        namespaces: vec!["shop".into()],
+        ..Watched::default()
+    };
     let running = Running::watching(ApiServer::start().await, vec![service("web")], watched).await;
     running.ready().await;
     let paths: BTreeSet<_> = running.server.log().iter().map(|request| request.path.clone()).collect();
@@ -30,6 +34,98 @@ async fn in_a_namespace_no_other_is_looked_into() {
         "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices",
     ];
     assert_eq!(paths, expected.map(str::to_owned).into());
+}
+
+fn pod(name: &str, labels: &Value, status: &Value) -> Value {
+    let mut pod = object("v1", "Pod", name, &json!({"spec": {"containers": []}, "status": status}));
+    pod["metadata"]["labels"] = labels.clone();
+    pod
+}
+
+fn running_at(address: &str) -> Value {
+    json!({"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]})
+}
+
+fn has_pod(names: &config::NameTable, address: &str) -> bool {
+    names.has_pod("shop", address.parse().expect("an address"))
+}
+
+#[tokio::test]
+async fn pods_are_watched_where_they_are_of_use_as_long_as_their_addresses_are_theirs() {
+    let names = NameObjects { pods: true, ..NameObjects::default() };
+    let watched = Watched { selection: Selection::Names(names), ..Watched::default() };
+    let objects = vec![
+        pod("a", &json!({}), &running_at("10.0.0.1")),
+        pod("done", &json!({}), &json!({"phase": "Succeeded", "podIP": "10.0.0.2"})),
+    ];
+    let running = Running::watching(ApiServer::start().await, objects, watched).await;
+    let first = running.ready().await.current();
+    assert!(has_pod(&first.names, "10.0.0.1") && !has_pod(&first.names, "10.0.0.2"));
+    running.server.put(pod("b", &json!({}), &running_at("10.0.0.2")));
+    until_names(&running, |names| has_pod(names, "10.0.0.2")).await;
+    // Only its phase tells that it has ended.
+    running.server.put(pod("a", &json!({}), &json!({"phase": "Failed", "podIP": "10.0.0.1"})));
+    until_names(&running, |names| !has_pod(names, "10.0.0.1")).await;
+    let mut terminating = pod("b", &json!({}), &running_at("10.0.0.2"));
+    terminating["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    running.server.put(terminating);
+    until_names(&running, |names| !has_pod(names, "10.0.0.2")).await;
+    assert!(has_pod(&first.names, "10.0.0.1"), "a snapshot stays as it was");
+}
+
+#[tokio::test]
+async fn labels_choose_what_has_names() {
+    let names = NameObjects {
+        pods: true,
+        labels: Some("team in (a, b)".parse().expect("a selector")),
+        namespace_labels: Some("dns=on".parse().expect("a selector")),
+    };
+    let labelled = |mut object: Value, labels: Value| {
+        object["metadata"]["labels"] = labels;
+        object
+    };
+    let namespace = |name: &str, labels| {
+        labelled(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}), labels)
+    };
+    let watched = Watched { selection: Selection::Names(names), ..Watched::default() };
+    let objects = vec![
+        labelled(service("ours"), json!({"team": "a"})),
+        service("theirs"),
+        namespace("shop", json!({"dns": "on"})),
+        namespace("blog", json!({})),
+        pod("a", &json!({"team": "b"}), &running_at("10.0.0.1")),
+        pod("b", &json!({}), &running_at("10.0.0.2")),
+    ];
+    let running = Running::watching(ApiServer::start().await, objects, watched).await;
+    let first = running.ready().await.current();
+    let names = &first.names;
+    assert!(names.find("shop", "ours").is_some() && names.find("shop", "theirs").is_none());
+    assert!(names.declares("shop") && !names.declares("blog"));
+    assert!(has_pod(names, "10.0.0.1") && !has_pod(names, "10.0.0.2"));
+    running.server.put(namespace("blog", json!({"dns": "on"})));
+    until_names(&running, |names| names.declares("blog")).await;
+    running.server.put(service("ours"));
+    until_names(&running, |names| names.find("shop", "ours").is_none()).await;
+}
+
+#[tokio::test]
+async fn namespaces_that_labels_choose_cannot_be_done_without() {
+    let names = NameObjects { namespace_labels: Some("dns".parse().expect("a selector")), ..NameObjects::default() };
+    for (names, goes_on) in [(names, false), (NameObjects::default(), true)] {
+        let server = ApiServer::start().await;
+        server.rule(Rule::new("namespaces", Answer::Status(403)));
+        let watched = Watched { selection: Selection::Names(names), ..Watched::default() };
+        let running = Running::watching(server, vec![service("web")], watched).await;
+        running
+            .until_progress(|progress| {
+                progress.waits().is_none() == goes_on && progress.counts().contains_key("Namespace")
+            })
+            .await;
+        if !goes_on {
+            let waits = running.progress.borrow().waits().expect("it waits");
+            assert!(waits.contains("Namespace with dns"), "{waits}");
+        }
+    }
 }
 
 /// Waits until the names are as claimed.
