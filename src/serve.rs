@@ -6,6 +6,7 @@ mod control;
 mod names;
 mod naming;
 mod privileged_ports;
+mod resolving;
 mod signals;
 mod source;
 mod writing;
@@ -34,7 +35,7 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::time::sleep;
 
-/// Threads of the control runtime: a long translation must not keep DNS and health checks waiting.
+/// Threads of the control runtime: a long translation must not keep health checks waiting.
 pub(crate) const CONTROL_THREADS: usize = 2;
 /// Open files where the system does not say how many there may be.
 const FEW_FILES: u64 = 1024;

@@ -1,6 +1,7 @@
 //! The side of the program that is not traffic: the source, DNS and the admin endpoint, each a task.
 
 use super::naming::Naming;
+use super::resolving::on_own_threads;
 use super::source::Followed;
 use crate::admin::{self, Readiness, Shown};
 use crate::figures::ControlMetrics;
@@ -159,9 +160,9 @@ impl Control {
                 server
             }
         };
-        let stopped = self.stopped();
+        let serving = on_own_threads(workers, server.serve(sockets, self.stopped()))?;
         self.spawn("DNS", async move {
-            if let Err(error) = server.serve(sockets, stopped).await {
+            if let Err(error) = serving.await {
                 tracing::error!(%error, "DNS is no longer served");
             }
         });

@@ -117,6 +117,61 @@ async fn what_is_no_question_ends_the_connection() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn what_was_asked_before_a_mistake_is_answered() {
+    let server = start(settings());
+    let mut stream = server.connect().await;
+    let asked = query(1, "web.shop.svc.cluster.local.", RecordType::A);
+    stream.write_all(&[&asked[..], &[0, 11]].concat()).await.unwrap();
+    assert_eq!(read(&mut stream).await.metadata.id, 1);
+    assert!(is_closed(&mut stream).await);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_has_asked_much_of_upstreams_is_read_no_further() {
+    let upstream = Upstream::new().await;
+    let server = start(Settings { upstreams: vec![upstream.address()], ..settings() });
+    let mut stream = server.connect().await;
+    let outside = (0..32).flat_map(|id| query(id, &format!("{id}.example.org."), RecordType::A));
+    let inside = query(99, "web.shop.svc.cluster.local.", RecordType::A);
+    stream.write_all(&outside.chain(inside).collect::<Vec<_>>()).await.unwrap();
+    let mut last = upstream.asked().await;
+    for _ in 1..32 {
+        last = upstream.asked().await;
+    }
+    let (asked, peer) = last;
+    upstream.reply(&addresses(&asked, &["192.0.2.1".parse().unwrap()]), peer).await;
+    let answer = read(&mut stream).await;
+    assert_eq!(answer.queries[0].name(), asked.queries[0].name());
+    assert_eq!(read(&mut stream).await.metadata.id, 99);
+    drop(stream);
+    server.stop().await;
+}
+
+#[test]
+fn who_does_not_read_is_let_go_and_keeps_nobody_waiting() {
+    with_still_clock(async {
+        let server = start(settings());
+        let mut deaf = server.connect().await;
+        let bytes = query(1, "huge.shop.svc.cluster.local.", RecordType::A).repeat(50);
+        let since = Instant::now();
+        // It is read no further as long as it does not read, and then not at all.
+        let asking = async { while deaf.write_all(&bytes).await.is_ok() {} };
+        let other = async {
+            let mut stream = server.connect().await;
+            stream.write_all(&query(2, "web.shop.svc.cluster.local.", RecordType::A)).await.unwrap();
+            assert_eq!(read(&mut stream).await.metadata.id, 2);
+            since.elapsed()
+        };
+        let ((), quick) = tokio::join!(asking, other);
+        assert!(quick < Duration::from_secs(1), "{quick:?}");
+        let took = since.elapsed();
+        assert!((Duration::from_secs(5)..Duration::from_secs(6)).contains(&took), "{took:?}");
+        server.stop().await;
+    });
+}
+
 #[test]
 fn a_silent_connection_is_closed_in_time() {
     with_still_clock(async {

@@ -1,0 +1,341 @@
+//! One connection: questions in, answers out. Whole questions are answered where they were read, and their answers
+//! leave in one write; a connection that is silent holds no buffer.
+
+use super::Limits;
+use crate::message::Transport;
+use crate::server::respond::{Responder, Response};
+use crate::wire::HEADER;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Bytes of the length that is before each message (RFC 1035 §4.2.2).
+const PREFIX: usize = 2;
+/// The longest question taken; bytes.
+const LONGEST: usize = 4096;
+/// Bytes read at once: one question of any length.
+const CHUNK: usize = PREFIX + LONGEST;
+/// Questions of one connection that may wait for upstreams; then it is read no further.
+const PIPELINED: usize = 32;
+/// Bytes of answers that leave before more are made.
+const MUCH: usize = 16 << 10;
+/// Bytes that a buffer may keep for the next answers.
+const KEPT: usize = 4096;
+/// Time for a question that has begun to arrive whole.
+const READ: Duration = Duration::from_secs(3);
+/// Time for the client to take what is ready.
+const WRITE: Duration = Duration::from_secs(5);
+/// How soon a silent connection notices that places have become few.
+const RECHECK: Duration = Duration::from_millis(500);
+
+/// A client and what it has asked.
+pub(super) struct Conversation<S> {
+    stream: S,
+    /// Of the client, and where it came to.
+    ends: (SocketAddr, Option<SocketAddr>),
+    responder: Arc<Responder>,
+    /// Bytes that are no whole question yet, or whose turn has not come.
+    rest: Vec<u8>,
+    reply: Vec<u8>,
+    /// Answers that are to leave, each with its length before it.
+    output: Vec<u8>,
+    /// Answers that upstreams are asked for.
+    waiting: Option<JoinSet<Vec<u8>>>,
+    /// Whether the client may ask more.
+    is_open: bool,
+    /// When something was last asked or answered, or a question began to come.
+    since: Instant,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
+    pub(super) fn new(stream: S, ends: (SocketAddr, Option<SocketAddr>), responder: Arc<Responder>) -> Self {
+        let (rest, reply, output) = Default::default();
+        Self { stream, ends, responder, rest, reply, output, waiting: None, is_open: true, since: Instant::now() }
+    }
+
+    /// Answers until the client is silent, gone, or wrong; once `stopped` closes, only what has come whole.
+    pub(super) async fn hold(mut self, limits: &Limits, mut stopped: watch::Receiver<()>) -> io::Result<()> {
+        let mut stop = pin!(async move { drop(stopped.changed().await) });
+        // One clock for the whole connection: it is looked at when it rings, not set anew for each question.
+        let mut clock = pin!(sleep(RECHECK));
+        loop {
+            let event = poll_fn(|cx| {
+                if let Poll::Ready(outcome) = self.poll(cx) {
+                    Poll::Ready(Event::Moved(outcome))
+                } else if self.is_open && stop.as_mut().poll(cx).is_ready() {
+                    Poll::Ready(Event::Stopped)
+                } else {
+                    clock.as_mut().poll(cx).map(|()| Event::Rang)
+                }
+            });
+            match event.await {
+                Event::Moved(outcome) => {
+                    // What was asked before a mistake is answered.
+                    self.send().await?;
+                    outcome?;
+                }
+                Event::Stopped => self.is_open = false,
+                Event::Rang => {
+                    let patience = if self.rest.is_empty() { limits.idle() } else { READ };
+                    let silent = self.since.elapsed();
+                    if self.waiting.is_none() && silent >= patience {
+                        return Ok(());
+                    }
+                    self.shed();
+                    let left = patience.checked_sub(silent).filter(|left| !left.is_zero()).unwrap_or(RECHECK);
+                    clock.as_mut().reset(Instant::now() + left.min(RECHECK));
+                }
+            }
+            while self.can_go_on() {
+                let outcome = self.go_on();
+                self.send().await?;
+                outcome?;
+            }
+            if self.waiting.is_none() && !self.is_open {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes the answers that have come, and reads as long as more may be asked.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut has_moved = false;
+        while let Some(waiting) = &mut self.waiting {
+            match waiting.poll_join_next(cx) {
+                Poll::Ready(Some(answer)) => {
+                    push(&mut self.output, &answer?);
+                    has_moved = true;
+                }
+                Poll::Ready(None) => self.waiting = None,
+                Poll::Pending => break,
+            }
+        }
+        if has_moved {
+            self.since = Instant::now();
+            return Poll::Ready(Ok(()));
+        }
+        if !self.is_open || self.is_full() {
+            return Poll::Pending;
+        }
+        let mut bytes = [const { MaybeUninit::uninit() }; CHUNK];
+        let mut chunk = ReadBuf::uninit(&mut bytes);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut chunk))?;
+        Poll::Ready(self.take(chunk.filled()))
+    }
+
+    /// Whether so many answers are waited for that no question is taken.
+    fn is_full(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| waiting.len() >= PIPELINED)
+    }
+
+    /// Takes what was read; nothing: the client asks no more.
+    fn take(&mut self, came: &[u8]) -> io::Result<()> {
+        if came.is_empty() {
+            self.is_open = false;
+            return Ok(());
+        }
+        if self.rest.is_empty() {
+            // From its first bytes on a question must not dawdle.
+            self.since = Instant::now();
+            let used = self.answer(came)?;
+            self.rest.extend_from_slice(came.get(used..).unwrap_or_default());
+            Ok(())
+        } else {
+            self.rest.extend_from_slice(came);
+            self.go_on()
+        }
+    }
+
+    /// Whether a question has come whole that may be answered.
+    fn can_go_on(&self) -> bool {
+        !self.is_full() && !matches!(first(&self.rest), Ok(None))
+    }
+
+    /// Answers what was left.
+    fn go_on(&mut self) -> io::Result<()> {
+        let mut rest = std::mem::take(&mut self.rest);
+        let used = self.answer(&rest)?;
+        rest.drain(..used);
+        self.rest = rest;
+        Ok(())
+    }
+
+    /// Answers whole questions, until too many answers are waited for or much is to be sent; how many bytes they were.
+    fn answer(&mut self, input: &[u8]) -> io::Result<usize> {
+        let begun = Instant::now();
+        let mut used = 0;
+        while !self.is_full()
+            && self.output.len() < MUCH
+            && let Some(packet) = first(input.get(used..).unwrap_or_default())?
+        {
+            used += PREFIX + packet.len();
+            self.since = begun;
+            match self.responder.respond(packet, self.ends, Transport::Tcp, &mut self.reply) {
+                Response::Silence => return Err(io::Error::new(ErrorKind::InvalidData, "not a question")),
+                Response::Ready(answered) => {
+                    self.responder.metrics.answered(Transport::Tcp, answered, (self.reply.len(), begun.elapsed()));
+                    push(&mut self.output, &self.reply);
+                }
+                Response::Pending(pending) => {
+                    let responder = Arc::clone(&self.responder);
+                    let waiting = self.waiting.get_or_insert_default();
+                    waiting.spawn(async move { responder.finish(pending).await });
+                }
+            }
+        }
+        Ok(used)
+    }
+
+    /// Sends the answers that are ready: all at once where the client takes them.
+    async fn send(&mut self) -> io::Result<()> {
+        let Self { stream, output, .. } = self;
+        if output.is_empty() {
+            return Ok(());
+        }
+        let sent = poll_fn(|cx| {
+            let sent = match Pin::new(&mut *stream).poll_write(cx, output) {
+                Poll::Ready(sent) => sent?,
+                Poll::Pending => 0,
+            };
+            let is_all = sent == output.len() && Pin::new(&mut *stream).poll_flush(cx)?.is_ready();
+            Poll::Ready(io::Result::Ok((!is_all).then_some(sent)))
+        });
+        if let Some(sent) = sent.await? {
+            let rest = async {
+                stream.write_all(output.get(sent..).unwrap_or_default()).await?;
+                stream.flush().await
+            };
+            timeout(WRITE, rest).await??;
+        }
+        output.clear();
+        if output.capacity() > KEPT {
+            self.output = Vec::new();
+            self.reply = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Frees the buffers of a connection that says nothing.
+    fn shed(&mut self) {
+        if self.rest.is_empty() && self.since.elapsed() >= RECHECK {
+            (self.rest, self.reply, self.output) = Default::default();
+        }
+    }
+}
+
+enum Event {
+    /// Something was read, or is answered; an error where it was no question.
+    Moved(io::Result<()>),
+    /// No more is to be read.
+    Stopped,
+    /// The time has come to look how long it is silent.
+    Rang,
+}
+
+/// The first whole question.
+///
+/// # Errors
+/// Where it can be none by its length.
+fn first(input: &[u8]) -> io::Result<Option<&[u8]>> {
+    let Some((length, rest)) = input.split_first_chunk() else { return Ok(None) };
+    let length = usize::from(u16::from_be_bytes(*length));
+    if !(HEADER..=LONGEST).contains(&length) {
+        return Err(io::Error::new(ErrorKind::InvalidData, format!("a question of {length} bytes")));
+    }
+    Ok(rest.get(..length))
+}
+
+/// Adds a message with its length before it; messages are never longer than 65,535 bytes.
+fn push(output: &mut Vec<u8>, message: &[u8]) {
+    let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
+    output.extend(length.to_be_bytes());
+    output.extend(message);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::server::Settings;
+    use crate::server::respond::Shared;
+    use crate::serving::{At, Serving};
+    use arc_swap::ArcSwap;
+    use config::DomainName;
+    use prometheus::Registry;
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::runtime::Handle;
+
+    fn conversation(stream: DuplexStream) -> Conversation<DuplexStream> {
+        let (_publisher, names) = config::publisher();
+        let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
+        let block = Settings::new(DomainName::cluster_local(), Vec::new()).block(&metrics);
+        let at = At { transport: crate::plan::Transport::Dns, address: "192.0.2.1:53".parse().unwrap() };
+        let serving = ArcSwap::from_pointee(Serving::everywhere(block, [at], &metrics.zones));
+        let shared = Shared { names, serving, runtime: Handle::current(), metrics };
+        let ends = ("192.0.2.9:4000".parse().unwrap(), None);
+        Conversation::new(stream, ends, Arc::new(Responder::new(Arc::new(shared), at)))
+    }
+
+    fn question() -> Vec<u8> {
+        let name = b"\x03web\x04shop\x03svc\x07cluster\x05local\0";
+        let message = [&[0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0], &name[..], &[0, 1, 0, 1]].concat();
+        let mut framed = Vec::new();
+        push(&mut framed, &message);
+        framed
+    }
+
+    #[tokio::test]
+    async fn what_is_ready_leaves_at_once_and_what_is_begun_is_kept() {
+        let (ours, _theirs) = duplex(1 << 20);
+        let mut conversation = conversation(ours);
+        let (whole, cut) = (question().repeat(3), &question()[..9]);
+        conversation.take(&[&whole, cut].concat()).unwrap();
+        let mut output = &*conversation.output;
+        for _ in 0..3 {
+            let answer = first(output).unwrap().unwrap();
+            assert_eq!(answer[..2], [0, 7]);
+            output = &output[PREFIX + answer.len()..];
+        }
+        assert_eq!((output, &*conversation.rest), (&[][..], cut));
+    }
+
+    #[tokio::test]
+    async fn no_more_is_made_than_can_be_sent() {
+        let (ours, _theirs) = duplex(1 << 20);
+        let mut conversation = conversation(ours);
+        conversation.take(&question().repeat(2_000)).unwrap();
+        assert!((MUCH..MUCH + 512).contains(&conversation.output.len()), "{} bytes", conversation.output.len());
+        let mut rounds = 0;
+        while conversation.can_go_on() {
+            conversation.send().await.unwrap();
+            conversation.go_on().unwrap();
+            rounds += 1;
+        }
+        assert!(rounds > 2 && conversation.rest.is_empty(), "{rounds} rounds");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_holds_no_buffer() {
+        let (ours, _theirs) = duplex(1 << 20);
+        let mut conversation = conversation(ours);
+        conversation.take(&question()[..9]).unwrap();
+        conversation.take(&question()[9..]).unwrap();
+        conversation.send().await.unwrap();
+        let buffers = |of: &Conversation<_>| [of.rest.capacity(), of.reply.capacity(), of.output.capacity()];
+        assert!(buffers(&conversation).iter().all(|capacity| (1..=KEPT).contains(capacity)));
+        conversation.shed();
+        assert!(conversation.output.capacity() > 0, "it is not silent yet");
+        tokio::time::advance(RECHECK).await;
+        conversation.shed();
+        assert_eq!(buffers(&conversation), [0; 3]);
+    }
+}
