@@ -108,6 +108,8 @@ pub(crate) struct Counted {
     /// Whether the client's address is one of IPv4.
     pub(crate) is_ipv4: bool,
     pub(crate) is_dnssec_ok: bool,
+    /// `None`: no question could be read.
+    pub(crate) record_type: Option<RecordType>,
     /// Length of the message; bytes.
     pub(crate) len: u16,
 }
@@ -117,15 +119,13 @@ pub(crate) struct Counted {
 pub(crate) struct Answered {
     pub(crate) question: Counted,
     pub(crate) source: Source,
-    /// `None`: no question could be read.
-    pub(crate) record_type: Option<RecordType>,
     pub(crate) code: ResponseCode,
 }
 
 impl Answered {
     /// Those of its type and its code.
     fn indexes(&self) -> (usize, usize) {
-        let record_type = index(&TYPES, |known| Some(*known) == self.record_type);
+        let record_type = index(&TYPES, |known| Some(*known) == self.question.record_type);
         (record_type, index(&CODES, |known| *known == self.code))
     }
 }

@@ -3,17 +3,14 @@
 
 pub(crate) mod acl;
 pub(crate) mod any;
-#[cfg_attr(not(test), expect(dead_code, reason = "no block asks it yet"))]
 pub(crate) mod autopath;
 pub(crate) mod chaos;
-#[cfg_attr(not(test), expect(dead_code, reason = "no block asks it yet"))]
 pub(crate) mod dns64;
 pub(crate) mod header;
 pub(crate) mod hosts;
 pub(crate) mod local;
 pub(crate) mod minimal;
 pub(crate) mod nsid;
-#[cfg_attr(not(test), expect(dead_code, reason = "no block asks it yet"))]
 pub(crate) mod rewrite;
 pub(crate) mod template;
 pub(crate) mod whoami;

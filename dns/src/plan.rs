@@ -41,7 +41,7 @@ pub use unserved::unserved;
 pub use zone::{Zone, ZoneError};
 
 pub(crate) use acl::{Acl, AclAction, AclRule};
-pub(crate) use autopath::Autopath;
+pub(crate) use autopath::{Autopath, SearchList};
 pub(crate) use dns64::Dns64;
 pub(crate) use header::{Flag, Header, HeaderOf};
 pub(crate) use hosts::Hosts;

@@ -1,7 +1,9 @@
 //! The server: sockets in, answers out. What is said is decided in `answer` and `forward`; this only carries it.
 
+mod after;
 mod bind;
 mod datagrams;
+mod errand;
 mod listeners;
 mod reloads;
 mod resolve;

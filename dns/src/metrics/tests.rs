@@ -53,13 +53,13 @@ fn gathered() -> Vec<MetricFamily> {
     let (record_type, code) = (Some(RecordType::A), ResponseCode::NoError);
     let zone = metrics.zones.id("dns://:53", ".");
     assert_eq!(metrics.zones.id("dns://:53", "."), zone);
-    let question = Counted { zone, is_ipv4: true, is_dnssec_ok: true, len: 40 };
-    let answered = Answered { question, source: Source::Upstream, record_type, code };
+    let question = Counted { zone, is_ipv4: true, is_dnssec_ok: true, record_type, len: 40 };
+    let answered = Answered { question, source: Source::Upstream, code };
     metrics.answered(Transport::Tcp, answered, (300, Duration::from_millis(1)));
-    let question = Counted { is_ipv4: false, is_dnssec_ok: false, len: 101, ..question };
+    let question = Counted { is_ipv4: false, is_dnssec_ok: false, record_type: None, len: 101, ..question };
     let mut unshared = Unshared::of(&metrics);
     for code in [ResponseCode::NXDomain, ResponseCode::NXDomain, ResponseCode::NotAuth] {
-        let answered = Answered { question, source: Source::Cache, record_type: None, code };
+        let answered = Answered { question, source: Source::Cache, code };
         unshared.answered(&metrics, answered, (512, Duration::from_millis(2)));
     }
     unshared.share(&metrics);

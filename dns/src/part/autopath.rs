@@ -53,8 +53,13 @@ impl SearchList {
         Self::new([own, services, zone.wire().to_vec()].into_iter().chain(node))
     }
 
-    /// The last `search` or `domain` line of a resolv.conf(5); what is no name is passed over.
+    /// As a resolv.conf(5) has it.
     pub(crate) fn of_file(text: &str) -> Self {
+        Self::new(Self::domains(text).iter().map(|zone| zone.wire().to_vec()))
+    }
+
+    /// Those of the last `search` or `domain` line of a resolv.conf(5); what is no name is passed over.
+    pub(crate) fn domains(text: &str) -> Vec<Zone> {
         let lines = text.lines().map(|line| line.split_ascii_whitespace());
         let mut named = lines.filter_map(|mut words| match words.next()? {
             "search" => Some(words.collect::<Vec<_>>()),
@@ -62,8 +67,7 @@ impl SearchList {
             _ => None,
         });
         let words = named.next_back().unwrap_or_default();
-        let zones = words.iter().filter_map(|word| Zone::parse(word).ok());
-        Self::new(zones.map(|zone| zone.wire().to_vec()))
+        words.iter().filter_map(|word| Zone::parse(word).ok()).collect()
     }
 
     fn new(domains: impl Iterator<Item = Vec<u8>>) -> Self {

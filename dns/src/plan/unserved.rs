@@ -28,9 +28,6 @@ fn of_block(block: &Block) -> Vec<Note> {
         ("tls", block.tls.is_some()),
         ("timeouts", block.timeouts.is_some()),
         ("cancel", block.cancel.is_some()),
-        ("dns64", block.dns64.is_some()),
-        ("rewrite", !block.rewrites.is_empty()),
-        ("autopath", block.autopath.is_some()),
         ("transfer", !block.transfers.is_empty()),
     ];
     asked.extend(whole.into_iter().filter(|(_, is_asked)| *is_asked).map(|(plugin, _)| (plugin, String::new())));

@@ -1,7 +1,9 @@
 //! A question in a block: what the cluster's names say, and where they say nothing, others.
 
+use super::after::After;
+use super::errand::Errand;
 use super::respond::{Responder, Response};
-use super::through::{After, written};
+use super::through::written;
 use crate::answer::{Said, Zone};
 use crate::extended_error::ExtendedError;
 use crate::forward::{Alias, AtOnce, Failure, Forwarder, Place, Waiting};
@@ -11,7 +13,8 @@ use crate::name::LowerName;
 use crate::part::{Told, whoami};
 use crate::question::Query;
 use crate::reply::Reply;
-use crate::serving::{Block, Records, Site};
+use crate::serving::{Block, Records, Serving, Site};
+use crate::wire::flag;
 use hickory_proto::op::ResponseCode;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +30,7 @@ pub(super) struct Asking<'p> {
     /// Where it came to, if that is known.
     pub(super) asked_at: Option<SocketAddr>,
     pub(super) transport: Transport,
+    pub(super) serving: &'p Arc<Serving>,
     pub(super) site: &'p Site,
     pub(super) counted: Counted,
 }
@@ -42,23 +46,51 @@ enum Local {
     Outside,
 }
 
-/// A query that waits for an upstream.
+/// An answer that is waited for.
 #[derive(Debug)]
 pub(super) struct Pending {
-    forwarder: Arc<Forwarder>,
-    waiting: Waiting,
-    /// What was known, and is over.
-    over: Option<Arc<[u8]>>,
-    _place: Place,
+    awaited: Awaited,
     transport: Transport,
     since: Instant,
-    pub(super) after: Option<Box<After>>,
+    /// What is done with it then, in this order.
+    pub(super) after: Vec<After>,
     counted: Counted,
+}
+
+/// Who has it.
+#[derive(Debug)]
+enum Awaited {
+    Upstream {
+        forwarder: Arc<Forwarder>,
+        waiting: Waiting,
+        /// What was known, and is over.
+        over: Option<Arc<[u8]>>,
+        _place: Place,
+    },
+    Errand(Errand),
+}
+
+/// An answer that was waited for.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) message: Vec<u8>,
+    pub(super) code: ResponseCode,
+    pub(super) source: Source,
 }
 
 impl Asking<'_> {
     pub(super) fn answered(&self, source: Source, code: ResponseCode) -> Response {
-        Response::Ready(answered(self.counted, &self.query, source, code))
+        Response::Ready(Answered { question: self.counted, source, code })
+    }
+
+    /// An answer that takes several questions.
+    pub(super) fn pending(&self, errand: Errand) -> Response {
+        self.wait_for(Awaited::Errand(errand))
+    }
+
+    fn wait_for(&self, awaited: Awaited) -> Response {
+        let (transport, counted) = (self.transport, self.counted);
+        Response::Pending(Box::new(Pending { awaited, transport, since: Instant::now(), after: Vec::new(), counted }))
     }
 }
 
@@ -96,17 +128,14 @@ impl Responder {
         asking: &Asking<'_>,
         out: &mut Vec<u8>,
     ) -> Response {
-        let Asking { query, peer, transport, counted, .. } = *asking;
+        let Asking { query, peer, transport, .. } = *asking;
         let waiting = Waiting::new(&query, alias);
         let told = match forwarder.at_once(&waiting, (peer, transport), &self.shared.runtime) {
             AtOnce::Told(told) => told,
             AtOnce::Ask(over) => match (forwarder.admit(&waiting, peer), over) {
                 (Ok(place), over) => {
                     let forwarder = Arc::clone(forwarder);
-                    let since = Instant::now();
-                    let pending =
-                        Pending { forwarder, waiting, over, _place: place, transport, since, after: None, counted };
-                    return Response::Pending(Box::new(pending));
+                    return asking.wait_for(Awaited::Upstream { forwarder, waiting, over, _place: place });
                 }
                 (Err(Failure::Busy), Some(over)) => forwarder.tell_stale(&over, &waiting, transport),
                 (Err(failure), _) => Err(failure),
@@ -132,7 +161,7 @@ impl Responder {
     /// Writes what the table says; nothing where the name is none of ours.
     fn answer(&self, records: &Records, forwarder: &Forwarder, asking: &Asking<'_>, out: &mut Vec<u8>) -> Local {
         let Asking { query, name, asked_at, transport, .. } = *asking;
-        let Records { settings, unknown } = records;
+        let Records { settings, unknown, .. } = records;
         let mut reply = Reply::new(out, query.asked.wire, query.head.room(transport));
         let snapshot = self.shared.names.load();
         let said = match &snapshot {
@@ -164,19 +193,30 @@ impl Responder {
         }
     }
 
-    /// Waits for the upstream.
+    /// Waits for an answer, and counts it.
     pub(super) async fn finish(&self, pending: Box<Pending>) -> Vec<u8> {
-        let Pending { forwarder, waiting, over, _place, transport, since, after, counted } = *pending;
-        let (mut message, code) = match forwarder.finish(&waiting, over, transport).await {
-            Ok(told) => told,
-            Err(failure) => fail(&forwarder, &waiting, failure, transport),
-        };
-        if let Some(after) = after {
-            after.change(&mut message);
-        }
-        let answered = answered(counted, &waiting.query(), Source::Upstream, code);
-        self.metrics.answered(transport, answered, (message.len(), since.elapsed()));
+        let (transport, since, question) = (pending.transport, pending.since, pending.counted);
+        let Settled { message, code, source } = self.settle(pending).await;
+        self.metrics.answered(transport, Answered { question, source, code }, (message.len(), since.elapsed()));
         message
+    }
+
+    /// Waits for an answer.
+    pub(super) async fn settle(&self, pending: Box<Pending>) -> Settled {
+        let Pending { awaited, transport, after, .. } = *pending;
+        let mut settled = match awaited {
+            Awaited::Upstream { forwarder, waiting, over, _place } => {
+                let told = forwarder.finish(&waiting, over, transport).await;
+                let (message, code) = told.unwrap_or_else(|failure| fail(&forwarder, &waiting, failure, transport));
+                Settled { message, code, source: Source::Upstream }
+            }
+            Awaited::Errand(errand) => Box::pin(self.run(errand)).await,
+        };
+        for after in &after {
+            after.change(&mut settled.message, transport);
+            settled.code = code(&settled.message);
+        }
+        settled
     }
 }
 
@@ -209,6 +249,8 @@ pub(super) fn says(forwarder: &Forwarder, is_authoritative: bool) -> Says {
     Says { is_authoritative, is_truncated: false, offers_recursion: forwarder.has_upstreams() }
 }
 
-fn answered(question: Counted, query: &Query<'_>, source: Source, code: ResponseCode) -> Answered {
-    Answered { question, source, record_type: Some(query.asked.record_type), code }
+/// The code in a message's header: of what is changed on its way none has a longer one.
+pub(super) fn code(message: &[u8]) -> ResponseCode {
+    let flags = message.get(2..4).and_then(|flags| <[u8; 2]>::try_from(flags).ok()).map(u16::from_be_bytes);
+    ResponseCode::from(0, (flags.unwrap_or_default() & flag::CODE) as u8)
 }

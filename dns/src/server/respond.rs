@@ -28,7 +28,7 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Responder {
     pub(super) shared: Arc<Shared>,
-    at: At,
+    pub(super) at: At,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -72,6 +72,7 @@ impl Responder {
             zone: site.outside(),
             is_ipv4: peer.ip().to_canonical().is_ipv4(),
             is_dnssec_ok: false,
+            record_type: None,
             len: u16::try_from(packet.len()).unwrap_or(u16::MAX),
         };
         let (mut query, refusal) = match Query::parse(packet) {
@@ -80,8 +81,7 @@ impl Responder {
             Err(Refusal::Code(head, Some(asked), code)) => (Query { head, asked }, Some(code)),
             Err(Refusal::Code(head, None, code)) => {
                 write_code(out, &head, None, (code, Says::default()));
-                let source = Source::Itself;
-                return Response::Ready(Answered { question: counted, source, record_type: None, code });
+                return Response::Ready(Answered { question: counted, source: Source::Itself, code });
             }
         };
         // Those that can be parsed can be read.
@@ -92,8 +92,9 @@ impl Responder {
             edns.payload = edns.payload.min(most);
             counted.is_dnssec_ok = edns.is_dnssec_ok;
         }
+        counted.record_type = Some(query.asked.record_type);
         counted.zone = served.map_or(site.outside(), |served| served.numbers);
-        let asking = Asking { query, name: &name, peer, asked_at, transport, site, counted };
+        let asking = Asking { query, name: &name, peer, asked_at, transport, serving: &serving, site, counted };
         match (served, refusal) {
             (Some(served), None) => self.respond_in(&served.block, &asking, out),
             (served, Some(code)) => {

@@ -1,88 +1,133 @@
 //! A question's way through the parts of its block, and its answer's way back.
 
-use super::resolve::{Asking, says};
+use super::after::{After, Restore};
+use super::errand::{Errand, First, Owned};
+use super::resolve::{Asking, code, says};
 use super::respond::{Responder, Response};
 use crate::extended_error;
 use crate::forward::Alias;
-use crate::message::{Says, Transport, write_code};
-use crate::metrics::Source;
+use crate::message::{Says, write_code};
+use crate::metrics::{Answered, Source};
+use crate::name::LowerName;
+use crate::part::autopath::SearchList;
+use crate::part::rewrite::Rewriting;
 use crate::part::template::{Also, Templated};
-use crate::part::{Told, any, local, minimal};
+use crate::part::{Told, any, local};
 use crate::plan::AclAction;
-use crate::question::Head;
+use crate::question::Query;
 use crate::reply::Reply;
 use crate::serving::{Block, Parts};
+use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use std::sync::Arc;
-
-/// What is still to be done with an answer.
-#[derive(Debug)]
-pub(super) struct After {
-    block: Arc<Block>,
-    head: Head,
-    transport: Transport,
-}
-
-impl After {
-    /// Does it.
-    pub(super) fn change(&self, message: &mut Vec<u8>) {
-        let Some(parts) = &self.block.parts else { return };
-        if parts.is_minimal {
-            minimal::make(message);
-        }
-        if let Some(headers) = &parts.headers {
-            headers.change_response(message);
-        }
-        if let Some(nsid) = &parts.nsid {
-            nsid.add(message, (&self.head, self.transport));
-        }
-    }
-}
 
 impl Responder {
     /// Answers as the block has it.
     pub(super) fn respond_in(&self, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
         let Some(parts) = &block.parts else { return self.resolve(block, asking, out) };
-        let Asking { query, transport, .. } = *asking;
-        let nsid = |out: &mut Vec<u8>| {
-            if let Some(nsid) = &parts.nsid {
-                nsid.add(out, (&query.head, transport));
-            }
+        let name = asking.name;
+        let told = (parts.is_local).then(|| {
+            let record_type = asking.query.asked.record_type;
+            written(asking, (Source::Itself, Says::default()), out, |reply| local::answer(name, record_type, reply))
+        });
+        let response = match told.flatten() {
+            Some(response) => response,
+            None => self.translated(parts, block, asking, out),
         };
-        if let Some(response) = self.before(parts, asking, out) {
-            nsid(out);
+        match &parts.nsid {
+            Some(_) => finally(response, asking, out, || After::Nsid(Arc::clone(block), asking.query.head)),
+            None => response,
+        }
+    }
+
+    /// With addresses that are made for networks without IPv4, where they are wanted.
+    fn translated(&self, parts: &Parts, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
+        let response = self.changed(parts, block, asking, out);
+        let dns64 = parts.dns64.as_ref().filter(|dns64| dns64.wants(&asking.query, asking.peer.ip()));
+        let Some(dns64) = dns64 else { return response };
+        if matches!(response, Response::Ready(_)) && !dns64.is_lacking(out) {
             return response;
         }
+        match First::of(response, out) {
+            Some(aaaa) => asking.pending(Errand::Translate { asked: Owned::of(asking, block), aaaa }),
+            None => Response::Silence,
+        }
+    }
+
+    /// With all that changes a question, and its answer.
+    pub(super) fn changed(
+        &self,
+        parts: &Parts,
+        block: &Arc<Block>,
+        asking: &Asking<'_>,
+        out: &mut Vec<u8>,
+    ) -> Response {
+        if let Some(response) = self.before(parts, asking, out) {
+            return response;
+        }
+        let rewriting =
+            parts.rewrites.as_ref().map(|rewrites| rewrites.apply(asking.name, asking.query.asked.record_type));
+        match rewriting {
+            None | Some(Rewriting::Same) => self.headed(parts, block, asking, out),
+            Some(Rewriting::Invalid) => {
+                let query = asking.query;
+                write_code(out, &query.head, Some(query.asked), (ResponseCode::ServFail, Says::default()));
+                asking.answered(Source::Itself, ResponseCode::ServFail)
+            }
+            Some(Rewriting::Other(rewritten)) => {
+                let query = Query { head: asking.query.head, asked: rewritten.asked() };
+                // It was made of text that was checked.
+                let Some(name) = LowerName::read(query.asked.name()) else { return Response::Silence };
+                let response = self.headed(parts, block, &Asking { query, name: &name, ..*asking }, out);
+                finally(response, asking, out, || After::Restore(Box::new(Restore::new(rewritten, &asking.query))))
+            }
+        }
+    }
+
+    /// With flags that are changed, and no more than was asked for.
+    fn headed(&self, parts: &Parts, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
         let mut asking = *asking;
         if let Some(headers) = &parts.headers {
             headers.change_query(&mut asking.query.head);
         }
-        let after = After { block: Arc::clone(block), head: query.head, transport };
-        match self.inner(parts, block, &asking, out) {
-            Response::Silence => Response::Silence,
-            Response::Ready(answered) => {
-                after.change(out);
-                Response::Ready(answered)
-            }
-            Response::Pending(mut pending) => {
-                pending.after = Some(Box::new(after));
-                Response::Pending(pending)
-            }
+        let response = self.walked(parts, block, &asking, out);
+        if parts.headers.is_none() && !parts.is_minimal {
+            return response;
         }
+        finally(response, &asking, out, || After::Parts(Arc::clone(block)))
+    }
+
+    /// With the client's search list walked.
+    fn walked(&self, parts: &Parts, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
+        let list = self.search_list(parts, block, asking);
+        let list = list.filter(|list| list.walk(&asking.query, asking.name).is_some());
+        let response = self.inner(parts, block, asking, out);
+        let Some(list) = list else { return response };
+        if matches!(&response, Response::Ready(answered) if answered.code != ResponseCode::NXDomain) {
+            return response;
+        }
+        match First::of(response, out) {
+            Some(first) => asking.pending(Errand::Walk { asked: Owned::of(asking, block), list, first }),
+            None => Response::Silence,
+        }
+    }
+
+    /// The client's, if it is to be walked and known.
+    fn search_list(&self, parts: &Parts, block: &Block, asking: &Asking<'_>) -> Option<SearchList> {
+        let walks = parts.walks.as_ref().filter(|walks| walks.autopath.is_for(asking.name))?;
+        if let Some(list) = &walks.list {
+            return Some(list.clone());
+        }
+        let records = block.records.as_ref()?;
+        let snapshot = self.shared.names.load()?;
+        let namespace = snapshot.names.pod_namespace(asking.peer.ip().to_canonical())?;
+        Some(SearchList::of_pod(namespace, &records.zone, &walks.node))
     }
 
     /// What answers before anything is changed.
     fn before(&self, parts: &Parts, asking: &Asking<'_>, out: &mut Vec<u8>) -> Option<Response> {
         let Asking { query, name, peer, transport, .. } = *asking;
         let record_type = query.asked.record_type;
-        if parts.is_local {
-            let response = written(asking, (Source::Itself, Says::default()), out, |reply| {
-                local::answer(name, record_type, reply)
-            });
-            if response.is_some() {
-                return response;
-            }
-        }
         let verdict = parts.acls.as_ref().map(|acls| acls.verdict(name, record_type, peer.ip()));
         if verdict == Some(AclAction::Drop) {
             return Some(self.silence("acl"));
@@ -102,16 +147,15 @@ impl Responder {
     }
 
     /// What answers where nobody before has, and nothing is done with the answer yet.
-    fn inner(&self, parts: &Parts, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
+    pub(super) fn inner(&self, parts: &Parts, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
         if let Some(response) = self.template(parts, block, asking, out) {
             return response;
         }
         if let Some(hosts) = &parts.hosts {
             let says = says(&block.forwarder, true);
             let (name, record_type) = (asking.name, asking.query.asked.record_type);
-            if let Some(response) =
-                written(asking, (Source::Hosts, says), out, |reply| hosts.answer(name, record_type, reply))
-            {
+            let told = written(asking, (Source::Hosts, says), out, |reply| hosts.answer(name, record_type, reply));
+            if let Some(response) = told {
                 return response;
             }
         }
@@ -142,9 +186,25 @@ impl Responder {
         let kind = (asking.query.head.class, asking.query.asked.record_type);
         let chaos = parts.chaos.as_ref();
         let told = chaos.and_then(|chaos| {
-            written(asking, (Source::Itself, Says::default()), out, |reply| chaos.answer(asking.name, kind, reply))
+            let as_ours = (Source::Itself, Says::default());
+            written(asking, as_ours, out, |reply| chaos.answer(asking.name, kind, reply))
         });
         told.or_else(|| self.template(parts, block, asking, out))
+    }
+}
+
+/// Does what is left to do with an answer, now or once it is there.
+fn finally(response: Response, asking: &Asking<'_>, out: &mut Vec<u8>, after: impl FnOnce() -> After) -> Response {
+    match response {
+        Response::Silence => Response::Silence,
+        Response::Ready(answered) => {
+            after().change(out, asking.transport);
+            Response::Ready(Answered { code: code(out), ..answered })
+        }
+        Response::Pending(mut pending) => {
+            pending.after.push(after());
+            Response::Pending(pending)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Parts;
 use crate::answer::ZoneSettings;
 use crate::forward::Forwarder;
+use crate::plan::Zone;
 use config::{DomainName, NameTable};
 use std::sync::Arc;
 
@@ -24,11 +25,15 @@ pub(crate) struct Records {
     pub(crate) settings: ZoneSettings,
     /// What stands in for the table until there is one.
     pub(crate) unknown: NameTable,
+    /// The zone that addresses lead to.
+    pub(crate) zone: Zone,
 }
 
 impl Records {
     /// `zone`: the one that addresses lead to.
     pub(crate) fn new(settings: ZoneSettings, zone: DomainName) -> Self {
-        Self { settings, unknown: NameTable::new(zone) }
+        // Whatever is a domain is a zone.
+        let primary = Zone::parse(zone.as_str()).unwrap_or_else(|_| Zone::root());
+        Self { settings, unknown: NameTable::new(zone), zone: primary }
     }
 }

@@ -39,7 +39,7 @@ impl Serving {
 
 impl Block {
     fn of(block: &plan::Block, compatibility: DnsCompatibility, metrics: &Metrics) -> io::Result<Self> {
-        let parts = Parts::of(block, &host()).map(Box::new);
+        let parts = Parts::of(block, &host())?.map(Box::new);
         if let Some(hosts) = parts.as_ref().and_then(|parts| parts.hosts.as_ref()) {
             hosts.look();
         }

@@ -175,7 +175,7 @@ pub(crate) fn with_edns(mut message: Message, payload: u16) -> Message {
 
 /// `web.shop` at 10.0.0.1, `small.shop` headless with 7 endpoints, `big.shop` with 100, `huge.shop` with 5,000, and
 /// aliases: `out.shop` to `ext.interwebs.test`.
-fn table() -> NameTable {
+pub(crate) fn table() -> NameTable {
     let headless = |count: u32| {
         let endpoint = |index: u32| {
             let address = Ipv4Addr::from_bits(0xAC00_0000 + index).into();

@@ -179,6 +179,109 @@ async fn templates_answer_what_they_match() {
 }
 
 #[tokio::test]
+async fn questions_are_answered_as_others() {
+    let server = start_plugins(
+        "rewrite name exact db.example.org web.shop.svc.cluster.local\n rewrite name suffix .shop.test .shop.svc.cluster.local answer auto\n \
+         rewrite name exact theirs.test example.org\n rewrite rcode exact gone.shop.svc.cluster.local NXDOMAIN NOERROR",
+    )
+    .await;
+    for (name, address) in [
+        ("Db.Example.ORG.", "10.0.0.1"),
+        ("web.shop.test.", "10.0.0.1"),
+        ("theirs.TEST.", "192.0.2.1"),
+        (OURS, "10.0.0.1"),
+    ] {
+        let query = question(1, name, RecordType::A);
+        let answer = server.ask(&query).await;
+        assert_eq!(answered(&answer), [address], "{name}");
+        assert!(answer.queries[0].name().eq_case(query.queries[0].name()), "{name}");
+        assert!(answer.answers[0].name.eq_case(query.queries[0].name()), "{name}: {}", answer.answers[0].name);
+    }
+    let answer = server.ask(&question(1, "gone.shop.svc.cluster.local.", RecordType::A)).await;
+    assert_eq!(answer.metadata.response_code, ResponseCode::NoError);
+    // Counted as it went out.
+    assert_eq!(server.metric("coredns_dns_responses_total", &["rcode=\"NXDOMAIN\""]), 0.0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn addresses_are_made_for_networks_without_ipv4() {
+    let upstream = Upstream::new().await;
+    let (server, _) = start_corefile(&format!(
+        ".:PORT {{\n bind 127.0.0.1\n dns64 {{\n  allow_ipv4\n }}\n kubernetes cluster.local\n forward . {}\n}}\n",
+        upstream.address()
+    ));
+    let mut asked = upstream.answering(|question| match question.queries[0].query_type() {
+        RecordType::A => one_address(question),
+        _ => addresses(question, &[]),
+    });
+    let of = async |name: &str, record_type| answered(&server.ask(&question(1, name, record_type)).await);
+    assert_eq!(of(OURS, RecordType::AAAA).await, ["64:ff9b::a00:1"]);
+    assert!(asked.try_recv().is_err());
+    assert_eq!(of(THEIRS, RecordType::AAAA).await, ["64:ff9b::c000:201"]);
+    assert_eq!(of(THEIRS, RecordType::A).await, ["192.0.2.1"]);
+    let gone = server.ask(&question(1, "gone.shop.svc.cluster.local.", RecordType::AAAA)).await;
+    assert_eq!(gone.metadata.response_code, ResponseCode::NXDomain);
+    assert_eq!((asked.recv().await, asked.recv().await), (Some(THEIRS.to_owned()), Some(THEIRS.to_owned())));
+    server.stop().await;
+}
+
+/// A server that walks the list of the Pod `shop/client` at 127.0.0.1, with an upstream that knows `example.org` alone.
+async fn start_walking(plugins: &str) -> Running {
+    let upstream = Upstream::new().await;
+    let (server, _) = start_corefile(&format!(
+        ".:PORT {{\n bind 127.0.0.1\n {plugins}\n kubernetes cluster.local {{\n  pods verified\n }}\n forward . {}\n}}\n",
+        upstream.address()
+    ));
+    upstream.answering(|question| match question.queries[0].name().to_string().as_str() {
+        THEIRS => one_address(question),
+        _ => code(question, ResponseCode::NXDomain),
+    });
+    let pod = config::NameChange::Pod {
+        namespace: "shop".into(),
+        pod: "client".into(),
+        address: "127.0.0.1".parse().unwrap(),
+        exists: true,
+    };
+    server.publish(table().patched([pod], 8));
+    server
+}
+
+#[tokio::test]
+async fn a_search_list_is_walked_for_the_client() {
+    let server = start_walking("autopath @kubernetes").await;
+    let of = async |name: &str| server.ask(&question(1, name, RecordType::A)).await;
+    assert_eq!(answered(&of("web.shop.svc.cluster.local.").await), ["10.0.0.1"]);
+    let found = of("Example.org.shop.svc.cluster.local.").await;
+    assert_eq!(answered(&found), ["Example.org.", "192.0.2.1"]);
+    assert!(found.answers[0].name.eq_case(found.queries[0].name()));
+    // Nowhere: the walk ends here too.
+    let gone = of("gone.example.shop.svc.cluster.local.").await;
+    assert_eq!(
+        (gone.metadata.response_code, answered(&gone)),
+        (ResponseCode::NoError, vec!["gone.example.".to_owned()])
+    );
+    // Other names are no beginning of a walk.
+    assert_eq!(
+        of("gone.shop.svc.cluster.local.svc.cluster.local.").await.metadata.response_code,
+        ResponseCode::NXDomain
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_search_list_may_be_that_of_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("resolv.conf");
+    std::fs::write(&file, "search corp.test shop.svc.cluster.local\n").unwrap();
+    let server = start_walking(&format!("autopath {}", file.display())).await;
+    let of = async |name: &str| answered(&server.ask(&question(1, name, RecordType::A)).await);
+    assert_eq!(of("web.corp.test.").await, ["web.shop.svc.cluster.local.", "10.0.0.1"]);
+    assert_eq!(of("example.org.corp.test.").await, ["example.org.", "192.0.2.1"]);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_message_is_whole_after_every_part() {
     let server = start_plugins("header {\n  set aa\n }\n minimal\n nsid\n bufsize 512").await;
     for (name, record_type) in [

@@ -1,0 +1,163 @@
+//! Answers that take several questions: a walk through a search list, and addresses made for networks without IPv4.
+
+use super::resolve::{Asking, Pending, Settled, code};
+use super::respond::{Responder, Response};
+use crate::message::Transport;
+use crate::metrics::{Counted, Source};
+use crate::name::LowerName;
+use crate::part::autopath::{self, SearchList};
+use crate::part::dns64::Dns64;
+use crate::question::{Asked, Head, Query};
+use crate::serving::{Block, Serving};
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// A question that outlives its packet.
+#[derive(Debug)]
+pub(super) struct Owned {
+    block: Arc<Block>,
+    serving: Arc<Serving>,
+    question: Box<[u8]>,
+    record_type: RecordType,
+    head: Head,
+    peer: SocketAddr,
+    asked_at: Option<SocketAddr>,
+    transport: Transport,
+    counted: Counted,
+}
+
+/// What is to be asked, and what is known of it.
+#[derive(Debug)]
+pub(super) enum Errand {
+    /// AAAA records are to be made if these are none.
+    Translate { asked: Owned, aaaa: First },
+    /// The names of a search list are asked for, one after the other.
+    Walk { asked: Owned, list: SearchList, first: First },
+}
+
+/// The answer to the first question.
+#[derive(Debug)]
+pub(super) enum First {
+    Known(Settled),
+    Waited(Box<Pending>),
+}
+
+impl First {
+    /// `None`: there is no answer.
+    pub(super) fn of(response: Response, out: &[u8]) -> Option<Self> {
+        match response {
+            Response::Silence => None,
+            Response::Ready(answered) => {
+                Some(Self::Known(Settled { message: out.to_vec(), code: answered.code, source: answered.source }))
+            }
+            Response::Pending(pending) => Some(Self::Waited(pending)),
+        }
+    }
+}
+
+impl Owned {
+    pub(super) fn of(asking: &Asking<'_>, block: &Arc<Block>) -> Self {
+        let Asking { query, name: _, peer, asked_at, transport, serving, site: _, counted } = *asking;
+        Self {
+            block: Arc::clone(block),
+            serving: Arc::clone(serving),
+            question: query.asked.wire.into(),
+            record_type: query.asked.record_type,
+            head: query.head,
+            peer,
+            asked_at,
+            transport,
+            counted,
+        }
+    }
+
+    fn query(&self) -> Query<'_> {
+        Query { head: self.head, asked: Asked { wire: &self.question, record_type: self.record_type } }
+    }
+}
+
+impl Responder {
+    /// Asks what is to be asked.
+    pub(super) async fn run(&self, errand: Errand) -> Settled {
+        match errand {
+            Errand::Translate { asked, aaaa } => self.translate(&asked, aaaa).await,
+            Errand::Walk { asked, list, first } => self.walk(&asked, &list, first).await,
+        }
+    }
+
+    async fn settle_first(&self, first: First) -> Settled {
+        match first {
+            First::Known(settled) => settled,
+            First::Waited(pending) => self.settle(pending).await,
+        }
+    }
+
+    /// The answer to another question of the same client: with all that changes answers, or as it is before that.
+    async fn ask_too(
+        &self,
+        asked: &Owned,
+        (question, record_type): (&[u8], RecordType),
+        is_whole: bool,
+    ) -> Option<Settled> {
+        let (response, out) = {
+            let (name, _) = question.split_last_chunk::<4>()?;
+            let name = LowerName::read(name)?;
+            let site = asked.serving.site(self.at)?;
+            let Owned { block, serving, head, peer, asked_at, transport, counted, .. } = asked;
+            let query = Query { head: *head, asked: Asked { wire: question, record_type } };
+            let (peer, asked_at, transport, counted) = (*peer, *asked_at, *transport, *counted);
+            let asking = Asking { query, name: &name, peer, asked_at, transport, serving, site, counted };
+            let parts = block.parts.as_ref()?;
+            let mut out = Vec::new();
+            let response = match is_whole {
+                true => self.changed(parts, block, &asking, &mut out),
+                false => self.inner(parts, block, &asking, &mut out),
+            };
+            (response, out)
+        };
+        Some(self.settle_first(First::of(response, &out)?).await)
+    }
+
+    /// AAAA records made of A records, where there are none.
+    async fn translate(&self, asked: &Owned, aaaa: First) -> Settled {
+        let aaaa = Box::pin(self.settle_first(aaaa)).await;
+        let dns64 = asked.block.parts.as_ref().and_then(|parts| parts.dns64.as_ref());
+        let Some(dns64) = dns64.filter(|dns64| dns64.is_lacking(&aaaa.message)) else { return aaaa };
+        let question = Dns64::question(&asked.query());
+        match Box::pin(self.ask_too(asked, (&question, RecordType::A), true)).await {
+            Some(a) => {
+                let message = dns64.synthesise(&asked.query(), &aaaa.message, &a.message, asked.transport);
+                Settled { code: code(&message), message, source: a.source }
+            }
+            None => aaaa,
+        }
+    }
+
+    /// The first name of a search list that there is, or the end of the walk.
+    async fn walk(&self, asked: &Owned, list: &SearchList, first: First) -> Settled {
+        let first = Box::pin(self.settle_first(first)).await;
+        let query = asked.query();
+        let name = LowerName::read(query.asked.name());
+        let walk = name.as_ref().and_then(|name| list.walk(&query, name));
+        let Some(walk) = walk.filter(|_| first.code == ResponseCode::NXDomain) else { return first };
+        let meant = walk.meant();
+        let kind = query.asked.wire.last_chunk::<4>().copied().unwrap_or_default();
+        let mut last = None;
+        for name in walk.skip(1) {
+            let question = [&name[..], &kind].concat();
+            let asked_too = self.ask_too(asked, (&question, asked.record_type), false);
+            let Some(found) = Box::pin(asked_too).await else { continue };
+            if found.code == ResponseCode::NXDomain {
+                last = Some(found);
+                continue;
+            }
+            let message = autopath::bridge(&query, &name, &found.message, asked.transport);
+            return Settled { code: code(&message), message, source: found.source };
+        }
+        let Some(last) = last else { return first };
+        let message = autopath::end(&query, &meant, [&first.message, &last.message], asked.transport);
+        Settled { code: code(&message), message, source: Source::Itself }
+    }
+}
