@@ -1,20 +1,39 @@
 //! `autopath`: the search list of a client, walked on its behalf when it asks for the first name of its walk.
 
 use super::opened::{self, Opened};
+use crate::corefile::Environment;
 use crate::message::Transport;
 use crate::name::{LONGEST, LowerName};
 use crate::plan::{self, Zone};
 use crate::question::Query;
+use config::DomainName;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::CNAME;
 use hickory_proto::rr::{RData, Record};
+use std::borrow::Cow;
+use std::io;
+use std::path::Path;
 
 /// How long it may be believed that a walk found nothing: the first of its names may come to be at any time; seconds.
 const LONGEST_DENIAL: u32 = 5;
 
-/// For which names it is done.
+/// For which names it is done, and where the list of a client comes from.
 #[derive(Debug, Clone)]
-pub(crate) struct Autopath(Vec<Zone>);
+pub(crate) struct Autopath {
+    zones: Vec<Zone>,
+    source: Source,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    /// The namespace of the Pod that asks, and what this node has, as every other has it.
+    Pod { node: Vec<Zone> },
+    /// All clients have the same.
+    File(SearchList),
+}
+
+/// What this node's resolver is set to.
+const NODE: &str = "/etc/resolv.conf";
 
 /// The domains that a client puts behind a name, one after the other, each in wire form and lower case; the root, for the
 /// name as it was meant, is the last one always.
@@ -32,47 +51,72 @@ pub(crate) struct Walk<'w> {
 }
 
 impl Autopath {
-    pub(crate) fn new(plan: &plan::Autopath) -> Self {
-        Self(plan.zones.clone())
+    /// # Errors
+    /// The file that the plan names cannot be read. Without this node's own there is nothing more than the cluster's.
+    pub(crate) fn new(plan: &plan::Autopath, environment: &dyn Environment) -> io::Result<Self> {
+        let read = |path: &str| environment.read(Path::new(path));
+        let source = match &plan.search {
+            plan::SearchList::Pod => Source::Pod { node: domains(&read(NODE).unwrap_or_default()) },
+            plan::SearchList::File(path) => {
+                let text = read(path).map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?;
+                Source::File(SearchList::of(domains(&text).iter().map(Zone::wire)))
+            }
+        };
+        Ok(Self { zones: plan.zones.clone(), source })
     }
 
-    pub(crate) fn is_for(&self, name: &LowerName) -> bool {
-        self.0.iter().any(|zone| zone.holds(name.suffix(0)))
+    /// The list of the client that asks for a name, if the name can be the first of a walk. `pod`: the zone of the cluster
+    /// that it is in, and the namespace of the Pod that asks.
+    pub(crate) fn list(&self, name: &LowerName, pod: Option<(&DomainName, &str)>) -> Option<Cow<'_, SearchList>> {
+        if !self.zones.iter().any(|zone| zone.holds(name.suffix(0))) {
+            return None;
+        }
+        match &self.source {
+            Source::File(list) => Some(Cow::Borrowed(list)),
+            Source::Pod { node } => {
+                let (zone, namespace) = pod?;
+                let depth = name.depth_below(zone).filter(|depth| *depth > 2)?;
+                let is_first = name.label(depth - 1) == b"svc" && name.label(depth - 2) == namespace.as_bytes();
+                is_first.then(|| Cow::Owned(SearchList::of_pod(name.suffix(depth - 2), node)))
+            }
+        }
+    }
+
+    /// Whether the client's own list is known to be no longer than this: a Pod may have domains of its own (`dnsConfig`).
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self.source, Source::File(_))
     }
 }
 
+/// The domains of the last `search` or `domain` line of a resolv.conf(5); what is no name is passed over.
+fn domains(text: &str) -> Vec<Zone> {
+    let lines = text.lines().map(|line| line.split_ascii_whitespace());
+    let mut named = lines.filter_map(|mut words| match words.next()? {
+        "search" => Some(words.collect::<Vec<_>>()),
+        "domain" => Some(words.take(1).collect()),
+        _ => None,
+    });
+    let words = named.next_back().unwrap_or_default();
+    words.iter().filter_map(|word| Zone::parse(word).ok()).collect()
+}
+
 impl SearchList {
-    /// The list of a Pod without a `dnsConfig` of its own: its namespace's Services, all Services, the zone, and what its
-    /// node has (Kubernetes, `dnsPolicy: ClusterFirst`).
-    pub(crate) fn of_pod(namespace: &str, zone: &Zone, node: &[Zone]) -> Self {
-        let namespace = namespace.to_ascii_lowercase();
-        let label = |label: &str| [&[u8::try_from(label.len()).unwrap_or(0)], label.as_bytes()].concat();
-        let services = [&b"\x03svc"[..], zone.wire()].concat();
-        let own = [&label(&namespace)[..], &services].concat();
-        let node = node.iter().map(|zone| zone.wire().to_vec());
-        Self::new([own, services, zone.wire().to_vec()].into_iter().chain(node))
+    /// That of a Pod without a `dnsConfig` of its own: its namespace's Services, which `own` is the domain of, all Services,
+    /// the cluster's zone, and what its node has (Kubernetes, `dnsPolicy: ClusterFirst`).
+    fn of_pod(own: &[u8], node: &[Zone]) -> Self {
+        let parent = |name: &[u8]| {
+            let (length, rest) = name.split_first()?;
+            Some(rest.get(usize::from(*length)..)?.to_vec())
+        };
+        let services = parent(own).unwrap_or_default();
+        let zone = parent(&services).unwrap_or_default();
+        Self::of([own, &services, &zone].into_iter().chain(node.iter().map(Zone::wire)))
     }
 
-    /// As a resolv.conf(5) has it.
-    pub(crate) fn of_file(text: &str) -> Self {
-        Self::new(Self::domains(text).iter().map(|zone| zone.wire().to_vec()))
-    }
-
-    /// Those of the last `search` or `domain` line of a resolv.conf(5); what is no name is passed over.
-    pub(crate) fn domains(text: &str) -> Vec<Zone> {
-        let lines = text.lines().map(|line| line.split_ascii_whitespace());
-        let mut named = lines.filter_map(|mut words| match words.next()? {
-            "search" => Some(words.collect::<Vec<_>>()),
-            "domain" => Some(words.take(1).collect()),
-            _ => None,
-        });
-        let words = named.next_back().unwrap_or_default();
-        words.iter().filter_map(|word| Zone::parse(word).ok()).collect()
-    }
-
-    fn new(domains: impl Iterator<Item = Vec<u8>>) -> Self {
+    /// Of domains in wire form and lower case.
+    fn of<'d>(domains: impl Iterator<Item = &'d [u8]>) -> Self {
         let mut known: Vec<Box<[u8]>> = Vec::new();
-        for domain in domains.filter(|domain| domain[..] != [0]).chain([vec![0]]) {
+        for domain in domains.filter(|domain| *domain != [0]).chain([&[0][..]]) {
             if !known.iter().any(|other| **other == *domain) {
                 known.push(domain.into());
             }
@@ -152,12 +196,39 @@ mod tests {
     use crate::part::harness::{block, client, text};
     use crate::part::spelling;
 
-    fn zone(text: &str) -> Zone {
-        Zone::parse(text).unwrap()
+    /// One file, whatever it is called.
+    struct File(&'static str);
+
+    impl Environment for File {
+        fn variable(&self, _: &str) -> Option<String> {
+            None
+        }
+
+        fn read(&self, _: &Path) -> io::Result<String> {
+            if self.0 == "none" { Err(io::ErrorKind::NotFound.into()) } else { Ok(self.0.to_owned()) }
+        }
+
+        fn list(&self, _: &Path) -> io::Result<Vec<String>> {
+            Ok(Vec::new())
+        }
     }
 
-    fn of_pod() -> SearchList {
-        SearchList::of_pod("Shop", &zone("cluster.local"), &[zone("corp.example"), zone(".")])
+    const OF_PODS: &str = "autopath @kubernetes\n kubernetes cluster.local {\n pods verified\n}";
+
+    fn autopath(plugins: &str, text: &'static str) -> io::Result<Autopath> {
+        Autopath::new(&block(plugins).autopath.unwrap(), &File(text))
+    }
+
+    /// The names that are tried for a Pod of the namespace `shop`.
+    fn tried(autopath: &Autopath, name: &str) -> Vec<String> {
+        let zone = "cluster.local".parse().unwrap();
+        let list = autopath.list(&client(name, "A").name, Some((&zone, "shop")));
+        list.map(|list| walked(&list, name)).unwrap_or_default()
+    }
+
+    fn of_file(text: &'static str) -> SearchList {
+        let autopath = autopath("autopath /etc/search", text).unwrap();
+        autopath.list(&client("a.", "A").name, None).unwrap().into_owned()
     }
 
     fn walked(list: &SearchList, name: &str) -> Vec<String> {
@@ -168,8 +239,9 @@ mod tests {
 
     #[test]
     fn a_walk_tries_what_the_client_would_try() {
+        let pods = autopath(OF_PODS, "search corp.example .\n").unwrap();
         assert_eq!(
-            walked(&of_pod(), "Web.shop.SVC.cluster.local."),
+            tried(&pods, "Web.shop.SVC.cluster.local."),
             [
                 "Web.shop.SVC.cluster.local.",
                 "Web.svc.cluster.local.",
@@ -178,36 +250,49 @@ mod tests {
                 "Web."
             ]
         );
-        assert_eq!(walked(&of_pod(), "www.Example.org.shop.svc.cluster.local.").last().unwrap(), "www.Example.org.");
-        for name in ["shop.svc.cluster.local.", "web.other.svc.cluster.local.", "web.svc.cluster.local.", "web.", "."] {
-            assert_eq!(walked(&of_pod(), name), [""; 0], "{name}");
+        assert_eq!(tried(&pods, "www.Example.org.shop.svc.cluster.local.").last().unwrap(), "www.Example.org.");
+        for name in [
+            "shop.svc.cluster.local.",
+            "web.other.svc.cluster.local.",
+            "web.svc.cluster.local.",
+            "web.shop.pod.cluster.local.",
+            "web.shop.svc.example.",
+            "web.",
+            ".",
+        ] {
+            assert_eq!(tried(&pods, name), [""; 0], "{name}");
         }
+        assert_eq!(pods.list(&client("web.shop.svc.cluster.local.", "A").name, None), None, "who asks is no Pod");
+        // Nothing but what the cluster has.
+        assert_eq!(tried(&autopath(OF_PODS, "none").unwrap(), "a.shop.svc.cluster.local.").len(), 4);
     }
 
     #[test]
     fn a_file_has_the_list_of_its_last_line() {
         let text = "nameserver 10.0.0.1\nsearch old.example\nsearch\ta.example B.example. no/name\noptions ndots:5\n";
-        let list = SearchList::of_file(text);
-        assert_eq!(walked(&list, "x.a.example."), ["x.a.example.", "x.b.example.", "x."]);
-        assert_eq!(walked(&SearchList::of_file("search a.\ndomain b c\n"), "x.b."), ["x.b.", "x."]);
+        assert_eq!(walked(&of_file(text), "x.a.example."), ["x.a.example.", "x.b.example.", "x."]);
+        assert_eq!(walked(&of_file("search a.\ndomain b c\n"), "x.b."), ["x.b.", "x."]);
         for nothing in ["", "search\n", "search .\n"] {
-            assert_eq!(walked(&SearchList::of_file(nothing), "x.a."), [""; 0], "{nothing:?}");
+            assert_eq!(walked(&of_file(nothing), "x.a."), [""; 0], "{nothing:?}");
         }
+        let error = autopath("autopath /etc/search", "none").unwrap_err().to_string();
+        assert!(error.starts_with("/etc/search: "), "{error}");
     }
 
     #[test]
     fn names_that_are_too_long_are_passed_over() {
         let long = ["a".repeat(60), "b".repeat(60), "c".repeat(60), "d".repeat(60)].join(".");
-        let list = SearchList::of_file("search s.example a.much.longer.example");
+        let list = of_file("search s.example a.much.longer.example");
         let name = format!("{long}.s.example.");
         assert_eq!(walked(&list, &name), [name.clone(), format!("{long}.")]);
     }
 
     #[test]
     fn it_is_done_for_its_zones() {
-        let autopath = Autopath::new(&block("autopath cluster.local /etc/resolv.conf").autopath.unwrap());
-        assert!(autopath.is_for(&client("a.cluster.local.", "A").name));
-        assert!(!autopath.is_for(&client("a.local.", "A").name));
+        let autopath = autopath("autopath cluster.local /etc/search", "search cluster.local").unwrap();
+        assert!(autopath.is_whole());
+        assert_eq!(tried(&autopath, "a.cluster.local."), ["a.cluster.local.", "a."]);
+        assert_eq!(tried(&autopath, "a.local."), [""; 0]);
     }
 
     #[test]
@@ -242,7 +327,7 @@ authority corp.example. 60 SOA ns.example. root.example. 1 7200 1800 86400 20"
     #[test]
     fn a_walk_to_nowhere_ends_at_the_name_that_was_meant() {
         let asked = client("Web.Shop.svc.cluster.local.", "AAAA");
-        let list = of_pod();
+        let list = of_file("search shop.svc.cluster.local svc.cluster.local");
         let meant = list.walk(&asked.query(), &asked.name).unwrap().meant();
         let first = asked.answer("NXDOMAIN", "| cluster.local. 5 SOA ns.dns.cluster.local. h.cluster.local. 1 3");
         let last = client("web.", "AAAA").answer("NXDOMAIN", "| . 86400 SOA a. b. 1 86400");

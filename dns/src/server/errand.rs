@@ -5,7 +5,7 @@ use super::respond::{Responder, Response};
 use crate::message::Transport;
 use crate::metrics::{Counted, Source};
 use crate::name::LowerName;
-use crate::part::autopath::{self, SearchList};
+use crate::part::autopath::{self, Autopath, SearchList};
 use crate::part::dns64::Dns64;
 use crate::question::{Asked, Head, Query};
 use crate::serving::{Block, Serving};
@@ -144,19 +144,22 @@ impl Responder {
         let Some(walk) = walk.filter(|_| first.code == ResponseCode::NXDomain) else { return first };
         let meant = walk.meant();
         let kind = query.asked.wire.last_chunk::<4>().copied().unwrap_or_default();
-        let mut last = None;
+        let (mut last, mut is_denied) = (None, true);
         for name in walk.skip(1) {
             let question = [&name[..], &kind].concat();
             let asked_too = self.ask_too(asked, (&question, asked.record_type), false);
             let Some(found) = Box::pin(asked_too).await else { continue };
-            if found.code == ResponseCode::NXDomain {
-                last = Some(found);
-                continue;
+            if found.code == ResponseCode::NoError {
+                let message = autopath::bridge(&query, &name, &found.message, asked.transport);
+                return Settled { code: code(&message), message, source: found.source };
             }
-            let message = autopath::bridge(&query, &name, &found.message, asked.transport);
-            return Settled { code: code(&message), message, source: found.source };
+            // Where nobody knows, the client finds that out itself.
+            is_denied &= found.code == ResponseCode::NXDomain;
+            last = Some(found);
         }
-        let Some(last) = last else { return first };
+        let is_whole =
+            asked.block.parts.as_ref().and_then(|parts| parts.autopath.as_ref()).is_some_and(Autopath::is_whole);
+        let Some(last) = last.filter(|_| is_whole && is_denied) else { return first };
         let message = autopath::end(&query, &meant, [&first.message, &last.message], asked.transport);
         Settled { code: code(&message), message, source: Source::Itself }
     }

@@ -161,7 +161,7 @@ impl Responder {
     /// Writes what the table says; nothing where the name is none of ours.
     fn answer(&self, records: &Records, forwarder: &Forwarder, asking: &Asking<'_>, out: &mut Vec<u8>) -> Local {
         let Asking { query, name, asked_at, transport, .. } = *asking;
-        let Records { settings, unknown, .. } = records;
+        let Records { settings, unknown } = records;
         let mut reply = Reply::new(out, query.asked.wire, query.head.room(transport));
         let snapshot = self.shared.names.load();
         let said = match &snapshot {

@@ -19,6 +19,7 @@ use crate::reply::Reply;
 use crate::serving::{Block, Parts};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 impl Responder {
@@ -114,14 +115,12 @@ impl Responder {
 
     /// The client's, if it is to be walked and known.
     fn search_list(&self, parts: &Parts, block: &Block, asking: &Asking<'_>) -> Option<SearchList> {
-        let walks = parts.walks.as_ref().filter(|walks| walks.autopath.is_for(asking.name))?;
-        if let Some(list) = &walks.list {
-            return Some(list.clone());
-        }
-        let records = block.records.as_ref()?;
-        let snapshot = self.shared.names.load()?;
-        let namespace = snapshot.names.pod_namespace(asking.peer.ip().to_canonical())?;
-        Some(SearchList::of_pod(namespace, &records.zone, &walks.node))
+        let autopath = parts.autopath.as_ref()?;
+        let snapshot = self.shared.names.load();
+        let namespace = snapshot.as_ref().and_then(|known| known.names.pod_namespace(asking.peer.ip().to_canonical()));
+        let zone = block.records.as_ref().map(|records| records.unknown.zone());
+        let list = autopath.list(asking.name, zone.zip(namespace.map(|namespace| &**namespace)));
+        list.map(Cow::into_owned)
     }
 
     /// What answers before anything is changed.

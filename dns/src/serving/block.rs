@@ -3,7 +3,6 @@
 use super::Parts;
 use crate::answer::ZoneSettings;
 use crate::forward::Forwarder;
-use crate::plan::Zone;
 use config::{DomainName, NameTable};
 use std::sync::Arc;
 
@@ -23,17 +22,13 @@ pub(crate) struct Block {
 #[derive(Debug)]
 pub(crate) struct Records {
     pub(crate) settings: ZoneSettings,
-    /// What stands in for the table until there is one.
+    /// What stands in for the table until there is one; its zone is the one that addresses lead to.
     pub(crate) unknown: NameTable,
-    /// The zone that addresses lead to.
-    pub(crate) zone: Zone,
 }
 
 impl Records {
     /// `zone`: the one that addresses lead to.
     pub(crate) fn new(settings: ZoneSettings, zone: DomainName) -> Self {
-        // Whatever is a domain is a zone.
-        let primary = Zone::parse(zone.as_str()).unwrap_or_else(|_| Zone::root());
-        Self { settings, unknown: NameTable::new(zone), zone: primary }
+        Self { settings, unknown: NameTable::new(zone) }
     }
 }

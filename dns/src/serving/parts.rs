@@ -1,8 +1,8 @@
 //! What a block has besides the cluster's names and others to ask: rare, and looked at only where there is any.
 
-use crate::corefile::{Environment, System};
+use crate::corefile::System;
 use crate::part::acl::Acls;
-use crate::part::autopath::{Autopath, SearchList};
+use crate::part::autopath::Autopath;
 use crate::part::chaos::Chaos;
 use crate::part::dns64::Dns64;
 use crate::part::header::Headers;
@@ -10,9 +10,8 @@ use crate::part::hosts::Hosts;
 use crate::part::nsid::Nsid;
 use crate::part::rewrite::Rewrites;
 use crate::part::template::Templates;
-use crate::plan::{self, Zone};
+use crate::plan;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 /// The parts, in the order in which a question meets them; an answer meets those that change it the other way round.
@@ -27,43 +26,13 @@ pub(crate) struct Parts {
     pub(crate) chaos: Option<Chaos>,
     pub(crate) rewrites: Option<Rewrites>,
     pub(crate) headers: Option<Headers>,
-    pub(crate) walks: Option<Walks>,
+    pub(crate) autopath: Option<Autopath>,
     pub(crate) is_minimal: bool,
     pub(crate) templates: Option<Templates>,
     pub(crate) hosts: Option<Arc<Hosts>>,
     /// Whether clients are told their own address where nobody has an answer.
     pub(crate) tells_clients: bool,
 }
-
-/// Search lists that are walked.
-#[derive(Debug)]
-pub(crate) struct Walks {
-    pub(crate) autopath: Autopath,
-    /// That of all clients; `None`: each Pod has the one of its namespace.
-    pub(crate) list: Option<SearchList>,
-    /// What Pods have behind the zone's domains: this host's own.
-    pub(crate) node: Vec<Zone>,
-}
-
-impl Walks {
-    /// # Errors
-    /// The file with the list cannot be read.
-    fn of(plan: &plan::Autopath) -> io::Result<Self> {
-        let read = |path: &str| {
-            let named = |error: io::Error| io::Error::new(error.kind(), format!("autopath: {path}: {error}"));
-            System.read(Path::new(path)).map_err(named)
-        };
-        let (list, node) = match &plan.search {
-            plan::SearchList::File(path) => (Some(SearchList::of_file(&read(path)?)), Vec::new()),
-            // A host without that file has no domains of its own.
-            plan::SearchList::Pod => (None, SearchList::domains(&read(SYSTEM).unwrap_or_default())),
-        };
-        Ok(Self { autopath: Autopath::new(plan), list, node })
-    }
-}
-
-/// Where this host's search list is.
-const SYSTEM: &str = "/etc/resolv.conf";
 
 impl Parts {
     /// Those of a block; `None`: it has none.
@@ -79,7 +48,7 @@ impl Parts {
             minimises_any: block.any.is_some(),
             chaos: block.chaos.as_ref().map(|chaos| Chaos::new(chaos, host)),
             rewrites: (!block.rewrites.is_empty()).then(|| Rewrites::new(&block.rewrites)),
-            walks: block.autopath.as_ref().map(Walks::of).transpose()?,
+            autopath: block.autopath.as_ref().map(|autopath| Autopath::new(autopath, &System)).transpose()?,
             headers: block.header.as_ref().map(Headers::new),
             is_minimal: block.minimal.is_some(),
             templates: (!block.templates.is_empty()).then(|| Templates::new(&block.templates)),
@@ -99,7 +68,7 @@ impl Parts {
             chaos,
             rewrites,
             headers,
-            walks,
+            autopath,
             is_minimal,
             templates,
             hosts,
@@ -109,7 +78,7 @@ impl Parts {
             || *is_local
             || dns64.is_some()
             || rewrites.is_some()
-            || walks.is_some()
+            || autopath.is_some()
             || acls.is_some()
             || *minimises_any
             || chaos.is_some()

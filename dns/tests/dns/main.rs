@@ -12,6 +12,7 @@ mod forward;
 mod harness;
 mod hostile;
 mod parts;
+mod steps;
 mod tcp;
 mod udp;
 mod zone;
