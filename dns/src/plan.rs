@@ -44,7 +44,7 @@ pub(crate) use acl::{Acl, AclAction, AclRule};
 pub(crate) use autopath::{Autopath, SearchList};
 pub(crate) use dns64::Dns64;
 pub(crate) use header::{Flag, Header, HeaderOf};
-pub(crate) use hosts::Hosts;
+pub(crate) use hosts::{HostName, Hosts};
 pub(crate) use pattern::Pattern;
 pub(crate) use question::Fallthrough;
 pub(crate) use rewrite::{After, Answer, NameMatch, NameRewrite, Piece, Rewrite, RewriteRule, Substitute};

@@ -32,6 +32,8 @@ enum Source {
     File(SearchList),
 }
 
+/// Domains of a list, as many as Kubernetes lets a Pod have.
+const MOST_DOMAINS: usize = 32;
 /// What this node's resolver is set to.
 const NODE: &str = "/etc/resolv.conf";
 
@@ -116,7 +118,7 @@ impl SearchList {
     /// Of domains in wire form and lower case.
     fn of<'d>(domains: impl Iterator<Item = &'d [u8]>) -> Self {
         let mut known: Vec<Box<[u8]>> = Vec::new();
-        for domain in domains.filter(|domain| *domain != [0]).chain([&[0][..]]) {
+        for domain in domains.filter(|domain| *domain != [0]).take(MOST_DOMAINS).chain([&[0][..]]) {
             if !known.iter().any(|other| **other == *domain) {
                 known.push(domain.into());
             }
@@ -275,6 +277,9 @@ mod tests {
         for nothing in ["", "search\n", "search .\n"] {
             assert_eq!(walked(&of_file(nothing), "x.a."), [""; 0], "{nothing:?}");
         }
+        let many: String = (0..100).map(|index| format!(" d{index}.")).collect();
+        let many: &'static str = format!("search{many}").leak();
+        assert_eq!(walked(&of_file(many), "x.d0.").len(), 33);
         let error = autopath("autopath /etc/search", "none").unwrap_err().to_string();
         assert!(error.starts_with("/etc/search: "), "{error}");
     }

@@ -41,7 +41,7 @@ impl Hosts {
     pub(crate) fn new(plan: &plan::Hosts) -> Self {
         let mut inline = HostTable::new(plan.has_reverse);
         for entry in &plan.entries {
-            let names = entry.names.iter().filter_map(LowerName::of);
+            let names = entry.names.iter().filter_map(table::lower);
             names.filter(|name| holds(&plan.zones, name)).for_each(|name| inline.add(entry.address, &name));
         }
         Self {

@@ -7,9 +7,11 @@ use super::reading::Reading;
 use super::span;
 use super::zone::Zone;
 use crate::corefile::PlanError;
-use config::DomainName;
+use config::{DomainName, DomainNameError};
+use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 #[derive(Debug, Clone)]
@@ -33,7 +35,30 @@ pub(crate) struct Hosts {
 #[derive(Debug, Clone)]
 pub(crate) struct HostEntry {
     pub(crate) address: IpAddr,
-    pub(crate) names: Vec<DomainName>,
+    pub(crate) names: Vec<HostName>,
+}
+
+/// A name, or all names with one label before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostName {
+    /// Whether it was written with `*.` before it.
+    pub(crate) is_wild: bool,
+    pub(crate) domain: DomainName,
+}
+
+impl FromStr for HostName {
+    type Err = DomainNameError;
+
+    fn from_str(text: &str) -> Result<Self, DomainNameError> {
+        let (is_wild, domain) = text.strip_prefix("*.").map_or((false, text), |rest| (true, rest));
+        Ok(Self { is_wild, domain: domain.parse()? })
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_wild { write!(f, "*.{}", self.domain) } else { self.domain.fmt(f) }
+    }
 }
 
 /// What is read where no file is named.
@@ -98,9 +123,9 @@ impl Hosts {
     }
 }
 
-fn names(option: Item<'_>) -> Result<Vec<DomainName>, PlanError> {
+fn names(option: Item<'_>) -> Result<Vec<HostName>, PlanError> {
     let name = |word: &crate::corefile::Word| {
-        word.text.parse().map_err(|error| option.error(format!("{:?} is no name: {error}", word.text)))
+        word.text.parse().map_err(|error: DomainNameError| option.error(format!("{:?} is no name: {error}", word.text)))
     };
     option.some("names")?.iter().map(name).collect()
 }

@@ -1,8 +1,8 @@
 //! Names with their addresses, and the other way round, as a hosts(5) file has them.
 
 use crate::name::{LONGEST, LowerName};
-use crate::plan::Zone;
-use config::DomainName;
+use crate::plan::{HostName, Zone};
+use config::DomainNameError;
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -131,13 +131,14 @@ fn address(word: &str) -> Option<IpAddr> {
 }
 
 fn name(word: &str) -> Result<LowerName, String> {
-    let (is_wild, rest) = word.strip_prefix("*.").map_or((false, word), |rest| (true, rest));
-    let domain: DomainName = rest.parse().map_err(|error: config::DomainNameError| error.to_string())?;
-    let name = LowerName::of(&domain).ok_or("it is too long")?;
-    if !is_wild {
-        return Ok(name);
-    }
-    LowerName::read(&[b"\x01*", name.suffix(0)].concat()).ok_or_else(|| "it is too long".to_owned())
+    let name: HostName = word.parse().map_err(|error: DomainNameError| error.to_string())?;
+    lower(&name).ok_or_else(|| "it is too long".to_owned())
+}
+
+/// A name as the table has it; `None`: it is longer than names are.
+pub(super) fn lower(name: &HostName) -> Option<LowerName> {
+    let domain = LowerName::of(&name.domain)?;
+    if name.is_wild { LowerName::read(&[b"\x01*", domain.suffix(0)].concat()) } else { Some(domain) }
 }
 
 fn shown(word: &str) -> String {

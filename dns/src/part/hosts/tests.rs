@@ -90,7 +90,8 @@ fn names_outside_its_zones_are_for_others() {
 
 #[test]
 fn a_star_stands_for_one_label() {
-    let (hosts, _folder) = hosts("fallthrough", "");
+    let (hosts, _folder) = hosts("fallthrough\n 10.0.0.10 *.inline.example", "");
+    assert_eq!(told(&hosts, "x.Inline.example.", "A"), answered("\nx.Inline.example. 3600 A 10.0.0.10"));
     assert_eq!(told(&hosts, "any.wild.example.", "A"), answered("\nany.wild.example. 3600 A 10.0.0.9"));
     assert_eq!(told(&hosts, "*.wild.example.", "A"), answered("\n*.wild.example. 3600 A 10.0.0.9"));
     assert_eq!(told(&hosts, "any.wild.example.", "AAAA"), answered(""));
