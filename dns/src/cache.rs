@@ -1,69 +1,36 @@
 //! Answers from upstream that are kept for as long as they say, and longer where nothing better is to be had (RFC 2308,
 //! RFC 8767). Never the cluster's own names: those are in a table that is always of now.
 
+mod entry;
 mod lifetime;
+mod part;
+mod settings;
 #[cfg(test)]
 mod tests;
 
 use crate::forward::Ask;
 use crate::metrics::CacheMetrics;
-use crate::wire::flag;
-use indexmap::IndexMap;
-use lifetime::{Kind, Lifetime};
+use crate::plan::Zone;
+use crate::plan::cache::{self as plan, Stale};
+use crate::wire::{Cursor, flag};
+use entry::Entry;
+use hickory_proto::op::ResponseCode;
+use lifetime::Lifetime;
+use part::{Change, Part};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-pub(crate) use lifetime::{STALE, Ttls};
+pub(crate) use lifetime::{Kind, Ttls};
+pub use settings::CacheSettings;
 
-/// Parts that are locked one by one.
-const PARTS: usize = 64;
+/// Parts that are locked one by one, where there are so many answers.
+const PARTS: u32 = 64;
 /// Longer answers are not kept, so that the number of answers bounds the memory; bytes.
 const LONGEST: usize = 4096;
-/// Entries that are looked at to find the one that goes where one is too many.
-const CANDIDATES: usize = 8;
-/// The rest of its time at which an answer that is asked for is fetched again: one of so many parts.
-const LAST_PART: u32 = 10;
-/// Questions that make an answer worth that.
-const WANTED: u32 = 2;
-
-/// What is kept, and for how long.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CacheSettings {
-    /// Answers at most.
-    pub capacity: usize,
-    /// Seconds that an answer is kept at least.
-    pub min_ttl: u32,
-    /// Seconds that records are kept at most; 0: nothing is.
-    pub max_ttl: u32,
-    /// The same for "no such name" and "no such records".
-    pub max_denial_ttl: u32,
-    /// How long it is remembered that nobody could tell (RFC 2308 §7): at most 5 minutes.
-    pub failure: Duration,
-    /// How long after its end an answer is still given where upstreams fail (RFC 8767 §4).
-    pub stale: Duration,
-    /// How long an upstream has to answer before what is over is given instead (RFC 8767 §5).
-    pub patience: Duration,
-    /// How long upstreams that failed are not asked again for what is over.
-    pub recheck: Duration,
-}
-
-/// As kubeadm sets CoreDNS's, with answers that are over where upstreams fail.
-impl Default for CacheSettings {
-    fn default() -> Self {
-        Self {
-            capacity: 10_000,
-            min_ttl: 5,
-            max_ttl: 30,
-            max_denial_ttl: 30,
-            failure: Duration::from_secs(5),
-            stale: Duration::from_secs(3600),
-            patience: Duration::from_millis(1800),
-            recheck: Duration::from_secs(30),
-        }
-    }
-}
+/// How long what cannot be fetched before its end is left alone, where nothing else is said.
+const RECHECK: Duration = Duration::from_secs(30);
 
 /// What is known about a question.
 #[derive(Debug, Clone)]
@@ -71,18 +38,25 @@ pub(crate) enum Found {
     /// The answer, and how its TTLs are to be told.
     Fresh {
         message: Arc<[u8]>,
+        kind: Kind,
         ttls: Ttls,
         refresh: Refresh,
     },
     /// An answer that is over.
     Over {
-        message: Arc<[u8]>,
-        /// Whether upstreams have just failed, so that they are not asked.
-        is_vain: bool,
+        over: Over,
+        then: Then,
     },
     /// Nobody could tell a moment ago.
     Failed,
     Nothing,
+}
+
+/// An answer that is over, and better than none.
+#[derive(Debug, Clone)]
+pub(crate) struct Over {
+    pub(crate) message: Arc<[u8]>,
+    pub(crate) kind: Kind,
 }
 
 /// Whether an answer that is not over is fetched again already.
@@ -94,38 +68,22 @@ pub(crate) enum Refresh {
     Running,
 }
 
-#[derive(Debug)]
-struct Entry {
-    /// `None`: nobody could tell.
-    message: Option<Arc<[u8]>>,
-    kind: Kind,
-    since: Instant,
-    until: Instant,
-    hits: u32,
-    is_refreshing: bool,
-    /// Until when upstreams are not asked again.
-    vain_until: Option<Instant>,
+/// What to do with an answer that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// It is given; upstreams have just failed, or are being asked.
+    Give,
+    /// It is given, and upstreams are asked afterwards.
+    GiveAndAsk,
+    /// Upstreams are asked, and it is given where they fail.
+    AskFirst,
 }
-
-impl Entry {
-    /// How long it lives yet; whole seconds, the one that has begun among them.
-    fn left(&self, now: Instant) -> u32 {
-        let left = (self.until - self.since).as_secs().saturating_sub((now - self.since).as_secs());
-        u32::try_from(left).unwrap_or(u32::MAX)
-    }
-
-    /// Whether upstreams have just failed, so that they are not asked.
-    fn is_vain(&self, now: Instant) -> bool {
-        self.vain_until.is_some_and(|until| now < until)
-    }
-}
-
-type Part = IndexMap<Ask, Entry, RandomState>;
 
 /// The answers.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    settings: CacheSettings,
+    /// `None`: nothing is kept.
+    plan: Option<plan::Cache>,
     parts: Box<[Mutex<Part>]>,
     /// Its keys are random: nobody can make questions that meet in one place.
     hasher: RandomState,
@@ -133,133 +91,156 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    pub(crate) fn new(settings: CacheSettings, metrics: CacheMetrics) -> Self {
+    pub(crate) fn new(plan: Option<plan::Cache>, metrics: CacheMetrics) -> Self {
         let hasher = RandomState::new();
-        let parts = (0..PARTS).map(|_| Mutex::new(Part::with_hasher(hasher.clone()))).collect();
-        Self { settings, parts, hasher, metrics }
+        let count = plan.as_ref().map_or(0, |plan| plan.success.capacity.min(plan.denial.capacity).clamp(1, PARTS));
+        let parts = (0..count).map(|_| Mutex::new(Part::new(&hasher))).collect();
+        Self { plan, parts, hasher, metrics }
     }
 
-    pub(crate) fn settings(&self) -> &CacheSettings {
-        &self.settings
+    /// What is to be done about the names of a zone that this question is about, and where; `None`: nothing is kept.
+    fn place(&self, ask: &Ask) -> Option<(&plan::Cache, MutexGuard<'_, Part>)> {
+        let plan = self.plan.as_ref().filter(|plan| is_in(&plan.zones, ask))?;
+        // Other bits than those by which a part finds its entries.
+        let index = (self.hasher.hash_one(ask) >> 32) as usize % self.parts.len().max(1);
+        // A panic leaves nothing half done.
+        Some((plan, self.parts.get(index)?.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// How TTLs are told of an answer of `kind` that came `age` ago.
-    fn ttls(&self, kind: Kind, age: Duration) -> Ttls {
-        let at_most = match kind {
-            Kind::Denial => self.settings.max_denial_ttl,
-            Kind::Records | Kind::Failure => self.settings.max_ttl,
-        };
-        let at_least = self.settings.min_ttl.min(at_most);
-        Ttls::Aged { at_least, at_most, by: u32::try_from(age.as_secs()).unwrap_or(u32::MAX) }
+    /// How long an upstream has to answer before what is over is given instead.
+    pub(crate) fn patience(&self) -> Duration {
+        self.stale().map_or(Duration::MAX, |stale| stale.timeout)
+    }
+
+    fn stale(&self) -> Option<&Stale> {
+        self.plan.as_ref().and_then(|plan| plan.stale.as_ref())
+    }
+
+    /// How TTLs are told of what is over.
+    pub(crate) fn stale_ttls(&self) -> Ttls {
+        let ttl = self.stale().map_or(0, |stale| stale.ttl.as_secs());
+        Ttls::Fixed(u32::try_from(ttl).unwrap_or(u32::MAX))
     }
 
     /// How TTLs are told of an answer that has just come.
     pub(crate) fn new_ttls(&self, message: &[u8], ask: &Ask) -> Ttls {
-        match Lifetime::of(message, ask.record_type()) {
-            Some(Lifetime { kind, .. }) if self.is_on() => self.ttls(kind, Duration::ZERO),
+        let plan = self.plan.as_ref().filter(|plan| is_in(&plan.zones, ask));
+        match plan.zip(Lifetime::of(message, ask.record_type())) {
+            Some((plan, Lifetime { kind, .. })) if keeps(plan, kind, ask) => ttls(plan, kind, Duration::ZERO),
             _ => Ttls::AsTheyCame,
         }
     }
 
-    fn is_on(&self) -> bool {
-        self.settings.max_ttl > 0
-    }
-
-    fn part(&self, ask: &Ask) -> MutexGuard<'_, Part> {
-        // Other bits than those by which a part finds its entries.
-        let index = (self.hasher.hash_one(ask) >> 32) as usize % PARTS;
-        // There are so many, and a panic in one leaves nothing half done.
-        self.parts[index].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Looks a question up.
     pub(crate) fn find(&self, ask: &Ask, now: Instant) -> Found {
-        if !self.is_on() {
-            return Found::Nothing;
-        }
-        let mut part = self.part(ask);
+        let Some((plan, mut part)) = self.place(ask) else { return Found::Nothing };
         let Some(entry) = part.get_mut(ask) else { return Found::Nothing };
-        let Some(message) = entry.message.clone() else {
+        let (kind, Some(message)) = (entry.kind, entry.message.clone()) else {
             return if now < entry.until { Found::Failed } else { Found::Nothing };
         };
         if now < entry.until {
-            entry.hits = entry.hits.saturating_add(1);
-            let is_ending = (entry.until - now) * LAST_PART <= entry.until - entry.since;
-            let is_due = is_ending && entry.hits >= WANTED && !entry.is_vain(now);
-            let refresh = match (entry.is_refreshing, is_due) {
-                (true, _) => Refresh::Running,
-                (false, true) => Refresh::Wanted,
+            let is_due = plan.prefetch.is_some_and(|prefetch| entry.is_due(prefetch, now));
+            let refresh = match (is_due, entry.is_refreshing(now)) {
+                (true, _) => Refresh::Wanted,
+                (false, true) => Refresh::Running,
                 (false, false) => Refresh::No,
             };
-            entry.is_refreshing |= is_due;
-            let ttls = match entry.kind {
+            if is_due {
+                entry.refreshing = Some(now);
+            }
+            let ttls = match kind {
                 // The SOA's own TTL may be longer than its minimum, which does not grow less on the way (RFC 2308 §5).
+                Kind::Denial if plan.keeps_ttl => Ttls::Fixed(entry.left(entry.since)),
                 Kind::Denial => Ttls::Fixed(entry.left(now)),
-                kind => self.ttls(kind, now - entry.since),
+                kind => ttls(plan, kind, now - entry.since),
             };
-            return Found::Fresh { message, ttls, refresh };
+            return Found::Fresh { message, kind, ttls, refresh };
         }
-        if now < entry.until + self.settings.stale {
-            return Found::Over { message, is_vain: entry.is_vain(now) };
-        }
-        Found::Nothing
+        let Some(stale) = plan.stale.filter(|stale| now < entry.until + stale.max_age) else { return Found::Nothing };
+        let then = match stale.refresh {
+            _ if entry.is_vain(now) => Then::Give,
+            plan::Refresh::Verify => Then::AskFirst,
+            plan::Refresh::Immediate if entry.is_refreshing(now) => Then::Give,
+            plan::Refresh::Immediate => {
+                entry.refreshing = Some(now);
+                Then::GiveAndAsk
+            }
+        };
+        Found::Over { over: Over { message, kind }, then }
     }
 
-    /// Keeps what an upstream has answered, if it may be kept.
+    /// Keeps what an upstream has answered, if it may be kept; what was known before is worth nothing any more.
     pub(crate) fn keep(&self, ask: &Ask, message: &[u8], now: Instant) {
-        let Some(lifetime) = Lifetime::of(message, ask.record_type()).filter(|_| message.len() <= LONGEST) else {
-            return;
-        };
-        match lifetime.kind {
-            Kind::Failure => self.failed(ask, now),
-            kind => {
-                let Ttls::Aged { at_least, at_most, .. } = self.ttls(kind, Duration::ZERO) else { return };
-                let ttl = lifetime.ttl.clamp(at_least, at_most);
-                self.put(ask, Some(kept(message)), kind, (now, Duration::from_secs(ttl.into())));
-            }
+        let Some((plan, mut part)) = self.place(ask) else { return };
+        let lifetime = Lifetime::of(message, ask.record_type());
+        let known = part.get_mut(ask).filter(|entry| is_of_use(plan, entry, now));
+        let is_worse = |entry: &mut Entry| entry.kind == Kind::Records && denies(message, lifetime);
+        if lifetime.is_some_and(|lifetime| lifetime.kind == Kind::Failure) || (known.is_some() && is_cut(message)) {
+            drop(part);
+            return self.failed(ask, now);
         }
+        if let Some(entry) = known
+            && plan.stale.is_some_and(|stale| stale.prefers_positive)
+            && is_worse(entry)
+        {
+            return leave_alone(plan, entry, now);
+        }
+        let kept = lifetime.filter(|lifetime| message.len() <= LONGEST && keeps(plan, lifetime.kind, ask));
+        let Some(Lifetime { kind, ttl }) = kept else { return self.count(Kind::Records, part.remove(ask)) };
+        let bounds = bounds(plan, kind);
+        let span = Duration::from_secs(ttl.clamp(bounds.0, bounds.1).into());
+        if span.is_zero() {
+            return self.count(kind, part.remove(ask));
+        }
+        self.put(plan, &mut part, ask, Entry::new(Some(kept_message(message)), kind, (now, span)));
+    }
+
+    /// Whether an answer that is over is better than a denial that has just come.
+    pub(crate) fn prefers(&self, over: &Over, message: &[u8], ask: &Ask) -> bool {
+        self.stale().is_some_and(|stale| stale.prefers_positive)
+            && over.kind == Kind::Records
+            && denies(message, Lifetime::of(message, ask.record_type()))
     }
 
     /// Remembers that nobody could tell. What was known before stays, to be given while that lasts.
     pub(crate) fn failed(&self, ask: &Ask, now: Instant) {
-        if !self.is_on() || self.leaves_alone(ask, now) {
-            return;
+        let Some((plan, mut part)) = self.place(ask) else { return };
+        if let Some(entry) = part.get_mut(ask).filter(|entry| is_of_use(plan, entry, now)) {
+            return leave_alone(plan, entry, now);
         }
-        self.put(ask, None, Kind::Failure, (now, self.settings.failure));
+        if !plan.servfail.is_zero() && keeps(plan, Kind::Failure, ask) {
+            self.put(plan, &mut part, ask, Entry::new(None, Kind::Failure, (now, plan.servfail)));
+        }
     }
 
     /// Leaves upstreams alone for a while, which could not tell, where there is an answer to give; says whether there is.
     pub(crate) fn leaves_alone(&self, ask: &Ask, now: Instant) -> bool {
-        let mut part = self.part(ask);
-        let known =
-            part.get_mut(ask).filter(|entry| entry.message.is_some() && now < entry.until + self.settings.stale);
-        let Some(entry) = known else { return false };
-        entry.vain_until = Some(now + self.settings.recheck);
-        entry.is_refreshing = false;
-        true
+        let Some((plan, mut part)) = self.place(ask) else { return false };
+        let known = part.get_mut(ask).filter(|entry| is_of_use(plan, entry, now));
+        known.map(|entry| leave_alone(plan, entry, now)).is_some()
     }
 
-    fn put(&self, ask: &Ask, message: Option<Arc<[u8]>>, kind: Kind, (now, span): (Instant, Duration)) {
-        if !self.is_on() || span.is_zero() {
-            return;
+    /// Nobody fetches the answer again after all.
+    pub(crate) fn gave_up(&self, ask: &Ask) {
+        if let Some((_, mut part)) = self.place(ask)
+            && let Some(entry) = part.get_mut(ask)
+        {
+            entry.refreshing = None;
         }
-        let (until, is_refreshing) = (now + span, false);
-        let entry = Entry { message, kind, since: now, until, hits: 0, is_refreshing, vain_until: None };
-        let mut part = self.part(ask);
-        if part.insert(ask.clone(), entry).is_none() {
-            self.metrics.entries.inc();
+    }
+
+    fn put(&self, plan: &plan::Cache, part: &mut Part, ask: &Ask, entry: Entry) {
+        let kind = entry.kind;
+        let capacity = if kind == Kind::Records { plan.success.capacity } else { plan.denial.capacity };
+        let most = usize::try_from(capacity).unwrap_or(usize::MAX) / self.parts.len().max(1);
+        self.count(kind, part.put(ask, entry, most));
+    }
+
+    fn count(&self, kind: Kind, change: Change) {
+        for (gauge, more) in self.metrics.entries.iter().zip(change.more) {
+            gauge.add(more);
         }
-        let most = (self.settings.capacity / PARTS).max(1);
-        while part.len() > most {
-            let turn = self.hasher.hash_one((now, part.len())) as usize;
-            let candidates = (0..CANDIDATES).map(|step| (turn.wrapping_add(step)) % part.len());
-            let first = candidates.min_by_key(|index| part.get_index(*index).map(|(_, entry)| entry.until));
-            // Not the one that has just come, which is the last.
-            let first = first.filter(|index| index + 1 < part.len()).unwrap_or(0);
-            part.swap_remove_index(first);
-            self.metrics.entries.dec();
-            self.metrics.evictions.inc();
-        }
+        self.metrics.evictions(kind).inc_by(change.evicted);
     }
 
     pub(crate) fn metrics(&self) -> &CacheMetrics {
@@ -267,8 +248,62 @@ impl Cache {
     }
 }
 
+/// What is counted is that of all caches.
+impl Drop for Cache {
+    fn drop(&mut self) {
+        for part in &self.parts {
+            let lens = part.lock().unwrap_or_else(PoisonError::into_inner).lens();
+            for (gauge, len) in self.metrics.entries.iter().zip(lens) {
+                gauge.sub(i64::try_from(len).unwrap_or(i64::MAX));
+            }
+        }
+    }
+}
+
+fn is_in(zones: &[Zone], ask: &Ask) -> bool {
+    zones.iter().any(|zone| zone.holds(ask.name()))
+}
+
+/// Whether answers of this kind are kept of the question's name.
+fn keeps(plan: &plan::Cache, kind: Kind, ask: &Ask) -> bool {
+    !is_in(if kind == Kind::Records { &plan.no_success } else { &plan.no_denial }, ask)
+}
+
+/// The least and the most that answers of a kind are kept; seconds.
+fn bounds(plan: &plan::Cache, kind: Kind) -> (u32, u32) {
+    let kept = if kind == Kind::Records { plan.success } else { plan.denial };
+    (kept.min_ttl.min(kept.max_ttl), kept.max_ttl)
+}
+
+/// How TTLs are told of an answer of `kind` that came `age` ago.
+fn ttls(plan: &plan::Cache, kind: Kind, age: Duration) -> Ttls {
+    let (at_least, at_most) = bounds(plan, kind);
+    let by = if plan.keeps_ttl { 0 } else { u32::try_from(age.as_secs()).unwrap_or(u32::MAX) };
+    Ttls::Aged { at_least, at_most, by }
+}
+
+/// Whether an entry has an answer that is given yet, if only where upstreams fail.
+fn is_of_use(plan: &plan::Cache, entry: &Entry, now: Instant) -> bool {
+    entry.message.is_some() && now < entry.until + plan.stale.map_or(Duration::ZERO, |stale| stale.max_age)
+}
+
+fn leave_alone(plan: &plan::Cache, entry: &mut Entry, now: Instant) {
+    entry.vain_until = Some(now + plan.stale.map_or(RECHECK, |stale| stale.recheck));
+    entry.refreshing = None;
+}
+
+fn is_cut(message: &[u8]) -> bool {
+    Cursor::new(message).header().is_some_and(|header| header.flags & flag::TRUNCATED != 0)
+}
+
+/// Whether an answer says that there is no such name or record, be it without saying for how long.
+fn denies(message: &[u8], lifetime: Option<Lifetime>) -> bool {
+    let code = Cursor::new(message).header().map(|header| ResponseCode::from(0, (header.flags & flag::CODE) as u8));
+    lifetime.is_some_and(|lifetime| lifetime.kind == Kind::Denial) || code == Some(ResponseCode::NXDomain)
+}
+
 /// The message without AA: what is kept is not the upstream's own word any more (RFC 1035 §4.1.1).
-fn kept(message: &[u8]) -> Arc<[u8]> {
+fn kept_message(message: &[u8]) -> Arc<[u8]> {
     let mut kept = message.to_vec();
     if let Some(flags) = kept.get_mut(2) {
         *flags &= !flag::AUTHORITATIVE.to_be_bytes()[0];

@@ -15,7 +15,7 @@ mod running;
 mod tasks;
 mod upstream;
 
-use crate::cache::{Cache, Found, Refresh, STALE, Ttls};
+use crate::cache::{Cache, Found, Over, Refresh, Then, Ttls};
 use crate::extended_error::ExtendedError;
 use crate::message::Transport;
 use crate::metrics::ForwardMetrics;
@@ -51,8 +51,8 @@ pub(crate) type Told = Result<(Vec<u8>, ResponseCode), Failure>;
 pub(crate) enum AtOnce {
     /// Nothing.
     Told(Told),
-    /// Upstreams are to be asked; where that fails there is this message, which is over.
-    Ask(Option<Arc<[u8]>>),
+    /// Upstreams are to be asked; where that fails there is this answer, which is over.
+    Ask(Option<Over>),
 }
 
 /// Asks the upstreams of one server block.
@@ -106,58 +106,67 @@ impl Forwarder {
         runtime: &Handle,
     ) -> AtOnce {
         let counted = &self.cache.metrics().requests;
+        let told_stale = |over| AtOnce::Told(self.tell_stale(&over, waiting, transport));
         match self.cache.find(&waiting.ask, Instant::now()) {
-            // We ask ourselves: told what is about to end, we would keep it anew, for ever.
-            Found::Fresh { refresh: Refresh::Running, .. } if self.outbound.is_own(peer) => AtOnce::Ask(None),
-            Found::Fresh { message, ttls, refresh } => {
-                counted.hit.inc();
-                if refresh == Refresh::Wanted && self.refresh(&waiting.ask, transport, runtime).is_some() {
-                    self.cache.metrics().prefetches.inc();
+            // We ask ourselves: told what is about to end, or is over, we would keep it anew, for ever.
+            Found::Fresh { refresh: Refresh::Running, .. } | Found::Over { .. } if self.outbound.is_own(peer) => {
+                AtOnce::Ask(None)
+            }
+            Found::Fresh { message, kind, ttls, refresh } => {
+                counted.hit(kind).inc();
+                if refresh == Refresh::Wanted {
+                    self.fetch_ahead(&waiting.ask, transport, runtime);
                 }
                 AtOnce::Told(self.tell(&message, ttls, waiting, transport))
             }
-            Found::Over { message, is_vain: true } => AtOnce::Told(self.tell_stale(&message, waiting, transport)),
+            Found::Over { over, then: Then::Give } => told_stale(over),
+            Found::Over { over, then: Then::GiveAndAsk } => {
+                self.fetch_ahead(&waiting.ask, transport, runtime);
+                told_stale(over)
+            }
+            Found::Over { over, then: Then::AskFirst } => AtOnce::Ask(Some(over)),
             Found::Failed => {
                 counted.failed.inc();
                 AtOnce::Told(Err(Failure::Remembered))
             }
-            Found::Over { message, is_vain: false } => AtOnce::Ask(Some(message)),
             Found::Nothing => AtOnce::Ask(None),
         }
     }
 
+    /// Asks, so that the answer is there for the next one.
+    fn fetch_ahead(self: &Arc<Self>, ask: &Ask, transport: Transport, runtime: &Handle) {
+        match self.refresh(ask, transport, runtime) {
+            Some(_) => self.cache.metrics().prefetches.inc(),
+            None => self.cache.gave_up(ask),
+        }
+    }
+
     /// Asks, and waits; what is `over` is better than nothing.
-    pub(crate) async fn finish(
-        self: &Arc<Self>,
-        waiting: &Waiting,
-        over: Option<Arc<[u8]>>,
-        transport: Transport,
-    ) -> Told {
+    pub(crate) async fn finish(self: &Arc<Self>, waiting: &Waiting, over: Option<Over>, transport: Transport) -> Told {
         let ask = &waiting.ask;
         // It goes on if nobody waits for it any more, so that a slow upstream's answer is there for the next one.
         let refresh = over.as_ref().and_then(|_| self.refresh(ask, transport, &Handle::current()));
         let outcome = match refresh {
             Some(refresh) => {
-                let told = timeout(self.cache.settings().patience, refresh).await;
+                let told = timeout(self.cache.patience(), refresh).await;
                 told.ok().and_then(Result::ok).unwrap_or(Err(Failure::Unanswered))
             }
             None => self.ask(ask, transport).await,
         };
-        match (outcome, over) {
-            (Err(_), Some(over)) => self.tell_stale(&over, waiting, transport),
-            (Ok(message), Some(over)) if is_unhelpful(&message) => self.tell_stale(&over, waiting, transport),
-            (outcome, _) => {
-                self.cache.metrics().requests.miss.inc();
-                let message = outcome?;
-                self.tell(&message, self.cache.new_ttls(&message, ask), waiting, transport)
-            }
+        if let Some(over) = over
+            && outcome.as_ref().map_or(true, |new| is_unhelpful(new) || self.cache.prefers(&over, new, ask))
+        {
+            return self.tell_stale(&over, waiting, transport);
         }
+        self.cache.metrics().requests.miss.inc();
+        let message = outcome?;
+        self.tell(&message, self.cache.new_ttls(&message, ask), waiting, transport)
     }
 
     /// Tells what is over.
-    pub(crate) fn tell_stale(&self, over: &[u8], waiting: &Waiting, transport: Transport) -> Told {
-        self.cache.metrics().requests.stale.inc();
-        let (mut message, code) = self.tell(over, STALE, waiting, transport)?;
+    pub(crate) fn tell_stale(&self, over: &Over, waiting: &Waiting, transport: Transport) -> Told {
+        self.cache.metrics().requests.stale(over.kind).inc();
+        let (mut message, code) = self.tell(&over.message, self.cache.stale_ttls(), waiting, transport)?;
         ExtendedError::StaleAnswer.add("", &mut message, (&waiting.head, transport));
         Ok((message, code))
     }

@@ -1,5 +1,6 @@
 //! What the server counts; labels are bounded sets, and the counters of the usual path are found by index.
 
+mod cache;
 mod family;
 mod forward;
 mod unshared;
@@ -13,6 +14,7 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+pub(crate) use cache::CacheMetrics;
 pub(crate) use forward::{ForwardMetrics, UpstreamMetrics};
 pub(crate) use unshared::Unshared;
 use zones::ZoneCollector;
@@ -144,37 +146,6 @@ pub(crate) struct Metrics {
     pub(crate) forward: ForwardMetrics,
     pub(crate) cache: CacheMetrics,
     pub(crate) zones: Arc<Zones>,
-}
-
-/// What became of questions that are not the cluster's.
-#[derive(Debug, Clone)]
-pub(crate) struct CacheRequests {
-    pub(crate) hit: IntCounter,
-    pub(crate) miss: IntCounter,
-    pub(crate) stale: IntCounter,
-    pub(crate) failed: IntCounter,
-}
-
-/// Counters of the cache.
-#[derive(Debug, Clone)]
-pub(crate) struct CacheMetrics {
-    pub(crate) requests: CacheRequests,
-    pub(crate) entries: IntGauge,
-    pub(crate) evictions: IntCounter,
-    pub(crate) prefetches: IntCounter,
-}
-
-impl CacheMetrics {
-    pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let requests = FAMILIES.cache_requests.counters(registry)?;
-        let of = |result: &str| requests.with_label_values(&[result]);
-        Ok(Self {
-            requests: CacheRequests { hit: of("hit"), miss: of("miss"), stale: of("stale"), failed: of("failed") },
-            entries: FAMILIES.cache_entries.gauge(registry)?,
-            evictions: FAMILIES.cache_evictions.counter(registry)?,
-            prefetches: FAMILIES.cache_prefetches.counter(registry)?,
-        })
-    }
 }
 
 impl Metrics {

@@ -92,6 +92,3 @@ impl Ttls {
         }
     }
 }
-
-/// What is over lives no longer than this at a client; seconds (RFC 8767 §4).
-pub(crate) const STALE: Ttls = Ttls::Fixed(30);

@@ -1,4 +1,5 @@
 mod cast;
 mod health;
+mod kept;
 mod origins;
 mod routes;

@@ -1,7 +1,7 @@
 //! Every family by name: the one list from which metrics and the table of `docs/dns.md` are made.
 
 use prometheus::core::{Collector, Desc};
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use std::collections::HashMap;
 
 /// A metric family.
@@ -92,18 +92,18 @@ pub(super) const FAMILIES: Families = Families {
     },
     cache_requests: Family {
         name: "tidegate_dns_cache_requests_total",
-        labels: &["result"],
+        labels: &["result", "type"],
         help: "Questions for names outside the zone: hit (the answer was kept), miss (upstreams were asked), stale (upstreams \
                failed, or were slow, and an answer that is over was given), failed (they had failed a moment ago).",
     },
     cache_entries: Family {
         name: "tidegate_dns_cache_entries",
-        labels: &[],
-        help: "Answers and failures that are kept.",
+        labels: &["type"],
+        help: "Answers that are kept, of type success, or denial, which failures count as.",
     },
     cache_evictions: Family {
         name: "tidegate_dns_cache_evictions_total",
-        labels: &[],
+        labels: &["type"],
         help: "Answers that were thrown away to make room.",
     },
     cache_prefetches: Family {
@@ -188,6 +188,10 @@ impl Family {
 
     pub(super) fn gauge(&self, registry: &Registry) -> prometheus::Result<IntGauge> {
         registered(registry, IntGauge::new(self.name, self.help)?)
+    }
+
+    pub(super) fn gauges(&self, registry: &Registry) -> prometheus::Result<IntGaugeVec> {
+        registered(registry, IntGaugeVec::new(Opts::new(self.name, self.help), self.labels)?)
     }
 
     /// With bounds in seconds.

@@ -5,6 +5,7 @@ use super::errand::Errand;
 use super::respond::{Responder, Response};
 use super::through::written;
 use crate::answer::{Said, Zone};
+use crate::cache::Over;
 use crate::extended_error::ExtendedError;
 use crate::forward::{Alias, AtOnce, Failure, Forwarder, Place, Waiting};
 use crate::message::{Says, Transport, write, write_code};
@@ -64,7 +65,7 @@ enum Awaited {
         forwarder: Arc<Forwarder>,
         waiting: Waiting,
         /// What was known, and is over.
-        over: Option<Arc<[u8]>>,
+        over: Option<Over>,
         _place: Place,
     },
     Errand(Errand),

@@ -3,7 +3,7 @@
 use super::addresses::addresses;
 use super::{Block, Parts, Records, Serving, Site};
 use crate::answer::{Fallthrough, PodNames, ReverseZones, ZoneSettings};
-use crate::cache::{Cache, CacheSettings};
+use crate::cache::Cache;
 use crate::forward::{Forwarder, Route};
 use crate::metrics::Metrics;
 use crate::plan::{self, Plan, Zone};
@@ -95,7 +95,7 @@ impl Records {
 /// Who asks others for the block.
 fn forwarder(block: &plan::Block, metrics: &Metrics) -> io::Result<Forwarder> {
     let routes = block.forwards.iter().map(Route::new).collect::<Result<_, _>>().map_err(io::Error::other)?;
-    let cache = Cache::new(CacheSettings::default(), metrics.cache.clone());
+    let cache = Cache::new(block.cache.clone(), metrics.cache.clone());
     Ok(Forwarder::new(routes, cache, metrics.forward.clone()))
 }
 

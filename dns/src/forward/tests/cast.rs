@@ -1,7 +1,6 @@
 //! Who plays in the tests of the forwarder: upstreams that do as they are told, and one who asks.
 
 use super::super::*;
-use crate::cache::CacheSettings;
 use crate::corefile::System;
 use crate::metrics::Metrics;
 use crate::plan::Plan;
@@ -107,19 +106,27 @@ pub(super) struct Asker {
     registry: Registry,
 }
 
+fn plan(body: &str) -> Plan {
+    Plan::from_corefile(&format!(". {{\n{body}\n}}\n"), "Corefile", &System).unwrap().0
+}
+
 /// The routes of a server block, and what is wrong with one.
 pub(super) fn routes(body: &str) -> Result<Vec<Route>, String> {
-    let plan = Plan::from_corefile(&format!(". {{\n{body}\n}}\n"), "Corefile", &System).unwrap().0;
-    plan.blocks()[0].forwards.iter().map(|forward| Route::new(forward).map_err(|error| error.to_string())).collect()
+    plan(body).blocks()[0]
+        .forwards
+        .iter()
+        .map(|forward| Route::new(forward).map_err(|error| error.to_string()))
+        .collect()
 }
 
 impl Asker {
     /// Asks as a server block with this body says.
     pub(super) fn new(body: &str) -> Self {
+        let plan = plan(body);
+        let block = &plan.blocks()[0];
         let registry = Registry::new();
         let metrics = Metrics::new(&registry).unwrap();
-        let settings = CacheSettings { max_ttl: 0, ..CacheSettings::default() };
-        let cache = Cache::new(settings, metrics.cache.clone());
+        let cache = Cache::new(block.cache.clone(), metrics.cache.clone());
         let forwarder = Arc::new(Forwarder::new(routes(body).unwrap(), cache, metrics.forward));
         Self { forwarder, registry }
     }

@@ -1,0 +1,83 @@
+//! What a block's cache gives, and what is fetched behind it.
+
+use super::super::*;
+use super::cast::*;
+
+#[test]
+fn an_immediate_stale_answer_is_fetched_behind_it() {
+    with_still_clock(async {
+        let mut upstream = Upstream::new(0, 1).await;
+        let forward = format!("forward . {} {{\nmax_fails 0\n}}", upstream.address);
+        let asker = Asker::new(&format!("cache 30 {{\nserve_stale 1h immediate 9s\n}}\n{forward}"));
+        assert_eq!(asker.ask("example.org.").await.unwrap(), "192.0.2.1");
+        tokio::time::advance(Duration::from_secs(31)).await;
+        upstream.say(SILENT);
+        let since = Instant::now();
+        let question = question("example.org.", hickory_proto::rr::RecordType::A);
+        for _ in 0..3 {
+            let stale = asker.exchange(Transport::Udp, &question).await.unwrap();
+            assert_eq!((stale.answers.len(), stale.answers[0].ttl), (1, 9));
+        }
+        assert_eq!(since.elapsed(), Duration::ZERO);
+        assert_eq!(asker.metric("tidegate_dns_cache_prefetches_total", &[]), 1.0);
+        assert_eq!(asker.metric("tidegate_dns_cache_requests_total", &["result=\"stale\"", "type=\"success\""]), 3.0);
+        for _ in 0..2 {
+            assert_eq!(upstream.asked.recv().await.unwrap(), "example.org. A RD");
+        }
+        // The try that is repeated is answered, and waited for.
+        upstream.say(0);
+        asker.forwarder.stop().await;
+        let fresh = asker.exchange(Transport::Udp, &question).await.unwrap();
+        assert!((29..=30).contains(&fresh.answers[0].ttl), "{}", fresh.answers[0].ttl);
+    });
+}
+
+#[tokio::test]
+async fn without_room_nothing_is_fetched_behind_a_stale_answer_yet() {
+    tokio::time::pause();
+    let mut upstream = Upstream::new(0, 1).await;
+    let forward = format!("forward . {} {{\nmax_concurrent 1\n}}", upstream.address);
+    let asker = Arc::new(Asker::new(&format!("cache 30 {{\nserve_stale\n}}\n{forward}")));
+    assert_eq!(asker.ask("example.org.").await.unwrap(), "192.0.2.1");
+    tokio::time::advance(Duration::from_secs(31)).await;
+    upstream.say(SILENT);
+    let waits = tokio::spawn({
+        let asker = Arc::clone(&asker);
+        async move { asker.ask("slow.org.").await }
+    });
+    upstream.heard();
+    assert_eq!(upstream.asked.recv().await.unwrap(), "slow.org. A RD");
+    assert_eq!(asker.ask("example.org.").await.unwrap(), "192.0.2.1");
+    assert_eq!(asker.metric("tidegate_dns_cache_prefetches_total", &[]), 0.0);
+    waits.abort();
+    assert!(waits.await.unwrap_err().is_cancelled());
+    assert_eq!(asker.ask("example.org.").await.unwrap(), "192.0.2.1");
+    assert_eq!(asker.metric("tidegate_dns_cache_prefetches_total", &[]), 1.0, "the next one does");
+}
+
+#[tokio::test]
+async fn without_the_plugin_each_question_is_asked() {
+    let mut upstream = Upstream::new(0, 1).await;
+    let asker = Asker::new(&format!("forward . {}", upstream.address));
+    for _ in 0..3 {
+        assert_eq!(asker.ask("example.org.").await.unwrap(), "192.0.2.1");
+    }
+    assert_eq!(upstream.heard().len(), 3);
+}
+
+#[test]
+fn a_denial_does_not_displace_records_that_are_preferred() {
+    with_still_clock(async {
+        let upstream = Upstream::new(0, 1).await;
+        let body =
+            |policy: &str| format!("cache 30 {{\nserve_stale 1h verify\n{policy}\n}}\nforward . {}", upstream.address);
+        let (prefers, takes) = (Asker::new(&body("serve_stale_policy prefer_positive")), Asker::new(&body("")));
+        for asker in [&prefers, &takes] {
+            assert_eq!(asker.ask("example.org.").await.unwrap(), "192.0.2.1");
+        }
+        tokio::time::advance(Duration::from_secs(31)).await;
+        upstream.say(3);
+        assert_eq!(takes.ask("example.org.").await.unwrap(), "Non-Existent Domain");
+        assert_eq!(prefers.ask("example.org.").await.unwrap(), "192.0.2.1");
+    });
+}
