@@ -6,7 +6,7 @@ mod probes;
 
 pub(crate) use cluster::{ObjectSourceFlags, RunSourceFlags, WritingFlags};
 pub(crate) use dns::{DnsAnswerFlags, DnsCompat, DnsFlags, DnsPods};
-pub(crate) use probes::ProbeFlags;
+pub(crate) use probes::{ProbeAddress, ProbeFlags};
 
 use clap::builder::Resettable;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};

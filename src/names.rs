@@ -9,9 +9,7 @@ use controller::{NameObjects, Selection};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
-
-/// Where CoreDNS, as kubeadm sets it up, is asked for its health, its readiness and its metrics.
-const PROBE_PORTS: [u16; 3] = [8080, 8181, 9153];
+use std::time::Duration;
 
 /// Serves until a signal.
 pub(crate) fn serve(flags: DnsFlags) -> anyhow::Result<ExitCode> {
@@ -28,26 +26,44 @@ pub(crate) fn serve(flags: DnsFlags) -> anyhow::Result<ExitCode> {
         process,
     } = flags;
     logging::begin(&process);
-    let names = NameObjects {
+    let by_flags = NameObjects {
         pods: answers.dns_pods == DnsPods::Verified,
         labels: watch_selector,
         namespace_labels: namespace_selector,
     };
     let mut naming = naming(dns_bind, answers, &cluster_domain)?;
+    let (names, planned) =
+        naming.plan().map_or_else(|| (by_flags, usual_probes()), |plan| (objects_of(plan), plan.probes()));
     if let Naming::Flags { settings, .. } = &mut naming {
         settings.records.only_declared = names.namespace_labels.is_some();
         let namespaces = objects.watch_namespace.iter().map(|name| Arc::from(name.as_str()));
         settings.records.namespaces = (!objects.watch_namespace.is_empty()).then(|| namespaces.collect());
     }
     let source = choose(objects, Selection::Names(names))?;
-    let every_address = |port| Some(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port));
-    let probes = probes::wanted(&probes, PROBE_PORTS.map(every_address));
+    let lameduck = lameduck.unwrap_or(planned.lameduck);
+    let probes = probes::wanted(&probes, &planned);
     let workers = workers(&process);
     let bound = serve::bind_names(&naming, workers, &probes, admin_bind)?;
     match serve::serve_names(NamesAlone { naming, cluster_domain, workers, lameduck }, source, bound)? {
         Ended::Drained => Ok(ExitCode::SUCCESS),
         Ended::Killed(code) => Ok(ExitCode::from(code)),
     }
+}
+
+/// As kubeadm sets CoreDNS up.
+fn usual_probes() -> dns::Probes {
+    let everywhere = |port| vec![SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)];
+    dns::Probes {
+        health: everywhere(8080),
+        ready: everywhere(8181),
+        metrics: everywhere(9153),
+        lameduck: Duration::from_secs(5),
+    }
+}
+
+fn objects_of(plan: &dns::Plan) -> NameObjects {
+    let dns::PlannedObjects { pods, labels, namespace_labels } = plan.objects();
+    NameObjects { pods, labels, namespace_labels }
 }
 
 /// Where the objects come from. Nothing is written there.

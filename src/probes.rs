@@ -2,7 +2,7 @@
 //! own or with others. Says nothing else, so that it may be bound to all addresses of a Pod.
 
 use crate::admin::{self, Connections, Shown};
-use crate::cli::ProbeFlags;
+use crate::cli::{ProbeAddress, ProbeFlags};
 use crate::every_address;
 use anyhow::Context as _;
 use axum::Router;
@@ -32,19 +32,26 @@ impl Probe {
         }
     }
 
-    fn flag(self) -> String {
-        format!("--{}-bind", self.listener())
+    /// Where its address may stand.
+    fn origin(self) -> String {
+        format!("/{} (--{0}-bind, or the Corefile)", self.listener())
     }
 }
 
-/// What is asked where, as the flags say or, where they do not, the `defaults` of health, readiness and metrics.
-pub(crate) fn wanted(flags: &ProbeFlags, defaults: [Option<SocketAddr>; 3]) -> Vec<(Probe, SocketAddr)> {
+/// What is asked where, as the flags say; for what they do not speak of, as `planned`.
+pub(crate) fn wanted(flags: &ProbeFlags, planned: &dns::Probes) -> Vec<(Probe, SocketAddr)> {
     let ProbeFlags { health_bind, ready_bind, metrics_bind } = flags;
-    let [health, ready, metrics] = defaults;
-    [(Probe::Health, health_bind, health), (Probe::Ready, ready_bind, ready), (Probe::Metrics, metrics_bind, metrics)]
-        .into_iter()
-        .filter_map(|(probe, flag, default)| Some((probe, flag.map_or(default, |flag| flag.0)?)))
-        .collect()
+    let dns::Probes { health, ready, metrics, lameduck: _ } = planned;
+    let all = [
+        (Probe::Health, health_bind, health),
+        (Probe::Ready, ready_bind, ready),
+        (Probe::Metrics, metrics_bind, metrics),
+    ];
+    let addresses = |(probe, flag, planned): (Probe, &Option<ProbeAddress>, &Vec<SocketAddr>)| {
+        let addresses = flag.map_or_else(|| planned.clone(), |flag| flag.0.into_iter().collect());
+        addresses.into_iter().map(move |address| (probe, address))
+    };
+    all.into_iter().flat_map(addresses).collect()
 }
 
 /// A bound socket and what is asked there.
@@ -57,7 +64,7 @@ pub(crate) struct BoundProbes {
 /// Binds each address once, for all that is to be asked there; port 0: each time another one that is free.
 ///
 /// # Errors
-/// An address that cannot be had, with the flag of what is first to be asked there.
+/// An address that cannot be had, with what is first to be asked there.
 pub(crate) fn bind(wanted: &[(Probe, SocketAddr)]) -> anyhow::Result<Vec<BoundProbes>> {
     let mut all: Vec<(SocketAddr, BoundProbes)> = Vec::new();
     for (probe, address) in wanted {
@@ -67,7 +74,7 @@ pub(crate) fn bind(wanted: &[(Probe, SocketAddr)]) -> anyhow::Result<Vec<BoundPr
             None => {
                 let socket = std::net::TcpListener::bind(every_address::of_host(*address))
                     .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
-                    .with_context(|| format!("{}: cannot listen on {address}", probe.flag()))?;
+                    .with_context(|| format!("{}: cannot listen on {address}", probe.origin()))?;
                 let bound = BoundProbes { socket, probes: Vec::new() };
                 &mut all.push_mut((*address, bound)).1
             }
@@ -128,6 +135,9 @@ mod tests {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
         let error = format!("{:#}", bind(&[(Probe::Ready, address)]).unwrap_err());
-        assert!(error.starts_with(&format!("--ready-bind: cannot listen on {address}: ")), "{error}");
+        assert!(
+            error.starts_with(&format!("/ready (--ready-bind, or the Corefile): cannot listen on {address}: ")),
+            "{error}"
+        );
     }
 }

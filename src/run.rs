@@ -32,17 +32,34 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
         admin: admin_bind,
         advertised_https_port: serve.advertised_https_port,
     };
-    let selection = Selection::Everything { pods: serve.dns.dns_pods == DnsPods::Verified };
-    let source = choose(source, selection, &objects)?;
     logging::begin(&serve.process);
+    let by_flags = serve.dns.dns_pods == DnsPods::Verified;
     let naming = naming(vec![dns_bind], serve.dns.clone(), &objects.cluster_domain)?;
-    let settings = settings(listen, translate_settings(objects), serve, DEFAULTS);
-    let probes = probes::wanted(&probes, [None; 3]);
+    let planned = naming.plan().map(dns::Plan::probes).unwrap_or_default();
+    let selection = Selection::Everything { pods: naming.plan().map_or(Ok(by_flags), has_pods)? };
+    let source = choose(source, selection, &objects)?;
+    let mut settings = settings(listen, translate_settings(objects), serve, DEFAULTS);
+    settings.drain.delay = settings.drain.delay.max(planned.lameduck);
+    let probes = probes::wanted(&probes, &planned);
     let bound = serve::bind(&settings, &naming, &probes)?;
     match serve::serve(settings, naming, source, bound, |_| Ok(()))? {
         Ended::Drained => Ok(ExitCode::SUCCESS),
         Ended::Killed(code) => Ok(ExitCode::from(code)),
     }
+}
+
+/// Whether a Corefile asks for Pods.
+///
+/// # Errors
+/// It chooses among objects that requests need, all of them.
+fn has_pods(plan: &dns::Plan) -> anyhow::Result<bool> {
+    let dns::PlannedObjects { pods, labels, namespace_labels } = plan.objects();
+    let chooses = labels.is_some() || namespace_labels.is_some();
+    anyhow::ensure!(
+        !chooses,
+        "--corefile: labels and namespace_labels are for `tidegate dns`; `run` reads all Services"
+    );
+    Ok(pods)
 }
 
 /// Where the objects come from.

@@ -3,6 +3,7 @@
 
 mod acl;
 mod address;
+mod around;
 mod autopath;
 mod bind;
 mod block;
@@ -34,6 +35,7 @@ mod unserved;
 mod zone;
 
 pub(crate) use address::BindTo;
+pub use around::{PlannedObjects, Probes};
 pub use block::Block;
 pub use key::{Listener, Transport};
 pub(crate) use kubernetes::{Exposed, Kubernetes, Pods};

@@ -13,10 +13,10 @@ pub(crate) struct DnsFlags {
     #[command(flatten)]
     pub(crate) objects: ObjectSourceFlags,
     /// Label selector of the Services, EndpointSlices and Pods that have names, such as team=shop
-    #[arg(long, value_name = "SELECTOR", env = "TIDEGATE_WATCH_SELECTOR")]
+    #[arg(long, value_name = "SELECTOR", env = "TIDEGATE_WATCH_SELECTOR", conflicts_with = "corefile")]
     pub(crate) watch_selector: Option<LabelSelector>,
     /// Label selector of the Namespaces whose names are told
-    #[arg(long, value_name = "SELECTOR", env = "TIDEGATE_NAMESPACE_SELECTOR", conflicts_with = "watch_namespace")]
+    #[arg(long, value_name = "SELECTOR", env = "TIDEGATE_NAMESPACE_SELECTOR", conflicts_with_all = ["watch_namespace", "corefile"])]
     pub(crate) namespace_selector: Option<LabelSelector>,
     /// Address for DNS over UDP and TCP (repeatable); [::] is every address of the host, IPv4 too
     #[arg(
@@ -35,9 +35,10 @@ pub(crate) struct DnsFlags {
     pub(crate) answers: DnsAnswerFlags,
     #[command(flatten)]
     pub(crate) probes: ProbeFlags,
-    /// Time from SIGTERM in which questions are still answered, while /ready fails and /health does not
-    #[arg(long, value_name = "TIME", env = "TIDEGATE_LAMEDUCK", default_value = "5s", allow_hyphen_values = true, value_parser = parse_duration)]
-    pub(crate) lameduck: Duration,
+    /// Time from SIGTERM in which questions are still answered, while /ready fails and /health does not [default: 5s, or
+    /// what the Corefile says]
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_LAMEDUCK", allow_hyphen_values = true, value_parser = parse_duration)]
+    pub(crate) lameduck: Option<Duration>,
     /// Address of the admin endpoint, which shows all that is known [default: none]
     #[arg(long, value_name = "ADDRESS", env = "TIDEGATE_ADMIN_BIND", value_parser = address)]
     pub(crate) admin_bind: Option<SocketAddr>,
@@ -53,7 +54,7 @@ pub(crate) struct DnsAnswerFlags {
         long,
         value_name = "FILE",
         env = "TIDEGATE_COREFILE",
-        conflicts_with_all = ["dns_bind", "dns_upstream", "dns_ttl", "dns_cache_ttl"]
+        conflicts_with_all = ["dns_bind", "dns_upstream", "dns_ttl", "dns_cache_ttl", "dns_pods"]
     )]
     pub(crate) corefile: Option<PathBuf>,
     /// Resolver for names outside the zone, with or without a port (repeatable) [default: the system's]

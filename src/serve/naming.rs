@@ -29,6 +29,14 @@ pub(crate) struct Corefile {
 }
 
 impl Naming {
+    /// What a Corefile says; `None`: there is none.
+    pub(crate) fn plan(&self) -> Option<&Plan> {
+        match self {
+            Self::Flags { .. } => None,
+            Self::Corefile(corefile) => Some(&corefile.plan),
+        }
+    }
+
     /// Binds all addresses.
     pub(super) fn bind(&self, workers: usize) -> anyhow::Result<Vec<dns::Sockets>> {
         match self {
@@ -98,6 +106,16 @@ impl Corefile {
         if read.plan.to_string() == self.plan.to_string() {
             return Ok(());
         }
+        anyhow::ensure!(
+            read.plan.probes() == self.plan.probes(),
+            "{}: where health, ready and prometheus are, and for how long lameduck is, counts from the next start on",
+            self.path.display()
+        );
+        anyhow::ensure!(
+            read.plan.objects() == self.plan.objects(),
+            "{}: pods verified, labels and namespace_labels count from the next start on",
+            self.path.display()
+        );
         let prepared = reloads.prepare(&read.plan, compatibility)?;
         let addresses: Vec<_> = prepared.addresses().collect();
         // The right to ports below 1024 was given up after the start: a new one of these takes a restart.

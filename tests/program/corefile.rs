@@ -2,7 +2,7 @@
 
 use crate::client;
 use crate::manifests::{Manifests, service};
-use crate::tidegate::{Tidegate, command, output, text, until};
+use crate::tidegate::{Process, Tidegate, command, output, text, until};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::Command;
@@ -46,7 +46,11 @@ fn start(manifests: &Path, corefile: &Path) -> Tidegate {
 
 /// The answer section as dig prints it, a line a record.
 fn dig(tidegate: &Tidegate, name: &str) -> String {
-    let port = tidegate.dns.port().to_string();
+    dig_at(tidegate.dns.port(), name)
+}
+
+fn dig_at(port: u16, name: &str) -> String {
+    let port = port.to_string();
     let dig = Command::new("dig").args(["@127.0.0.1", "-p", &port, "+noall", "+answer", name]).output().expect("dig");
     text(&dig.stdout).split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -95,4 +99,57 @@ fn a_corefile_that_cannot_be_taken_is_told_at_the_start() {
     assert!(code == Some(2) && is_told("2: kubernets: unknown plugin") && is_told("3: cache: "), "{error}");
     let (code, error) = run(&["--dns-ttl", "30"]);
     assert!(code == Some(2) && error.contains("--corefile") && error.contains("--dns-ttl"), "{error}");
+}
+
+#[test]
+fn probes_pods_and_labels_are_as_the_corefile_says() {
+    let labelled = service("web", &[]).replace("  namespace: shop\n", "  namespace: shop\n  labels: {team: a}\n");
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: shop, labels: {team: a}}\nstatus: {podIP: 10.0.0.1}\n";
+    let manifests = Manifests::new(&[
+        ("a.yaml", labelled),
+        ("b.yaml", service("api", &[])),
+        ("c.yaml", pod.to_owned()),
+        ("d.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {dns: 'on'}}\n".to_owned()),
+    ]);
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, port, probes) = (directory.path().join("Corefile"), free_port(), free_port());
+    let text = format!(
+        ".:{port} {{\n    bind 127.0.0.1\n    health 127.0.0.1:{probes} {{\n        lameduck 10m\n    }}\n    ready 127.0.0.1:{probes}\n    \
+         prometheus 127.0.0.1:{probes}\n    kubernetes cluster.local {{\n        pods verified\n        labels team=a\n        \
+         namespace_labels dns=on\n    }}\n    reload 2s 1s\n}}\n"
+    );
+    replace(&path, &text);
+    let mut command = command();
+    command.args(["dns", "--log-format", "json", "--manifests"]).arg(manifests.path()).arg("--corefile").arg(&path);
+    let (mut names, addresses) = Process::spawn(&mut command, 4);
+    let probe = |path: &str| client::get((Ipv4Addr::LOCALHOST, probes).into(), "localhost", path);
+    until("ready", || (probe("/ready").status == 200).then_some(()));
+    let is_at = |listener: &str, port| addresses.iter().any(|(name, at)| name == listener && at.port() == port);
+    assert!(["health", "ready", "metrics"].iter().all(|listener| is_at(listener, probes)), "{addresses:?}");
+    assert!(probe("/metrics").body.contains("\ntidegate_objects{kind=\"Pod\"} 1\n"));
+    for (name, expected) in [("web.shop.svc", true), ("api.shop.svc", false), ("10-0-0-1.shop.pod", true)] {
+        let said = dig_at(port, &format!("{name}.cluster.local"));
+        assert_eq!(!said.is_empty(), expected, "{name}: {said}");
+    }
+    replace(&path, &text.replace("labels team=a", "labels team=b"));
+    let error = names.logged("the Corefile is not taken")["error"].to_string();
+    assert!(error.contains("labels and namespace_labels count from the next start on"), "{error}");
+    names.signal("-TERM");
+    names.logged("draining");
+    until("not ready", || (probe("/ready").status == 503).then_some(()));
+    assert_eq!((probe("/health").status, names.is_running()), (200, true));
+    names.signal("-TERM");
+    assert_eq!(names.end().code(), Some(143));
+}
+
+#[test]
+fn labels_in_a_corefile_are_not_for_run() {
+    let manifests = shop();
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("Corefile");
+    replace(&path, ".:53 {\n    kubernetes cluster.local {\n        labels team=a\n    }\n}\n");
+    let [manifests, path] = [manifests.path(), &path].map(|path| path.to_str().expect("UTF-8"));
+    let refused = output(&["run", "--manifests", manifests, "--corefile", path]);
+    let said = text(&refused.stderr);
+    assert!(refused.status.code() == Some(2) && said.contains("are for `tidegate dns`"), "{said}");
 }

@@ -1,19 +1,17 @@
 //! What a plan asks for that this version does not do: the one place that says so.
 
 use super::Plan;
-use super::address::HttpAddress;
 use super::block::Block;
 use super::forward::{Forward, Upstream};
 use super::key::Transport;
-use super::kubernetes::{Exposed, Kubernetes, Pods};
-use super::probes::Prometheus;
+use super::kubernetes::Kubernetes;
 use crate::corefile::Note;
 
 /// Everything that the plan asks for and the server of this version does not do, in the order of the lines. Empty: the
 /// server would do all of it.
 #[must_use]
 pub fn unserved(plan: &Plan) -> Vec<Note> {
-    let mut notes: Vec<Note> = plan.blocks().iter().flat_map(of_block).collect();
+    let mut notes: Vec<Note> = plan.blocks().iter().flat_map(of_block).chain(plan.disagreements()).collect();
     notes.sort();
     notes.dedup();
     notes
@@ -28,12 +26,6 @@ fn of_block(block: &Block) -> Vec<Note> {
         ("transfer", !block.transfers.is_empty()),
     ];
     asked.extend(whole.into_iter().filter(|(_, is_asked)| *is_asked).map(|(plugin, _)| (plugin, String::new())));
-    let endpoint = |path: &str, address: HttpAddress, own: &str| format!("{path} at {address}; --admin-bind has {own}");
-    let health = block.health.as_ref().map(|health| ("health", endpoint("/health", health.address, "/livez")));
-    let ready = block.ready.as_ref().map(|ready| ("ready", endpoint("/ready", ready.address, "/readyz")));
-    let metrics = |metrics: &Prometheus| endpoint("/metrics", metrics.address, "/metrics, with names of its own");
-    let metrics = block.prometheus.as_ref().map(|part| ("prometheus", metrics(part)));
-    asked.extend(health.into_iter().chain(ready).chain(metrics));
     if block.errors.as_ref().is_some_and(|errors| !errors.consolidated.is_empty()) {
         asked.push(("errors", "consolidate".to_owned()));
     }
@@ -51,12 +43,8 @@ fn of_block(block: &Block) -> Vec<Note> {
 }
 
 fn of_kubernetes(kubernetes: &Kubernetes) -> Vec<String> {
-    let Kubernetes { multicluster, pods, exposed, labels, .. } = kubernetes;
     let wanted = [
-        (*pods == Pods::Verified).then(|| "pods verified".to_owned()),
-        matches!(exposed, Exposed::Labelled(_)).then(|| "namespace_labels".to_owned()),
-        labels.as_ref().map(|_| "labels".to_owned()),
-        (!multicluster.is_empty()).then(|| "multicluster".to_owned()),
+        (!kubernetes.multicluster.is_empty()).then(|| "multicluster".to_owned()),
         kubernetes.no_endpoints.then(|| "noendpoints".to_owned()),
     ];
     wanted.into_iter().flatten().collect()
