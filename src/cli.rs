@@ -5,7 +5,7 @@ mod dns;
 mod probes;
 
 pub(crate) use cluster::{ObjectSourceFlags, RunSourceFlags, WritingFlags};
-pub(crate) use dns::{DnsAnswerFlags, DnsCompat, DnsFlags, DnsPods};
+pub(crate) use dns::{Asker, DnsAnswerFlags, DnsCompat, DnsFlags, DnsPods, NameFlags};
 pub(crate) use probes::{ProbeAddress, ProbeFlags};
 
 use clap::builder::Resettable;
@@ -36,7 +36,8 @@ pub(crate) enum Command {
     Check(CheckFlags),
     /// Print the routing table of manifests
     Routes(RoutesFlags),
-    /// Say which rule, backend and endpoint a request meets, and why the near misses lost
+    /// Say which rule, backend and endpoint a request meets, and why the near misses lost; or what DNS answers for a
+    /// name, and why
     Explain(Box<ExplainFlags>),
     /// Print the version
     Version,
@@ -252,11 +253,14 @@ pub(crate) struct RoutesFlags {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ExplainFlags {
-    /// URL of the request
-    pub(crate) url: String,
-    /// Method of the request
-    #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET")]
-    pub(crate) method: String,
+    /// URL of the request; or a name that DNS is asked for, which has no scheme, port or slash; or an address
+    #[arg(value_name = "URL|NAME")]
+    pub(crate) target: String,
+    #[command(flatten)]
+    pub(crate) name: NameFlags,
+    /// Method of the request [default: GET]
+    #[arg(short = 'X', long, value_name = "METHOD")]
+    pub(crate) method: Option<String>,
     /// Field of the request; `Host: …` counts instead of the URL's host (repeatable)
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub(crate) headers: Vec<String>,

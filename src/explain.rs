@@ -1,9 +1,11 @@
-//! `tidegate explain`: what becomes of one request, and why of nothing else.
+//! `tidegate explain`: what becomes of one request, and why of nothing else; or what is answered for one name.
 
 mod client_certificate;
+mod name;
 mod request;
+mod search;
 
-use crate::cli::{ExplainFlags, Output};
+use crate::cli::{ExplainFlags, NameFlags, Output};
 use crate::offline::{Place, World};
 use crate::routes::{RouteBackend, RouteTarget, secrets, target};
 use crate::settings::{path_settings, translate_settings};
@@ -18,21 +20,46 @@ use controller::objects::Ingress;
 use request::{Refusal, Request};
 use serde::Serialize;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The field of a default backend.
 const DEFAULT_BACKEND: &str = "spec.defaultBackend";
 
-/// Reads, translates, and explains the request.
+/// Reads, translates, and explains the request or the name.
 pub(crate) fn explain(flags: ExplainFlags) -> anyhow::Result<String> {
-    let ExplainFlags { url, method, headers, source, output, advertised_https_port, objects, paths } = flags;
-    let request = Request::new(&url, method, &headers, path_settings(paths))?;
-    let world = World::read(source.manifests, translate_settings(objects))?;
+    let ExplainFlags { target, name, method, headers, source, output, advertised_https_port, objects, paths } = flags;
+    let translation = translate_settings(objects);
+    if is_name(&target) {
+        anyhow::ensure!(
+            method.is_none() && headers.is_empty(),
+            "-X and -H are for requests, and {target:?} is a name: the URL is {target}/"
+        );
+        let asking = name::Asking::new(&target, name, &translation.cluster_domain)?;
+        let world = World::read(source.manifests, translation)?;
+        world.tell_unread();
+        return written(&asking.report(&world), output);
+    }
+    let NameFlags { record_type, from, search, .. } = name;
+    let is_asked_like_a_name = record_type.is_some() || from.is_some() || !search.is_empty();
+    anyhow::ensure!(!is_asked_like_a_name, "--type, --from and --search are for names, and {target:?} is a URL");
+    let method = method.unwrap_or_else(|| "GET".to_owned());
+    let request = Request::new(&target, method, &headers, path_settings(paths))?;
+    let world = World::read(source.manifests, translation)?;
     world.tell_unread();
     let report = Report::new(&request, &world, advertised_https_port).context("the snapshot lacks a listener")?;
+    written(&report, output)
+}
+
+/// Whether it is a name, or an address, and no URL.
+fn is_name(target: &str) -> bool {
+    target.parse::<IpAddr>().is_ok() || !(target.is_empty() || target.contains(['/', ':', '?', '#']))
+}
+
+fn written(report: &(impl Serialize + fmt::Display), output: Output) -> anyhow::Result<String> {
     Ok(match output {
         Output::Text => report.to_string(),
-        Output::Json => json(&report)?,
+        Output::Json => json(report)?,
     })
 }
 

@@ -106,7 +106,8 @@ fn dns_settings(flags: DnsAnswerFlags, cluster_domain: DomainName) -> dns::Setti
     settings
 }
 
-fn compatibility(flag: DnsCompat) -> DnsCompatibility {
+/// Whose mistakes are kept.
+pub(crate) fn compatibility(flag: DnsCompat) -> DnsCompatibility {
     match flag {
         DnsCompat::None => DnsCompatibility::Standard,
         DnsCompat::Coredns => DnsCompatibility::CoreDns,

@@ -3,6 +3,7 @@
 
 mod alias;
 mod decoded;
+mod explain;
 mod packet;
 mod place;
 mod pods;
@@ -23,6 +24,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 pub use decoded::{Answer, Sections, answer};
+pub use explain::{Explanation, Reason, explain};
 pub use packet::answer_packet;
 pub use pods::PodNames;
 pub use settings::{Fallthrough, ReverseZones, ZoneSettings};

@@ -18,7 +18,10 @@ mod server;
 mod serving;
 mod wire;
 
-pub use answer::{Answer, Fallthrough, PodNames, ReverseZones, Sections, ZoneSettings, answer, answer_packet};
+pub use answer::{
+    Answer, Explanation, Fallthrough, PodNames, Reason, ReverseZones, Sections, ZoneSettings, answer, answer_packet,
+    explain,
+};
 pub use cache::CacheSettings;
 pub use corefile::{Environment, Note, Place, PlanError, System};
 pub use forward::{parse_resolv_conf, system_upstreams};

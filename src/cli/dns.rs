@@ -3,6 +3,8 @@
 use super::{ObjectSourceFlags, ProbeFlags, ProcessFlags, address};
 use clap::{Args, ValueEnum};
 use config::{DomainName, LabelSelector, parse_duration};
+use dns::RecordType;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -75,6 +77,45 @@ pub(crate) struct DnsAnswerFlags {
     pub(crate) dns_compat: DnsCompat,
 }
 
+/// How a name is asked for, and of whom.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct NameFlags {
+    /// Type that is asked for, such as AAAA or SRV [default: A; of an address PTR]
+    #[arg(long = "type", value_name = "TYPE", value_parser = record_type)]
+    pub(crate) record_type: Option<RecordType>,
+    /// Namespace of the Pod that asks, and the Pod: its search list is walked
+    #[arg(long, value_name = "NS[/POD]", value_parser = asker)]
+    pub(crate) from: Option<Asker>,
+    /// Domain that the search lists of the node's Pods end with (repeatable)
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) search: Vec<DomainName>,
+    /// Resolver for names outside the zone, with or without a port (repeatable) [default: the system's]
+    #[arg(long, value_name = "ADDRESS", env = "TIDEGATE_DNS_UPSTREAM", value_delimiter = ',', value_parser = upstream)]
+    pub(crate) dns_upstream: Vec<SocketAddr>,
+    /// Seconds that clients may keep records of the zone
+    #[arg(long, value_name = "SECONDS", env = "TIDEGATE_DNS_TTL", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=3600))]
+    pub(crate) dns_ttl: u32,
+    /// Whose mistakes in answers of the zone are kept
+    #[arg(long, value_name = "WHOSE", env = "TIDEGATE_DNS_COMPAT", default_value = "none")]
+    pub(crate) dns_compat: DnsCompat,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asker {
+    pub(crate) namespace: DomainName,
+    /// `None`: any Pod of the namespace.
+    pub(crate) pod: Option<String>,
+}
+
+/// `shop`, or `shop/web-0` of one Pod.
+impl fmt::Display for Asker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pod = self.pod.as_ref().map(|pod| format!("/{pod}")).unwrap_or_default();
+        write!(f, "{}{pod}", self.namespace)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DnsPods {
     Disabled,
@@ -86,6 +127,19 @@ pub(crate) enum DnsPods {
 pub(crate) enum DnsCompat {
     None,
     Coredns,
+}
+
+fn record_type(text: &str) -> Result<RecordType, String> {
+    text.to_ascii_uppercase().parse().map_err(|_| "not a type of records such as A, AAAA, SRV or PTR".to_owned())
+}
+
+fn asker(text: &str) -> Result<Asker, String> {
+    let (namespace, pod) = text.split_once('/').map_or((text, None), |(namespace, pod)| (namespace, Some(pod)));
+    let namespace = namespace.parse().ok().filter(|namespace: &DomainName| namespace.labels().count() == 1);
+    // A Pod's name may hold dots.
+    let is_pod = pod.is_none_or(|pod| pod.parse::<DomainName>().is_ok());
+    let asker = namespace.filter(|_| is_pod).map(|namespace| Asker { namespace, pod: pod.map(str::to_owned) });
+    asker.ok_or_else(|| "not NS or NS/POD, such as shop or shop/web-0".to_owned())
 }
 
 fn upstream(text: &str) -> Result<SocketAddr, String> {

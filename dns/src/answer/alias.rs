@@ -7,7 +7,7 @@ use config::DomainName;
 use hickory_proto::rr::RecordType;
 
 /// CNAMEs that are followed for one question.
-const MAX_ALIASES: usize = 10;
+pub(super) const MAX_ALIASES: usize = 10;
 
 /// Writes the CNAME of the question's name, which leads to `target`, and what is there.
 pub(super) fn follow<'t>(

@@ -1,10 +1,10 @@
 //! Names of addresses: `1.0.0.10.in-addr.arpa` and its IPv6 counterpart.
 //! Where nobody tells which ranges are the cluster's, a range is ours as far as a Service's own address shows it.
 
-use super::{ReverseZones, Said, Zone};
+use super::{Reason, ReverseZones, Said, Zone};
 use crate::name::LowerName;
 use crate::reply::{Pointer, Reply, Section, Start, is_name};
-use config::{AddressOwner, DnsCompatibility, NameTable};
+use config::{AddressOwner, DnsCompatibility, NameTable, ObjectName};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use std::iter::Peekable;
@@ -65,6 +65,22 @@ pub(super) fn may_be_ours(zone: &Zone<'_>, name: &LowerName) -> bool {
         ReverseZones::Shown => place.bits >= place.ours(),
         ReverseZones::Ranges(_) => place.zone_depth(zone).is_some(),
     })
+}
+
+/// Why the name of an address is answered as it is.
+pub(super) fn reason(zone: &Zone<'_>, name: &LowerName) -> Reason {
+    let Some(place) = Place::read(name).filter(|place| place.zone_depth(zone).is_some()) else {
+        return Reason::Outside;
+    };
+    let owner = owners(zone, place.first).next().filter(|_| place.bits == place.width());
+    match owner {
+        _ if !place.is_whole_name => Reason::NoSuchForm,
+        Some(AddressOwner { namespace, service, .. }) => {
+            Reason::AddressOf(ObjectName { namespace: namespace.into(), name: service.into() })
+        }
+        None if place.bits < place.width() && place.has_owner(zone.table) => Reason::Range,
+        None => Reason::NobodysAddress,
+    }
 }
 
 /// Who has the address, but for those whose names are not told.

@@ -1,3 +1,4 @@
+mod reasons;
 mod replies;
 
 use super::*;

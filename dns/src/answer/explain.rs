@@ -1,0 +1,291 @@
+//! Why a question gets its answer: what the answer was made from, looked at once more and told.
+//! What exists is decided where answers are made; here it only gets a name.
+
+use super::alias::MAX_ALIASES;
+use super::{Answer, Node, Place, PodNames, Zone, ZoneSettings, answer, pods, reverse};
+use crate::name::LowerName;
+use crate::question::Question;
+use config::{DomainName, NameTable, ObjectName, ServiceNames};
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+use std::fmt;
+
+/// An answer with its reasons.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    /// What is said.
+    pub answer: Answer,
+    /// Why: one reason for the name, others for what an alias leads to, and last what of the type asked for.
+    pub reasons: Vec<Reason>,
+}
+
+/// Why a name is answered as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each says itself in words")]
+pub enum Reason {
+    /// In no zone of the cluster, and no address of it.
+    Outside,
+    /// It does not exist here, and settings leave such names to others.
+    LeftToOthers,
+    /// The zone itself, or a name that every zone has.
+    Fixed,
+    /// Nothing but the parent of other names.
+    Parent,
+    /// No name of the zone looks so.
+    NoSuchForm,
+    NoNamespace(String),
+    HiddenNamespace(String),
+    NoService(ObjectName),
+    /// A headless Service without a ready endpoint.
+    NoEndpoint(ObjectName),
+    /// A Service without a ready endpoint, where such are hidden.
+    HiddenService(ObjectName),
+    NoSuchEndpoint(ObjectName, String),
+    NoPort(ObjectName, String),
+    NoTopology(ObjectName),
+    PodsDisabled,
+    NoAddress(String),
+    NoPod(String, String),
+    /// The Service's own addresses.
+    OwnAddresses(ObjectName),
+    /// Those of its ready endpoints.
+    Endpoints(ObjectName),
+    Endpoint(ObjectName, String),
+    Port(ObjectName, String),
+    Topology(ObjectName),
+    Pod(String),
+    Alias(ObjectName, DomainName),
+    /// The aliases lead in a circle, or there are too many.
+    EndlessAlias,
+    /// Who has the address that the name spells.
+    AddressOf(ObjectName),
+    /// A range of addresses of which some are the cluster's.
+    Range,
+    NobodysAddress,
+    /// The name exists, and has no record of this type.
+    NoRecord(RecordType),
+    /// The name exists, and is denied as CoreDNS does.
+    Denied,
+}
+
+/// Answers as [`answer`] does, and says why.
+#[must_use]
+pub fn explain(table: &NameTable, question: &Question, settings: &ZoneSettings) -> Explanation {
+    let answer = answer(table, question, settings, None);
+    let (wire, zone) = (question.to_wire(), Zone::new(table, settings, None));
+    let name = wire.split_last_chunk::<4>().and_then(|(name, _)| LowerName::read(name));
+    let mut reasons = name.map(|name| zone.reasons(name, question.record_type)).unwrap_or_default();
+    match &answer {
+        Answer::Outside if reasons.last() != Some(&Reason::Outside) => reasons.push(Reason::LeftToOthers),
+        Answer::Zone(sections) => {
+            let asked = |record_type: RecordType| [question.record_type, RecordType::HINFO].contains(&record_type);
+            let has_records = sections.answers.iter().any(|record| asked(record.record_type()));
+            let is_absent = reasons.last().is_some_and(Reason::is_absence);
+            let leads_on = matches!(reasons.last(), Some(Reason::Alias(..) | Reason::EndlessAlias));
+            match sections.code {
+                ResponseCode::NXDomain if !is_absent => reasons.push(Reason::Denied),
+                ResponseCode::NoError if !has_records && !leads_on => {
+                    reasons.push(Reason::NoRecord(question.record_type));
+                }
+                _ => {}
+            }
+        }
+        _ => {}
+    }
+    Explanation { answer, reasons }
+}
+
+impl Zone<'_> {
+    fn reasons(&self, mut name: LowerName, asked: RecordType) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        let mut known = vec![name.clone()];
+        loop {
+            let Some((zone, depth)) = self.of(&name) else {
+                reasons.push(reverse::reason(self, &name));
+                return reasons;
+            };
+            let reason = zone.reason(&Place::read(&name, depth));
+            let target = match &reason {
+                Reason::Alias(_, target) => LowerName::of(target),
+                _ => None,
+            };
+            reasons.push(reason);
+            // Others than addresses are told where to ask.
+            let Some(target) = target.filter(|_| matches!(asked, RecordType::A | RecordType::AAAA)) else {
+                return reasons;
+            };
+            if known.contains(&target) || known.len() > MAX_ALIASES {
+                reasons.push(Reason::EndlessAlias);
+                return reasons;
+            }
+            known.push(target.clone());
+            name = target;
+        }
+    }
+
+    fn reason(&self, place: &Place<'_>) -> Reason {
+        let exists = !matches!(self.node(place), Node::Absent);
+        let service = place
+            .service()
+            .map(|(namespace, service)| ObjectName { namespace: namespace.into(), name: service.into() });
+        if let Some(service) = service {
+            return if exists { self.served(place, service) } else { self.unserved(place, service) };
+        }
+        match *place {
+            Place::Apex | Place::Version | Place::NameServer => Reason::Fixed,
+            Place::Namespace(namespace) | Place::Pod { namespace, .. } if !self.has_namespace(namespace) => {
+                self.no_namespace(namespace)
+            }
+            Place::Pod { namespace, label } => match pods::address(self.settings.pods, label) {
+                _ if exists => Reason::Pod(label.to_owned()),
+                _ if self.settings.pods == PodNames::Disabled => Reason::PodsDisabled,
+                Some(_) => Reason::NoPod(namespace.to_owned(), label.to_owned()),
+                None => Reason::NoAddress(label.to_owned()),
+            },
+            _ if exists => Reason::Parent,
+            _ => Reason::NoSuchForm,
+        }
+    }
+
+    fn served(&self, place: &Place<'_>, service: ObjectName) -> Reason {
+        let names = self.find(&service.namespace, &service.name);
+        match (place, names) {
+            (Place::Service { .. }, Some(ServiceNames::External { target })) => Reason::Alias(service, target.clone()),
+            (Place::Service { .. }, Some(ServiceNames::Headless { .. })) => Reason::Endpoints(service),
+            (Place::Topology { .. }, _) => Reason::Topology(service),
+            (_, _) if matches!(self.node(place), Node::Parent) => Reason::Parent,
+            (Place::Endpoint { label, .. }, _) => Reason::Endpoint(service, (*label).to_owned()),
+            (Place::Port { port, transport, .. }, _) => Reason::Port(service, port_name(port, transport)),
+            _ => Reason::OwnAddresses(service),
+        }
+    }
+
+    fn unserved(&self, place: &Place<'_>, service: ObjectName) -> Reason {
+        if !self.has_namespace(&service.namespace) {
+            return self.no_namespace(&service.namespace);
+        }
+        let Some(names) = self.find(&service.namespace, &service.name) else { return Reason::NoService(service) };
+        if names.endpoints().is_empty() && !matches!(names, ServiceNames::External { .. }) {
+            if self.settings.hides_empty {
+                return Reason::HiddenService(service);
+            } else if matches!(names, ServiceNames::Headless { .. }) {
+                return Reason::NoEndpoint(service);
+            }
+        }
+        match *place {
+            Place::Endpoint { label, .. } => Reason::NoSuchEndpoint(service, label.to_owned()),
+            Place::Port { port, transport, .. } => Reason::NoPort(service, port_name(port, transport)),
+            _ => Reason::NoTopology(service),
+        }
+    }
+
+    fn no_namespace(&self, namespace: &str) -> Reason {
+        if self.table.has_namespace(namespace) {
+            Reason::HiddenNamespace(namespace.to_owned())
+        } else {
+            Reason::NoNamespace(namespace.to_owned())
+        }
+    }
+}
+
+fn port_name(port: &str, transport: &str) -> String {
+    format!("_{port}._{transport}")
+}
+
+impl Reason {
+    /// The Service that it is about; `None`: it is about none.
+    #[must_use]
+    pub fn service(&self) -> Option<&ObjectName> {
+        match self {
+            Self::NoService(service)
+            | Self::NoEndpoint(service)
+            | Self::HiddenService(service)
+            | Self::NoSuchEndpoint(service, _)
+            | Self::NoPort(service, _)
+            | Self::NoTopology(service)
+            | Self::OwnAddresses(service)
+            | Self::Endpoints(service)
+            | Self::Endpoint(service, _)
+            | Self::Port(service, _)
+            | Self::Topology(service)
+            | Self::Alias(service, _)
+            | Self::AddressOf(service) => Some(service),
+            _ => None,
+        }
+    }
+
+    /// Whether it is why there is no such name.
+    pub(super) fn is_absence(&self) -> bool {
+        match self {
+            Self::NoSuchForm
+            | Self::NoNamespace(_)
+            | Self::HiddenNamespace(_)
+            | Self::NoService(_)
+            | Self::NoEndpoint(_)
+            | Self::HiddenService(_)
+            | Self::NoSuchEndpoint(..)
+            | Self::NoPort(..)
+            | Self::NoTopology(_)
+            | Self::PodsDisabled
+            | Self::NoAddress(_)
+            | Self::NoPod(..)
+            | Self::NobodysAddress => true,
+            Self::Outside
+            | Self::LeftToOthers
+            | Self::Fixed
+            | Self::Parent
+            | Self::OwnAddresses(_)
+            | Self::Endpoints(_)
+            | Self::Endpoint(..)
+            | Self::Port(..)
+            | Self::Topology(_)
+            | Self::Pod(_)
+            | Self::Alias(..)
+            | Self::EndlessAlias
+            | Self::AddressOf(_)
+            | Self::Range
+            | Self::NoRecord(_)
+            | Self::Denied => false,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Outside => f.write_str("outside of the cluster's zone"),
+            Self::LeftToOthers => f.write_str("such names are left to others (fallthrough)"),
+            Self::Fixed => f.write_str("a name that the zone has of its own"),
+            Self::Parent => f.write_str("only the parent of other names"),
+            Self::NoSuchForm => f.write_str("no name of the zone has this form"),
+            Self::NoNamespace(namespace) => write!(f, "there is no namespace {namespace}"),
+            Self::HiddenNamespace(namespace) => write!(f, "names of the namespace {namespace} are not told here"),
+            Self::NoService(service) => write!(f, "there is no Service {service}"),
+            Self::NoEndpoint(service) => write!(f, "the headless Service {service} has no ready endpoint"),
+            Self::HiddenService(service) => {
+                write!(f, "Service {service} has no ready endpoint, and such are hidden (ignore empty_service)")
+            }
+            Self::NoSuchEndpoint(service, label) => {
+                write!(f, "no ready endpoint of Service {service} is called {label}")
+            }
+            Self::NoPort(service, port) => write!(f, "Service {service} has no port {port}"),
+            Self::NoTopology(service) => write!(f, "Service {service} has no names by topology"),
+            Self::PodsDisabled => f.write_str("Pods have no names here (pods disabled)"),
+            Self::NoAddress(label) => write!(f, "{label} spells no address"),
+            Self::NoPod(namespace, label) => write!(f, "no Pod of the namespace {namespace} has the address {label}"),
+            Self::OwnAddresses(service) => write!(f, "Service {service} has addresses of its own"),
+            Self::Endpoints(service) => write!(f, "Service {service} is headless and stands for its ready endpoints"),
+            Self::Endpoint(service, label) => write!(f, "{label} is a ready endpoint of Service {service}"),
+            Self::Port(service, port) => write!(f, "Service {service} has the port {port}"),
+            Self::Topology(service) => write!(f, "the endpoints of Service {service} in a topology zone"),
+            Self::Pod(label) => write!(f, "the address that {label} spells"),
+            Self::Alias(service, target) => write!(f, "Service {service} is an ExternalName that leads to {target}"),
+            Self::EndlessAlias => f.write_str("the aliases lead in a circle, or are too many"),
+            Self::AddressOf(service) => write!(f, "an address of Service {service}"),
+            Self::Range => f.write_str("a range of addresses, of which some are the cluster's"),
+            Self::NobodysAddress => f.write_str("nobody has the address, which only the cluster could tell of"),
+            Self::NoRecord(record_type) => write!(f, "the name exists, and has no {record_type} record"),
+            Self::Denied => f.write_str("the name exists, and is denied as CoreDNS does (--dns-compat coredns)"),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What DNS answers for a name and why, with each question that a resolver asks on its way.
+
+use super::search;
+use crate::cli::{Asker, NameFlags};
+use crate::offline::World;
+use crate::settings::compatibility;
+use crate::text::Table;
+use anyhow::Context as _;
+use config::{DomainName, Kind, ObjectName, ObjectRef};
+use dns::{Answer, Explanation, Name, Question, Reason, RecordType, ResponseCode, Sections, ZoneSettings};
+use serde::{Serialize, Serializer};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+/// A name, and how it is asked for.
+#[derive(Debug)]
+pub(super) struct Asking {
+    name: String,
+    record_type: RecordType,
+    from: Option<Asker>,
+    search: Vec<DomainName>,
+    questions: Vec<Name>,
+    upstreams: Vec<SocketAddr>,
+    settings: ZoneSettings,
+}
+
+impl Asking {
+    /// # Errors
+    /// The name is none, or asks for what only a Pod's search list has.
+    pub(super) fn new(name: &str, flags: NameFlags, zone: &DomainName) -> anyhow::Result<Self> {
+        let NameFlags { record_type, from, search: of_node, dns_upstream, dns_ttl, dns_compat } = flags;
+        let (name, usual_type) = match name.parse::<IpAddr>() {
+            Ok(address) => (Name::from(address).to_string(), RecordType::PTR),
+            Err(_) => (name.to_owned(), RecordType::A),
+        };
+        Name::from_ascii(&name).with_context(|| format!("{name:?} is no name"))?;
+        anyhow::ensure!(from.is_some() || of_node.is_empty(), "--search is for the Pods that --from names");
+        let search = from.as_ref().map(|from| search::list(&from.namespace, zone, of_node)).unwrap_or_default();
+        let questions = search::questions(&name, &search);
+        let mut settings = ZoneSettings::default();
+        (settings.ttl, settings.compatibility) = (dns_ttl, compatibility(dns_compat));
+        let record_type = record_type.unwrap_or(usual_type);
+        Ok(Self { name, record_type, from, search, questions, upstreams: dns_upstream, settings })
+    }
+
+    /// Asks one question after the other until one has an answer.
+    pub(super) fn report(&self, world: &World) -> Report<'_> {
+        let mut report = Report {
+            name: &self.name,
+            record_type: self.record_type,
+            from: self.from.as_ref(),
+            search: &self.search,
+            questions: Vec::new(),
+            answer: Outcome::None { code: code(ResponseCode::NXDomain) },
+            note: None,
+        };
+        let mut questions = self.questions.iter().peekable();
+        while let Some(name) = questions.next() {
+            let question = Question { name: name.clone(), record_type: self.record_type };
+            let explanation = dns::explain(&world.snapshot.names, &question, &self.settings);
+            let why = explanation.reasons.iter().map(|reason| told(reason, world)).collect();
+            let asked = Asked { question: name.to_string(), code: None, records: Vec::new(), why, is_empty: false };
+            let goes_on = report.take(explanation, asked, &self.upstreams);
+            if !goes_on {
+                break;
+            }
+            let is_cut_short =
+                questions.peek().is_some() && report.questions.last().is_some_and(|asked| asked.is_empty);
+            report.note = report.note.or(is_cut_short.then_some(MUSL));
+        }
+        report
+    }
+}
+
+/// A reason, with where the Service is described that it is about, and what there is where nothing is ready.
+fn told(reason: &Reason, world: &World) -> String {
+    let mut text = reason.to_string();
+    let Some(service) = reason.service() else { return text };
+    let ObjectName { namespace, name } = service.clone();
+    if let Reason::NoEndpoint(_) | Reason::HiddenService(_) = reason {
+        let slices = world.objects.slices(service);
+        let addresses: usize = slices.iter().map(|slice| slice.endpoints.len()).sum();
+        text += &match (slices.len(), addresses) {
+            (0, _) => ": no EndpointSlice is for it".to_owned(),
+            (_, 0) => ": its EndpointSlices have no address".to_owned(),
+            (_, addresses) => format!(": of {addresses} addresses in its EndpointSlices none is ready"),
+        };
+    }
+    if let Reason::NoService(_) = reason
+        && world.objects.service(service).is_some()
+    {
+        text = format!("Service {service} has no names: DNS cannot lead to what its externalName is");
+    }
+    match world.place(&ObjectRef::new(Kind::Service, namespace, name)) {
+        Some(place) => format!("{text} ({place})"),
+        None => text,
+    }
+}
+
+/// What is said of a name.
+#[derive(Debug, Serialize)]
+pub(super) struct Report<'a> {
+    name: &'a str,
+    #[serde(rename = "type", serialize_with = "text")]
+    record_type: RecordType,
+    /// `None`: somebody who asks for this very name.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text_of_some")]
+    from: Option<&'a Asker>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    search: &'a [DomainName],
+    questions: Vec<Asked>,
+    answer: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'static str>,
+}
+
+/// A question that is asked.
+#[derive(Debug, Serialize)]
+struct Asked {
+    question: String,
+    /// `None`: it is what upstreams say.
+    code: Option<String>,
+    records: Vec<String>,
+    why: Vec<String>,
+    #[serde(skip)]
+    is_empty: bool,
+}
+
+/// What the application gets.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Outcome {
+    /// The records of that question.
+    Records { question: String },
+    /// What upstreams say to that question, or where they have nothing, to those after it.
+    Upstream { question: String },
+    /// Nothing.
+    None { code: String },
+}
+
+impl Report<'_> {
+    /// Takes what is said to a question; whether the next one is asked.
+    fn take(&mut self, Explanation { answer, .. }: Explanation, mut asked: Asked, upstreams: &[SocketAddr]) -> bool {
+        let is_known = !matches!(self.answer, Outcome::Upstream { .. });
+        let is_asked_for = |of: RecordType| of == self.record_type || self.record_type == RecordType::ANY;
+        let (sections, led_to) = match answer {
+            Answer::Zone(sections) => (sections, None),
+            Answer::Alias { sections, target } => (sections, Some(format!("{target} is"))),
+            Answer::Outside => (Sections::default(), Some("it is".to_owned())),
+        };
+        asked.records = sections.answers.iter().map(ToString::to_string).collect();
+        let has_answer = sections.answers.iter().any(|record| is_asked_for(record.record_type()));
+        let question = asked.question.clone();
+        if let Some(what) = led_to {
+            asked.why.push(asked_of(&what, upstreams));
+            if is_known {
+                self.answer = Outcome::Upstream { question };
+            }
+        } else {
+            asked.code = Some(code(sections.code));
+            asked.is_empty = sections.code == ResponseCode::NoError && !has_answer;
+            if is_known && has_answer {
+                self.answer = Outcome::Records { question };
+            } else if is_known && asked.is_empty {
+                self.answer = Outcome::None { code: code(sections.code) };
+            }
+        }
+        let goes_on = asked.code.is_none() || !has_answer;
+        self.questions.push(asked);
+        goes_on
+    }
+}
+
+/// Where the resolvers of C libraries differ: glibc goes on.
+const MUSL: &str = "musl's resolver ends its search at the first empty answer (NOERROR without a record)";
+
+fn asked_of(what: &str, upstreams: &[SocketAddr]) -> String {
+    if upstreams.is_empty() {
+        return format!("{what} asked of the resolvers of the machine that Tidegate runs on");
+    }
+    let upstreams: Vec<_> = upstreams.iter().map(ToString::to_string).collect();
+    format!("{what} asked of {}", upstreams.join(", "))
+}
+
+/// As `dig` writes it.
+fn code(code: ResponseCode) -> String {
+    format!("{code:?}").to_uppercase()
+}
+
+fn text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn text_of_some<S: Serializer>(value: &Option<&Asker>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(asker) => serializer.collect_str(asker),
+        None => serializer.serialize_none(),
+    }
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut head = Table::default();
+        let mut say = |name: &str, value: String| head.row([name.to_owned(), value]);
+        say("name", self.name.to_owned());
+        say("type", self.record_type.to_string());
+        if let Some(from) = self.from {
+            let who = if from.pod.is_some() { format!("Pod {from}") } else { format!("Pods of {from}") };
+            say("asked by", who);
+            let search: Vec<_> = self.search.iter().map(DomainName::as_str).collect();
+            say("search", search.join(" "));
+        }
+        writeln!(f, "{head}")?;
+        let mut questions = Table::default();
+        for Asked { question, code, records, why, .. } in &self.questions {
+            questions.row([question.clone(), code.clone().unwrap_or_else(|| "upstream".to_owned())]);
+            questions.below(why.iter().chain(records).cloned());
+        }
+        writeln!(f, "{questions}")?;
+        let mut end = Table::default();
+        end.row(["answer".to_owned(), self.answer.to_string()]);
+        self.note.into_iter().for_each(|note| end.row(["note".to_owned(), note.to_owned()]));
+        write!(f, "{end}")
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Records { question } => write!(f, "that to {question}"),
+            Self::Upstream { question } => {
+                write!(f, "what upstreams say to {question}, or where they have nothing, to the questions after it")
+            }
+            Self::None { code } => write!(f, "none ({code})"),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Names: what DNS answers and why, on the way that a Pod's resolver takes.
+
+use super::said_of;
+use crate::cli::{Cli, Command};
+use crate::explain::explain;
+use clap::Parser;
+
+const MANIFESTS: &str = r#"
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: shop}
+spec: {clusterIP: None}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: db-1, namespace: shop, labels: {kubernetes.io/service-name: db}}
+addressType: IPv4
+endpoints:
+- {addresses: [10.1.0.1], conditions: {ready: false}}
+- {addresses: [10.1.0.2], conditions: {ready: false}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: mail, namespace: shop}
+spec: {type: ExternalName, externalName: mail.example.org}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: odd, namespace: shop}
+spec: {type: ExternalName, externalName: 192.0.2.1}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: blog}
+"#;
+
+fn said(arguments: &[&str]) -> String {
+    said_of(MANIFESTS, arguments)
+}
+
+fn error(arguments: &[&str]) -> String {
+    let fixed = ["tidegate", "explain", "--manifests", "/nowhere"];
+    let cli = match Cli::try_parse_from(fixed.iter().chain(arguments)) {
+        Ok(cli) => cli,
+        Err(error) => return error.to_string(),
+    };
+    let Command::Explain(flags) = cli.command else { panic!("explain") };
+    format!("{:#}", explain(*flags).expect_err("refused"))
+}
+
+#[test]
+fn a_name_that_is_whole_is_one_question() {
+    assert_eq!(
+        said(&["WEB.shop.svc.cluster.local"]),
+        "name WEB.shop.svc.cluster.local
+type A
+
+WEB.shop.svc.cluster.local. NOERROR
+Service shop/web has addresses of its own (shop.yaml:2)
+WEB.shop.svc.cluster.local. 5 IN A 10.0.0.1
+
+answer that to WEB.shop.svc.cluster.local.
+"
+    );
+}
+
+#[test]
+fn the_search_list_of_a_pod_is_walked_to_the_first_answer() {
+    assert_eq!(
+        said(&["web.shop", "--from", "blog/front-0", "--search", "example.org"]),
+        "name web.shop
+type A
+asked by Pod blog/front-0
+search blog.svc.cluster.local svc.cluster.local cluster.local example.org
+
+web.shop.blog.svc.cluster.local. NXDOMAIN
+there is no Service blog/shop
+web.shop.svc.cluster.local. NOERROR
+Service shop/web has addresses of its own (shop.yaml:2)
+web.shop.svc.cluster.local. 5 IN A 10.0.0.1
+
+answer that to web.shop.svc.cluster.local.
+"
+    );
+}
+
+#[test]
+fn a_name_from_outside_shows_what_a_search_list_costs() {
+    assert_eq!(
+        said(&["example.com", "--from", "shop", "--search", "corp.example", "--dns-upstream", "10.0.0.53"]),
+        "name example.com
+type A
+asked by Pods of shop
+search shop.svc.cluster.local svc.cluster.local cluster.local corp.example
+
+example.com.shop.svc.cluster.local. NXDOMAIN
+there is no Service shop/com
+example.com.svc.cluster.local. NXDOMAIN
+there is no namespace com
+example.com.cluster.local. NXDOMAIN
+no name of the zone has this form
+example.com.corp.example. upstream
+outside of the cluster's zone
+it is asked of 10.0.0.53:53
+example.com. upstream
+outside of the cluster's zone
+it is asked of 10.0.0.53:53
+
+answer what upstreams say to example.com.corp.example., or where they have nothing, to the questions after it
+"
+    );
+    let whole = said(&["example.com.", "--from", "shop"]);
+    assert!(whole.contains("\nexample.com. upstream\n") && !whole.contains("example.com.shop"), "{whole}");
+    assert!(whole.contains("it is asked of the resolvers of the machine that Tidegate runs on"), "{whole}");
+}
+
+#[test]
+fn what_is_not_answered_says_why() {
+    for (arguments, expected) in [
+        (
+            vec!["db.shop.svc.cluster.local"],
+            "the headless Service shop/db has no ready endpoint: of 2 addresses in its EndpointSlices none is ready \
+             (shop.yaml:7)",
+        ),
+        (vec!["db.shop.svc.cluster.local"], "answer none (NXDOMAIN)"),
+        (
+            vec!["odd.shop.svc.cluster.local"],
+            "Service shop/odd has no names: DNS cannot lead to what its externalName is (shop.yaml:25)",
+        ),
+        (vec!["web.shop.svc.cluster.local", "--type", "aaaa"], "the name exists, and has no AAAA record"),
+        (vec!["web.shop.svc.cluster.local", "--type", "aaaa"], "answer none (NOERROR)"),
+        (
+            vec!["_http._udp.web.shop.svc.cluster.local", "--type", "SRV"],
+            "Service shop/web has no port _http._udp (shop.yaml:2)",
+        ),
+        (
+            vec!["mail", "--from", "shop", "--dns-upstream", "10.0.0.53,10.0.0.54:5353"],
+            "Service shop/mail is an ExternalName that leads to mail.example.org (shop.yaml:20)",
+        ),
+        (
+            vec!["mail", "--from", "shop", "--dns-upstream", "10.0.0.53,10.0.0.54:5353"],
+            "mail.example.org. is asked of 10.0.0.53:53, 10.0.0.54:5353",
+        ),
+        (vec!["web.shop.svc.elsewhere", "--cluster-domain", "elsewhere"], "web.shop.svc.elsewhere. 5 IN A 10.0.0.1"),
+        (vec!["svc.cluster.local", "--type", "TXT", "--dns-compat", "coredns"], "svc.cluster.local. NXDOMAIN"),
+        (vec!["10.0.0.1"], "1.0.0.10.in-addr.arpa. 5 IN PTR web.shop.svc.cluster.local."),
+        (vec!["10.0.0.1"], "an address of Service shop/web (shop.yaml:2)"),
+    ] {
+        let said = said(&arguments);
+        assert!(said.lines().any(|line| line == expected), "{arguments:?}: {expected:?} is not in\n{said}");
+    }
+}
+
+#[test]
+fn an_empty_answer_on_the_way_is_noted() {
+    let note = "note musl's resolver ends its search at the first empty answer (NOERROR without a record)";
+    let is_noted = |arguments: &[&str]| said(arguments).lines().any(|line| line == note);
+    assert!(is_noted(&["web", "--from", "shop", "--type", "AAAA"]));
+    assert!(!is_noted(&["web", "--from", "shop"]));
+    assert!(!is_noted(&["web.shop.svc.cluster.local", "--type", "AAAA"]));
+}
+
+#[test]
+fn json_says_the_same() {
+    let said = said(&["mail", "--from", "shop/web-0", "--output", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((&report["type"], &report["from"]), (&"A".into(), &"shop/web-0".into()));
+    assert_eq!(report["search"][1], "svc.cluster.local");
+    assert_eq!(report["questions"][0]["records"][0], "mail.shop.svc.cluster.local. 5 IN CNAME mail.example.org.");
+    assert_eq!(report["questions"][0]["code"], serde_json::Value::Null);
+    assert_eq!(report["answer"]["upstream"]["question"], "mail.shop.svc.cluster.local.");
+    assert_eq!(report["questions"][3]["code"], serde_json::Value::Null);
+}
+
+#[test]
+fn what_goes_with_names_goes_with_nothing_else() {
+    for (arguments, expected) in [
+        (vec!["web", "-H", "Host: a"], "-X and -H are for requests, and \"web\" is a name: the URL is web/"),
+        (vec!["web/", "--from", "shop"], "--type, --from and --search are for names, and \"web/\" is a URL"),
+        (vec!["web", "--search", "a.example"], "--search is for the Pods that --from names"),
+        (vec!["a..b"], "\"a..b\" is no name"),
+        (vec!["caf\u{e9}.example"], "\"caf\u{e9}.example\" is no name"),
+        (vec!["web", "--from", "a.b"], "not NS or NS/POD, such as shop or shop/web-0"),
+        (vec!["web", "--from", "shop/"], "not NS or NS/POD"),
+        (vec!["web", "--type", "no"], "not a type of records such as A, AAAA, SRV or PTR"),
+        (vec![""], "names no host"),
+    ] {
+        let said = error(&arguments);
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+}
