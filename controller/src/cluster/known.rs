@@ -97,7 +97,9 @@ impl Known {
         let Some(List { seen, changes }) = self.list.take() else { return Vec::new() };
         let gone = self.objects.keys().filter(|key| !seen.contains_key(*key));
         let deletions: Vec<_> = gone.filter_map(|key| self.named(key)).map(Change::Delete).collect();
-        self.objects = seen;
+        // Anew, and so side by side: where they were made they lie between the parts of objects that are soon gone, whose
+        // memory they would keep.
+        self.objects = seen.iter().map(|(key, version)| (key.clone(), *version)).collect();
         self.gone.clear();
         // Not the greater one: a store that was restored begins at a lower one.
         self.reached = order(version);

@@ -111,7 +111,8 @@ impl<'t> Zone<'t> {
             let labels = target(service, holder);
             let labels = present(&labels);
             for port in selection.ports(holder).filter(|_| is_name(labels, self.origin)) {
-                if targets.contains((holder.label, port.number)) {
+                let is_repeated = || selection.is_repeated(holder, port);
+                if targets.contains((holder.label, port.number), is_repeated) {
                     continue;
                 }
                 let mut at = 0;

@@ -34,7 +34,7 @@ pub(super) struct Holder<'s> {
     pub(super) address: IpAddr,
     /// The endpoint's label; `None`: the address is the Service's own.
     pub(super) label: Option<&'s str>,
-    topology: Option<&'s str>,
+    endpoint: Option<&'s EndpointName>,
     /// All of its ports; empty: it has no SRV record.
     ports: &'s [PortName],
 }
@@ -48,11 +48,11 @@ impl<'s> Selection<'s> {
             (ServiceNames::Headless { endpoints }, _) => (&[], &[], endpoints),
             (ServiceNames::External { .. }, _) => (&[], &[], &[]),
         };
-        let own = addresses.iter().map(move |address| Holder { address: *address, label: None, topology: None, ports });
+        let own = addresses.iter().map(move |address| Holder { address: *address, label: None, endpoint: None, ports });
         let endpoint = move |endpoint: &'s EndpointName| Holder {
             address: endpoint.address,
             label: Some(endpoint.label(self.is_by_pod)),
-            topology: endpoint.topology.as_deref(),
+            endpoint: Some(endpoint),
             ports: &endpoint.ports,
         };
         let labelled = match self.wanted {
@@ -65,7 +65,7 @@ impl<'s> Selection<'s> {
     fn has(self, holder: &Holder<'_>) -> bool {
         match self.wanted {
             Wanted::All | Wanted::Endpoint(_) => true,
-            Wanted::Topology(topology) => holder.topology.is_some_and(|zone| topology.is(zone)),
+            Wanted::Topology(topology) => holder.endpoint.is_some_and(|endpoint| is_in(endpoint, topology)),
             Wanted::Port { .. } | Wanted::Transport(_) => holder.ports.iter().any(|port| self.has_port(port)),
         }
     }
@@ -97,8 +97,30 @@ impl<'s> Selection<'s> {
         holder.ports.iter().filter(move |port| self.has_port(port))
     }
 
+    /// Whether the same label comes with the same port before this. O(log n + endpoints with the label).
+    pub(super) fn is_repeated(self, holder: Holder<'s>, port: &PortName) -> bool {
+        let is_same = |other: &&PortName| other.number == port.number;
+        if self.ports(holder).take_while(|other| !std::ptr::eq(*other, port)).any(|other| is_same(&other)) {
+            return true;
+        }
+        let Some((label, endpoint)) = holder.label.zip(holder.endpoint) else {
+            // All addresses of a Service have its ports.
+            return self.holders().next().is_some_and(|first| first.address != holder.address);
+        };
+        let before = self.names.labelled(label, self.is_by_pod).take_while(|other| !std::ptr::eq(*other, endpoint));
+        let before = before.filter(|endpoint| match self.wanted {
+            Wanted::Topology(topology) => is_in(endpoint, topology),
+            _ => true,
+        });
+        before.flat_map(|endpoint| endpoint.ports.iter()).any(|other| self.has_port(other) && is_same(&other))
+    }
+
     /// How many pairs of an address and a port there are; an address without ports counts too.
     pub(super) fn candidates(self) -> usize {
         self.holders().map(|holder| if holder.ports.is_empty() { 1 } else { self.ports(holder).count() }).sum()
     }
+}
+
+fn is_in(endpoint: &EndpointName, topology: Topology<'_>) -> bool {
+    endpoint.topology.as_deref().is_some_and(|zone| topology.is(zone))
 }

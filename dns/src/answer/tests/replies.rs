@@ -5,8 +5,9 @@ use crate::answer::*;
 use crate::question::Question;
 use config::{EndpointName, NameChange, PortName, ServiceNames, Transport};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
-use hickory_proto::rr::{Name, Record};
+use hickory_proto::rr::{Name, RData, Record};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Endpoints of which several share a name, an address, or both; some with ports of their own.
@@ -141,5 +142,34 @@ proptest! {
             unique.dedup();
             prop_assert_eq!(unique.len(), sections.additionals.len(), "an additional record twice");
         }
+    }
+}
+
+proptest! {
+    /// However many there are: some are told apart by what is remembered of them, more by a look at the table.
+    #[test]
+    fn each_target_and_port_has_one_srv_record(endpoints in endpoints(), ports in any::<bool>()) {
+        let label = if ports { "_p1._tcp.head" } else { "head" };
+        let expected: BTreeSet<_> = endpoints
+            .iter()
+            .filter(|endpoint| endpoint.name.len() < 64)
+            .flat_map(|endpoint| endpoint.ports.iter().map(|port| (endpoint.name.to_string(), port.number)))
+            .filter(|(_, port)| !ports || *port == 81)
+            .collect();
+        let names = Some(Arc::new(ServiceNames::headless(endpoints)));
+        let (namespace, service) = ("shop".into(), "head".into());
+        let table = table().patched([NameChange::Service { namespace, service, names }], 7);
+        let name = Name::from_ascii(format!("{label}.shop.svc.cluster.local.")).unwrap();
+        let question = Question { name, record_type: RecordType::SRV };
+        let Answer::Zone(sections) = answer(&table, &question, &ZoneSettings::default(), None) else {
+            return Err(TestCaseError::fail("the zone's own"));
+        };
+        let found = sections.answers.iter().map(|record| match &record.data {
+            RData::SRV(srv) => (srv.target.iter().next().map(|label| String::from_utf8(label.to_vec()).unwrap()).unwrap(), srv.port),
+            other => panic!("{other}"),
+        });
+        let found: Vec<_> = found.collect();
+        prop_assert_eq!(found.len(), expected.len());
+        prop_assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected);
     }
 }
