@@ -18,7 +18,7 @@ const BOUNDARIES: [(&str, &[&str]); 6] = [
     ("k8s-openapi", &["controller", "ground"]),
     ("h2", &["proxy"]),
     ("httparse", &["proxy"]),
-    ("tokio-rustls", &["proxy", "ground"]),
+    ("tokio-rustls", &["proxy", "dns", "ground"]),
     ("hickory", &["dns"]),
 ];
 

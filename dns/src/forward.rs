@@ -2,6 +2,7 @@
 //! An answer is believed only from the address, with the id and about the question that were asked.
 
 mod ask;
+mod connections;
 mod exchange;
 mod failure;
 mod health;
@@ -13,6 +14,7 @@ mod resolv_conf;
 mod route;
 mod running;
 mod tasks;
+mod tls;
 mod upstream;
 
 use crate::cache::{Cache, Found, Over, Refresh, Then, Ttls};

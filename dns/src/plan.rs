@@ -29,7 +29,7 @@ mod selector;
 mod small;
 mod span;
 mod template;
-mod tls;
+pub(crate) mod tls;
 mod transfer;
 mod unserved;
 mod zone;

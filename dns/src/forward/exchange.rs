@@ -1,6 +1,8 @@
-//! One try at one upstream: UDP from a new port, TCP where that is wanted or the answer was cut.
+//! One try at one upstream: UDP from a new port, TCP where that is wanted or the answer was cut, or TLS.
 
+use super::connections::Connection;
 use super::relay::{flags, is_answer};
+use super::tls::Secure;
 use super::upstream::Upstream;
 use super::{Ask, Outbound, lock};
 use crate::message::{Transport, framed};
@@ -9,7 +11,8 @@ use crate::wire::flag;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::net::{TcpSocket, UdpSocket};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
 /// More than an upstream sends over UDP to one that offers to take 1232; bytes.
@@ -55,17 +58,18 @@ fn of_socket(error: io::Error) -> Fault {
 impl Upstream {
     /// Any answer to this question.
     pub(super) async fn exchange(&self, ask: &Ask, trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
-        let is_tcp = match self.forward.protocol {
+        let is_stream = match self.forward.protocol {
+            _ if self.secure.is_some() => true,
             Protocol::AsAsked => trip.transport == Transport::Tcp,
             Protocol::Tcp => true,
             Protocol::UdpFirst => false,
         };
-        if is_tcp {
-            return within(self, trip, self.over_tcp(ask, trip)).await;
+        if is_stream {
+            return within(self, trip, self.over_stream(ask, trip)).await;
         }
         let message = within(self, trip, self.over_udp(ask, trip)).await?;
         if flags(&message).is_some_and(|flags| flags & flag::TRUNCATED != 0)
-            && let Ok(whole) = within(self, trip, self.over_tcp(ask, trip)).await
+            && let Ok(whole) = within(self, trip, self.over_stream(ask, trip)).await
         {
             return Ok(whole);
         }
@@ -101,20 +105,32 @@ impl Upstream {
         }
     }
 
-    async fn over_tcp(&self, ask: &Ask, trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
-        let mut stream = self.connect().await?;
-        let _own = Own::new(trip.outbound, stream.local_addr()?);
-        let id = rand::random();
-        stream.write_all(&framed(&ask.to_message(id))).await?;
-        let mut message = vec![0; usize::from(stream.read_u16().await?)];
-        stream.read_exact(&mut message).await?;
-        match is_answer(&message, id, ask.question()) {
-            true => Ok(message),
-            false => Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is to another question").into()),
+    /// Over a connection that is kept, or a new one.
+    async fn over_stream(&self, ask: &Ask, trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
+        loop {
+            let kept = self.kept.take();
+            let is_kept = kept.is_some();
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => self.connect().await?,
+            };
+            self.metrics.connections(is_kept, self.secure.is_some()).inc();
+            let _own = Own::new(trip.outbound, connection.local);
+            match connection.ask(ask).await {
+                Ok(message) => {
+                    if let Some(sweep) = self.kept.put(connection) {
+                        trip.outbound.checks.spawn(sweep, &Handle::current());
+                    }
+                    return Ok(message);
+                }
+                // Upstreams close connections that rest; it says nothing about the question.
+                Err(error) if is_kept && is_closed(&error) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 
-    async fn connect(&self) -> Result<TcpStream, Fault> {
+    async fn connect(&self) -> Result<Connection, Fault> {
         let socket = match self.address {
             SocketAddr::V4(_) => TcpSocket::new_v4(),
             SocketAddr::V6(_) => TcpSocket::new_v6(),
@@ -126,8 +142,35 @@ impl Upstream {
         let stream = socket.connect(self.address).await.map_err(of_socket)?;
         // A question is one segment, and leaves at once.
         stream.set_nodelay(true)?;
-        Ok(stream)
+        let local = stream.local_addr()?;
+        Ok(match &self.secure {
+            Some(Secure { connector, name }) => {
+                Connection::new(Box::new(connector.connect(name.clone(), stream).await?), local)
+            }
+            None => Connection::new(Box::new(stream), local),
+        })
     }
+}
+
+impl Connection {
+    async fn ask(&mut self, ask: &Ask) -> io::Result<Vec<u8>> {
+        let id = rand::random();
+        self.stream.write_all(&framed(&ask.to_message(id))).await?;
+        // TLS keeps what is written until it is told that no more comes.
+        self.stream.flush().await?;
+        let mut message = vec![0; usize::from(self.stream.read_u16().await?)];
+        self.stream.read_exact(&mut message).await?;
+        match is_answer(&message, id, ask.question()) {
+            true => Ok(message),
+            false => Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is to another question")),
+        }
+    }
+}
+
+/// Whether the other side has closed the connection.
+fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof)
 }
 
 /// Waits as long as the upstream may take, and no longer than anybody waits for its answer.

@@ -25,7 +25,7 @@ pub(super) async fn check(upstream: Weak<Upstream>, outbound: Arc<Outbound>) {
             Ok(_) => return upstream.recovered(),
             // That this host has no socket says nothing about the upstream.
             Err(fault) if fault.is_ours() => {}
-            Err(_) => upstream.check_failed(),
+            Err(fault) => upstream.check_failed(&fault),
         }
         let interval = *interval;
         drop(upstream);

@@ -3,6 +3,7 @@
 use super::exchange::Trip;
 use super::resolv_conf::{parse_resolv_conf, system_upstreams};
 use super::route::Route;
+use super::tls::{Secure, Tls};
 use super::upstream::Upstream;
 use super::{Ask, Outbound, PATIENCE, lock};
 use crate::message::Transport;
@@ -32,6 +33,8 @@ const LOOK_UP_AGAIN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Origin {
     forward: Arc<Forward>,
+    /// `None`: without TLS.
+    secure: Option<Secure>,
     kind: Kind,
     known: Arc<Known>,
 }
@@ -77,9 +80,13 @@ struct Host {
 
 impl Origin {
     /// Reads the file, if it is one.
-    pub(super) fn new(to: &plan::Upstream, forward: &Arc<Forward>) -> Result<Self, String> {
+    pub(super) fn new(to: &plan::Upstream, forward: &Arc<Forward>, tls: &mut Tls) -> Result<Self, String> {
+        let mut secure = None;
         let (kind, addresses, stamp) = match to {
-            plan::Upstream::Plain(address) | plan::Upstream::Tls { address, .. } => {
+            plan::Upstream::Plain(address) => (Kind::Address, vec![*address], None),
+            plan::Upstream::Tls { address, server_name } => {
+                let name = server_name.as_ref().or(forward.tls.server_name.as_ref());
+                secure = Some(Secure::new(tls.connector(&forward.tls)?, name.map(DomainName::as_str), address.ip())?);
                 (Kind::Address, vec![*address], None)
             }
             plan::Upstream::File(path) => {
@@ -91,11 +98,12 @@ impl Origin {
                 (Kind::Host(Arc::new(host)), Vec::new(), None)
             }
         };
-        Ok(Self { forward: Arc::clone(forward), kind, known: Known::new(addresses, stamp) })
+        Ok(Self { forward: Arc::clone(forward), secure, kind, known: Known::new(addresses, stamp) })
     }
 
     pub(super) fn of_address(address: SocketAddr, forward: &Arc<Forward>) -> Self {
-        Self { forward: Arc::clone(forward), kind: Kind::Address, known: Known::new(vec![address], None) }
+        let known = Known::new(vec![address], None);
+        Self { forward: Arc::clone(forward), secure: None, kind: Kind::Address, known }
     }
 
     /// Adds the upstreams that are known, after a look where it is time for one. Only a name that was never found out
@@ -106,8 +114,12 @@ impl Origin {
             Kind::File(path) => self.look_at_file(path),
             Kind::Host(host) => self.look_up(host, outbound).await,
         }
-        for upstream in self.known.upstreams(&self.forward, outbound) {
-            if !upstreams.iter().any(|other| other.address == upstream.address) {
+        for upstream in self.known.upstreams(self, outbound) {
+            // Once, be it that several words lead to it.
+            let is_it = |other: &Arc<Upstream>| {
+                other.address == upstream.address && other.secure.is_some() == upstream.secure.is_some()
+            };
+            if !upstreams.iter().any(is_it) {
                 upstreams.push(upstream);
             }
         }
@@ -162,13 +174,15 @@ impl Known {
     }
 
     /// One for each address; those that stay are what they were.
-    fn upstreams(&self, forward: &Arc<Forward>, outbound: &Arc<Outbound>) -> Vec<Arc<Upstream>> {
+    fn upstreams(&self, origin: &Origin, outbound: &Arc<Outbound>) -> Vec<Arc<Upstream>> {
         let mut known = lock(&self.addresses);
         let Addresses { addresses, upstreams, is_complete, .. } = &mut *known;
         if !*is_complete {
             let of = |address: &SocketAddr| {
                 let known = upstreams.iter().find(|upstream| upstream.address == *address).cloned();
-                known.unwrap_or_else(|| Arc::new(Upstream::new(*address, Arc::clone(forward), outbound)))
+                known.unwrap_or_else(|| {
+                    Arc::new(Upstream::new(*address, origin.secure.clone(), &origin.forward, outbound))
+                })
             };
             *upstreams = addresses.iter().map(of).collect();
             *is_complete = true;

@@ -3,6 +3,7 @@
 use super::exchange::{Fault, Trip};
 use super::order::Order;
 use super::origin::Origin;
+use super::tls::Tls;
 use super::upstream::Upstream;
 use super::{Ask, Failure, Outbound, Outcome, relay};
 use crate::plan::Zone;
@@ -50,7 +51,9 @@ impl Route {
     pub(crate) fn new(forward: &Forward) -> Result<Self, RouteError> {
         let shared = Arc::new(forward.clone());
         let wrong = |why| RouteError { from: forward.from.clone(), why };
-        let to = forward.to.iter().map(|to| Origin::new(to, &shared)).collect::<Result<_, _>>().map_err(wrong)?;
+        let mut tls = Tls::default();
+        let to = forward.to.iter().map(|to| Origin::new(to, &shared, &mut tls));
+        let to = to.collect::<Result<_, _>>().map_err(wrong)?;
         let room = usize::try_from(forward.max_concurrent).ok().filter(|most| *most > 0);
         let room = room.map(|most| Arc::new(Semaphore::new(most)));
         Ok(Self { order: Order::of(forward.policy), forward: shared, to, room })

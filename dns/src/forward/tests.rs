@@ -3,3 +3,4 @@ mod health;
 mod kept;
 mod origins;
 mod routes;
+mod transports;

@@ -1,6 +1,8 @@
 //! One of those who are asked: where it is, how it is doing.
 
+use super::connections::Kept;
 use super::exchange::{Fault, Trip};
+use super::tls::Secure;
 use super::{Ask, Outbound, health, relay};
 use crate::metrics::UpstreamMetrics;
 use crate::plan::forward::Forward;
@@ -18,6 +20,9 @@ pub(super) struct Upstream {
     pub(super) address: SocketAddr,
     /// How the route that it belongs to is configured.
     pub(super) forward: Arc<Forward>,
+    /// `None`: it is asked without TLS.
+    pub(super) secure: Option<Secure>,
+    pub(super) kept: Arc<Kept>,
     /// Checks in a row that failed.
     failed_checks: AtomicU32,
     /// Whether a task looks whether it is well again.
@@ -26,10 +31,17 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
-    pub(super) fn new(address: SocketAddr, forward: Arc<Forward>, outbound: &Outbound) -> Self {
+    pub(super) fn new(
+        address: SocketAddr,
+        secure: Option<Secure>,
+        forward: &Arc<Forward>,
+        outbound: &Outbound,
+    ) -> Self {
         Self {
             address,
-            forward,
+            forward: Arc::clone(forward),
+            secure,
+            kept: Kept::new(forward.connections),
             failed_checks: AtomicU32::new(0),
             is_checked: AtomicBool::new(false),
             metrics: outbound.metrics.of_upstream(&address.to_string()),
@@ -63,11 +75,11 @@ impl Upstream {
     }
 
     /// A check failed.
-    pub(super) fn check_failed(&self) {
+    pub(super) fn check_failed(&self, fault: &Fault) {
         self.metrics.failed_checks.inc();
         let failed = self.failed_checks.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         if failed == self.forward.max_fails {
-            warn!(upstream = %self.address, failed, "an upstream is down");
+            warn!(upstream = %self.address, failed, error = %fault, "an upstream is down");
         }
     }
 

@@ -26,6 +26,7 @@ pub(super) struct Families {
     pub(super) upstream_failures: Family,
     pub(super) upstream_mismatches: Family,
     pub(super) upstream_failed_checks: Family,
+    pub(super) upstream_connections: Family,
     pub(super) cache_requests: Family,
     pub(super) cache_entries: Family,
     pub(super) cache_evictions: Family,
@@ -89,6 +90,11 @@ pub(super) const FAMILIES: Families = Families {
         name: "tidegate_dns_upstream_failed_checks_total",
         labels: &["to"],
         help: "Health checks that an upstream did not answer; they begin after a failure and end with an answer.",
+    },
+    upstream_connections: Family {
+        name: "tidegate_dns_upstream_connections_total",
+        labels: &["to", "proto", "result"],
+        help: "Questions over TCP (proto tcp) and TLS (tcp-tls), by whether their connection was kept from before or is new.",
     },
     cache_requests: Family {
         name: "tidegate_dns_cache_requests_total",

@@ -23,6 +23,7 @@ pub(crate) struct ForwardMetrics {
     upstream_failures: IntCounterVec,
     mismatches: IntCounterVec,
     failed_checks: IntCounterVec,
+    connections: IntCounterVec,
 }
 
 /// Counters of one upstream.
@@ -38,6 +39,7 @@ pub(crate) struct UpstreamMetrics {
     pub(crate) mismatches: IntCounter,
     /// Health checks without an answer.
     pub(crate) failed_checks: IntCounter,
+    connections: IntCounterVec,
 }
 
 impl ForwardMetrics {
@@ -49,6 +51,7 @@ impl ForwardMetrics {
             upstream_failures: FAMILIES.upstream_failures.counters(registry)?,
             mismatches: FAMILIES.upstream_mismatches.counters(registry)?,
             failed_checks: FAMILIES.upstream_failed_checks.counters(registry)?,
+            connections: FAMILIES.upstream_connections.counters(registry)?,
         })
     }
 
@@ -61,11 +64,18 @@ impl ForwardMetrics {
             failures: self.upstream_failures.with_label_values(&[to]),
             mismatches: self.mismatches.with_label_values(&[to]),
             failed_checks: self.failed_checks.with_label_values(&[to]),
+            connections: self.connections.clone(),
         }
     }
 }
 
 impl UpstreamMetrics {
+    /// Questions over connections that were kept, or are new; over TCP or TLS.
+    pub(crate) fn connections(&self, is_kept: bool, is_tls: bool) -> IntCounter {
+        let (proto, result) = (if is_tls { "tcp-tls" } else { "tcp" }, if is_kept { "kept" } else { "new" });
+        self.connections.with_label_values(&[self.to.as_str(), proto, result])
+    }
+
     /// Counts an answer that took so long.
     pub(crate) fn answered(&self, code: ResponseCode, took: Duration) {
         let code_index = index(&CODES, |known| *known == code);

@@ -9,7 +9,7 @@ fn families() -> Vec<&'static Family> {
 }
 
 /// In the order of the table; a family that is left out does not build.
-fn own() -> [&'static Family; 15] {
+fn own() -> [&'static Family; 16] {
     let Families {
         requests,
         durations,
@@ -22,6 +22,7 @@ fn own() -> [&'static Family; 15] {
         upstream_failures,
         upstream_mismatches,
         upstream_failed_checks,
+        upstream_connections,
         cache_requests,
         cache_entries,
         cache_evictions,
@@ -39,6 +40,7 @@ fn own() -> [&'static Family; 15] {
         upstream_failures,
         upstream_mismatches,
         upstream_failed_checks,
+        upstream_connections,
         cache_requests,
         cache_entries,
         cache_evictions,
@@ -68,6 +70,7 @@ fn gathered() -> Vec<MetricFamily> {
     metrics.forward.failures.with_label_values(&["busy"]).inc();
     let upstream = metrics.forward.of_upstream("192.0.2.1:53");
     upstream.answered(ResponseCode::NXDomain, Duration::from_millis(3));
+    upstream.connections(true, false).inc();
     assert!(Metrics::new(&registry).is_err(), "registered twice");
     registry.gather()
 }

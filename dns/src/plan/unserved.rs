@@ -2,7 +2,6 @@
 
 use super::Plan;
 use super::block::Block;
-use super::forward::{Forward, Upstream};
 use super::key::Transport;
 use super::kubernetes::Kubernetes;
 use crate::corefile::Note;
@@ -33,7 +32,6 @@ fn of_block(block: &Block) -> Vec<Note> {
         asked.push(("log", String::new()));
     }
     asked.extend(block.kubernetes.iter().flat_map(of_kubernetes).map(|what| ("kubernetes", what)));
-    asked.extend(block.forwards.iter().flat_map(of_forward).map(|what| ("forward", what)));
     let encrypted = block.keys.iter().filter(|key| key.transport != Transport::Dns);
     asked.extend(encrypted.map(|key| ("", key.to_string())));
     let message = |what: &str| {
@@ -48,9 +46,4 @@ fn of_kubernetes(kubernetes: &Kubernetes) -> Vec<String> {
         kubernetes.no_endpoints.then(|| "noendpoints".to_owned()),
     ];
     wanted.into_iter().flatten().collect()
-}
-
-fn of_forward(forward: &Forward) -> impl Iterator<Item = String> {
-    let encrypted = forward.to.iter().filter(|to| matches!(to, Upstream::Tls { .. }));
-    encrypted.map(|upstream| format!("the upstream {upstream}"))
 }

@@ -34,7 +34,11 @@ pub(super) const NO_DATA: u8 = u8::MAX - 1;
 impl Upstream {
     /// Answers with this code; NOERROR with the address 192.0.2.`host`.
     pub(super) async fn new(code: u8, host: u8) -> Self {
-        let (udp, _) = sockets().await;
+        Self::at(sockets().await.0, code, host)
+    }
+
+    /// The same with a socket that there is.
+    pub(super) fn at(udp: UdpSocket, code: u8, host: u8) -> Self {
         let address = udp.local_addr().unwrap();
         let (tell, asked) = mpsc::unbounded_channel();
         let says = Arc::new(AtomicU8::new(code));

@@ -26,7 +26,7 @@ async fn a_file_is_read_again_when_it_changes() {
     };
     write("search a.example\nnameserver 192.0.2.1\nnameserver 2001:db8::1\n");
     let forward = Arc::new(Forward::new(Zone::root()));
-    let origin = Origin::new(&To::File(path.to_str().unwrap().to_owned()), &forward).unwrap();
+    let origin = Origin::new(&To::File(path.to_str().unwrap().to_owned()), &forward, &mut Default::default()).unwrap();
     assert_eq!(addresses(&origin, &outbound).await, ["192.0.2.1:53", "[2001:db8::1]:53"]);
     write("nameserver 192.0.2.2\nnameserver 192.0.2.1\n");
     let later = || tokio::time::advance(Duration::from_secs(5));
