@@ -11,6 +11,8 @@ mod arguments;
 mod chart;
 #[path = "install/documents.rs"]
 mod documents;
+#[path = "install/kube_dns.rs"]
+mod kube_dns;
 #[path = "install/kustomize.rs"]
 mod kustomize;
 #[path = "install/manifests.rs"]

@@ -14,9 +14,12 @@ fn an_api_server_accepts_every_way_to_install() -> anyhow::Result<()> {
         overlay("deployment", "restricted"),
         overlay("daemonset", "privileged"),
         overlay("dns", "restricted"),
+        overlay("kube-dns", "restricted"),
+        overlay("node-local-dns", "privileged"),
         chart(&[], "restricted"),
         chart(&["dns.service.enabled=true", "controller.autoscaling.enabled=true"], "restricted"),
         chart(&["controller.kind=DaemonSet", "controller.hostNetwork=true"], "privileged"),
+        chart(&["kubeDns.enabled=true", "kubeDns.verifiedPods=true"], "restricted"),
         chart(&["controller.scope.enabled=true", "controller.scope.namespace=default"], "restricted"),
     ];
     for (name, manifests, level) in all {

@@ -5,7 +5,7 @@ use crate::rights::rights;
 use serde_json::Value;
 
 /// Without the labels by which objects are found, of which helm has more.
-fn without_labels(mut value: Value) -> Value {
+pub(crate) fn without_labels(mut value: Value) -> Value {
     fn strip(value: &mut Value) {
         match value {
             Value::Object(fields) => {

@@ -27,7 +27,7 @@ fn install_page_names_every_right() {
 
 #[test]
 fn paths_in_the_documents_exist() {
-    for page in ["README.md", "docs/install.md", "deploy/helm/tidegate/README.md"] {
+    for page in ["README.md", "docs/dns.md", "docs/install.md", "deploy/helm/tidegate/README.md"] {
         let text = read(page);
         let words = text.split([' ', '\n', '`', '(', ')', '?', '"', '\'']);
         let paths = words.filter_map(|word| word.find("deploy/").and_then(|at| word.get(at..)));

@@ -40,7 +40,7 @@ fn every_overlay_is_known_to_these_tests() {
     let entries = fs::read_dir(repository("deploy/kustomize/overlays")).expect("the overlays");
     let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
     names.sort();
-    assert_eq!(names, ["daemonset", "deployment", "dns"]);
+    assert_eq!(names, ["daemonset", "deployment", "dns", "kube-dns", "node-local-dns"]);
 }
 
 #[test]

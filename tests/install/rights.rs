@@ -7,6 +7,11 @@ use std::collections::BTreeSet;
 
 /// `WHERE GROUP/RESOURCE[/NAME] VERBS`, where `*` stands for all namespaces and for what has none.
 pub(crate) fn rights(manifests: &Manifests, account: &str) -> BTreeSet<String> {
+    rights_of(manifests, ("tidegate", account))
+}
+
+/// The same of an account in another namespace.
+pub(crate) fn rights_of(manifests: &Manifests, (namespace, account): (&str, &str)) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for binding in manifests.of_kind("ClusterRoleBinding").chain(manifests.of_kind("RoleBinding")) {
         let is_of_cluster = text(binding, "/kind") == "ClusterRoleBinding";
@@ -14,7 +19,7 @@ pub(crate) fn rights(manifests: &Manifests, account: &str) -> BTreeSet<String> {
         let subjects = at(binding, "/subjects").as_array().expect("subjects");
         assert_eq!(subjects.len(), 1, "{binding}");
         let subject = ["/kind", "/name", "/namespace"].map(|field| text(at(binding, "/subjects/0"), field));
-        assert_eq!(subject, ["ServiceAccount", account, "tidegate"], "{binding}");
+        assert_eq!(subject, ["ServiceAccount", account, namespace], "{binding}");
         let (kind, name) = (text(binding, "/roleRef/kind"), text(binding, "/roleRef/name"));
         let mut roles = manifests.of_kind(kind).filter(|role| {
             text(role, "/metadata/name") == name

@@ -1,0 +1,180 @@
+//! `tidegate dns` in the place of CoreDNS: the overlays and components, and the chart's switch for the same.
+
+use crate::agreement::without_labels;
+use crate::manifests::{Manifests, at, text};
+use crate::rights::rights_of;
+use crate::tools::{kustomize, repository};
+use serde_json::{Value, json};
+use std::fs;
+use std::process::Command;
+
+const ACCOUNT: (&str, &str) = ("kube-system", "tidegate-dns");
+/// All that names are made of.
+const RIGHTS: [&str; 3] =
+    ["* core/namespaces list,watch", "* core/services list,watch", "* discovery.k8s.io/endpointslices list,watch"];
+const PODS: &str = "* core/pods list,watch";
+
+/// An overlay with components, as somebody's own kustomization has them.
+fn with_components(overlay: &str, components: &[&str]) -> Manifests {
+    let own = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
+    let up = "../".repeat(own.path().strip_prefix(repository("")).expect("is below the repository").iter().count());
+    let place = |kind: &str, name: &str| format!("{up}deploy/kustomize/{kind}/{name}");
+    let components: Vec<_> = components.iter().map(|name| place("components", name)).collect();
+    let text = json!({"resources": [place("overlays", overlay)], "components": components}).to_string();
+    fs::write(own.path().join("kustomization.yaml"), text).expect("a file can be written");
+    Manifests::parse(&kustomize(own.path()))
+}
+
+/// What the chart adds with its switch.
+fn switched(values: &[&str]) -> Manifests {
+    let without = Manifests::chart(&[]).names();
+    let all = Manifests::chart(&[&["kubeDns.enabled=true"], values].concat()).0.into_iter();
+    Manifests(all.filter(|object| !without.contains(&Manifests(vec![object.clone()]).names()[0])).collect())
+}
+
+#[test]
+fn the_overlay_leaves_alone_what_the_cluster_has() {
+    let expected = [
+        "ClusterRole tidegate-dns",
+        "ClusterRoleBinding tidegate-dns",
+        "Deployment kube-system/tidegate-dns",
+        "PodDisruptionBudget kube-system/tidegate-dns",
+        "ServiceAccount kube-system/tidegate-dns",
+    ];
+    assert_eq!(Manifests::overlay("kube-dns").names(), expected);
+    let with_service = with_components("kube-dns", &["kube-dns-service"]);
+    let own: Vec<_> = with_service.names().into_iter().filter(|name| !expected.contains(&name.as_str())).collect();
+    assert_eq!(own, ["ConfigMap kube-system/coredns", "Service kube-system/kube-dns"]);
+}
+
+#[test]
+fn no_secret_can_be_read_and_pods_only_where_that_is_asked_for() {
+    let granted = |manifests: &Manifests| rights_of(manifests, ACCOUNT).into_iter().collect::<Vec<_>>();
+    let with_pods = [RIGHTS[0], PODS, RIGHTS[1], RIGHTS[2]];
+    for overlay in ["kube-dns", "node-local-dns"] {
+        assert_eq!(granted(&Manifests::overlay(overlay)), RIGHTS, "{overlay}");
+        assert_eq!(granted(&with_components(overlay, &["verified-pods"])), with_pods, "{overlay}");
+    }
+    assert_eq!(granted(&switched(&[])), RIGHTS);
+    assert_eq!(granted(&switched(&["kubeDns.verifiedPods=true"])), with_pods);
+    assert!(granted(&switched(&["rbac.create=false"])).is_empty());
+}
+
+#[test]
+fn the_chart_makes_the_same_as_the_overlay() {
+    let (overlay, chart) = (Manifests::overlay("kube-dns"), switched(&[]));
+    assert_eq!(chart.names(), overlay.names());
+    for object in overlay.0.iter().filter(|object| text(object, "/kind") != "ClusterRole") {
+        let same = chart.find(text(object, "/kind"), text(object, "/metadata/name"));
+        assert_eq!(without_labels(same.clone()), without_labels(object.clone()));
+    }
+    let one = switched(&["kubeDns.replicaCount=1", "kubeDns.configMap=mine"]);
+    assert_eq!(one.of_kind("PodDisruptionBudget").count(), 0, "no node could be drained");
+    assert_eq!(at(one.workload(), "/spec/template/spec/volumes/0/configMap/name"), "mine");
+}
+
+/// The Service finds these Pods beside those of CoreDNS; each Deployment finds its own alone.
+#[test]
+fn pods_are_behind_the_service_kube_dns_and_of_their_own_deployment() {
+    let service = with_components("kube-dns", &["kube-dns-service"]);
+    let service = at(service.find("Service", "kube-dns"), "/spec/selector").clone();
+    assert_eq!(service, json!({"k8s-app": "kube-dns"}));
+    for manifests in [Manifests::overlay("kube-dns"), switched(&[])] {
+        let labels = at(manifests.workload(), "/spec/template/metadata/labels");
+        assert_eq!(labels["k8s-app"], "kube-dns");
+        for kind in ["Deployment", "PodDisruptionBudget"] {
+            let object = manifests.of_kind(kind).next().expect("there is one");
+            let selector = at(object, "/spec/selector/matchLabels").as_object().expect("labels");
+            assert!(selector.iter().all(|(key, value)| labels.get(key) == Some(value)), "{selector:?} in {labels}");
+            let of_coredns = json!({"k8s-app": "kube-dns", "pod-template-hash": "1"});
+            assert!(selector.iter().any(|(key, value)| of_coredns.get(key) != Some(value)), "{kind}: {selector:?}");
+        }
+    }
+}
+
+/// What kubeadm's own manifest of CoreDNS has.
+#[test]
+fn pods_run_as_those_of_coredns_do() {
+    for manifests in [Manifests::overlay("kube-dns"), switched(&[])] {
+        let pod = at(manifests.workload(), "/spec/template/spec");
+        assert_eq!(at(manifests.workload(), "/spec/replicas"), 2);
+        assert_eq!(text(pod, "/priorityClassName"), "system-cluster-critical");
+        assert_eq!(text(pod, "/dnsPolicy"), "Default");
+        let tolerations = json!([
+            {"key": "CriticalAddonsOnly", "operator": "Exists"},
+            {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"},
+        ]);
+        assert_eq!(at(pod, "/tolerations"), &tolerations);
+        let container = manifests.container();
+        let resources = json!({"requests": {"cpu": "100m", "memory": "70Mi"}, "limits": {"memory": "170Mi"}});
+        assert_eq!(at(container, "/resources"), &resources);
+        let port =
+            |name: &str, port: u16, protocol: &str| json!({"name": name, "containerPort": port, "protocol": protocol});
+        let ports = json!([port("dns", 53, "UDP"), port("dns-tcp", 53, "TCP"), port("metrics", 9153, "TCP")]);
+        assert_eq!(at(container, "/ports"), &ports);
+        for (probe, path, port) in [("livenessProbe", "/health", 8080), ("readinessProbe", "/ready", 8181)] {
+            let asked = at(container, &format!("/{probe}/httpGet"));
+            assert_eq!((text(asked, "/path"), at(asked, "/port")), (path, &json!(port)));
+        }
+        assert_eq!(text(pod, "/volumes/0/configMap/name"), "coredns");
+    }
+}
+
+#[test]
+fn pods_have_no_capability_but_for_port_53() {
+    let all = ["kube-dns", "node-local-dns"].map(|overlay| (overlay, Manifests::overlay(overlay)));
+    for (name, manifests) in all.into_iter().chain([("chart", switched(&[]))]) {
+        let capabilities = json!({"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]});
+        let pod = at(manifests.workload(), "/spec/template/spec");
+        let security = at(manifests.container(), "/securityContext");
+        assert_eq!(at(security, "/capabilities"), &capabilities, "{name}");
+        assert_eq!(at(security, "/allowPrivilegeEscalation"), false, "{name}");
+        assert_eq!(at(security, "/readOnlyRootFilesystem"), true, "{name}");
+        let of_pod = pod.pointer("/securityContext/runAsNonRoot").or_else(|| security.pointer("/runAsNonRoot"));
+        assert_eq!(of_pod, Some(&Value::Bool(true)), "{name}");
+        assert_eq!(at(pod, "/automountServiceAccountToken"), true, "{name}");
+        assert_eq!(at(manifests.find("ServiceAccount", "tidegate-dns"), "/automountServiceAccountToken"), false);
+        assert_eq!(at(pod, "/enableServiceLinks"), false, "{name}");
+        let is_node_local = name == "node-local-dns";
+        assert_eq!(pod.pointer("/hostNetwork").is_some(), is_node_local, "{name}");
+        // Only what gives the node its address may change the network.
+        let first: Vec<_> = pod.pointer("/initContainers").and_then(Value::as_array).into_iter().flatten().collect();
+        assert_eq!(first.len(), usize::from(is_node_local), "{name}");
+        for container in first {
+            let capabilities = json!({"drop": ["ALL"], "add": ["NET_ADMIN"]});
+            assert_eq!(at(container, "/securityContext/capabilities"), &capabilities);
+        }
+    }
+}
+
+#[test]
+fn on_a_node_everything_is_at_the_link_local_address_alone() {
+    let manifests = Manifests::overlay("node-local-dns");
+    let arguments = manifests.arguments();
+    let binds: Vec<_> = arguments.iter().filter_map(|argument| argument.split_once("-bind=")).collect();
+    assert_eq!(binds.len(), 4, "{arguments:?}");
+    assert!(binds.iter().all(|(_, address)| address.starts_with("169.254.20.10:")), "{binds:?}");
+    let command = at(at(manifests.workload(), "/spec/template/spec"), "/initContainers/0/command/2");
+    assert!(command.as_str().is_some_and(|command| command.ends_with("ip address add 169.254.20.10/32 dev lo")));
+}
+
+#[test]
+fn the_program_takes_every_argument_and_the_corefile() {
+    for manifests in [Manifests::overlay("kube-dns"), Manifests::overlay("node-local-dns"), switched(&[])] {
+        let arguments = manifests.arguments();
+        let output = tidegate(&[&arguments[..], &["--help"]].concat());
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let manifests = with_components("kube-dns", &["kube-dns-service"]);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("Corefile");
+    let corefile = text(manifests.find("ConfigMap", "coredns"), "/data/Corefile");
+    fs::write(&path, corefile).expect("a file can be written");
+    let output = tidegate(&["check", path.to_str().expect("UTF-8")]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && !said.contains("unserved"), "{said}");
+}
+
+fn tidegate(arguments: &[&str]) -> std::process::Output {
+    Command::new(env!("CARGO_BIN_EXE_tidegate")).args(arguments).output().expect("it starts")
+}
