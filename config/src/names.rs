@@ -175,6 +175,15 @@ impl NameTable {
         self.namespaces.get(namespace)?.services.get(service).map(|entry| &entry.names)
     }
 
+    /// All Services with names, as their namespaces and names, in no order.
+    pub fn services(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        let of = |(namespace, names)| {
+            let names: &Arc<NamespaceNames> = names;
+            names.services.keys().map(move |service| (namespace, service))
+        };
+        self.namespaces.iter().flat_map(of)
+    }
+
     /// Who has this address.
     #[must_use]
     pub fn owners(&self, address: IpAddr) -> Owners<'_> {

@@ -16,6 +16,8 @@ mod question;
 mod reply;
 mod server;
 mod serving;
+#[cfg_attr(not(test), expect(dead_code, reason = "the gate refuses such questions yet"))]
+mod transfer;
 mod wire;
 
 pub use answer::{

@@ -1,0 +1,205 @@
+//! A whole zone for others to serve (AXFR, RFC 5936; IXFR, RFC 1995), one message after the other.
+//! What is sent is what questions are answered with, so that a secondary says the same.
+
+mod page;
+
+use crate::answer::{Sections, Zone, ZoneSettings};
+use crate::message::Says;
+use crate::name::LowerName;
+use crate::question::{CLASS_IN, Head, Query};
+use crate::reply::Reply;
+use crate::wire::Cursor;
+use config::{NameTable, ServiceNames};
+use hickory_proto::rr::RecordType;
+use hickory_proto::serialize::binary::BinEncodable;
+use page::{Page, Records};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What a Service's names may have.
+const TYPES: [RecordType; 3] = [RecordType::A, RecordType::AAAA, RecordType::SRV];
+
+/// A zone on its way out: an iterator over messages of at most 16 KiB, each with the question and our OPT record if the
+/// client has sent one. It holds the table that it began with, and the records of one Service at a time.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    table: Arc<NameTable>,
+    settings: ZoneSettings,
+    asked_at: Option<SocketAddr>,
+    head: Head,
+    /// The question: its name is the zone's.
+    question: Vec<u8>,
+    /// The SOA record, which comes last too.
+    soa: Vec<u8>,
+    /// What is yet to be written.
+    records: Records,
+    services: std::vec::IntoIter<(Arc<str>, Arc<str>)>,
+    is_ended: bool,
+}
+
+impl Transfer {
+    /// Begins to answer `query` with the zone that it names, or with the SOA alone where the client `has` this serial or
+    /// a newer one already (RFC 1995 §2). `asked_at`: where the question came to. `None`: it names no zone of Services.
+    ///
+    /// Pods are in no transfer, as in CoreDNS's: those that are not verified have every address. Costs O(Services · log
+    /// Services).
+    pub(crate) fn new(
+        (table, settings): (&Arc<NameTable>, &ZoneSettings),
+        asked_at: Option<SocketAddr>,
+        query: &Query<'_>,
+        has: Option<u32>,
+    ) -> Option<Self> {
+        let name = LowerName::read(query.asked.name())?;
+        let primary = settings.primary.as_ref().unwrap_or(table.zone());
+        let mut zones = std::iter::once(primary).chain(&settings.zones);
+        zones.find(|zone| name.depth_below(zone) == Some(0))?;
+        let mut transfer = Self {
+            table: Arc::clone(table),
+            settings: settings.clone(),
+            asked_at,
+            head: query.head,
+            question: query.asked.wire.to_vec(),
+            soa: Vec::new(),
+            records: Records::default(),
+            services: Vec::new().into_iter(),
+            is_ended: true,
+        };
+        let mut apex = Records::default();
+        transfer.ask(&[], RecordType::SOA, &mut apex);
+        transfer.soa = apex.next()?.to_vec();
+        transfer.records.push(&transfer.soa);
+        if !has.is_some_and(|serial| is_current(serial, table.serial())) {
+            transfer.begin();
+        }
+        Some(transfer)
+    }
+
+    /// What follows the first SOA: the zone's own records, and then those of Services, by namespace and name.
+    fn begin(&mut self) {
+        let mut services: Vec<_> =
+            self.table.services().map(|(namespace, service)| (Arc::clone(namespace), Arc::clone(service))).collect();
+        services.sort_unstable();
+        (self.services, self.is_ended) = (services.into_iter(), false);
+        let mut records = std::mem::take(&mut self.records);
+        self.ask(&[], RecordType::NS, &mut records);
+        self.glue(&mut records);
+        self.ask(&["dns-version"], RecordType::TXT, &mut records);
+        self.records = records;
+    }
+
+    /// The addresses of the name servers.
+    fn glue(&self, records: &mut Records) {
+        let Some(message) = self.answer(&[], RecordType::NS) else { return };
+        let additionals = Sections::read(&message).unwrap_or_default().additionals;
+        additionals.iter().filter_map(|record| record.to_bytes().ok()).for_each(|record| records.push(&record));
+    }
+
+    /// All records of a Service.
+    fn service(&self, namespace: &str, service: &str, records: &mut Records) {
+        let Some(names) = self.table.find(namespace, service) else { return };
+        let own = [service, namespace, "svc"];
+        if let ServiceNames::External { target } = &**names {
+            self.alias(&own, LowerName::of(target).as_ref(), records);
+            return;
+        }
+        let ports = match &**names {
+            ServiceNames::ClusterIp { ports, .. } => &**ports,
+            _ => &[],
+        };
+        let ports = ports.iter().chain(names.endpoints().iter().flat_map(|endpoint| &*endpoint.ports));
+        let ports = ports.filter_map(|port| Some((port.name.as_deref()?, port.transport.as_str())));
+        let labels = names.endpoints().iter().map(|endpoint| endpoint.label(self.settings.names_pods));
+        for record_type in TYPES {
+            self.ask(&own, record_type, records);
+        }
+        for (port, transport) in ports.collect::<BTreeSet<_>>() {
+            let [port, transport] = [port, transport].map(|label| format!("_{label}"));
+            for record_type in TYPES {
+                self.ask(&[&port, &transport, service, namespace, "svc"], record_type, records);
+            }
+        }
+        for label in labels.collect::<BTreeSet<_>>() {
+            for record_type in TYPES {
+                self.ask(&[label, service, namespace, "svc"], record_type, records);
+            }
+        }
+    }
+
+    /// The CNAME of an ExternalName Service, if that has one.
+    fn alias(&self, labels: &[&str], target: Option<&LowerName>, records: &mut Records) {
+        let mut found = Records::default();
+        self.ask(labels, RecordType::CNAME, &mut found);
+        if let Some(target) = target.filter(|_| found.next().is_some()) {
+            let start = page::start(labels, RecordType::CNAME, self.settings.ttl);
+            records.push(&page::record(start, target.suffix(0)));
+        }
+    }
+
+    /// Adds the records that a name below the zone has; what they hold is written out, or leads to the question.
+    fn ask(&self, labels: &[&str], record_type: RecordType, records: &mut Records) {
+        let Some(message) = self.answer(labels, record_type) else { return };
+        let mut cursor = Cursor::new(&message);
+        let answers = cursor.header().map_or(0, |header| header.answers);
+        if cursor.question().is_none() {
+            return;
+        }
+        for record in (0..answers).map_while(|_| cursor.record()) {
+            let start = page::start(labels, record.record_type.into(), record.ttl);
+            records.push(&page::record(start, record.content));
+        }
+    }
+
+    /// The answer to a question for a name below the zone; `None`: that is no name.
+    fn answer(&self, labels: &[&str], record_type: RecordType) -> Option<Vec<u8>> {
+        let (zone, _) = self.question.split_last_chunk::<4>()?;
+        let mut wire: Vec<u8> = Vec::new();
+        for label in labels {
+            wire.push(u8::try_from(label.len()).ok()?);
+            wire.extend(label.bytes());
+        }
+        wire.extend(zone);
+        let name = LowerName::read(&wire)?;
+        wire.extend([record_type.into(), CLASS_IN].into_iter().flat_map(u16::to_be_bytes));
+        let mut message = Vec::new();
+        let mut reply = Reply::new(&mut message, &wire, usize::MAX);
+        Zone::new(&self.table, &self.settings, self.asked_at).answer(&name, record_type, &mut reply);
+        reply.finish(&Head { edns: None, ..self.head }, Says::default());
+        Some(message)
+    }
+}
+
+impl Iterator for Transfer {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let mut page = Page::new(&self.question, self.head.edns.is_some());
+        loop {
+            while let Some(record) = self.records.peek() {
+                if !page.add(record) {
+                    return page.finish(&self.head);
+                }
+                self.records.next();
+            }
+            if let Some((namespace, service)) = self.services.next() {
+                let mut records = std::mem::take(&mut self.records);
+                records.clear();
+                self.service(&namespace, &service, &mut records);
+                self.records = records;
+            } else if self.is_ended {
+                return page.finish(&self.head);
+            } else {
+                self.is_ended = true;
+                self.records.push(&self.soa);
+            }
+        }
+    }
+}
+
+/// Whether a serial is ours or comes after it (RFC 1982 §3.2).
+fn is_current(serial: u32, ours: u32) -> bool {
+    serial.wrapping_sub(ours) < 1 << 31
+}
+
+#[cfg(test)]
+mod tests;
