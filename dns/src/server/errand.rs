@@ -11,8 +11,12 @@ use crate::question::{Asked, Head, Query};
 use crate::serving::{Block, Serving};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
+use std::fmt;
+use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 /// A question that outlives its packet.
 #[derive(Debug)]
@@ -37,11 +41,28 @@ pub(super) enum Errand {
     Walk { asked: Owned, list: SearchList, first: First },
 }
 
+/// One that somebody is on.
+pub(super) struct Running(pub(super) Pin<Box<dyn Future<Output = Settled> + Send>>);
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Running")
+    }
+}
+
 /// The answer to the first question.
 #[derive(Debug)]
 pub(super) enum First {
     Known(Settled),
     Waited(Box<Pending>),
+}
+
+impl Errand {
+    /// Whether its first answer is waited for.
+    fn is_waited(&self) -> bool {
+        let (Self::Translate { aaaa: first, .. } | Self::Walk { first, .. }) = self;
+        matches!(first, First::Waited(_))
+    }
 }
 
 impl First {
@@ -79,8 +100,28 @@ impl Owned {
 }
 
 impl Responder {
+    /// Asks what is to be asked: at once as far as nobody is waited for, and so as fast as questions are read, then where
+    /// answers are waited for, of which there are only so many.
+    pub(super) fn send(&self, errand: Errand, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
+        let (responder, is_waited) = (self.clone(), errand.is_waited());
+        let mut running = Running(Box::pin(async move { responder.run(errand).await }));
+        if is_waited {
+            return asking.pending(running);
+        }
+        // Timers and sockets are the runtime's, which the thread that is here may not be one of.
+        let _runtime = self.shared.runtime.enter();
+        // Whoever polls it next leaves a waker of its own.
+        match running.0.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Settled { message, code, source }) => {
+                *out = message;
+                asking.answered(source, code)
+            }
+            Poll::Pending => asking.pending(running),
+        }
+    }
+
     /// Asks what is to be asked.
-    pub(super) async fn run(&self, errand: Errand) -> Settled {
+    async fn run(&self, errand: Errand) -> Settled {
         match errand {
             Errand::Translate { asked, aaaa } => self.translate(&asked, aaaa).await,
             Errand::Walk { asked, list, first } => self.walk(&asked, &list, first).await,
@@ -162,5 +203,59 @@ impl Responder {
         let Some(last) = last.filter(|_| is_whole && is_denied) else { return first };
         let message = autopath::end(&query, &meant, [&first.message, &last.message], asked.transport);
         Settled { code: code(&message), message, source: Source::Itself }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::corefile::System;
+    use crate::metrics::Metrics;
+    use crate::plan::{self, Plan};
+    use crate::server::respond::Shared;
+    use crate::serving::At;
+    use arc_swap::ArcSwap;
+    use config::{BackendTable, DnsCompatibility, NameChange, NameTable, RoutingTable, ServiceNames, Snapshot};
+    use prometheus::Registry;
+    use tokio::runtime::Handle;
+
+    /// What becomes of a question about the cluster's own names in a block with these plugins.
+    fn respond(plugins: &str, name: &str, record_type: RecordType) -> Response {
+        let text = format!(".:53 {{\n {plugins}\n kubernetes cluster.local {{\n pods verified\n}}\n}}");
+        let (plan, _) = Plan::from_corefile(&text, "Corefile", &System).unwrap();
+        let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
+        let serving = Serving::of(&plan, DnsCompatibility::Standard, &metrics).unwrap();
+        let at = At { transport: plan::Transport::Dns, address: "[::]:53".parse().unwrap() };
+        let (publisher, names) = config::publisher();
+        let web = ServiceNames::cluster_ip(["10.0.0.1".parse().unwrap()], Vec::new(), Vec::new());
+        let web = NameChange::Service { namespace: "shop".into(), service: "web".into(), names: Some(Arc::new(web)) };
+        let address = "192.0.2.9".parse().unwrap();
+        let pod = NameChange::Pod { namespace: "front".into(), pod: "a".into(), address, exists: true };
+        publisher.publish(Arc::new(Snapshot {
+            generation: 1,
+            routing: Arc::new(RoutingTable::default()),
+            backends: Arc::new(BackendTable::default()),
+            names: Arc::new(NameTable::default().patched([web, pod], 1)),
+        }));
+        let shared = Shared { names, serving: ArcSwap::from_pointee(serving), runtime: Handle::current(), metrics };
+        let labels = name.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat());
+        let kind = [u16::from(record_type), 1].map(u16::to_be_bytes).concat();
+        let packet: Vec<u8> = [0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0].into_iter().chain(labels).chain(kind).collect();
+        let peer = "192.0.2.9:4000".parse().unwrap();
+        Responder::new(Arc::new(shared), at).respond(&packet, (peer, None), Transport::Udp, &mut Vec::new())
+    }
+
+    /// Else there would be as many tasks as there are questions.
+    #[tokio::test]
+    async fn what_is_known_is_answered_at_once() {
+        for (plugins, name, record_type) in [
+            ("dns64 {\n allow_ipv4\n}", "web.shop.svc.cluster.local.", RecordType::AAAA),
+            ("autopath @kubernetes", "web.shop.front.svc.cluster.local.", RecordType::A),
+            ("autopath @kubernetes", "gone.shop.front.svc.cluster.local.", RecordType::A),
+            ("rewrite name suffix .short .svc.cluster.local", "web.shop.short.", RecordType::A),
+        ] {
+            let response = respond(plugins, name, record_type);
+            assert!(matches!(response, Response::Ready(_)), "{plugins} {name}: {response:?}");
+        }
     }
 }

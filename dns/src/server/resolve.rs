@@ -1,7 +1,7 @@
 //! A question in a block: what the cluster's names say, and where they say nothing, others.
 
 use super::after::After;
-use super::errand::Errand;
+use super::errand::Running;
 use super::respond::{Responder, Response};
 use super::through::written;
 use crate::answer::{Said, Zone};
@@ -68,7 +68,7 @@ enum Awaited {
         over: Option<Over>,
         _place: Place,
     },
-    Errand(Errand),
+    Errand(Running),
 }
 
 /// An answer that was waited for.
@@ -85,7 +85,7 @@ impl Asking<'_> {
     }
 
     /// An answer that takes several questions.
-    pub(super) fn pending(&self, errand: Errand) -> Response {
+    pub(super) fn pending(&self, errand: Running) -> Response {
         self.wait_for(Awaited::Errand(errand))
     }
 
@@ -211,7 +211,7 @@ impl Responder {
                 let (message, code) = told.unwrap_or_else(|failure| fail(&forwarder, &waiting, failure, transport));
                 Settled { message, code, source: Source::Upstream }
             }
-            Awaited::Errand(errand) => Box::pin(self.run(errand)).await,
+            Awaited::Errand(errand) => errand.0.await,
         };
         for after in &after {
             after.change(&mut settled.message, transport);

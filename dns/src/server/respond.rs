@@ -25,7 +25,7 @@ pub(super) struct Shared {
 }
 
 /// Answers packets that come in at one address.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Responder {
     pub(super) shared: Arc<Shared>,
     pub(super) at: At,

@@ -50,7 +50,7 @@ impl Responder {
             return response;
         }
         match First::of(response, out) {
-            Some(aaaa) => asking.pending(Errand::Translate { asked: Owned::of(asking, block), aaaa }),
+            Some(aaaa) => self.send(Errand::Translate { asked: Owned::of(asking, block), aaaa }, asking, out),
             None => Response::Silence,
         }
     }
@@ -108,7 +108,7 @@ impl Responder {
             return response;
         }
         match First::of(response, out) {
-            Some(first) => asking.pending(Errand::Walk { asked: Owned::of(asking, block), list, first }),
+            Some(first) => self.send(Errand::Walk { asked: Owned::of(asking, block), list, first }, asking, out),
             None => Response::Silence,
         }
     }
@@ -123,20 +123,25 @@ impl Responder {
         list.map(Cow::into_owned)
     }
 
-    /// What answers before anything is changed.
-    fn before(&self, parts: &Parts, asking: &Asking<'_>, out: &mut Vec<u8>) -> Option<Response> {
+    /// What those get that may not ask.
+    fn refusal(&self, parts: &Parts, asking: &Asking<'_>, out: &mut Vec<u8>) -> Option<Response> {
         let Asking { query, name, peer, transport, .. } = *asking;
-        let record_type = query.asked.record_type;
-        let verdict = parts.acls.as_ref().map(|acls| acls.verdict(name, record_type, peer.ip()));
-        if verdict == Some(AclAction::Drop) {
+        let verdict = parts.acls.as_ref()?.verdict(name, query.asked.record_type, peer.ip());
+        if verdict == AclAction::Drop {
             return Some(self.silence("acl"));
         }
-        if let Some((code, error)) = verdict.and_then(AclAction::refusal) {
-            write_code(out, &query.head, Some(query.asked), (code, Says::default()));
-            error.add("", out, (&query.head, transport));
-            return Some(asking.answered(Source::Itself, code));
+        let (code, error) = verdict.refusal()?;
+        write_code(out, &query.head, Some(query.asked), (code, Says::default()));
+        error.add("", out, (&query.head, transport));
+        Some(asking.answered(Source::Itself, code))
+    }
+
+    /// What answers before anything is changed.
+    fn before(&self, parts: &Parts, asking: &Asking<'_>, out: &mut Vec<u8>) -> Option<Response> {
+        if let Some(refusal) = self.refusal(parts, asking, out) {
+            return Some(refusal);
         }
-        if !parts.minimises_any || record_type != RecordType::ANY {
+        if !parts.minimises_any || asking.query.asked.record_type != RecordType::ANY {
             return None;
         }
         written(asking, (Source::Itself, Says::default()), out, |reply| {
@@ -182,6 +187,9 @@ impl Responder {
     /// Answers in class CHAOS, where the block does; else such a question is refused, as any other class is.
     pub(super) fn chaos(&self, asking: &Asking<'_>, block: &Arc<Block>, out: &mut Vec<u8>) -> Option<Response> {
         let parts = block.parts.as_ref()?;
+        if let Some(refusal) = self.refusal(parts, asking, out) {
+            return Some(refusal);
+        }
         let kind = (asking.query.head.class, asking.query.asked.record_type);
         let chaos = parts.chaos.as_ref();
         let told = chaos.and_then(|chaos| {

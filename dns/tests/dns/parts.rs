@@ -38,6 +38,15 @@ async fn who_may_not_ask_is_refused_everything() {
         }
         server.stop().await;
     }
+    let server = start_plugins("chaos\n acl {\n  block\n }").await;
+    let mut query = question(1, "version.bind.", RecordType::TXT);
+    query.queries[0].set_query_class(DNSClass::CH);
+    let answer_about_server = server.ask(&query).await;
+    assert_eq!(
+        (answer_about_server.metadata.response_code, answer_about_server.answers.len()),
+        (ResponseCode::Refused, 0)
+    );
+    server.stop().await;
     let server = start_plugins("acl cluster.local {\n  drop type TXT\n }").await;
     let client = server.client().await;
     for record_type in [RecordType::TXT, RecordType::A] {
