@@ -14,7 +14,7 @@ async fn start_plugins(plugins: &str) -> (Running, Upstream) {
     let forward = format!("forward . {}", upstream.address());
     let kubernetes = "kubernetes cluster.local {\n  pods verified\n }";
     let (server, _) =
-        start_corefile(&format!(".:PORT {{\n bind 127.0.0.1\n {plugins}\n {kubernetes}\n {forward}\n}}\n"));
+        start_corefile(&format!(".:PORT {{\n bind 127.0.0.1\n {plugins}\n cache\n {kubernetes}\n {forward}\n}}\n"));
     (server, upstream)
 }
 
