@@ -19,6 +19,7 @@ mod serving;
 #[cfg_attr(not(test), expect(dead_code, reason = "the gate refuses such questions yet"))]
 mod transfer;
 mod wire;
+mod written;
 
 pub use answer::{
     Answer, Explanation, Fallthrough, PodNames, Reason, ReverseZones, Sections, ZoneSettings, answer, answer_packet,

@@ -7,6 +7,7 @@ mod unshared;
 mod zones;
 
 use crate::message::Transport;
+use crate::written::Writer;
 use family::FAMILIES;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
@@ -146,6 +147,8 @@ pub(crate) struct Metrics {
     pub(crate) forward: ForwardMetrics,
     pub(crate) cache: CacheMetrics,
     pub(crate) zones: Arc<Zones>,
+    /// Counts what of it the log does not take.
+    pub(crate) writer: Writer,
 }
 
 impl Metrics {
@@ -166,6 +169,7 @@ impl Metrics {
             forward: ForwardMetrics::new(registry)?,
             cache: CacheMetrics::new(registry)?,
             zones,
+            writer: Writer::start(FAMILIES.log_lost.counter(registry)?),
         })
     }
 

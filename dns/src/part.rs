@@ -16,10 +16,10 @@ pub(crate) mod template;
 pub(crate) mod whoami;
 
 mod opened;
-mod spelling;
+pub(crate) mod spelling;
 
 #[cfg(test)]
-mod harness;
+pub(crate) mod harness;
 
 /// What a part did with a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -153,3 +153,20 @@ fn labels_in_a_corefile_are_not_for_run() {
     let said = text(&refused.stderr);
     assert!(refused.status.code() == Some(2) && said.contains("are for `tidegate dns`"), "{said}");
 }
+
+#[test]
+fn answers_and_failures_are_logged_as_a_corefile_says() {
+    let manifests = shop();
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, port) = (directory.path().join("Corefile"), free_port());
+    let rest = "    log . {\n        class success\n    }\n    forward . 127.0.0.1:9\n    errors\n}\n";
+    replace(&path, &corefile(port, 17).replace("    errors\n", "").replace("    reload 2s 1s\n}\n", rest));
+    let tidegate = start(manifests.path(), &path);
+    dig(&tidegate, "gone.shop.svc.cluster.local");
+    dig(&tidegate, "web.shop.svc.cluster.local");
+    let line = tidegate.logged("web.shop.svc.cluster.local")["message"].to_string();
+    assert!(line.contains("A IN web.shop.svc.cluster.local. udp ") && line.contains(" NOERROR qr,aa,rd,ra"), "{line}");
+    dig(&tidegate, "example.org");
+    let entry = tidegate.logged("2 example.org. A: ");
+    assert_eq!(entry["level"], "ERROR", "{entry}");
+}

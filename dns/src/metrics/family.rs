@@ -20,6 +20,7 @@ pub(super) struct Families {
     pub(super) dropped: Family,
     pub(super) connections: Family,
     pub(super) reloads_refused: Family,
+    pub(super) log_lost: Family,
     pub(super) forward_failures: Family,
     pub(super) forward_broken: Family,
     pub(super) upstream_durations: Family,
@@ -59,6 +60,11 @@ pub(super) const FAMILIES: Families = Families {
         name: "tidegate_dns_reloads_refused_total",
         labels: &[],
         help: "Changes of the Corefile that could not be taken; what was served before went on.",
+    },
+    log_lost: Family {
+        name: "tidegate_dns_log_lost_total",
+        labels: &[],
+        help: "Lines of `log` and `errors` that the log's reader was too slow for.",
     },
     forward_failures: Family {
         name: "tidegate_dns_forward_failures_total",

@@ -28,21 +28,21 @@ impl Environment for Nothing {
 }
 
 /// The block for all names with these plugins.
-pub(super) fn block(plugins: &str) -> Block {
+pub(crate) fn block(plugins: &str) -> Block {
     let (plan, _) = Plan::from_corefile(&format!(".:53 {{\n{plugins}\n}}"), "Corefile", &Nothing).unwrap();
     plan.blocks()[0].clone()
 }
 
 /// What a client asks, as it does so.
-pub(super) struct Client {
-    pub(super) wire: Vec<u8>,
-    pub(super) name: LowerName,
-    pub(super) head: Head,
+pub(crate) struct Client {
+    pub(crate) wire: Vec<u8>,
+    pub(crate) name: LowerName,
+    pub(crate) head: Head,
     record_type: RecordType,
 }
 
 /// A question with EDNS.
-pub(super) fn client(name: &str, record_type: &str) -> Client {
+pub(crate) fn client(name: &str, record_type: &str) -> Client {
     let name = super::spelling::wire(name).unwrap();
     let lower = LowerName::read(&name).unwrap();
     let record_type: RecordType = record_type.parse().unwrap();
@@ -52,13 +52,13 @@ pub(super) fn client(name: &str, record_type: &str) -> Client {
 }
 
 impl Client {
-    pub(super) fn query(&self) -> Query<'_> {
+    pub(crate) fn query(&self) -> Query<'_> {
         let asked = crate::question::Asked { wire: &self.wire, record_type: self.record_type };
         Query { head: self.head, asked }
     }
 
     /// The reply that is written by `write`, in text; its code, a line a record.
-    pub(super) fn told<T>(&self, write: impl FnOnce(&mut Reply<'_>) -> T) -> (T, String) {
+    pub(crate) fn told<T>(&self, write: impl FnOnce(&mut Reply<'_>) -> T) -> (T, String) {
         let mut message = Vec::new();
         let mut reply = Reply::new(&mut message, &self.wire, self.head.room(Transport::Udp));
         let told = write(&mut reply);
@@ -67,7 +67,7 @@ impl Client {
     }
 
     /// An upstream's answer to this question, from zone-file text: `answer | authority | additional`, one record a line.
-    pub(super) fn answer(&self, code: &str, records: &str) -> Vec<u8> {
+    pub(crate) fn answer(&self, code: &str, records: &str) -> Vec<u8> {
         let mut sections = records.split('|').map(|section| section.lines().filter_map(record).collect());
         let sections = crate::answer::Sections {
             code: code_of(code),
@@ -119,7 +119,7 @@ fn record(line: &str) -> Option<Record> {
 }
 
 /// A message in text: its code, with what its flags and an extended error say, and a line a record with its section.
-pub(super) fn text(message: &[u8]) -> String {
+pub(crate) fn text(message: &[u8]) -> String {
     let read = Message::from_vec(message).unwrap();
     assert_eq!((read.metadata.op_code, read.queries.len()), (OpCode::Query, 1));
     let mut lines = vec![read.metadata.response_code.to_str().to_owned()];

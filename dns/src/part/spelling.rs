@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 /// A name in wire form as text, with a dot at the end. Bytes that are no plain characters of names are escaped; the case
 /// stays.
-pub(super) fn text(wire: &[u8]) -> String {
+pub(crate) fn text(wire: &[u8]) -> String {
     let mut text = String::with_capacity(wire.len());
     let mut rest = wire;
     while let Some((&length, after)) = rest.split_first() {
@@ -31,7 +31,7 @@ fn push(text: &mut String, byte: u8) {
 
 /// A name that is text, with or without a dot at the end, in wire form; `None`: a label is empty or longer than 63 bytes,
 /// the name is longer than 255, or an escape is not whole.
-pub(super) fn wire(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn wire(text: &str) -> Option<Vec<u8>> {
     if text == "." {
         return Some(vec![0]);
     }
@@ -73,7 +73,7 @@ fn escaped(bytes: &mut impl Iterator<Item = u8>) -> Option<u8> {
 }
 
 /// Text in quotes or not, as the bytes that it stands for; `None`: an escape is not whole.
-pub(super) fn unquoted(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn unquoted(text: &str) -> Option<Vec<u8>> {
     let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     let mut bytes = inner.bytes();
     let mut plain = Vec::with_capacity(inner.len());

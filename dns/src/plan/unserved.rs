@@ -25,12 +25,6 @@ fn of_block(block: &Block) -> Vec<Note> {
         ("transfer", !block.transfers.is_empty()),
     ];
     asked.extend(whole.into_iter().filter(|(_, is_asked)| *is_asked).map(|(plugin, _)| (plugin, String::new())));
-    if block.errors.as_ref().is_some_and(|errors| !errors.consolidated.is_empty()) {
-        asked.push(("errors", "consolidate".to_owned()));
-    }
-    if !block.logs.is_empty() {
-        asked.push(("log", String::new()));
-    }
     asked.extend(block.kubernetes.iter().flat_map(of_kubernetes).map(|what| ("kubernetes", what)));
     let encrypted = block.keys.iter().filter(|key| key.transport != Transport::Dns);
     asked.extend(encrypted.map(|key| ("", key.to_string())));

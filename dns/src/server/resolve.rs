@@ -16,9 +16,11 @@ use crate::question::Query;
 use crate::reply::Reply;
 use crate::serving::{Block, Records, Serving, Site};
 use crate::wire::flag;
+use crate::written::Logged;
 use hickory_proto::op::ResponseCode;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -56,13 +58,16 @@ pub(super) struct Pending {
     /// What is done with it then, in this order.
     pub(super) after: Vec<After>,
     counted: Counted,
+    /// What is written about it.
+    pub(super) logged: Option<Box<Logged>>,
 }
 
 /// Who has it.
 #[derive(Debug)]
 enum Awaited {
     Upstream {
-        forwarder: Arc<Forwarder>,
+        /// Whose upstreams are asked.
+        block: Arc<Block>,
         waiting: Waiting,
         /// What was known, and is over.
         over: Option<Over>,
@@ -91,7 +96,14 @@ impl Asking<'_> {
 
     fn wait_for(&self, awaited: Awaited) -> Response {
         let (transport, counted) = (self.transport, self.counted);
-        Response::Pending(Box::new(Pending { awaited, transport, since: Instant::now(), after: Vec::new(), counted }))
+        Response::Pending(Box::new(Pending {
+            awaited,
+            transport,
+            since: Instant::now(),
+            after: Vec::new(),
+            counted,
+            logged: None,
+        }))
     }
 }
 
@@ -108,7 +120,7 @@ impl Responder {
             Local::Outside => {
                 let tells = block.parts.as_ref().is_some_and(|parts| parts.tells_clients);
                 let told = (tells && !block.forwarder.takes(asking.name)).then(|| tell_client(asking, out)).flatten();
-                told.unwrap_or_else(|| self.forward(&block.forwarder, None, asking, out))
+                told.unwrap_or_else(|| self.forward(block, None, asking, out))
             }
         }
     }
@@ -118,25 +130,20 @@ impl Responder {
         // Whoever the target's own block asks knows it.
         let target = LowerName::read(alias.target());
         let block = target.and_then(|name| asking.site.find(&name)).map_or(block, |served| &served.block);
-        self.forward(&block.forwarder, Some(alias), asking, out)
+        self.forward(block, Some(alias), asking, out)
     }
 
     /// Asks others, unless the answer is known.
-    fn forward(
-        &self,
-        forwarder: &Arc<Forwarder>,
-        alias: Option<Alias>,
-        asking: &Asking<'_>,
-        out: &mut Vec<u8>,
-    ) -> Response {
+    fn forward(&self, block: &Arc<Block>, alias: Option<Alias>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
+        let forwarder = &block.forwarder;
         let Asking { query, peer, transport, .. } = *asking;
         let waiting = Waiting::new(&query, alias);
         let told = match forwarder.at_once(&waiting, (peer, transport), &self.shared.runtime) {
             AtOnce::Told(told) => told,
             AtOnce::Ask(over) => match (forwarder.admit(&waiting, peer), over) {
                 (Ok(place), over) => {
-                    let forwarder = Arc::clone(forwarder);
-                    return asking.wait_for(Awaited::Upstream { forwarder, waiting, over, _place: place });
+                    let block = Arc::clone(block);
+                    return asking.wait_for(Awaited::Upstream { block, waiting, over, _place: place });
                 }
                 (Err(Failure::Busy), Some(over)) => forwarder.tell_stale(&over, &waiting, transport),
                 (Err(failure), _) => Err(failure),
@@ -150,7 +157,7 @@ impl Responder {
             Err(failure) => failure,
         };
         let code = waiting.alias.as_ref().map_or(failure.code(), |alias| alias.sections.code);
-        debug!(question = ?query.asked, %failure, "not forwarded");
+        tell_failure(block, &query, (failure, code), &self.shared.runtime);
         if waiting.alias.is_none() {
             write_code(out, &query.head, Some(query.asked), (code, says(forwarder, false)));
         }
@@ -195,9 +202,13 @@ impl Responder {
     }
 
     /// Waits for an answer, and counts it.
-    pub(super) async fn finish(&self, pending: Box<Pending>) -> Vec<u8> {
+    pub(super) async fn finish(&self, mut pending: Box<Pending>) -> Vec<u8> {
         let (transport, since, question) = (pending.transport, pending.since, pending.counted);
+        let logged = pending.logged.take();
         let Settled { message, code, source } = self.settle(pending).await;
+        if let Some(logged) = logged {
+            logged.end(&message);
+        }
         self.metrics.answered(transport, Answered { question, source, code }, (message.len(), since.elapsed()));
         message
     }
@@ -206,9 +217,13 @@ impl Responder {
     pub(super) async fn settle(&self, pending: Box<Pending>) -> Settled {
         let Pending { awaited, transport, after, .. } = *pending;
         let mut settled = match awaited {
-            Awaited::Upstream { forwarder, waiting, over, _place } => {
-                let told = forwarder.finish(&waiting, over, transport).await;
-                let (message, code) = told.unwrap_or_else(|failure| fail(&forwarder, &waiting, failure, transport));
+            Awaited::Upstream { block, waiting, over, _place } => {
+                let told = block.forwarder.finish(&waiting, over, transport).await;
+                let (message, code) = told.unwrap_or_else(|failure| {
+                    let (message, code) = fail(&block.forwarder, &waiting, failure, transport);
+                    tell_failure(&block, &waiting.query(), (failure, code), &self.shared.runtime);
+                    (message, code)
+                });
                 Settled { message, code, source: Source::Upstream }
             }
             Awaited::Errand(errand) => errand.0.await,
@@ -225,7 +240,6 @@ impl Responder {
 fn fail(forwarder: &Forwarder, waiting: &Waiting, failure: Failure, transport: Transport) -> (Vec<u8>, ResponseCode) {
     let query = waiting.query();
     let code = waiting.alias.as_ref().map_or(failure.code(), |alias| alias.sections.code);
-    debug!(question = ?query.asked, %failure, "not forwarded");
     let alias = waiting.alias.as_ref();
     let led = alias.and_then(|alias| write(&query, &alias.sections, says(forwarder, true), transport));
     let mut message = led.unwrap_or_else(|| {
@@ -235,6 +249,17 @@ fn fail(forwarder: &Forwarder, waiting: &Waiting, failure: Failure, transport: T
     });
     failure.extended_error().add(&failure.to_string(), &mut message, (&query.head, transport));
     (message, code)
+}
+
+/// Tells operators that a question was not answered, as the block has it.
+fn tell_failure(block: &Block, query: &Query<'_>, (failure, code): (Failure, ResponseCode), runtime: &Handle) {
+    match &block.errors {
+        // That nobody is set to be asked, or was told of already, is no news.
+        Some(errors) if !matches!(failure, Failure::NoUpstream | Failure::Remembered) => {
+            errors.tell(&query.asked, code, &failure, runtime);
+        }
+        _ => debug!(question = ?query.asked, %failure, "not forwarded"),
+    }
 }
 
 /// Writes who asks.

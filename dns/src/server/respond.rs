@@ -7,6 +7,7 @@ use crate::metrics::{Answered, Counted, Metrics, Source};
 use crate::name::LowerName;
 use crate::question::{CLASS_CHAOS, MAX_UDP, Query, Refusal};
 use crate::serving::{At, Serving};
+use crate::written::Logged;
 use arc_swap::ArcSwap;
 use config::Subscriber;
 use hickory_proto::op::ResponseCode;
@@ -96,7 +97,13 @@ impl Responder {
         counted.zone = served.map_or(site.outside(), |served| served.numbers);
         let asking = Asking { query, name: &name, peer, asked_at, transport, serving: &serving, site, counted };
         match (served, refusal) {
-            (Some(served), None) => self.respond_in(&served.block, &asking, out),
+            (Some(served), None) => match &served.block.queries {
+                None => self.respond_in(&served.block, &asking, out),
+                Some(queries) => {
+                    let logged = queries.begin((&query, &name, packet.len()), (peer, transport));
+                    logged_too(self.respond_in(&served.block, &asking, out), logged, out)
+                }
+            },
             (served, Some(code)) => {
                 let is_chaos = query.head.class == CLASS_CHAOS && code == ResponseCode::Refused;
                 let told = served.filter(|_| is_chaos).and_then(|served| self.chaos(&asking, &served.block, out));
@@ -109,6 +116,21 @@ impl Responder {
     pub(super) fn silence(&self, reason: &'static str) -> Response {
         self.metrics.dropped.with_label_values(&[reason]).inc();
         Response::Silence
+    }
+}
+
+/// Writes about an answer, now or once it is there.
+fn logged_too(response: Response, logged: Option<Box<Logged>>, out: &[u8]) -> Response {
+    match (response, logged) {
+        (Response::Ready(answered), Some(logged)) => {
+            logged.end(out);
+            Response::Ready(answered)
+        }
+        (Response::Pending(mut pending), logged) => {
+            pending.logged = logged;
+            Response::Pending(pending)
+        }
+        (response, _) => response,
     }
 }
 

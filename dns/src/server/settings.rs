@@ -70,6 +70,8 @@ impl Settings {
             records: Some(Records::new(records, zone)),
             forwarder: Arc::new(forwarder),
             most_over_udp: MAX_UDP,
+            queries: None,
+            errors: None,
             parts: None,
         }
     }

@@ -3,6 +3,7 @@
 use super::Parts;
 use crate::answer::ZoneSettings;
 use crate::forward::Forwarder;
+use crate::written::{Errors, Queries};
 use config::{DomainName, NameTable};
 use std::sync::Arc;
 
@@ -14,6 +15,10 @@ pub(crate) struct Block {
     pub(crate) forwarder: Arc<Forwarder>,
     /// The most that it sends over UDP, whatever a client takes; bytes.
     pub(crate) most_over_udp: u16,
+    /// What is written about answers; `None`: nothing is.
+    pub(crate) queries: Option<Arc<Queries>>,
+    /// What is written about failures; `None`: nothing is.
+    pub(crate) errors: Option<Arc<Errors>>,
     /// `None`: there are none.
     pub(crate) parts: Option<Box<Parts>>,
 }

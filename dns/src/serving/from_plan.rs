@@ -8,6 +8,7 @@ use crate::forward::{Forwarder, Route};
 use crate::metrics::Metrics;
 use crate::plan::{self, Plan, Zone};
 use crate::question::MAX_UDP;
+use crate::written::{Errors, Queries};
 use config::{DnsCompatibility, DomainName};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -48,6 +49,8 @@ impl Block {
             records,
             forwarder: Arc::new(forwarder(block, metrics)?),
             most_over_udp: block.bufsize.and_then(|size| u16::try_from(size).ok()).unwrap_or(MAX_UDP),
+            queries: Queries::of(&block.logs, &metrics.writer),
+            errors: block.errors.as_ref().map(|errors| Arc::new(Errors::new(errors, &metrics.writer))),
             parts,
         })
     }

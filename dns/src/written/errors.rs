@@ -1,0 +1,105 @@
+//! `errors`: questions that could not be answered, and why; those that are many in one line.
+
+use super::{Line, Writer};
+use crate::part::spelling;
+use crate::plan::{self, Consolidated, Level};
+use crate::question::Asked;
+use hickory_proto::op::ResponseCode;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::runtime::Handle;
+use tokio::time::sleep;
+
+/// What a block writes about failures.
+#[derive(Debug)]
+pub(crate) struct Errors {
+    /// The first that fits a message counts.
+    rules: Vec<Arc<Rule>>,
+    writer: Writer,
+}
+
+#[derive(Debug)]
+struct Rule {
+    plan: Consolidated,
+    /// Messages since the last line about them.
+    count: AtomicU64,
+}
+
+impl Errors {
+    pub(crate) fn new(plan: &plan::Errors, writer: &Writer) -> Self {
+        let rule = |plan: &Consolidated| Arc::new(Rule { plan: plan.clone(), count: AtomicU64::new(0) });
+        Self { rules: plan.consolidated.iter().map(rule).collect(), writer: writer.clone() }
+    }
+
+    /// Writes, or counts, that a question got this code and why. Lines about many are written by a task of `runtime`.
+    pub(crate) fn tell(&self, asked: &Asked<'_>, code: ResponseCode, why: &dyn Display, runtime: &Handle) {
+        let message = format!("{} {} {}: {why}", u16::from(code), spelling::text(asked.name()), asked.record_type);
+        let rule = self.rules.iter().find(|rule| rule.plan.messages.captures(&message).is_some());
+        let Some(rule) = rule else { return self.writer.write(Line::Error(Level::Error, message)) };
+        if rule.count.fetch_add(1, Ordering::Relaxed) > 0 {
+            return;
+        }
+        if rule.plan.shows_first {
+            self.writer.write(Line::Error(rule.plan.level, message));
+        }
+        let (rule, writer) = (Arc::clone(rule), self.writer.clone());
+        runtime.spawn(async move {
+            sleep(rule.plan.every).await;
+            let count = rule.count.swap(0, Ordering::Relaxed);
+            if count > 1 || !rule.plan.shows_first {
+                let (pattern, every) = (&rule.plan.messages, rule.plan.every);
+                let line = format!("{count} errors like '{pattern}' occurred in last {every:?}");
+                writer.write(Line::Error(rule.plan.level, line));
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::part::harness::{block, client};
+    use prometheus::IntCounter;
+    use std::sync::mpsc::sync_channel;
+    use std::time::Duration;
+
+    /// What is written of failures for these reasons: at once, and when the time is over.
+    async fn written(plugins: &str, reasons: &[&str]) -> [Vec<String>; 2] {
+        let (lines, written) = sync_channel(16);
+        let writer = Writer { lines, lost: IntCounter::new("lost", "lost").unwrap() };
+        let errors = Errors::new(&block(plugins).errors.unwrap(), &writer);
+        let client = client("Example.org.", "A");
+        for why in reasons {
+            errors.tell(&client.query().asked, ResponseCode::ServFail, why, &Handle::current());
+        }
+        let read = || {
+            let line = |line| match line {
+                Line::Error(level, line) => format!("{level:?} {line}"),
+                Line::Query(line) => panic!("{line}"),
+            };
+            written.try_iter().map(line).collect()
+        };
+        let at_once = read();
+        sleep(Duration::from_secs(61)).await;
+        [at_once, read()]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_written_with_its_question() {
+        let expected = vec!["Error 2 Example.org. A: no upstream answered".to_owned()];
+        assert_eq!(written("errors", &["no upstream answered"]).await, [expected, Vec::new()]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_of_a_kind_are_one_line() {
+        let plugins =
+            "errors {\n consolidate 30s \"upstream answered$\" warning\n consolidate 60s .* info show_first\n}";
+        let many = "Warning 3 errors like 'upstream answered$' occurred in last 30s".to_owned();
+        assert_eq!(written(plugins, &["no upstream answered"; 3]).await, [Vec::new(), vec![many]]);
+        let first = "Info 2 Example.org. A: malformed".to_owned();
+        assert_eq!(written(plugins, &["malformed"]).await, [vec![first.clone()], Vec::new()]);
+        let many = "Info 2 errors like '.*' occurred in last 60s".to_owned();
+        assert_eq!(written(plugins, &["malformed", "busy"]).await, [vec![first], vec![many]]);
+    }
+}

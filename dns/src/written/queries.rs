@@ -1,0 +1,206 @@
+//! `log`: a line for each answer of some classes, in the common format.
+
+use super::{Line, Writer};
+use crate::message::Transport;
+use crate::name::LowerName;
+use crate::part::spelling;
+use crate::plan::{self, Class, Zone};
+use crate::question::{CLASS_CHAOS, CLASS_IN, Query};
+use crate::wire::{Cursor, flag};
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Which answers of a block are written.
+#[derive(Debug)]
+pub(crate) struct Queries {
+    logs: Vec<plan::Log>,
+    writer: Writer,
+}
+
+/// What of a question is in its line.
+#[derive(Debug)]
+pub(crate) struct Logged {
+    queries: Arc<Queries>,
+    peer: SocketAddr,
+    transport: Transport,
+    id: u16,
+    name: String,
+    class: u16,
+    record_type: RecordType,
+    len: usize,
+    is_dnssec_ok: bool,
+    /// What the client takes; bytes.
+    payload: u16,
+    classes: Vec<Class>,
+    since: Instant,
+}
+
+impl Queries {
+    /// `None`: none are.
+    pub(crate) fn of(logs: &[plan::Log], writer: &Writer) -> Option<Arc<Self>> {
+        (!logs.is_empty()).then(|| Arc::new(Self { logs: logs.to_vec(), writer: writer.clone() }))
+    }
+
+    /// What the line about a question begins with; `None`: there is none, whatever the answer.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        (query, name, len): (&Query<'_>, &LowerName, usize),
+        (peer, transport): (SocketAddr, Transport),
+    ) -> Option<Box<Logged>> {
+        let holds = |zone: &Zone| zone.holds_name(name);
+        // The first whose zone it is in.
+        let log = self.logs.iter().find(|log| log.zones.iter().any(holds))?;
+        Some(Box::new(Logged {
+            queries: Arc::clone(self),
+            peer,
+            transport,
+            id: query.head.id,
+            name: spelling::text(query.asked.name()),
+            class: query.head.class,
+            record_type: query.asked.record_type,
+            len,
+            is_dnssec_ok: query.head.edns.is_some_and(|edns| edns.is_dnssec_ok),
+            payload: query.head.edns.map_or(512, |edns| edns.payload),
+            classes: log.classes.clone(),
+            since: Instant::now(),
+        }))
+    }
+}
+
+impl Logged {
+    /// Writes the line about this answer, if its class is one of those that are.
+    pub(crate) fn end(&self, message: &[u8]) {
+        let class = class_of(message);
+        if self.classes.contains(&Class::All) || self.classes.contains(&class) {
+            self.queries.writer.write(Line::Query(self.line(message)));
+        }
+    }
+
+    fn line(&self, message: &[u8]) -> String {
+        let Self { peer, id, name, record_type, len, is_dnssec_ok, payload, .. } = self;
+        let class = match self.class {
+            CLASS_IN => "IN".to_owned(),
+            CLASS_CHAOS => "CH".to_owned(),
+            other => format!("CLASS{other}"),
+        };
+        let transport = match self.transport {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+        };
+        let flags = Cursor::new(message).header().map_or(0, |header| header.flags);
+        let code = code_name(flags);
+        let flags = flag_names(flags);
+        let (size, took) = (message.len(), self.since.elapsed().as_secs_f64());
+        format!(
+            "{peer} - {id} \"{record_type} {class} {name} {transport} {len} {is_dnssec_ok} {payload}\" {code} {flags} {size} {took:.9}s"
+        )
+    }
+}
+
+/// As CoreDNS classifies: a denial is NXDOMAIN, or an answer without records.
+fn class_of(message: &[u8]) -> Class {
+    let Some(header) = Cursor::new(message).header() else { return Class::Error };
+    match ResponseCode::from(0, (header.flags & flag::CODE) as u8) {
+        ResponseCode::NoError if header.answers > 0 => Class::Success,
+        ResponseCode::NoError | ResponseCode::NXDomain => Class::Denial,
+        _ => Class::Error,
+    }
+}
+
+fn code_name(flags: u16) -> String {
+    plan::Rcode((flags & flag::CODE) as u8).to_string()
+}
+
+fn flag_names(flags: u16) -> String {
+    let names = [
+        (flag::RESPONSE, "qr"),
+        (flag::AUTHORITATIVE, "aa"),
+        (flag::TRUNCATED, "tc"),
+        (flag::RECURSION_DESIRED, "rd"),
+        (flag::RECURSION_AVAILABLE, "ra"),
+        (flag::AUTHENTIC, "ad"),
+        (flag::CHECKING_DISABLED, "cd"),
+    ];
+    let set: Vec<_> = names.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| *name).collect();
+    set.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::part::harness::{block, client};
+    use prometheus::IntCounter;
+    use std::sync::mpsc::{Receiver, sync_channel};
+
+    fn queries(plugins: &str) -> (Arc<Queries>, Receiver<Line>) {
+        let (lines, written) = sync_channel(1);
+        let writer = Writer { lines, lost: IntCounter::new("lost", "lost").unwrap() };
+        (Queries::of(&block(plugins).logs, &writer).unwrap(), written)
+    }
+
+    fn line(plugins: &str, name: &str, (code, records): (&str, &str)) -> Option<String> {
+        let (queries, written) = queries(plugins);
+        let client = client(name, "A");
+        let peer = "[2001:db8::1]:4000".parse().unwrap();
+        let logged = queries.begin((&client.query(), &client.name, 40), (peer, Transport::Udp))?;
+        logged.end(&client.answer(code, records));
+        written.try_recv().ok().map(|line| match line {
+            Line::Query(line) => line,
+            Line::Error(..) => panic!("{line:?}"),
+        })
+    }
+
+    const RECORD: &str = "example.org. 60 A 192.0.2.1";
+    const SOA: &str = "| org. 60 SOA ns.org. root.org. 1 60";
+
+    #[test]
+    fn a_line_is_as_coredns_writes_it() {
+        let line = line("log", "Example.org.", ("NOERROR", RECORD)).unwrap();
+        let (said, took) = line.rsplit_once(' ').unwrap();
+        let answer = client("Example.org.", "A").answer("NOERROR", RECORD).len();
+        let expected =
+            format!("[2001:db8::1]:4000 - 7 \"A IN Example.org. udp 40 false 1232\" NOERROR qr,rd,ra {answer}");
+        assert_eq!(said, expected);
+        assert!(took.strip_suffix('s').is_some_and(|took| took.parse::<f64>().is_ok()), "{took}");
+    }
+
+    #[test]
+    fn answers_of_other_classes_are_not_written() {
+        for (classes, written) in [
+            ("", "success denial error"),
+            ("class all", "success denial error"),
+            ("class success", "success"),
+            ("class denial error", "denial error"),
+            ("class error", "error"),
+        ] {
+            let plugin = format!("log . {{\n {classes}\n}}");
+            let plugin = if classes.is_empty() { "log" } else { &plugin };
+            for (class, answers) in [
+                ("success", vec![("NOERROR", RECORD)]),
+                ("denial", vec![("NXDOMAIN", SOA), ("NOERROR", SOA)]),
+                ("error", vec![("SERVFAIL", ""), ("REFUSED", "")]),
+            ] {
+                for answer in answers {
+                    let is_written = line(plugin, "example.org.", answer).is_some();
+                    assert_eq!(is_written, written.contains(class), "{classes}: {answer:?}");
+                }
+            }
+        }
+        assert_eq!(line("log example.com", "example.org.", ("NOERROR", RECORD)), None);
+    }
+
+    #[test]
+    fn what_the_log_does_not_take_is_counted() {
+        let (queries, _written) = queries("log");
+        let client = client("example.org.", "A");
+        let peer = "192.0.2.1:4000".parse().unwrap();
+        for _ in 0..3 {
+            let logged = queries.begin((&client.query(), &client.name, 40), (peer, Transport::Tcp)).unwrap();
+            logged.end(&client.answer("NOERROR", RECORD));
+        }
+        assert_eq!(queries.writer.lost.get(), 2);
+    }
+}
