@@ -10,6 +10,7 @@ mod authority;
 #[path = "../churn/client.rs"]
 #[expect(dead_code, reason = "the churn tests look closer at how connections end")]
 mod client;
+mod dns;
 mod doors;
 mod dry_run;
 mod faults;
