@@ -3,6 +3,7 @@
 
 mod client;
 mod installed;
+mod node_local;
 mod service_address;
 
 use crate::audit::Audit;

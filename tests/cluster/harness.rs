@@ -13,7 +13,7 @@ use std::time::Duration;
 /// What takes longer than this never comes.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
-/// A control plane with nodes. The image `tidegate` is the program under test.
+/// A control plane with nodes. The image `tidegate` is the program under test, and `busybox` has the machine's own.
 pub(crate) struct Cluster {
     // First: Pods end before what they talk to.
     _kubelet: Kubelet,
@@ -42,7 +42,7 @@ impl Cluster {
     pub(crate) fn bare(options: &Options) -> anyhow::Result<Self> {
         let ground = Ground::up(options)?;
         let program = Image::new(env!("CARGO_BIN_EXE_tidegate")).at("/usr/local/bin/tidegate").user(65532);
-        let images = Images::usual()?.with("tidegate", program);
+        let images = Images::usual()?.with("tidegate", program).with("busybox", Image::host());
         let kubelet = ground.kubelet(kubelet::Options { images, nodes: 2 })?;
         Ok(Self { _kubelet: kubelet, ground })
     }

@@ -110,10 +110,12 @@ async fn relay_datagrams(socket: Arc<UdpSocket>, ready: Ready) {
         let own = match known {
             Some(own) => own,
             None => {
-                // Who has nobody to ask gets no answer.
+                // Who has nobody to ask gets no answer, nor does who is sent where nobody is any more.
                 let Some(endpoint) = ready.next() else { continue };
                 let own = Arc::new(UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.expect("a port"));
-                own.connect(endpoint).await.expect("a route");
+                if own.connect(endpoint).await.is_err() {
+                    continue;
+                }
                 tokio::spawn(answer(Arc::clone(&own), Arc::clone(&socket), client));
                 flows.insert(client, (endpoint, Arc::downgrade(&own)));
                 own
