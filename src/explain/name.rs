@@ -68,6 +68,9 @@ impl Asking {
                 questions.peek().is_some() && report.questions.last().is_some_and(|asked| asked.is_empty);
             report.note = report.note.or(is_cut_short.then_some(MUSL));
         }
+        if self.from.is_none() && !self.name.ends_with('.') && matches!(report.answer, Outcome::Upstream { .. }) {
+            report.note = Some(UNSEARCHED);
+        }
         report
     }
 }
@@ -132,8 +135,8 @@ struct Asked {
 enum Outcome {
     /// The records of that question.
     Records { question: String },
-    /// What upstreams say to that question, or where they have nothing, to those after it.
-    Upstream { question: String },
+    /// What upstreams say to that question, or where they have nothing, to those after it, if there are any.
+    Upstream { question: String, is_last: bool },
     /// Nothing.
     None { code: String },
 }
@@ -154,7 +157,7 @@ impl Report<'_> {
         if let Some(what) = led_to {
             asked.why.push(asked_of(&what, upstreams));
             if is_known {
-                self.answer = Outcome::Upstream { question };
+                self.answer = Outcome::Upstream { question, is_last: true };
             }
         } else {
             asked.code = Some(code(sections.code));
@@ -166,11 +169,16 @@ impl Report<'_> {
             }
         }
         let goes_on = asked.code.is_none() || !has_answer;
+        if let (false, Outcome::Upstream { is_last, .. }) = (is_known, &mut self.answer) {
+            *is_last = false;
+        }
         self.questions.push(asked);
         goes_on
     }
 }
 
+/// What is easily forgotten.
+const UNSEARCHED: &str = "a Pod would search for a name without a dot at its end: --from NS walks its list";
 /// Where the resolvers of C libraries differ: glibc goes on.
 const MUSL: &str = "musl's resolver ends its search at the first empty answer (NOERROR without a record)";
 
@@ -228,7 +236,8 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Records { question } => write!(f, "that to {question}"),
-            Self::Upstream { question } => {
+            Self::Upstream { question, is_last: true } => write!(f, "what upstreams say to {question}"),
+            Self::Upstream { question, is_last: false } => {
                 write!(f, "what upstreams say to {question}, or where they have nothing, to the questions after it")
             }
             Self::None { code } => write!(f, "none ({code})"),

@@ -166,6 +166,14 @@ fn an_empty_answer_on_the_way_is_noted() {
 }
 
 #[test]
+fn a_name_that_pods_would_search_for_is_noted() {
+    let said = said(&["web"]);
+    let end = "answer what upstreams say to web.\n\
+               note a Pod would search for a name without a dot at its end: --from NS walks its list\n";
+    assert!(said.ends_with(end), "{said}");
+}
+
+#[test]
 fn json_says_the_same() {
     let said = said(&["mail", "--from", "shop/web-0", "--output", "json"]);
     let report: serde_json::Value = serde_json::from_str(&said).expect("JSON");
@@ -175,6 +183,7 @@ fn json_says_the_same() {
     assert_eq!(report["questions"][0]["code"], serde_json::Value::Null);
     assert_eq!(report["answer"]["upstream"]["question"], "mail.shop.svc.cluster.local.");
     assert_eq!(report["questions"][3]["code"], serde_json::Value::Null);
+    assert_eq!(report["answer"]["upstream"]["is_last"], false);
 }
 
 #[test]
