@@ -4,6 +4,7 @@
 mod domain_name;
 mod endpoint;
 mod owner;
+mod pieces;
 mod reverse;
 mod service;
 #[cfg(test)]
@@ -110,8 +111,8 @@ impl NameTable {
                     table.forget_if_empty(&name);
                 }
                 NameChange::Pod { namespace, pod, address, exists } => {
-                    let owned = (address, (namespace, pod));
-                    if exists { table.pods.insert(owned) } else { table.pods.remove(&owned) }
+                    let owner = (namespace, pod);
+                    if exists { table.pods.insert(address, owner) } else { table.pods.remove(address, owner) }
                 }
             }
         }
@@ -241,10 +242,10 @@ fn sorted(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
 /// Takes addresses from an owner that it has no longer, and gives it new ones; both are sorted.
 fn replace(reverse: &mut Owned, owner: &Arc<ServiceOwner>, [old, new]: [Vec<IpAddr>; 2]) {
     for address in old.iter().filter(|address| new.binary_search(address).is_err()) {
-        reverse.remove(&(*address, Arc::clone(owner)));
+        reverse.remove(*address, Arc::clone(owner));
     }
     for address in new.iter().filter(|address| old.binary_search(address).is_err()) {
-        reverse.insert((*address, Arc::clone(owner)));
+        reverse.insert(*address, Arc::clone(owner));
     }
 }
 
