@@ -29,3 +29,6 @@ pub(crate) enum Told {
     /// The question is for those after it; nothing is written.
     Nothing,
 }
+
+#[cfg(test)]
+mod tests;

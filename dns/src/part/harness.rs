@@ -34,6 +34,7 @@ pub(crate) fn block(plugins: &str) -> Block {
 }
 
 /// What a client asks, as it does so.
+#[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) wire: Vec<u8>,
     pub(crate) name: LowerName,
@@ -59,11 +60,18 @@ impl Client {
 
     /// The reply that is written by `write`, in text; its code, a line a record.
     pub(crate) fn told<T>(&self, write: impl FnOnce(&mut Reply<'_>) -> T) -> (T, String) {
+        let mut told = None;
+        let message = self.written(|reply| told = Some(write(reply)));
+        (told.unwrap(), text(&message))
+    }
+
+    /// The same as bytes.
+    pub(crate) fn written(&self, write: impl FnOnce(&mut Reply<'_>)) -> Vec<u8> {
         let mut message = Vec::new();
         let mut reply = Reply::new(&mut message, &self.wire, self.head.room(Transport::Udp));
-        let told = write(&mut reply);
+        write(&mut reply);
         reply.finish(&self.head, Says::default());
-        (told, text(&message))
+        message
     }
 
     /// An upstream's answer to this question, from zone-file text: `answer | authority | additional`, one record a line.
