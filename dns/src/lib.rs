@@ -16,7 +16,6 @@ mod question;
 mod reply;
 mod server;
 mod serving;
-#[cfg_attr(not(test), expect(dead_code, reason = "the gate refuses such questions yet"))]
 mod transfer;
 mod wire;
 mod written;

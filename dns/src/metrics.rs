@@ -126,6 +126,12 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
+    /// Whether the question was for a whole zone, and is refused so far.
+    pub(crate) fn asks_for_a_zone(&self) -> bool {
+        let is_zone = matches!(self.question.record_type, Some(RecordType::AXFR | RecordType::IXFR));
+        is_zone && self.code == ResponseCode::Refused
+    }
+
     /// Those of its type and its code.
     fn indexes(&self) -> (usize, usize) {
         let record_type = index(&TYPES, |known| Some(*known) == self.question.record_type);

@@ -54,6 +54,7 @@ pub(crate) use question::{Fallthrough, Rcode};
 pub(crate) use rewrite::{After, Answer, NameMatch, NameRewrite, Piece, Rewrite, RewriteRule, Substitute};
 pub(crate) use small::Chaos;
 pub(crate) use template::{Field, RecordTemplate, Template, TemplateClass, TemplateText};
+pub(crate) use transfer::Transfer;
 
 use crate::corefile::{self, Environment, Note, PlanError};
 use reading::{MAX_ZONES, Reading};

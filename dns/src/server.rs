@@ -11,6 +11,7 @@ mod respond;
 mod settings;
 mod tcp;
 mod through;
+mod transfer;
 mod udp;
 
 use crate::metrics::Metrics;

@@ -1,7 +1,10 @@
 //! A whole zone for others to serve (AXFR, RFC 5936; IXFR, RFC 1995), one message after the other.
 //! What is sent is what questions are answered with, so that a secondary says the same.
 
+mod allowed;
 mod page;
+
+pub(crate) use allowed::Transfers;
 
 use crate::answer::{Sections, Zone, ZoneSettings};
 use crate::message::Says;

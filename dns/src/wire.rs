@@ -116,6 +116,14 @@ impl<'a> Cursor<'a> {
         self.message.get(start..self.at).filter(|name| name.len() <= 255)
     }
 
+    /// The serial of the SOA record that starts here, whose five numbers are its last bytes (RFC 1035 §3.3.13).
+    pub(crate) fn serial(&mut self) -> Option<u32> {
+        const SOA: u16 = 6;
+        let record = self.record().filter(|record| record.record_type == SOA)?;
+        let (_, numbers) = record.content.split_last_chunk::<20>()?;
+        numbers.first_chunk().map(|serial| u32::from_be_bytes(*serial))
+    }
+
     /// Name, type and class of the question that starts here.
     pub(crate) fn question(&mut self) -> Option<(&'a [u8], u16, u16)> {
         Some((self.plain_name()?, self.u16()?, self.u16()?))

@@ -11,6 +11,7 @@ use crate::part::nsid::Nsid;
 use crate::part::rewrite::Rewrites;
 use crate::part::template::Templates;
 use crate::plan;
+use crate::transfer::Transfers;
 use std::io;
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub(crate) struct Parts {
     pub(crate) autopath: Option<Autopath>,
     pub(crate) is_minimal: bool,
     pub(crate) templates: Option<Templates>,
+    pub(crate) transfers: Option<Transfers>,
     pub(crate) hosts: Option<Arc<Hosts>>,
     /// Whether clients are told their own address where nobody has an answer.
     pub(crate) tells_clients: bool,
@@ -52,6 +54,7 @@ impl Parts {
             headers: block.header.as_ref().map(Headers::new),
             is_minimal: block.minimal.is_some(),
             templates: (!block.templates.is_empty()).then(|| Templates::new(&block.templates)),
+            transfers: (!block.transfers.is_empty()).then(|| Transfers::new(&block.transfers)),
             hosts: block.hosts.as_ref().map(|hosts| Arc::new(Hosts::new(hosts))),
             tells_clients: block.whoami.is_some(),
         };
@@ -71,6 +74,7 @@ impl Parts {
             autopath,
             is_minimal,
             templates,
+            transfers,
             hosts,
             tells_clients,
         } = self;
@@ -85,6 +89,7 @@ impl Parts {
             || headers.is_some()
             || *is_minimal
             || templates.is_some()
+            || transfers.is_some()
             || hosts.is_some()
             || *tells_clients
     }

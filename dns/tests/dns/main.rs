@@ -14,5 +14,6 @@ mod hostile;
 mod parts;
 mod steps;
 mod tcp;
+mod transfer;
 mod udp;
 mod zone;

@@ -3,8 +3,11 @@
 
 use super::Limits;
 use crate::message::Transport;
+use crate::metrics::{Answered, Source};
 use crate::server::respond::{Responder, Response};
+use crate::server::transfer::Sending;
 use crate::wire::HEADER;
+use hickory_proto::op::ResponseCode;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::mem::MaybeUninit;
@@ -50,6 +53,8 @@ pub(super) struct Conversation<S> {
     output: Vec<u8>,
     /// Answers that upstreams are asked for.
     waiting: Option<JoinSet<Vec<u8>>>,
+    /// A zone on its way; no question is taken before it has left.
+    sending: Option<Box<Sending>>,
     /// Whether the client may ask more.
     is_open: bool,
     /// When something was last asked or answered, or a question began to come.
@@ -59,7 +64,8 @@ pub(super) struct Conversation<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     pub(super) fn new(stream: S, ends: (SocketAddr, Option<SocketAddr>), responder: Arc<Responder>) -> Self {
         let (rest, reply, output) = Default::default();
-        Self { stream, ends, responder, rest, reply, output, waiting: None, is_open: true, since: Instant::now() }
+        let (waiting, sending, is_open, since) = (None, None, true, Instant::now());
+        Self { stream, ends, responder, rest, reply, output, waiting, sending, is_open, since }
     }
 
     /// Answers until the client is silent, gone, or wrong; once `stopped` closes, only what has come whole.
@@ -96,6 +102,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 }
             }
             while self.can_go_on() {
+                let may_stop = self.sending.is_some() && self.is_open;
+                if may_stop && poll_fn(|cx| Poll::Ready(stop.as_mut().poll(cx).is_ready())).await {
+                    // Whoever has half a zone asks for it again.
+                    return Ok(());
+                }
                 let outcome = self.go_on();
                 self.send().await?;
                 outcome?;
@@ -155,13 +166,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         }
     }
 
-    /// Whether a question has come whole that may be answered.
+    /// Whether a zone is on its way, or a question has come whole that may be answered.
     fn can_go_on(&self) -> bool {
-        !self.is_full() && !matches!(first(&self.rest), Ok(None))
+        self.sending.is_some() || !self.is_full() && !matches!(first(&self.rest), Ok(None))
     }
 
     /// Answers what was left.
     fn go_on(&mut self) -> io::Result<()> {
+        if let Some(sending) = &mut self.sending {
+            self.since = Instant::now();
+            match sending.next() {
+                Some(message) => push(&mut self.output, &message),
+                None => self.sending = None,
+            }
+            return Ok(());
+        }
         let mut rest = std::mem::take(&mut self.rest);
         let used = self.answer(&rest)?;
         rest.drain(..used);
@@ -174,6 +193,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         let begun = Instant::now();
         let mut used = 0;
         while !self.is_full()
+            && self.sending.is_none()
             && self.output.len() < MUCH
             && let Some(packet) = first(input.get(used..).unwrap_or_default())?
         {
@@ -181,6 +201,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             self.since = begun;
             match self.responder.respond(packet, self.ends, Transport::Tcp, &mut self.reply) {
                 Response::Silence => return Err(io::Error::new(ErrorKind::InvalidData, "not a question")),
+                Response::Ready(answered) if answered.asks_for_a_zone() => {
+                    let (answered, message) = match self.responder.transfer(packet, self.ends) {
+                        Some((sending, message)) => {
+                            self.sending = Some(sending);
+                            (Answered { code: ResponseCode::NoError, source: Source::Zone, ..answered }, message)
+                        }
+                        None => (answered, std::mem::take(&mut self.reply)),
+                    };
+                    self.responder.metrics.answered(Transport::Tcp, answered, (message.len(), begun.elapsed()));
+                    push(&mut self.output, &message);
+                }
                 Response::Ready(answered) => {
                     self.responder.metrics.answered(Transport::Tcp, answered, (self.reply.len(), begun.elapsed()));
                     push(&mut self.output, &self.reply);
