@@ -3,6 +3,7 @@
 
 mod answer;
 mod cache;
+mod certificates;
 mod corefile;
 mod extended_error;
 mod forward;

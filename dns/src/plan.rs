@@ -52,8 +52,9 @@ pub(crate) use log::{Class, Log};
 pub(crate) use pattern::Pattern;
 pub(crate) use question::{Fallthrough, Rcode};
 pub(crate) use rewrite::{After, Answer, NameMatch, NameRewrite, Piece, Rewrite, RewriteRule, Substitute};
-pub(crate) use small::Chaos;
+pub(crate) use small::{Chaos, Timeouts};
 pub(crate) use template::{Field, RecordTemplate, Template, TemplateClass, TemplateText};
+pub(crate) use tls::{ClientAuth, ServerTls};
 pub(crate) use transfer::Transfer;
 
 use crate::corefile::{self, Environment, Note, PlanError};

@@ -4,6 +4,7 @@ mod after;
 mod bind;
 mod datagrams;
 mod errand;
+mod https;
 mod listeners;
 mod reloads;
 mod resolve;
@@ -16,7 +17,7 @@ mod udp;
 
 use crate::metrics::Metrics;
 use crate::plan::Plan;
-use crate::serving::Serving;
+use crate::serving::{Clocks, Serving};
 use arc_swap::ArcSwap;
 use config::{DnsCompatibility, Subscriber};
 use listeners::Listeners;
@@ -59,7 +60,7 @@ impl Server {
     /// The metrics are registered already.
     pub fn new(names: Subscriber, settings: Settings, registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Arc::new(Metrics::new(registry)?);
-        let limits = tcp::Limits::new(settings.tcp_limit, settings.tcp_idle);
+        let limits = tcp::Limits::new(settings.tcp_limit);
         Ok(Self::with(names, What::Settings(Box::new(settings)), metrics, limits))
     }
 
@@ -98,7 +99,8 @@ impl Server {
         let serving = match what {
             What::Settings(settings) => {
                 let at = sockets.iter().map(|sockets| sockets.at);
-                Arc::new(Serving::everywhere(settings.block(&metrics), at, &metrics.zones))
+                let clocks = Clocks { idle: settings.tcp_idle, ..Clocks::default() };
+                Arc::new(Serving::everywhere(settings.block(&metrics), at, (clocks, &metrics.zones)))
             }
             What::Plan(serving) => serving,
         };

@@ -3,11 +3,15 @@
 
 mod addresses;
 mod block;
+mod clocks;
 mod from_plan;
 mod parts;
+mod tls;
 
 pub(crate) use block::{Block, Records};
+pub(crate) use clocks::Clocks;
 pub(crate) use parts::Parts;
+pub(crate) use tls::Secured;
 
 use crate::metrics::{ZoneId, Zones};
 use crate::name::LowerName;
@@ -45,6 +49,9 @@ pub(crate) struct Site {
     zones: Vec<Served>,
     /// What names are counted as that are in none of them.
     outside: ZoneId,
+    pub(crate) clocks: Clocks,
+    /// How connections are secured; `None`: not at all.
+    pub(crate) secured: Option<Arc<Secured>>,
 }
 
 /// A zone at an address.
@@ -75,9 +82,13 @@ pub fn addresses(plan: &Plan) -> io::Result<Vec<At>> {
 
 impl Serving {
     /// One block for all names at each of these addresses.
-    pub(crate) fn everywhere(block: Block, at: impl IntoIterator<Item = At>, zones: &Zones) -> Self {
+    pub(crate) fn everywhere(
+        block: Block,
+        at: impl IntoIterator<Item = At>,
+        (clocks, zones): (Clocks, &Zones),
+    ) -> Self {
         let block = Arc::new(block);
-        let site = |at| Site::new(at, vec![(Zone::root(), Arc::clone(&block))], zones);
+        let site = |at| Site { clocks, ..Site::new(at, vec![(Zone::root(), Arc::clone(&block))], zones) };
         Self { sites: at.into_iter().map(site).collect(), blocks: vec![block], watches: Mutex::default() }
     }
 
@@ -93,6 +104,9 @@ impl Serving {
             if let Some(hosts) = block.parts.as_ref().and_then(|parts| parts.hosts.as_ref()) {
                 watches.spawn_on(Arc::clone(hosts).watch(), runtime);
             }
+        }
+        for secured in self.sites.iter().filter_map(|site| site.secured.as_ref()) {
+            watches.spawn_on(Arc::clone(secured).watch(), runtime);
         }
     }
 
@@ -116,7 +130,13 @@ impl Site {
         // As CoreDNS writes zones: with the dot at the end.
         let name = |zone: &Zone| if *zone == Zone::root() { zone.to_string() } else { format!("{zone}.") };
         let served = |(zone, block)| Served { numbers: numbers.id(&server, &name(&zone)), zone, block };
-        Self { zones: zones.into_iter().map(served).collect(), outside: numbers.id(&server, "dropped"), at }
+        Self {
+            zones: zones.into_iter().map(served).collect(),
+            outside: numbers.id(&server, "dropped"),
+            at,
+            clocks: Clocks::default(),
+            secured: None,
+        }
     }
 
     /// What the name is in with the longest zone; `None`: the name is in no zone.

@@ -1,9 +1,10 @@
 //! DNS over TLS (RFC 7858): whose certificates are good, and which one is ours. Names are always verified.
 
+use crate::certificates::{authorities, certificates};
 use crate::plan::tls::ClientTls;
+use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{PrivateKeyDer, ServerName};
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio_rustls::TlsConnector;
@@ -54,10 +55,7 @@ fn connector(tls: &ClientTls) -> Result<TlsConnector, String> {
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
-        .with_root_certificates(match &tls.authorities {
-            Some(path) => authorities_in(path)?,
-            None => system_authorities()?,
-        });
+        .with_root_certificates(authorities(tls.authorities.as_deref())?);
     let config = match &tls.own {
         Some((certificate, key)) => {
             let chain = certificates(certificate)?;
@@ -68,30 +66,4 @@ fn connector(tls: &ClientTls) -> Result<TlsConnector, String> {
         None => config.with_no_client_auth(),
     };
     Ok(TlsConnector::from(Arc::new(config)))
-}
-
-fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let wrong = |error| format!("{path}: {error}");
-    let found: Vec<_> = CertificateDer::pem_file_iter(path).map_err(wrong)?.collect::<Result<_, _>>().map_err(wrong)?;
-    if found.is_empty() { Err(format!("{path}: it holds no certificate")) } else { Ok(found) }
-}
-
-fn authorities_in(path: &str) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|error| format!("{path}: {error}"))?;
-    }
-    Ok(roots)
-}
-
-/// What of the system's store can be read; others than those that are of use are no error.
-fn system_authorities() -> Result<RootCertStore, String> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
-        let why = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
-        return Err(format!("the system has no certificate authorities, and tls names no file of them{why}"));
-    }
-    Ok(roots)
 }

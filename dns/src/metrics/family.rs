@@ -21,6 +21,7 @@ pub(super) struct Families {
     pub(super) connections: Family,
     pub(super) reloads_refused: Family,
     pub(super) log_lost: Family,
+    pub(super) https: Family,
     pub(super) forward_failures: Family,
     pub(super) forward_broken: Family,
     pub(super) upstream_durations: Family,
@@ -65,6 +66,11 @@ pub(super) const FAMILIES: Families = Families {
         name: "tidegate_dns_log_lost_total",
         labels: &[],
         help: "Lines of `log` and `errors` that the log's reader was too slow for.",
+    },
+    https: Family {
+        name: "coredns_dns_https_responses_total",
+        labels: &["server", "status"],
+        help: "Answers over HTTPS by their status.",
     },
     forward_failures: Family {
         name: "tidegate_dns_forward_failures_total",

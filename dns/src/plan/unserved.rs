@@ -2,7 +2,6 @@
 
 use super::Plan;
 use super::block::Block;
-use super::key::Transport;
 use super::kubernetes::Kubernetes;
 use crate::corefile::Note;
 
@@ -18,15 +17,10 @@ pub fn unserved(plan: &Plan) -> Vec<Note> {
 
 fn of_block(block: &Block) -> Vec<Note> {
     let mut asked: Vec<(&str, String)> = Vec::new();
-    let whole =
-        [("tls", block.tls.is_some()), ("timeouts", block.timeouts.is_some()), ("cancel", block.cancel.is_some())];
-    asked.extend(whole.into_iter().filter(|(_, is_asked)| *is_asked).map(|(plugin, _)| (plugin, String::new())));
     if block.transfers.iter().any(|transfer| !transfer.to.is_empty()) {
         asked.push(("transfer", "NOTIFY; a secondary learns of changes when it asks for the SOA".to_owned()));
     }
     asked.extend(block.kubernetes.iter().flat_map(of_kubernetes).map(|what| ("kubernetes", what)));
-    let encrypted = block.keys.iter().filter(|key| key.transport != Transport::Dns);
-    asked.extend(encrypted.map(|key| ("", key.to_string())));
     let message = |what: &str| {
         if what.is_empty() { "not served yet".to_owned() } else { format!("not served yet: {what}") }
     };

@@ -12,16 +12,18 @@ use crate::message::{Says, Transport, write, write_code};
 use crate::metrics::{Answered, Counted, Source};
 use crate::name::LowerName;
 use crate::part::{Told, whoami};
-use crate::question::Query;
+use crate::question::{Asked, Head, Query};
 use crate::reply::Reply;
 use crate::serving::{Block, Records, Serving, Site};
 use crate::wire::flag;
 use crate::written::Logged;
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 /// A question, who asks it and where.
@@ -58,6 +60,8 @@ pub(super) struct Pending {
     /// What is done with it then, in this order.
     pub(super) after: Vec<After>,
     counted: Counted,
+    /// How long it is waited for, and what it is the answer to.
+    pub(super) patience: Option<Box<(Duration, Head, Vec<u8>)>>,
     /// What is written about it.
     pub(super) logged: Option<Box<Logged>>,
 }
@@ -102,6 +106,7 @@ impl Asking<'_> {
             since: Instant::now(),
             after: Vec::new(),
             counted,
+            patience: None,
             logged: None,
         }))
     }
@@ -205,7 +210,15 @@ impl Responder {
     pub(super) async fn finish(&self, mut pending: Box<Pending>) -> Vec<u8> {
         let (transport, since, question) = (pending.transport, pending.since, pending.counted);
         let logged = pending.logged.take();
-        let Settled { message, code, source } = self.settle(pending).await;
+        let patience = pending.patience.take();
+        let settled = self.settle(pending);
+        let Settled { message, code, source } = match patience {
+            None => settled.await,
+            Some(patience) => {
+                let (span, head, question) = *patience;
+                timeout(span, settled).await.unwrap_or_else(|_| given_up(&head, &question, transport))
+            }
+        };
         if let Some(logged) = logged {
             logged.end(&message);
         }
@@ -249,6 +262,16 @@ fn fail(forwarder: &Forwarder, waiting: &Waiting, failure: Failure, transport: T
     });
     failure.extended_error().add(&failure.to_string(), &mut message, (&query.head, transport));
     (message, code)
+}
+
+/// What is told where the answer takes too long.
+fn given_up(head: &Head, question: &[u8], transport: Transport) -> Settled {
+    let (mut message, code) = (Vec::new(), ResponseCode::ServFail);
+    // The type is of no account for a code alone.
+    let asked = Asked { wire: question, record_type: RecordType::ZERO };
+    write_code(&mut message, head, Some(asked), (code, Says::default()));
+    ExtendedError::NoReachableAuthority.add("it takes too long", &mut message, (head, transport));
+    Settled { message, code, source: Source::Itself }
 }
 
 /// Tells operators that a question was not answered, as the block has it.

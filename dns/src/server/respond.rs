@@ -5,8 +5,9 @@ use crate::extended_error::ExtendedError;
 use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Metrics, Source};
 use crate::name::LowerName;
+use crate::plan;
 use crate::question::{CLASS_CHAOS, MAX_UDP, Query, Refusal};
-use crate::serving::{At, Serving};
+use crate::serving::{At, Clocks, Secured, Serving};
 use crate::written::Logged;
 use arc_swap::ArcSwap;
 use config::Subscriber;
@@ -48,6 +49,18 @@ impl Responder {
     pub(super) fn new(shared: Arc<Shared>, at: At) -> Self {
         let metrics = Arc::clone(&shared.metrics);
         Self { shared, at, metrics }
+    }
+
+    /// How a new connection is held; `None`: nothing is served here any more.
+    pub(super) fn connection(&self) -> Option<(plan::Transport, Clocks, Option<Arc<Secured>>)> {
+        let serving = self.shared.serving.load();
+        let site = serving.site(self.at)?;
+        Some((self.at.transport, site.clocks, site.secured.clone()))
+    }
+
+    /// Counts an answer over HTTPS by its status.
+    pub(super) fn count_https(&self, status: &str) {
+        self.metrics.https.with_label_values(&[&self.at.to_string(), status]).inc();
     }
 
     /// Answers at once what needs no upstream, into `out`. `asked_at`: where the packet came to, if that is known.
@@ -97,13 +110,17 @@ impl Responder {
         counted.zone = served.map_or(site.outside(), |served| served.numbers);
         let asking = Asking { query, name: &name, peer, asked_at, transport, serving: &serving, site, counted };
         match (served, refusal) {
-            (Some(served), None) => match &served.block.queries {
-                None => self.respond_in(&served.block, &asking, out),
-                Some(queries) => {
-                    let logged = queries.begin((&query, &name, packet.len()), (peer, transport));
-                    logged_too(self.respond_in(&served.block, &asking, out), logged, out)
+            (Some(served), None) => {
+                let block = &served.block;
+                let queries = block.queries.as_ref();
+                let logged =
+                    queries.and_then(|queries| queries.begin((&query, &name, packet.len()), (peer, transport)));
+                let mut response = self.respond_in(block, &asking, out);
+                if let (Response::Pending(pending), Some(span)) = (&mut response, block.patience) {
+                    pending.patience = Some(Box::new((span, query.head, query.asked.wire.to_vec())));
                 }
-            },
+                logged_too(response, logged, out)
+            }
             (served, Some(code)) => {
                 let is_chaos = query.head.class == CLASS_CHAOS && code == ResponseCode::Refused;
                 let told = served.filter(|_| is_chaos).and_then(|served| self.chaos(&asking, &served.block, out));
@@ -167,8 +184,8 @@ mod tests {
         let (_publisher, subscriber) = config::publisher();
         let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
         let block = Settings::new(DomainName::cluster_local(), Vec::new()).block(&metrics);
-        let at = At { transport: crate::plan::Transport::Dns, address: "192.0.2.1:53".parse().unwrap() };
-        let serving = ArcSwap::from_pointee(Serving::everywhere(block, [at], &metrics.zones));
+        let at = At { transport: plan::Transport::Dns, address: "192.0.2.1:53".parse().unwrap() };
+        let serving = ArcSwap::from_pointee(Serving::everywhere(block, [at], (Clocks::default(), &metrics.zones)));
         let shared = Shared { names: subscriber, serving, runtime: Handle::current(), metrics };
         let responder = Responder::new(Arc::new(shared), at);
         let packet = [&[0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x07example\x00", &[0, 1, 0, 1]].concat();

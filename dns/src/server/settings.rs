@@ -56,7 +56,7 @@ impl Settings {
     }
 
     pub(super) fn tcp_defaults() -> tcp::Limits {
-        tcp::Limits::new(TCP_LIMIT, TCP_IDLE)
+        tcp::Limits::new(TCP_LIMIT)
     }
 
     /// The one block that they make.
@@ -70,6 +70,7 @@ impl Settings {
             records: Some(Records::new(records, zone)),
             forwarder: Arc::new(forwarder),
             most_over_udp: MAX_UDP,
+            patience: None,
             queries: None,
             errors: None,
             parts: None,

@@ -2,7 +2,9 @@
 
 mod conversation;
 
+use super::https;
 use super::respond::Responder;
+use crate::plan;
 use conversation::Conversation;
 use std::collections::HashMap;
 use std::io;
@@ -12,7 +14,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
 /// How long the listener rests when the process has no file descriptor left.
@@ -22,14 +24,13 @@ const REST: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub(super) struct Limits {
     total: usize,
-    idle: Duration,
     room: Arc<Semaphore>,
     clients: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 impl Limits {
-    pub(super) fn new(total: usize, idle: Duration) -> Self {
-        Self { total, idle, room: Arc::new(Semaphore::new(total)), clients: Arc::default() }
+    pub(super) fn new(total: usize) -> Self {
+        Self { total, room: Arc::new(Semaphore::new(total)), clients: Arc::default() }
     }
 
     /// A place for a connection of this client, unless it has a quarter of them.
@@ -44,8 +45,8 @@ impl Limits {
     }
 
     /// How long a connection may be silent: less where few places are left (RFC 7766 §6.2.3).
-    fn idle(&self) -> Duration {
-        if self.room.available_permits() < self.total / 4 { self.idle / 5 } else { self.idle }
+    pub(super) fn idle(&self, idle: Duration) -> Duration {
+        if self.room.available_permits() < self.total / 4 { idle / 5 } else { idle }
     }
 }
 
@@ -131,7 +132,16 @@ async fn converse(
     // Answers that leave one after the other do not wait for what the client says of the one before.
     stream.set_nodelay(true)?;
     let ends = (peer, stream.local_addr().ok());
-    Conversation::new(stream, ends, responder).hold(limits, stopped).await
+    let Some((transport, clocks, secured)) = responder.connection() else { return Ok(()) };
+    let Some(secured) = secured else {
+        return Conversation::new(stream, ends, responder).hold((limits, clocks), stopped).await;
+    };
+    let stream = timeout(clocks.read, secured.acceptor().accept(stream)).await??;
+    match transport {
+        // Small beside the task that it is in.
+        plan::Transport::Https => Box::pin(https::converse(stream, ends, responder, (limits, clocks), stopped)).await,
+        _ => Conversation::new(stream, ends, responder).hold((limits, clocks), stopped).await,
+    }
 }
 
 fn report(ended: Result<(), tokio::task::JoinError>) {

@@ -6,6 +6,7 @@ use crate::forward::Forwarder;
 use crate::written::{Errors, Queries};
 use config::{DomainName, NameTable};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A server block at work.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub(crate) struct Block {
     pub(crate) forwarder: Arc<Forwarder>,
     /// The most that it sends over UDP, whatever a client takes; bytes.
     pub(crate) most_over_udp: u16,
+    /// How long an answer may be waited for in all; `None`: as long as it takes.
+    pub(crate) patience: Option<Duration>,
     /// What is written about answers; `None`: nothing is.
     pub(crate) queries: Option<Arc<Queries>>,
     /// What is written about failures; `None`: nothing is.

@@ -1,12 +1,12 @@
 //! From a plan to what is served.
 
 use super::addresses::addresses;
-use super::{Block, Parts, Records, Serving, Site};
+use super::{At, Block, Clocks, Parts, Records, Secured, Serving, Site};
 use crate::answer::{Fallthrough, PodNames, ReverseZones, ZoneSettings};
 use crate::cache::Cache;
 use crate::forward::{Forwarder, Route};
 use crate::metrics::Metrics;
-use crate::plan::{self, Plan, Zone};
+use crate::plan::{self, Plan, Transport, Zone};
 use crate::question::MAX_UDP;
 use crate::written::{Errors, Queries};
 use config::{DnsCompatibility, DomainName};
@@ -23,18 +23,28 @@ impl Serving {
     pub(crate) fn of(plan: &Plan, compatibility: DnsCompatibility, metrics: &Metrics) -> io::Result<Self> {
         let blocks = plan.blocks().iter().map(|block| Block::of(block, compatibility, metrics).map(Arc::new));
         let blocks = blocks.collect::<io::Result<Vec<_>>>()?;
-        let mut sites: BTreeMap<_, Vec<(Zone, Arc<Block>)>> = BTreeMap::new();
+        let mut sites: BTreeMap<At, Vec<(Zone, Arc<Block>)>> = BTreeMap::new();
+        let mut connections: BTreeMap<At, (Option<Clocks>, Option<Arc<Secured>>)> = BTreeMap::new();
         for (listener, zones) in plan.listening() {
             for (zone, index) in zones {
                 let (Some(block), Some(planned)) = (blocks.get(*index), plan.blocks().get(*index)) else { continue };
                 let except = planned.bind.as_ref().map_or(&[][..], |bind| &bind.except);
                 for at in addresses(listener, except)? {
+                    let (clocks, secured) = connections.entry(at).or_default();
+                    // Those of the first block that has any are for all at the address.
+                    *clocks = clocks.or(planned.timeouts.map(Clocks::from));
+                    if let (Some(tls), None, true) = (&planned.tls, &secured, at.transport != Transport::Dns) {
+                        *secured = Some(Arc::new(Secured::new(tls, at.transport)?));
+                    }
                     sites.entry(at).or_default().push((zone.clone(), Arc::clone(block)));
                 }
             }
         }
-        let site = |(at, zones)| Site::new(at, zones, &metrics.zones);
-        Ok(Self { sites: sites.into_iter().map(site).collect(), blocks, watches: Mutex::default() })
+        let mut site = |(at, zones)| {
+            let (clocks, secured) = connections.remove(&at).unwrap_or_default();
+            Site { clocks: clocks.unwrap_or_default(), secured, ..Site::new(at, zones, &metrics.zones) }
+        };
+        Ok(Self { sites: sites.into_iter().map(&mut site).collect(), blocks, watches: Mutex::default() })
     }
 }
 
@@ -49,6 +59,7 @@ impl Block {
             records,
             forwarder: Arc::new(forwarder(block, metrics)?),
             most_over_udp: block.bufsize.and_then(|size| u16::try_from(size).ok()).unwrap_or(MAX_UDP),
+            patience: block.cancel,
             queries: Queries::of(&block.logs, &metrics.writer),
             errors: block.errors.as_ref().map(|errors| Arc::new(Errors::new(errors, &metrics.writer))),
             parts,

@@ -11,7 +11,7 @@ use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use tidegate_dns::{CacheSettings, Plan, Reloads, Server, Settings, Sockets, System, bind};
+use tidegate_dns::{CacheSettings, Plan, Reloads, Server, Settings, Sockets, System, Transport, bind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
@@ -66,7 +66,18 @@ pub(crate) fn plan(corefile: &str, port: u16) -> Plan {
 
 /// Starts a server with the names of [`table`] that does what a Corefile says at 127.0.0.1 and `PORT`.
 pub(crate) fn start_corefile(corefile: &str) -> (Running, Reloads) {
-    let (port, sockets) = free_port();
+    start_corefile_at(corefile, free_port())
+}
+
+/// The same over TLS or HTTPS.
+pub(crate) fn start_corefile_over(scheme: &str, corefile: &str) -> Running {
+    let (port, mut sockets) = free_port();
+    sockets.at.transport = if scheme == "tls" { Transport::Tls } else { Transport::Https };
+    sockets.udp.clear();
+    start_corefile_at(corefile, (port, sockets)).0
+}
+
+fn start_corefile_at(corefile: &str, (port, sockets): (u16, Sockets)) -> (Running, Reloads) {
     let address = sockets.address;
     let (publisher, subscriber) = config::publisher();
     let registry = Registry::new();

@@ -7,6 +7,7 @@ mod blocks;
 mod cache;
 mod corefile;
 mod distrust;
+mod encrypted;
 mod extended_errors;
 mod forward;
 mod harness;

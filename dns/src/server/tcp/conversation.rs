@@ -6,6 +6,7 @@ use crate::message::Transport;
 use crate::metrics::{Answered, Source};
 use crate::server::respond::{Responder, Response};
 use crate::server::transfer::Sending;
+use crate::serving::Clocks;
 use crate::wire::HEADER;
 use hickory_proto::op::ResponseCode;
 use std::future::poll_fn;
@@ -33,10 +34,6 @@ const PIPELINED: usize = 32;
 const MUCH: usize = 16 << 10;
 /// Bytes that a buffer may keep for the next answers.
 const KEPT: usize = 4096;
-/// Time for a question that has begun to arrive whole.
-const READ: Duration = Duration::from_secs(3);
-/// Time for the client to take what is ready.
-const WRITE: Duration = Duration::from_secs(5);
 /// How soon a silent connection notices that places have become few.
 const RECHECK: Duration = Duration::from_millis(500);
 
@@ -55,6 +52,9 @@ pub(super) struct Conversation<S> {
     waiting: Option<JoinSet<Vec<u8>>>,
     /// A zone on its way; no question is taken before it has left.
     sending: Option<Box<Sending>>,
+    clocks: Clocks,
+    /// Questions there have been.
+    asked: u32,
     /// Whether the client may ask more.
     is_open: bool,
     /// When something was last asked or answered, or a question began to come.
@@ -65,11 +65,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     pub(super) fn new(stream: S, ends: (SocketAddr, Option<SocketAddr>), responder: Arc<Responder>) -> Self {
         let (rest, reply, output) = Default::default();
         let (waiting, sending, is_open, since) = (None, None, true, Instant::now());
-        Self { stream, ends, responder, rest, reply, output, waiting, sending, is_open, since }
+        let (clocks, asked) = (Clocks::default(), 0);
+        Self { stream, ends, responder, rest, reply, output, waiting, sending, clocks, asked, is_open, since }
     }
 
     /// Answers until the client is silent, gone, or wrong; once `stopped` closes, only what has come whole.
-    pub(super) async fn hold(mut self, limits: &Limits, mut stopped: watch::Receiver<()>) -> io::Result<()> {
+    pub(super) async fn hold(
+        mut self,
+        (limits, clocks): (&Limits, Clocks),
+        mut stopped: watch::Receiver<()>,
+    ) -> io::Result<()> {
+        self.clocks = clocks;
         let mut stop = pin!(async move { drop(stopped.changed().await) });
         // One clock for the whole connection: it is looked at when it rings, not set anew for each question.
         let mut clock = pin!(sleep(RECHECK));
@@ -91,7 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 }
                 Event::Stopped => self.is_open = false,
                 Event::Rang => {
-                    let patience = if self.rest.is_empty() { limits.idle() } else { READ };
+                    let patience = if self.rest.is_empty() { limits.idle(clocks.idle) } else { clocks.read };
                     let silent = self.since.elapsed();
                     if self.waiting.is_none() && silent >= patience {
                         return Ok(());
@@ -193,11 +199,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         let begun = Instant::now();
         let mut used = 0;
         while !self.is_full()
+            && !self.is_spent()
             && self.sending.is_none()
             && self.output.len() < MUCH
             && let Some(packet) = first(input.get(used..).unwrap_or_default())?
         {
             used += PREFIX + packet.len();
+            self.asked = self.asked.saturating_add(1);
             self.since = begun;
             match self.responder.respond(packet, self.ends, Transport::Tcp, &mut self.reply) {
                 Response::Silence => return Err(io::Error::new(ErrorKind::InvalidData, "not a question")),
@@ -223,7 +231,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 }
             }
         }
+        if self.is_spent() {
+            // The client asks the rest over another connection.
+            self.is_open = false;
+            return Ok(input.len());
+        }
         Ok(used)
+    }
+
+    /// Whether no more questions are taken over this connection.
+    fn is_spent(&self) -> bool {
+        self.clocks.most_questions.is_some_and(|most| self.asked >= most)
     }
 
     /// Sends the answers that are ready: all at once where the client takes them.
@@ -245,7 +263,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 stream.write_all(output.get(sent..).unwrap_or_default()).await?;
                 stream.flush().await
             };
-            timeout(WRITE, rest).await??;
+            timeout(self.clocks.write, rest).await??;
         }
         output.clear();
         if output.capacity() > KEPT {
@@ -310,7 +328,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
         let block = Settings::new(DomainName::cluster_local(), Vec::new()).block(&metrics);
         let at = At { transport: crate::plan::Transport::Dns, address: "192.0.2.1:53".parse().unwrap() };
-        let serving = ArcSwap::from_pointee(Serving::everywhere(block, [at], &metrics.zones));
+        let serving = ArcSwap::from_pointee(Serving::everywhere(block, [at], (Clocks::default(), &metrics.zones)));
         let shared = Shared { names, serving, runtime: Handle::current(), metrics };
         let ends = ("192.0.2.9:4000".parse().unwrap(), None);
         Conversation::new(stream, ends, Arc::new(Responder::new(Arc::new(shared), at)))

@@ -1,0 +1,214 @@
+//! Questions over HTTPS (RFC 8484), with HTTP/1.1 or HTTP/2.
+
+use super::respond::{Responder, Response};
+use super::tcp::Limits;
+use crate::message::Transport;
+use crate::serving::Clocks;
+use crate::wire::{Cursor, OPT, flag};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Where questions are taken.
+const PATH: &str = "/dns-query";
+const MESSAGE: &str = "application/dns-message";
+/// The longest question taken; bytes.
+const LONGEST: usize = 4096;
+/// Questions at once on one connection: no fewer than 100 (RFC 9113 §6.5.2).
+const STREAMS: u32 = 128;
+/// How soon a connection notices that it is silent.
+const RECHECK: Duration = Duration::from_millis(500);
+
+type Answer = hyper::Response<Full<Bytes>>;
+
+/// One connection.
+struct Conversation {
+    responder: Arc<Responder>,
+    ends: (SocketAddr, Option<SocketAddr>),
+    clocks: Clocks,
+    /// Questions that are being answered.
+    open: AtomicUsize,
+    /// Questions there have been.
+    asked: AtomicU32,
+}
+
+/// Answers until the client is silent or gone; once `stopped` closes, only what has been asked.
+pub(super) async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ends: (SocketAddr, Option<SocketAddr>),
+    responder: Arc<Responder>,
+    (limits, clocks): (&Limits, Clocks),
+    mut stopped: watch::Receiver<()>,
+) -> io::Result<()> {
+    let (open, asked) = (AtomicUsize::new(0), AtomicU32::new(0));
+    let conversation = Arc::new(Conversation { responder, ends, clocks, open, asked });
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new()).header_read_timeout(clocks.idle).max_buf_size(16 << 10);
+    server.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS).max_header_list_size(16 << 10);
+    let service = service_fn(|request| {
+        let conversation = Arc::clone(&conversation);
+        async move { Ok::<_, Infallible>(conversation.answer(request).await) }
+    });
+    let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
+    let (mut since, mut seen, mut is_ending) = (Instant::now(), 0, false);
+    loop {
+        tokio::select! {
+            ended = &mut connection => return ended.map_err(io::Error::other),
+            _ = stopped.changed(), if !is_ending => {
+                is_ending = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = sleep(RECHECK) => {}
+        }
+        let asked = conversation.asked.load(Ordering::Relaxed);
+        if conversation.open.load(Ordering::Relaxed) > 0 || asked != seen {
+            (since, seen) = (Instant::now(), asked);
+        }
+        let is_over = clocks.most_questions.is_some_and(|most| asked >= most);
+        if is_ending && since.elapsed() >= clocks.write {
+            // It was told, and does not go.
+            return Ok(());
+        }
+        if !is_ending && (is_over || since.elapsed() >= limits.idle(clocks.idle)) {
+            (is_ending, since) = (true, Instant::now());
+            connection.as_mut().graceful_shutdown();
+        }
+    }
+}
+
+/// One of the questions that are being answered.
+struct Open<'c>(&'c Conversation);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Conversation {
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let _open = Open(self);
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let answer = match self.question(request).await {
+            Ok(question) => self.ask(&question).await,
+            Err((status, why)) => refusal(status, why),
+        };
+        self.responder.count_https(answer.status().as_str());
+        answer
+    }
+
+    /// The question of a request.
+    async fn question(&self, request: Request<Incoming>) -> Result<Vec<u8>, (StatusCode, &'static str)> {
+        if request.uri().path() != PATH {
+            return Err((StatusCode::NOT_FOUND, "questions are taken at /dns-query"));
+        }
+        let wrong = |why| (StatusCode::BAD_REQUEST, why);
+        match *request.method() {
+            Method::GET => {
+                let query = request.uri().query().unwrap_or_default();
+                let encoded = query.split('&').find_map(|pair| pair.strip_prefix("dns="));
+                let encoded = encoded.ok_or(wrong("the query has no dns="))?;
+                if encoded.len() > LONGEST / 3 * 4 + 4 {
+                    return Err((StatusCode::URI_TOO_LONG, "the question is longer than 4096 bytes"));
+                }
+                // Without padding (RFC 8484 §6); some clients send it.
+                let encoded = encoded.trim_end_matches('=').trim_end_matches("%3D");
+                URL_SAFE_NO_PAD.decode(encoded).map_err(|_| wrong("dns= is not base64url"))
+            }
+            Method::POST => {
+                let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+                if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case(MESSAGE)) {
+                    return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "the type is application/dns-message"));
+                }
+                let body = Limited::new(request.into_body(), LONGEST).collect();
+                match timeout(self.clocks.read, body).await {
+                    Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
+                    Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                        Err((StatusCode::PAYLOAD_TOO_LARGE, "the question is longer than 4096 bytes"))
+                    }
+                    Ok(Err(_)) => Err(wrong("the question did not come whole")),
+                    Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "the question did not come in time")),
+                }
+            }
+            _ => Err((StatusCode::METHOD_NOT_ALLOWED, "GET and POST are taken")),
+        }
+    }
+
+    async fn ask(&self, question: &[u8]) -> Answer {
+        let begun = Instant::now();
+        let mut message = Vec::new();
+        match self.responder.respond(question, self.ends, Transport::Tcp, &mut message) {
+            Response::Silence => return refusal(StatusCode::BAD_REQUEST, "that is no question"),
+            Response::Ready(answered) => {
+                self.responder.metrics.answered(Transport::Tcp, answered, (message.len(), begun.elapsed()));
+            }
+            Response::Pending(pending) => message = self.responder.finish(pending).await,
+        }
+        let age = format!("max-age={}", freshness(&message).unwrap_or(0));
+        let mut answer = Answer::new(Full::from(message));
+        answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MESSAGE));
+        if let Ok(age) = HeaderValue::from_str(&age) {
+            answer.headers_mut().insert(header::CACHE_CONTROL, age);
+        }
+        answer
+    }
+}
+
+fn refusal(status: StatusCode, why: &'static str) -> Answer {
+    let mut answer = Answer::new(Full::from(why));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
+    }
+    answer
+}
+
+/// For how many seconds an answer may be kept (RFC 8484 §5.1): no longer than its shortest record, or for a denial as its
+/// SOA says. `None`: it is neither.
+fn freshness(message: &[u8]) -> Option<u32> {
+    let mut cursor = Cursor::new(message);
+    let header = cursor.header()?;
+    let code = header.flags & flag::CODE;
+    if header.flags & flag::TRUNCATED != 0 || !matches!(code, 0 | 3) {
+        return None;
+    }
+    for _ in 0..header.questions {
+        cursor.question()?;
+    }
+    let count = u32::from(header.answers) + u32::from(header.authorities) + u32::from(header.additionals);
+    let mut shortest = None;
+    for _ in 0..count {
+        let record = cursor.record()?;
+        if record.record_type == OPT {
+            continue;
+        }
+        let mut ttl = record.ttl;
+        if record.record_type == SOA {
+            let minimum = record.content.last_chunk().map(|bytes| u32::from_be_bytes(*bytes))?;
+            ttl = ttl.min(minimum);
+        }
+        shortest = Some(shortest.map_or(ttl, |shortest: u32| shortest.min(ttl)));
+    }
+    shortest
+}
+
+/// RFC 1035 §3.2.2.
+const SOA: u16 = 6;

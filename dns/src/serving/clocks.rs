@@ -1,0 +1,32 @@
+//! How long clients over TCP, TLS and HTTPS may take.
+
+use crate::plan::Timeouts;
+use std::time::Duration;
+
+/// Times of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Clocks {
+    /// For a question that has begun to arrive whole.
+    pub(crate) read: Duration,
+    /// For the client to take what is ready.
+    pub(crate) write: Duration,
+    /// Without a question; less where few places are left.
+    pub(crate) idle: Duration,
+    /// Questions over one connection; `None`: no bound.
+    pub(crate) most_questions: Option<u32>,
+}
+
+/// As CoreDNS has them.
+impl Default for Clocks {
+    fn default() -> Self {
+        let [read, write, idle] = [3, 5, 10].map(Duration::from_secs);
+        Self { read, write, idle, most_questions: None }
+    }
+}
+
+impl From<Timeouts> for Clocks {
+    fn from(plan: Timeouts) -> Self {
+        let Timeouts { read, write, idle, max_questions } = plan;
+        Self { read, write, idle, most_questions: max_questions }
+    }
+}

@@ -1,0 +1,123 @@
+//! Certificates of `tls://` and `https://` listeners, from files that are looked at again: what a Secret is mounted as.
+
+use crate::certificates::{authorities, certificates};
+use crate::plan::{ClientAuth, ServerTls, Transport};
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::server::WebPkiClientVerifier;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_rustls::TlsAcceptor;
+use tracing::{info, warn};
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// What a file was when it was last looked at: its inode, size and time of change. `None`: it cannot be looked at.
+type Seen = Option<(u64, u64, Option<SystemTime>)>;
+
+/// How connections are secured.
+pub(crate) struct Secured {
+    files: ServerTls,
+    transport: Transport,
+    config: ArcSwap<ServerConfig>,
+    /// What the files of `config` were, or of what could not be used since.
+    seen: Mutex<Vec<Seen>>,
+}
+
+impl Secured {
+    /// # Errors
+    /// A file cannot be read, or they do not fit together; the message names them.
+    pub(super) fn new(files: &ServerTls, transport: Transport) -> io::Result<Self> {
+        let seen = Mutex::new(seen(files));
+        let config = config(files, transport).map_err(|why| io::Error::other(format!("tls: {why}")))?;
+        Ok(Self { files: files.clone(), transport, config: ArcSwap::from_pointee(config), seen })
+    }
+
+    /// For the next connection.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.config.load_full())
+    }
+
+    /// Looks at the files again and again; connections that are open keep what they began with.
+    pub(super) async fn watch(self: Arc<Self>) {
+        let mut turns = interval(LOOK);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            turns.tick().await;
+            let secured = Arc::clone(&self);
+            if let Err(error) = tokio::task::spawn_blocking(move || secured.look()).await {
+                warn!(file = self.files.certificate, %error, "the certificate was not looked at");
+            }
+        }
+    }
+
+    /// Reads the files if they have changed. Blocks while it does.
+    fn look(&self) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self::seen(&self.files);
+        if now == *seen {
+            return;
+        }
+        *seen = now;
+        match config(&self.files, self.transport) {
+            Ok(config) => {
+                info!(file = self.files.certificate, "a new certificate is shown");
+                self.config.store(Arc::new(config));
+            }
+            Err(why) => warn!(%why, "the certificate that was shown before still is"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Secured {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secured").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+fn seen(files: &ServerTls) -> Vec<Seen> {
+    let paths = [&files.certificate, &files.key].into_iter().chain(&files.authorities);
+    let look = |path: &String| {
+        let metadata = fs::metadata(path).ok()?;
+        Some((metadata.ino(), metadata.len(), metadata.modified().ok()))
+    };
+    paths.map(look).collect()
+}
+
+fn config(files: &ServerTls, transport: Transport) -> Result<ServerConfig, String> {
+    let ServerTls { certificate, key, authorities: path, client } = files;
+    let chain = certificates(certificate)?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("{key}: {error}"))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
+    let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
+    let builder = match client {
+        // Nothing is done with certificates that nobody verifies.
+        ClientAuth::Nothing | ClientAuth::Request => builder.with_no_client_auth(),
+        ClientAuth::Require | ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify => {
+            let roots = Arc::new(authorities(path.as_deref())?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+            let verifier = match client {
+                ClientAuth::VerifyIfGiven => verifier.allow_unauthenticated(),
+                _ => verifier,
+            };
+            builder.with_client_cert_verifier(verifier.build().map_err(|error| error.to_string())?)
+        }
+    };
+    let config = builder.with_single_cert(chain, private);
+    let mut config = config.map_err(|error| format!("{certificate}, {key}: {error}"))?;
+    let protocols: &[&[u8]] = match transport {
+        Transport::Https => &[b"h2", b"http/1.1"],
+        // RFC 7858 has no name for itself; clients that send one send this.
+        Transport::Dns | Transport::Tls => &[b"dot"],
+    };
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    Ok(config)
+}

@@ -1,0 +1,293 @@
+//! Questions over TLS and HTTPS, and how long connections may take.
+
+use crate::harness::*;
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::RecordType;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::{Request, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use std::path::Path;
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// An authority, and a directory for what it issues.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    directory: TempDir,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("ca.crt"), issuer.pem()).unwrap();
+        Self { issuer, directory }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+
+    /// Writes what the server is to show, as a Secret is mounted.
+    fn mount(&self, name: &str) {
+        let (certificate, key) = self.issue(name);
+        for (file, text) in [("tls.crt", certificate.pem()), ("tls.key", key.serialize_pem())] {
+            let new = self.path().join("new");
+            std::fs::write(&new, text).unwrap();
+            std::fs::rename(new, self.path().join(file)).unwrap();
+        }
+    }
+
+    /// Connects; the server must be called `name`.
+    async fn connect(
+        &self,
+        server: &Running,
+        name: &str,
+        protocols: &[&str],
+        own: Option<&str>,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let builder = builder.with_root_certificates(roots);
+        let mut config = match own {
+            None => builder.with_no_client_auth(),
+            Some(own) => {
+                let (certificate, key) = self.issue(own);
+                let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+                let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
+                builder.with_client_auth_cert(chain, key).unwrap()
+            }
+        };
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        let stream = server.connect().await;
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    }
+}
+
+/// Starts a server at `scheme`, for which the authority has mounted something.
+fn start_secured(scheme: &str, authority: &Authority, more: &str) -> Running {
+    let path = authority.path().display();
+    let tls = format!("tls {path}/tls.crt {path}/tls.key {path}/ca.crt");
+    start_corefile_over(
+        scheme,
+        &format!("{scheme}://.:PORT {{\n bind 127.0.0.1\n {tls} {more}\n kubernetes cluster.local\n}}\n"),
+    )
+}
+
+fn query() -> Vec<u8> {
+    question(7, "web.shop.svc.cluster.local.", RecordType::A).to_vec().unwrap()
+}
+
+async fn ask(stream: &mut (impl AsyncRead + tokio::io::AsyncWrite + Unpin)) -> std::io::Result<Message> {
+    stream.write_all(&frame(&query())).await?;
+    let mut message = vec![0; usize::from(stream.read_u16().await?)];
+    stream.read_exact(&mut message).await?;
+    Ok(Message::from_vec(&message).unwrap())
+}
+
+#[tokio::test]
+async fn questions_are_answered_over_tls_with_a_certificate_that_is_followed() {
+    let authority = Authority::new();
+    authority.mount("dns.test");
+    tokio::time::pause();
+    let server = start_secured("tls", &authority, "");
+    for protocols in [&[][..], &["dot"]] {
+        let mut stream = authority.connect(&server, "dns.test", protocols, None).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(answered(&ask(&mut stream).await.unwrap()), ["10.0.0.1"]);
+        }
+    }
+    let mut before = authority.connect(&server, "dns.test", &[], None).await.unwrap();
+    assert!(authority.connect(&server, "other.test", &[], None).await.is_err(), "nobody is called so");
+    authority.mount("other.test");
+    while authority.connect(&server, "other.test", &[], None).await.is_err() {
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    }
+    assert_eq!(answered(&ask(&mut before).await.unwrap()), ["10.0.0.1"], "connections that are open stay");
+    // What cannot be used changes nothing.
+    std::fs::write(authority.path().join("tls.crt"), "no certificate").unwrap();
+    tokio::time::advance(std::time::Duration::from_secs(30)).await;
+    authority.connect(&server, "other.test", &[], None).await.unwrap();
+    // Without TLS there is no answer.
+    let mut plain = server.connect().await;
+    assert!(ask(&mut plain).await.is_err());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn clients_show_who_they_are_where_that_is_wanted() {
+    let authority = Authority::new();
+    authority.mount("dns.test");
+    for (wanted, without, with) in
+        [("verify_if_given", true, true), ("require_and_verify", false, true), ("request", true, true)]
+    {
+        let server = start_secured("tls", &authority, &format!("{{\n  client_auth {wanted}\n }}"));
+        for (own, is_let_in) in [(None, without), (Some("client.test"), with)] {
+            let answer = match authority.connect(&server, "dns.test", &[], own).await {
+                Ok(mut stream) => ask(&mut stream).await,
+                Err(error) => Err(error),
+            };
+            assert_eq!(answer.is_ok(), is_let_in, "{wanted} {own:?}");
+        }
+        server.stop().await;
+    }
+}
+
+/// A request over HTTP/1.1: the status and the body.
+async fn request(stream: &mut TlsStream<TcpStream>, head: &str, body: &[u8]) -> (u16, String, Vec<u8>) {
+    let length = body.len();
+    stream.write_all(format!("{head}\r\nHost: dns.test\r\nContent-Length: {length}\r\n\r\n").as_bytes()).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    let mut read = Vec::new();
+    loop {
+        let mut chunk = [0; 4096];
+        let len = stream.read(&mut chunk).await.unwrap();
+        read.extend(&chunk[..len]);
+        let Some(end) = read.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { continue };
+        let head = String::from_utf8(read[..end].to_vec()).unwrap().to_ascii_lowercase();
+        let length =
+            head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse::<usize>().unwrap();
+        if read.len() >= end + 4 + length {
+            let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
+            return (status, head, read[end + 4..].to_vec());
+        }
+    }
+}
+
+#[tokio::test]
+async fn questions_are_answered_over_https() {
+    let authority = Authority::new();
+    authority.mount("dns.test");
+    let server = start_secured("https", &authority, "");
+    let mut stream = authority.connect(&server, "dns.test", &["http/1.1"], None).await.unwrap();
+    let post = "POST /dns-query HTTP/1.1\r\nContent-Type: application/dns-message";
+    let (status, head, body) = request(&mut stream, post, &query()).await;
+    assert_eq!((status, answered(&Message::from_vec(&body).unwrap())), (200, vec!["10.0.0.1".to_owned()]));
+    assert!(
+        head.contains("content-type: application/dns-message") && head.contains("cache-control: max-age=5"),
+        "{head}"
+    );
+    // `web.shop.svc.cluster.local` as RFC 8484 §4.1 writes questions, with and without padding.
+    let encoded = "AAABAAABAAAAAAAAA3dlYgRzaG9wA3N2YwdjbHVzdGVyBWxvY2FsAAABAAE";
+    for padding in ["", "=", "%3D"] {
+        let get = format!("GET /dns-query?dns={encoded}{padding} HTTP/1.1");
+        let (status, _, body) = request(&mut stream, &get, b"").await;
+        assert_eq!((status, answered(&Message::from_vec(&body).unwrap())), (200, vec!["10.0.0.1".to_owned()]));
+    }
+    for (head, body, expected) in [
+        ("GET /dns-query HTTP/1.1", &b""[..], 400),
+        ("GET /dns-query?dns=!! HTTP/1.1", b"", 400),
+        ("GET /dns-query?dns=AAAA HTTP/1.1", b"", 400),
+        ("GET / HTTP/1.1", b"", 404),
+        ("PUT /dns-query HTTP/1.1", b"", 405),
+        ("POST /dns-query HTTP/1.1\r\nContent-Type: text/plain", b"x", 415),
+        (post, &[0; 4097], 413),
+    ] {
+        let mut stream = authority.connect(&server, "dns.test", &["http/1.1"], None).await.unwrap();
+        assert_eq!(request(&mut stream, head, body).await.0, expected, "{head}");
+    }
+    // An answer that is an error is one all the same.
+    let gone = question(7, "web.shop.example.", RecordType::A).to_vec().unwrap();
+    let (status, head, body) = request(&mut stream, post, &gone).await;
+    let code = Message::from_vec(&body).unwrap().metadata.response_code;
+    assert_eq!((status, code), (200, ResponseCode::Refused));
+    assert!(head.contains("max-age=0"), "{head}");
+    assert_eq!(server.metric("coredns_dns_https_responses_total", &["status=\"200\""]), 5.0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn many_questions_share_a_connection_of_http2() {
+    let authority = Authority::new();
+    authority.mount("dns.test");
+    let server = start_secured("https", &authority, "");
+    let stream = authority.connect(&server, "dns.test", &["h2"], None).await.unwrap();
+    let (client, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let ask = || {
+        let request = Request::post("https://dns.test/dns-query").header("content-type", "application/dns-message");
+        let mut client = client.clone();
+        async move {
+            let answer = client.send_request(request.body(Full::new(Bytes::from(query()))).unwrap()).await.unwrap();
+            (answer.status(), answer.into_body().collect().await.unwrap().to_bytes())
+        }
+    };
+    let mut answers = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        answers.spawn(ask());
+    }
+    while let Some(answer) = answers.join_next().await {
+        let (status, body) = answer.unwrap();
+        assert_eq!(
+            (status, answered(&Message::from_vec(&body).unwrap())),
+            (StatusCode::OK, vec!["10.0.0.1".to_owned()])
+        );
+    }
+    // It is told that the server ends, and then it ends.
+    server.stop().await;
+    connection.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_silent_connection_ends_whatever_it_speaks() {
+    let authority = Authority::new();
+    authority.mount("dns.test");
+    tokio::time::pause();
+    for (scheme, protocol) in [("tls", "dot"), ("https", "http/1.1"), ("https", "h2")] {
+        let server = start_secured(scheme, &authority, "\n timeouts {\n  idle 2s\n }");
+        let mut stream = authority.connect(&server, "dns.test", &[protocol], None).await.unwrap();
+        let mut rest = Vec::new();
+        // HTTP/2 says goodbye first.
+        let _ = stream.read_to_end(&mut rest).await;
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn only_so_many_questions_are_taken_over_a_connection() {
+    let (server, _) =
+        start_corefile(".:PORT {\n bind 127.0.0.1\n kubernetes cluster.local\n timeouts {\n  maxtcpqueries 3\n }\n}\n");
+    let mut stream = server.connect().await;
+    stream.write_all(&frame(&query()).repeat(5)).await.unwrap();
+    let mut answers = Vec::new();
+    while let Ok(answer) = read_frame(&mut stream).await {
+        answers.push(answer);
+    }
+    assert_eq!(answers.len(), 3);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_takes_too_long_is_given_up() {
+    let upstream = Upstream::new().await;
+    tokio::time::pause();
+    let (server, _) = start_corefile(&format!(
+        ".:PORT {{\n bind 127.0.0.1\n cancel 900ms\n forward . {} {{\n  read_timeout 4s\n }}\n}}\n",
+        upstream.address()
+    ));
+    let answer = server.ask(&with_edns(question(7, "example.org.", RecordType::A), 1232)).await;
+    assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
+    let asked = tokio::time::timeout(std::time::Duration::from_secs(60), upstream.asked()).await.unwrap();
+    assert_eq!(asked.0.queries[0].name().to_string(), "example.org.");
+    server.stop().await;
+}
