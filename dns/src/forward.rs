@@ -6,6 +6,7 @@ mod connections;
 mod exchange;
 mod failure;
 mod health;
+mod marks;
 mod order;
 mod origin;
 mod outbound;
@@ -15,6 +16,7 @@ mod route;
 mod running;
 mod tasks;
 mod tls;
+mod trail;
 mod upstream;
 
 use crate::cache::{Cache, Found, Over, Refresh, Then, Ttls};
@@ -22,6 +24,7 @@ use crate::extended_error::ExtendedError;
 use crate::message::Transport;
 use crate::metrics::ForwardMetrics;
 use crate::name::LowerName;
+use crate::option;
 use exchange::Trip;
 use hickory_proto::op::ResponseCode;
 use outbound::Outbound;
@@ -34,6 +37,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
+use trail::Trail;
 
 pub(crate) use ask::{Alias, Ask, Waiting};
 pub(crate) use failure::Failure;
@@ -55,6 +59,16 @@ pub(crate) enum AtOnce {
     Told(Told),
     /// Upstreams are to be asked; where that fails there is this answer, which is over.
     Ask(Option<Over>),
+}
+
+/// How a question is asked.
+#[derive(Debug, Clone, Copy)]
+struct How<'t> {
+    /// What it came over.
+    transport: Transport,
+    trail: &'t Trail,
+    /// Whether an answer is known, and asked for again.
+    is_repeated: bool,
 }
 
 /// Asks the upstreams of one server block.
@@ -92,12 +106,24 @@ impl Forwarder {
     pub(crate) fn admit(&self, waiting: &Waiting, peer: SocketAddr) -> Result<Place, Failure> {
         let route = self.routes_of(waiting.ask.name()).next().ok_or(Failure::NoUpstream)?;
         if self.outbound.is_own(peer) {
-            if !self.has_warned.swap(true, Ordering::Relaxed) {
-                warn!(%peer, "an upstream leads back to this server itself; its questions are refused");
-            }
-            return Err(self.count(Failure::Loop));
+            return Err(self.in_circle(peer));
         }
         route.admit().map_err(|failure| self.count(failure))
+    }
+
+    /// Whether we have asked this question ourselves.
+    fn is_back(&self, waiting: &Waiting) -> bool {
+        let Outbound { token, marks, .. } = &*self.outbound;
+        waiting.trail.holds(*token)
+            || waiting.trail.is_too_long()
+            || (waiting.alias.is_none() && marks.know(&waiting.question, waiting.ask.question()))
+    }
+
+    fn in_circle(&self, peer: SocketAddr) -> Failure {
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
+            warn!(%peer, "an upstream leads back to this server itself; its questions are refused");
+        }
+        self.count(Failure::Loop)
     }
 
     /// What is known without asking anybody. An answer that is about to end is fetched again by a task of `runtime`.
@@ -108,6 +134,9 @@ impl Forwarder {
         runtime: &Handle,
     ) -> AtOnce {
         let counted = &self.cache.metrics().requests;
+        if self.is_back(waiting) {
+            return AtOnce::Told(Err(self.in_circle(peer)));
+        }
         let told_stale = |over| AtOnce::Told(self.tell_stale(&over, waiting, transport));
         match self.cache.find(&waiting.ask, Instant::now()) {
             // We ask ourselves: told what is about to end, or is over, we would keep it anew, for ever.
@@ -117,13 +146,13 @@ impl Forwarder {
             Found::Fresh { message, kind, ttls, refresh } => {
                 counted.hit(kind).inc();
                 if refresh == Refresh::Wanted {
-                    self.fetch_ahead(&waiting.ask, transport, runtime);
+                    self.fetch_ahead(waiting, transport, runtime);
                 }
                 AtOnce::Told(self.tell(&message, ttls, waiting, transport))
             }
             Found::Over { over, then: Then::Give } => told_stale(over),
             Found::Over { over, then: Then::GiveAndAsk } => {
-                self.fetch_ahead(&waiting.ask, transport, runtime);
+                self.fetch_ahead(waiting, transport, runtime);
                 told_stale(over)
             }
             Found::Over { over, then: Then::AskFirst } => AtOnce::Ask(Some(over)),
@@ -136,10 +165,10 @@ impl Forwarder {
     }
 
     /// Asks, so that the answer is there for the next one.
-    fn fetch_ahead(self: &Arc<Self>, ask: &Ask, transport: Transport, runtime: &Handle) {
-        match self.refresh(ask, transport, runtime) {
+    fn fetch_ahead(self: &Arc<Self>, waiting: &Waiting, transport: Transport, runtime: &Handle) {
+        match self.refresh(waiting, transport, runtime) {
             Some(_) => self.cache.metrics().prefetches.inc(),
-            None => self.cache.gave_up(ask),
+            None => self.cache.gave_up(&waiting.ask),
         }
     }
 
@@ -147,13 +176,13 @@ impl Forwarder {
     pub(crate) async fn finish(self: &Arc<Self>, waiting: &Waiting, over: Option<Over>, transport: Transport) -> Told {
         let ask = &waiting.ask;
         // It goes on if nobody waits for it any more, so that a slow upstream's answer is there for the next one.
-        let refresh = over.as_ref().and_then(|_| self.refresh(ask, transport, &Handle::current()));
+        let refresh = over.as_ref().and_then(|_| self.refresh(waiting, transport, &Handle::current()));
         let outcome = match refresh {
             Some(refresh) => {
                 let told = timeout(self.cache.patience(), refresh).await;
                 told.ok().and_then(Result::ok).unwrap_or(Err(Failure::Unanswered))
             }
-            None => self.ask(ask, transport).await,
+            None => self.ask(ask, How { transport, trail: &waiting.trail, is_repeated: false }).await,
         };
         if let Some(over) = over
             && outcome.as_ref().map_or(true, |new| is_unhelpful(new) || self.cache.prefers(&over, new, ask))
@@ -174,26 +203,33 @@ impl Forwarder {
     }
 
     fn tell(&self, message: &[u8], ttls: Ttls, waiting: &Waiting, transport: Transport) -> Told {
-        match &waiting.alias {
+        let told = match &waiting.alias {
             Some(alias) => relay::complete((message, ttls), &waiting.query(), &alias.sections, transport),
             None => relay::relay(message, ttls, &waiting.query(), transport),
+        };
+        let (mut reply, code) = told.ok_or_else(|| self.count(Failure::Malformed))?;
+        if !waiting.trail.is_empty() {
+            // Another forwarder like us wants to know where the answer has been, so that it knows its own.
+            let trail = Trail::of_answer(message).answer_option(self.outbound.token);
+            option::add(&trail, &mut reply, waiting.head.limit(transport));
         }
-        .ok_or_else(|| self.count(Failure::Malformed))
+        Ok((reply, code))
     }
 
     /// Asks on nobody's account, if there is room for it: whoever wants to know the outcome gets it.
     fn refresh(
         self: &Arc<Self>,
-        ask: &Ask,
+        waiting: &Waiting,
         transport: Transport,
         runtime: &Handle,
     ) -> Option<oneshot::Receiver<Outcome>> {
+        let (forwarder, ask, trail) = (Arc::clone(self), waiting.ask.clone(), waiting.trail.clone());
         let place = self.routes_of(ask.name()).next()?.admit().ok()?;
-        let (forwarder, ask) = (Arc::clone(self), ask.clone());
         let (told, outcome) = oneshot::channel();
         let refresh = async move {
             // Nobody may wait for it any more.
-            let _ = told.send(forwarder.ask(&ask, transport).await);
+            let how = How { transport, trail: &trail, is_repeated: true };
+            let _ = told.send(forwarder.ask(&ask, how).await);
             drop(place);
         };
         self.outbound.fetches.spawn(refresh, runtime);
@@ -201,12 +237,12 @@ impl Forwarder {
     }
 
     /// Joins the running exchange about this question, or starts one.
-    async fn ask(&self, ask: &Ask, transport: Transport) -> Outcome {
-        self.running.join(ask, self.exchange_and_keep(ask, transport)).await
+    async fn ask(&self, ask: &Ask, how: How<'_>) -> Outcome {
+        self.running.join(ask, self.exchange_and_keep(ask, how)).await
     }
 
-    async fn exchange_and_keep(&self, ask: &Ask, transport: Transport) -> Outcome {
-        let outcome = self.exchange(ask, transport).await;
+    async fn exchange_and_keep(&self, ask: &Ask, how: How<'_>) -> Outcome {
+        let outcome = self.exchange(ask, how).await;
         match &outcome {
             // A refusal is not kept as such, but what is over is given all the same.
             Ok(message) if is_unhelpful(message) && self.cache.leaves_alone(ask, Instant::now()) => {}
@@ -217,8 +253,11 @@ impl Forwarder {
         outcome.map_err(|failure| self.count(failure))
     }
 
-    async fn exchange(&self, ask: &Ask, transport: Transport) -> Outcome {
-        let trip = Trip { transport, deadline: Instant::now() + PATIENCE, outbound: &self.outbound };
+    async fn exchange(&self, ask: &Ask, how: How<'_>) -> Outcome {
+        let deadline = Instant::now() + PATIENCE;
+        let How { transport, trail, is_repeated } = how;
+        let (outbound, question) = (&*self.outbound, ask.question());
+        let trip = Trip { transport, deadline, outbound, trail: Some(trail), question, is_repeated };
         let mut routes = self.routes_of(ask.name());
         let mut route = routes.next().ok_or(Failure::NoUpstream)?;
         // The first route's is the question's own.

@@ -149,6 +149,17 @@ impl<'a> Cursor<'a> {
         Some(RawRecord { is_root, record_type, class, ttl, ttl_at, content: self.take(usize::from(len))? })
     }
 
+    /// The content of the first option with this code in what follows (RFC 6891 §6.1.2).
+    pub(crate) fn option(mut self, wanted: u16) -> Option<&'a [u8]> {
+        loop {
+            let (code, len) = (self.u16()?, self.u16()?);
+            let content = self.take(usize::from(len))?;
+            if code == wanted {
+                return Some(content);
+            }
+        }
+    }
+
     /// Whether an option is in the list of EDNS options that follows; `None`: not each of them is whole (RFC 6891
     /// §6.1.2).
     pub(crate) fn has_option(mut self, wanted: u16) -> Option<bool> {

@@ -1,6 +1,8 @@
 //! A question on its way upstream, and the query that waits for its answer.
 
+use super::trail::Trail;
 use crate::answer::Sections;
+use crate::option;
 use crate::question::{Asked, CLASS_IN, Head, Query};
 use crate::wire::{Header, flag};
 use hickory_proto::rr::RecordType;
@@ -9,11 +11,11 @@ use hickory_proto::rr::RecordType;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Ask {
     /// In wire form and lower case.
-    question: Vec<u8>,
+    question: Box<[u8]>,
     /// RD, AD and CD as the client set them.
     flags: u16,
-    /// The DO bit; `None`: without EDNS, as the client asked.
-    dnssec_ok: Option<bool>,
+    /// The DO bit.
+    is_dnssec_ok: bool,
 }
 
 impl Ask {
@@ -24,15 +26,19 @@ impl Ask {
             // No length of a label is a letter; a type may be.
             name.make_ascii_lowercase();
         }
-        Self { question, flags: head.flags & !flag::OPCODE, dnssec_ok: head.edns.map(|edns| edns.is_dnssec_ok) }
+        Self {
+            question: question.into(),
+            flags: head.flags & !flag::OPCODE,
+            is_dnssec_ok: head.edns.is_some_and(|edns| edns.is_dnssec_ok),
+        }
     }
 
     /// A question of our own about a name in wire form, without EDNS.
     pub(super) fn own(name: &[u8], record_type: RecordType, is_recursion_desired: bool) -> Self {
         let [high, low] = u16::from(record_type).to_be_bytes();
-        let question = [name, &[high, low, 0, 1]].concat();
+        let question = [name, &[high, low, 0, 1]].concat().into();
         let flags = if is_recursion_desired { flag::RECURSION_DESIRED } else { 0 };
-        Self { question, flags, dnssec_ok: None }
+        Self { question, flags, is_dnssec_ok: false }
     }
 
     /// Name, type and class in wire form.
@@ -50,13 +56,18 @@ impl Ask {
         RecordType::from(u16::from_be_bytes([high, low]))
     }
 
-    pub(super) fn to_message(&self, id: u16) -> Vec<u8> {
-        let additionals = u16::from(self.dnssec_ok.is_some());
+    /// The question as it is sent, spelled as in `question`: with EDNS where it is needed, for signatures or for
+    /// options.
+    pub(super) fn to_message(&self, id: u16, question: &[u8], options: &[u8]) -> Vec<u8> {
+        let has_edns = self.is_dnssec_ok || !options.is_empty();
+        let additionals = u16::from(has_edns);
         let header = Header { id, flags: self.flags, questions: 1, answers: 0, authorities: 0, additionals };
         let mut message = Vec::from(header.to_bytes());
-        message.extend(&self.question);
-        if let Some(is_dnssec_ok) = self.dnssec_ok {
-            message.extend(crate::message::opt(0, is_dnssec_ok));
+        message.extend(question);
+        if has_edns {
+            message.extend(crate::message::opt(0, self.is_dnssec_ok));
+            // It fits: there is nothing else.
+            option::add(options, &mut message, usize::from(u16::MAX));
         }
         message
     }
@@ -87,21 +98,26 @@ impl Alias {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(super) head: Head,
-    question: Box<[u8]>,
+    /// As the client spells it.
+    pub(super) question: Box<[u8]>,
     record_type: RecordType,
-    pub(crate) alias: Option<Alias>,
+    /// Rare, and large.
+    pub(crate) alias: Option<Box<Alias>>,
     pub(super) ask: Ask,
+    /// The forwarders that it has passed.
+    pub(super) trail: Trail,
 }
 
 impl Waiting {
-    /// The query's own question waits, or the one that `alias` led to.
-    pub(crate) fn new(query: &Query<'_>, alias: Option<Alias>) -> Self {
+    /// The query's own question waits, or the one that `alias` led to. `packet`: the one that it came in.
+    pub(crate) fn new(query: &Query<'_>, alias: Option<Alias>, packet: &[u8]) -> Self {
         let Query { head, asked: Asked { wire, record_type } } = *query;
         let ask = match &alias {
             Some(alias) => Ask::new(&head, &alias.question),
             None => Ask::new(&head, wire),
         };
-        Self { head, question: wire.into(), record_type, alias, ask }
+        let trail = head.edns.map(|_| Trail::of_question(packet)).unwrap_or_default();
+        Self { head, question: wire.into(), record_type, alias: alias.map(Box::new), ask, trail }
     }
 
     /// What the client asked.

@@ -1,15 +1,18 @@
 //! One try at one upstream: UDP from a new port, TCP where that is wanted or the answer was cut, or TLS.
 
 use super::connections::Connection;
-use super::relay::{flags, is_answer};
+use super::relay::{code, flags, is_answer};
 use super::tls::Secure;
+use super::trail::Trail;
 use super::upstream::Upstream;
 use super::{Ask, Outbound, lock};
 use crate::message::{Transport, framed};
 use crate::plan::forward::Protocol;
 use crate::wire::flag;
+use hickory_proto::op::ResponseCode;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::Ordering;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, UdpSocket};
 use tokio::runtime::Handle;
@@ -26,6 +29,12 @@ pub(super) struct Trip<'o> {
     /// When an answer comes too late.
     pub(super) deadline: Instant,
     pub(super) outbound: &'o Outbound,
+    /// The forwarders that the question has passed; `None`: it is our own.
+    pub(super) trail: Option<&'o Trail>,
+    /// The question as it is spelled.
+    pub(super) question: &'o [u8],
+    /// Whether an answer is known, and asked for again.
+    pub(super) is_repeated: bool,
 }
 
 /// Why a try gave nothing.
@@ -38,6 +47,8 @@ pub(super) enum Fault {
     Upstream(#[from] io::Error),
     #[error("the answer is malformed")]
     Malformed,
+    #[error("the answer is our own")]
+    Loop,
 }
 
 impl Fault {
@@ -58,6 +69,21 @@ fn of_socket(error: io::Error) -> Fault {
 impl Upstream {
     /// Any answer to this question.
     pub(super) async fn exchange(&self, ask: &Ask, trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
+        let trail = trip.trail.filter(|_| !self.refuses_options.load(Ordering::Relaxed));
+        let options = trail.map(|trail| trail.question_option(trip.outbound.token)).unwrap_or_default();
+        let message = self.carry(ask, &options, trip).await?;
+        if options.is_empty() || !refuses(&message) {
+            return Ok(message);
+        }
+        // It may not know EDNS, or take an option that it does not know for a fault.
+        let bare = self.carry(ask, &[], trip).await?;
+        if !refuses(&bare) {
+            self.refuses_options.store(true, Ordering::Relaxed);
+        }
+        Ok(bare)
+    }
+
+    async fn carry(&self, ask: &Ask, options: &[u8], trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
         let is_stream = match self.forward.protocol {
             _ if self.secure.is_some() => true,
             Protocol::AsAsked => trip.transport == Transport::Tcp,
@@ -65,11 +91,11 @@ impl Upstream {
             Protocol::UdpFirst => false,
         };
         if is_stream {
-            return within(self, trip, self.over_stream(ask, trip)).await;
+            return within(self, trip, self.over_stream(ask, options, trip)).await;
         }
-        let message = within(self, trip, self.over_udp(ask, trip)).await?;
+        let message = within(self, trip, self.over_udp(ask, options, trip)).await?;
         if flags(&message).is_some_and(|flags| flags & flag::TRUNCATED != 0)
-            && let Ok(whole) = within(self, trip, self.over_stream(ask, trip)).await
+            && let Ok(whole) = within(self, trip, self.over_stream(ask, options, trip)).await
         {
             return Ok(whole);
         }
@@ -86,13 +112,13 @@ impl Upstream {
         SocketAddr::new(own.unwrap_or(any), 0)
     }
 
-    async fn over_udp(&self, ask: &Ask, trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
+    async fn over_udp(&self, ask: &Ask, options: &[u8], trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
         // The system chooses the port at random, and what others send does not come through a connected socket.
         let socket = UdpSocket::bind(self.source()).await.map_err(of_socket)?;
         socket.connect(self.address).await.map_err(of_socket)?;
         let _own = Own::new(trip.outbound, socket.local_addr()?);
         let id = rand::random();
-        socket.send(&ask.to_message(id)).await?;
+        socket.send(&ask.to_message(id, trip.question, options)).await?;
         let mut message = vec![0; RECEIVE];
         loop {
             let len = socket.recv(&mut message).await?;
@@ -106,7 +132,7 @@ impl Upstream {
     }
 
     /// Over a connection that is kept, or a new one.
-    async fn over_stream(&self, ask: &Ask, trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
+    async fn over_stream(&self, ask: &Ask, options: &[u8], trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
         loop {
             let kept = self.kept.take();
             let is_kept = kept.is_some();
@@ -116,7 +142,7 @@ impl Upstream {
             };
             self.metrics.connections(is_kept, self.secure.is_some()).inc();
             let _own = Own::new(trip.outbound, connection.local);
-            match connection.ask(ask).await {
+            match connection.ask(ask, options, trip).await {
                 Ok(message) => {
                     if let Some(sweep) = self.kept.put(connection) {
                         trip.outbound.checks.spawn(sweep, &Handle::current());
@@ -153,9 +179,9 @@ impl Upstream {
 }
 
 impl Connection {
-    async fn ask(&mut self, ask: &Ask) -> io::Result<Vec<u8>> {
+    async fn ask(&mut self, ask: &Ask, options: &[u8], trip: &Trip<'_>) -> io::Result<Vec<u8>> {
         let id = rand::random();
-        self.stream.write_all(&framed(&ask.to_message(id))).await?;
+        self.stream.write_all(&framed(&ask.to_message(id, trip.question, options))).await?;
         // TLS keeps what is written until it is told that no more comes.
         self.stream.flush().await?;
         let mut message = vec![0; usize::from(self.stream.read_u16().await?)];
@@ -165,6 +191,11 @@ impl Connection {
             false => Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is to another question")),
         }
     }
+}
+
+/// Whether an answer says that the question could not be understood (RFC 6891 §7).
+fn refuses(message: &[u8]) -> bool {
+    matches!(code(message), Some(ResponseCode::FormErr | ResponseCode::NotImp))
 }
 
 /// Whether the other side has closed the connection.

@@ -20,7 +20,15 @@ pub(super) async fn check(upstream: Weak<Upstream>, outbound: Arc<Outbound>) {
         let Some(upstream) = upstream.upgrade() else { return };
         let HealthCheck { interval, recursion_desired, domain } = &upstream.forward.health;
         let ask = Ask::own(domain.wire(), RecordType::NS, *recursion_desired);
-        let trip = Trip { transport: Transport::Udp, deadline: Instant::now() + ANSWER, outbound: &outbound };
+        let deadline = Instant::now() + ANSWER;
+        let trip = Trip {
+            transport: Transport::Udp,
+            deadline,
+            outbound: &outbound,
+            trail: None,
+            question: ask.question(),
+            is_repeated: false,
+        };
         match upstream.exchange(&ask, &trip).await {
             Ok(_) => return upstream.recovered(),
             // That this host has no socket says nothing about the upstream.

@@ -234,10 +234,12 @@ impl Host {
         outbound: &'h Arc<Outbound>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'h>> {
         Box::pin(async move {
-            let trip = Trip { transport: Transport::Udp, deadline: Instant::now() + PATIENCE, outbound };
+            let deadline = Instant::now() + PATIENCE;
             let (mut addresses, mut failure) = (Vec::new(), None);
             for record_type in [RecordType::A, RecordType::AAAA] {
                 let ask = Ask::own(&self.wire, record_type, true);
+                let (transport, question) = (Transport::Udp, ask.question());
+                let trip = Trip { transport, deadline, outbound, trail: None, question, is_repeated: false };
                 match self.resolvers.exchange(&ask, outbound, trip).await {
                     Ok(message) => addresses.extend(addresses_in(&message)),
                     Err(error) => failure = Some(error),

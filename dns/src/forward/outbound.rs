@@ -1,7 +1,9 @@
 //! What all questions of a forwarder to its upstreams share.
 
 use super::lock;
+use super::marks::Marks;
 use super::tasks::Tasks;
+use super::trail::Token;
 use crate::metrics::ForwardMetrics;
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -16,11 +18,16 @@ pub(super) struct Outbound {
     /// Tasks that fetch what nobody waits for.
     pub(super) fetches: Tasks,
     pub(super) metrics: ForwardMetrics,
+    /// By which our own questions and answers are known.
+    pub(super) token: Token,
+    pub(super) marks: Marks,
 }
 
 impl Outbound {
     pub(super) fn new(metrics: ForwardMetrics) -> Self {
-        Self { own: Mutex::default(), checks: Tasks::default(), fetches: Tasks::default(), metrics }
+        let (checks, fetches) = (Tasks::default(), Tasks::default());
+        let (token, marks) = (Token::new(), Marks::default());
+        Self { own: Mutex::default(), checks, fetches, metrics, token, marks }
     }
 
     /// Whether this is a socket of ours that waits for an upstream.

@@ -132,11 +132,18 @@ impl Route {
             Ok(most) => most,
         };
         let (mut unhelpful, mut refusals, mut failure) = (None, 0, Failure::Unanswered);
+        // They stay known to the end: a forwarder may have kept a question for a while.
+        let (mut marked, mut is_again) = (Vec::new(), false);
         for (index, upstream) in upstreams.iter().cycle().take(most) {
             if Instant::now() >= trip.deadline {
                 break;
             }
-            match upstream.ask(ask, &trip).await {
+            // The first try is spelled as usual: some servers do not like to be asked otherwise.
+            let mark = (is_again || trip.is_repeated).then(|| outbound.marks.mark(ask.question()));
+            is_again = true;
+            let answer = upstream.ask(ask, &Trip { question: mark.as_deref().unwrap_or(trip.question), ..trip }).await;
+            marked.push(mark);
+            match answer {
                 Ok(message) if self.fails_over(&message) => {
                     unhelpful.get_or_insert(message);
                     refusals += 1;
@@ -158,6 +165,7 @@ impl Route {
                     upstream.metrics.failures.inc();
                     match fault {
                         Fault::Malformed => failure = Failure::Malformed,
+                        Fault::Loop => failure = Failure::Loop,
                         _ => upstream.suspect(outbound),
                     }
                 }

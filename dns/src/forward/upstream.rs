@@ -3,9 +3,11 @@
 use super::connections::Kept;
 use super::exchange::{Fault, Trip};
 use super::tls::Secure;
+use super::trail::Trail;
 use super::{Ask, Outbound, health, relay};
 use crate::metrics::UpstreamMetrics;
 use crate::plan::forward::Forward;
+use crate::wire::HEADER;
 use hickory_proto::op::ResponseCode;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,6 +25,8 @@ pub(super) struct Upstream {
     /// `None`: it is asked without TLS.
     pub(super) secure: Option<Secure>,
     pub(super) kept: Arc<Kept>,
+    /// Whether it understands questions only where they are without options of ours.
+    pub(super) refuses_options: AtomicBool,
     /// Checks in a row that failed.
     failed_checks: AtomicU32,
     /// Whether a task looks whether it is well again.
@@ -42,6 +46,7 @@ impl Upstream {
             forward: Arc::clone(forward),
             secure,
             kept: Kept::new(forward.connections),
+            refuses_options: AtomicBool::new(false),
             failed_checks: AtomicU32::new(0),
             is_checked: AtomicBool::new(false),
             metrics: outbound.metrics.of_upstream(&address.to_string()),
@@ -57,9 +62,16 @@ impl Upstream {
     /// Its answer, whole if it can be had.
     pub(super) async fn ask(&self, ask: &Ask, trip: &Trip<'_>) -> Result<Arc<[u8]>, Fault> {
         let since = Instant::now();
-        let message = self.exchange(ask, trip).await?;
+        let mut message = self.exchange(ask, trip).await?;
         if !relay::is_whole(&message) {
             return Err(Fault::Malformed);
+        }
+        if Trail::of_answer(&message).holds(trip.outbound.token) {
+            return Err(Fault::Loop);
+        }
+        if let Some(question) = message.get_mut(HEADER..HEADER + ask.question().len()) {
+            // However it was spelled on the way: records point at it.
+            question.copy_from_slice(ask.question());
         }
         self.metrics.answered(relay::code(&message).unwrap_or(ResponseCode::FormErr), since.elapsed());
         Ok(message.into())

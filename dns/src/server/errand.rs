@@ -23,6 +23,7 @@ use std::task::{Context, Poll, Waker};
 pub(super) struct Owned {
     block: Arc<Block>,
     serving: Arc<Serving>,
+    packet: Box<[u8]>,
     question: Box<[u8]>,
     record_type: RecordType,
     head: Head,
@@ -80,10 +81,11 @@ impl First {
 
 impl Owned {
     pub(super) fn of(asking: &Asking<'_>, block: &Arc<Block>) -> Self {
-        let Asking { query, name: _, peer, asked_at, transport, serving, site: _, counted } = *asking;
+        let Asking { query, packet, name: _, peer, asked_at, transport, serving, site: _, counted } = *asking;
         Self {
             block: Arc::clone(block),
             serving: Arc::clone(serving),
+            packet: packet.into(),
             question: query.asked.wire.into(),
             record_type: query.asked.record_type,
             head: query.head,
@@ -146,10 +148,10 @@ impl Responder {
             let (name, _) = question.split_last_chunk::<4>()?;
             let name = LowerName::read(name)?;
             let site = asked.serving.site(self.at)?;
-            let Owned { block, serving, head, peer, asked_at, transport, counted, .. } = asked;
+            let Owned { block, serving, packet, head, peer, asked_at, transport, counted, .. } = asked;
             let query = Query { head: *head, asked: Asked { wire: question, record_type } };
             let (peer, asked_at, transport, counted) = (*peer, *asked_at, *transport, *counted);
-            let asking = Asking { query, name: &name, peer, asked_at, transport, serving, site, counted };
+            let asking = Asking { query, packet, name: &name, peer, asked_at, transport, serving, site, counted };
             let parts = block.parts.as_ref()?;
             let mut out = Vec::new();
             let response = match is_whole {

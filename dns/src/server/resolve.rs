@@ -30,6 +30,8 @@ use tracing::debug;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asking<'p> {
     pub(super) query: Query<'p>,
+    /// The one that it came in.
+    pub(super) packet: &'p [u8],
     pub(super) name: &'p LowerName,
     pub(super) peer: SocketAddr,
     /// Where it came to, if that is known.
@@ -141,8 +143,8 @@ impl Responder {
     /// Asks others, unless the answer is known.
     fn forward(&self, block: &Arc<Block>, alias: Option<Alias>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
         let forwarder = &block.forwarder;
-        let Asking { query, peer, transport, .. } = *asking;
-        let waiting = Waiting::new(&query, alias);
+        let Asking { query, packet, peer, transport, .. } = *asking;
+        let waiting = Waiting::new(&query, alias, packet);
         let told = match forwarder.at_once(&waiting, (peer, transport), &self.shared.runtime) {
             AtOnce::Told(told) => told,
             AtOnce::Ask(over) => match (forwarder.admit(&waiting, peer), over) {

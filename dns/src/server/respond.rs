@@ -108,7 +108,7 @@ impl Responder {
         }
         counted.record_type = Some(query.asked.record_type);
         counted.zone = served.map_or(site.outside(), |served| served.numbers);
-        let asking = Asking { query, name: &name, peer, asked_at, transport, serving: &serving, site, counted };
+        let asking = Asking { query, packet, name: &name, peer, asked_at, transport, serving: &serving, site, counted };
         match (served, refusal) {
             (Some(served), None) => {
                 let block = &served.block;

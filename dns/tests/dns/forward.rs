@@ -15,7 +15,7 @@ async fn the_client_gets_its_own_id_case_and_flags() {
     let client = send(&server, &query).await;
     let (asked, peer) = upstream.asked().await;
     assert!(asked.metadata.recursion_desired && asked.metadata.checking_disabled);
-    assert_eq!(asked.edns, None, "the client asked without EDNS");
+    assert!(!asked.edns.as_ref().unwrap().flags().dnssec_ok, "the client asked without");
     let mut reply = one_address(&asked);
     reply.metadata.authentic_data = true;
     upstream.reply(&reply, peer).await;
@@ -153,7 +153,10 @@ async fn records_of_any_type_pass_as_they_are() {
     let server = start(upstreams(&[upstream.address()]));
     let client = send(&server, &question(1, "example.org.", RecordType::Unknown(65_280))).await;
     let (asked, peer) = upstream.asked().await;
-    let mut reply = addresses(&asked, &[]).to_vec().unwrap();
+    let mut reply = addresses(&asked, &[]);
+    // Nothing stands behind the record.
+    reply.edns = None;
+    let mut reply = reply.to_vec().unwrap();
     reply[7] = 1;
     reply.extend([0xC0, 12, 0xFF, 0, 0, 1, 0, 0, 0, 60, 0, 3, 0xC0, 0xFF, 0xEE]);
     upstream.udp.send_to(&reply, peer).await.unwrap();
@@ -281,5 +284,33 @@ async fn only_addresses_behind_an_alias_are_asked_for() {
     }
     server.ask(&question(2, "last.example.", RecordType::A)).await;
     assert_eq!(asked.recv().await.unwrap(), "last.example.");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_know_edns_is_asked_without() {
+    let upstream = Upstream::new().await;
+    let server = start(upstreams(&[upstream.address()]));
+    let (seen, mut has_edns) = tokio::sync::mpsc::unbounded_channel();
+    drop(upstream.answering(move |question| {
+        seen.send(question.edns.is_some()).unwrap();
+        match question.edns {
+            Some(_) => {
+                let mut refusal = code(question, ResponseCode::FormErr);
+                refusal.edns = None;
+                refusal
+            }
+            None => one_address(question),
+        }
+    }));
+    for name in ["a.example.", "b.example."] {
+        assert_eq!(answered(&server.ask(&question(1, name, RecordType::A)).await), ["192.0.2.1"]);
+    }
+    for expected in [true, false, false] {
+        assert_eq!(has_edns.recv().await, Some(expected));
+    }
+    // EDNS is each hop's own, but for signatures.
+    let query = with_edns(question(1, "c.example.", RecordType::A), 1232);
+    assert_eq!(answered(&server.ask(&query).await), ["192.0.2.1"]);
     server.stop().await;
 }

@@ -12,6 +12,7 @@ mod extended_errors;
 mod forward;
 mod harness;
 mod hostile;
+mod loops;
 mod parts;
 mod steps;
 mod tcp;

@@ -19,7 +19,7 @@ pub(super) const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv
 /// An upstream over UDP.
 pub(super) struct Upstream {
     pub(super) address: SocketAddr,
-    /// What it is asked, as `NAME TYPE`, ` RD` where recursion is desired.
+    /// What it is asked, as `NAME TYPE`, ` RD` where recursion is desired; the name in lower case.
     pub(super) asked: mpsc::UnboundedReceiver<String>,
     /// What it answers: a code, or [`SILENT`].
     pub(super) says: Arc<AtomicU8>,
@@ -88,7 +88,7 @@ pub(super) async fn sockets() -> (UdpSocket, TcpListener) {
 fn text(question: &Message) -> String {
     let query = &question.queries[0];
     let recursion = if question.metadata.recursion_desired { " RD" } else { "" };
-    format!("{} {}{recursion}", query.name(), query.query_type())
+    format!("{} {}{recursion}", query.name().to_lowercase(), query.query_type())
 }
 
 pub(super) fn answer(question: &Message, code: u8, host: u8) -> Message {
@@ -148,7 +148,7 @@ impl Asker {
 
     pub(super) async fn exchange(&self, transport: Transport, question: &Message) -> Result<Message, Failure> {
         let packet = question.to_vec().unwrap();
-        let waiting = Waiting::new(&Query::parse(&packet).unwrap(), None);
+        let waiting = Waiting::new(&Query::parse(&packet).unwrap(), None, &packet);
         let peer = "192.0.2.99:5000".parse().unwrap();
         let told = match self.forwarder.at_once(&waiting, (peer, transport), &Handle::current()) {
             AtOnce::Told(told) => told,

@@ -1,0 +1,168 @@
+//! Servers that forward to each other, with others between them or not.
+
+use crate::harness::*;
+use config::DnsCompatibility;
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::RecordType;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tidegate_dns::{CacheSettings, Settings};
+use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// A forwarder of another make: each question goes on from a port of its own, and its answer back.
+struct Between {
+    address: SocketAddr,
+    to: Arc<OnceLock<SocketAddr>>,
+    passed: Arc<AtomicUsize>,
+    _tasks: JoinSet<()>,
+}
+
+impl Between {
+    /// `drops`: whether it leaves EDNS out.
+    async fn new(drops: bool) -> Self {
+        let socket = Arc::new(UdpSocket::bind(ANY_PORT).await.unwrap());
+        let address = socket.local_addr().unwrap();
+        let (to, passed) = (Arc::new(OnceLock::new()), Arc::new(AtomicUsize::new(0)));
+        let (target, count) = (Arc::clone(&to), Arc::clone(&passed));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut questions = JoinSet::new();
+            loop {
+                let mut packet = vec![0; 4096];
+                let (len, peer) = socket.recv_from(&mut packet).await.unwrap();
+                count.fetch_add(1, Ordering::Relaxed);
+                let (socket, to) = (Arc::clone(&socket), *target.get().unwrap());
+                let mut question = Message::from_vec(&packet[..len]).unwrap();
+                questions.spawn(async move {
+                    let id = question.metadata.id;
+                    question.metadata.id ^= 0x5555;
+                    if drops {
+                        question.edns = None;
+                    }
+                    let out = UdpSocket::bind(ANY_PORT).await.unwrap();
+                    out.connect(to).await.unwrap();
+                    out.send(&question.to_vec().unwrap()).await.unwrap();
+                    let mut answer = receive(&out).await;
+                    answer[..2].copy_from_slice(&id.to_be_bytes());
+                    socket.send_to(&answer, peer).await.unwrap();
+                });
+            }
+        });
+        Self { address, to, passed, _tasks: tasks }
+    }
+
+    fn lead_to(&self, address: SocketAddr) {
+        self.to.set(address).unwrap();
+    }
+
+    fn passed(&self) -> usize {
+        self.passed.load(Ordering::Relaxed)
+    }
+}
+
+fn loops(server: &Running) -> f64 {
+    server.metric("tidegate_dns_forward_failures_total", &["reason=\"loop\""])
+}
+
+#[tokio::test]
+async fn two_servers_that_forward_to_each_other_fail_at_once() {
+    let corefile = |to: SocketAddr| format!(".:PORT {{\n bind 127.0.0.1\n forward . {to}\n}}\n");
+    let (one, reloads) = start_corefile(&corefile("192.0.2.1:53".parse().unwrap()));
+    let (two, _) = start_corefile(&corefile(one.address));
+    let plan = plan(&corefile(two.address), one.address.port());
+    reloads.replace(reloads.prepare(&plan, DnsCompatibility::Standard).unwrap(), Vec::new()).await;
+    for (id, server) in [&one, &two, &one, &two].into_iter().enumerate() {
+        let query = question(1, &format!("n{id}.example."), RecordType::A);
+        assert_eq!(server.ask(&query).await.metadata.response_code, ResponseCode::ServFail);
+    }
+    assert_eq!(loops(&one) + loops(&two), 4.0);
+    // To the other, and back.
+    let asked = [&one, &two].map(|server| server.metric("tidegate_dns_requests_total", &[])).iter().sum::<f64>();
+    assert_eq!(asked, 4.0 * 3.0);
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn a_circle_with_another_forwarder_in_it_fails_at_once() {
+    let (there, back) = (Between::new(false).await, Between::new(false).await);
+    let one = start(upstreams(&[there.address]));
+    let two = start(upstreams(&[back.address]));
+    there.lead_to(two.address);
+    back.lead_to(one.address);
+    for query in [question(1, "a.example.", RecordType::A), with_edns(question(1, "b.example.", RecordType::A), 1232)] {
+        assert_eq!(one.ask(&query).await.metadata.response_code, ResponseCode::ServFail);
+    }
+    assert_eq!((loops(&one), loops(&two)), (2.0, 0.0));
+    assert_eq!((there.passed(), back.passed()), (2, 2));
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn a_circle_through_a_forwarder_without_edns_fails_with_the_second_try() {
+    let between = Between::new(true).await;
+    // Long enough for the way there and back.
+    let upstream_timeout = Duration::from_secs(1);
+    let server = start(Settings { upstream_timeout, ..upstreams(&[between.address]) });
+    between.lead_to(server.address);
+    let answer = server.ask(&question(1, "example.org.", RecordType::A)).await;
+    assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
+    // The first came back and joined, the second was known.
+    assert_eq!((between.passed(), loops(&server)), (2, 1.0));
+    server.stop().await;
+}
+
+/// An upstream that answers once, and fails from then on.
+fn once() -> impl Fn(&Message) -> Message {
+    let turn = AtomicUsize::new(0);
+    move |question| match turn.fetch_add(1, Ordering::Relaxed) {
+        0 => one_address(question),
+        _ => code(question, ResponseCode::ServFail),
+    }
+}
+
+/// Asks until what is told is over, as it must be soon where nobody tells it anew.
+async fn until_stale(server: &Running, query: &Message) {
+    let asking = async { while server.ask(query).await.answers[0].ttl != 30 {} };
+    timeout(Duration::from_secs(20), asking).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_another_server_has_of_ours_is_not_kept_anew() {
+    let source = Upstream::new().await;
+    let between = Between::new(false).await;
+    let brief = CacheSettings { min_ttl: 1, max_ttl: 1, ..CacheSettings::default() };
+    let one = start(Settings { cache: brief, ..upstreams(&[source.address(), between.address]) });
+    let long = CacheSettings { min_ttl: 60, max_ttl: 60, ..CacheSettings::default() };
+    let two = start(Settings { cache: long, ..upstreams(&[one.address]) });
+    between.lead_to(two.address);
+    drop(source.answering(once()));
+    let query = question(1, "example.org.", RecordType::A);
+    assert_eq!(two.ask(&query).await.answers[0].ttl, 60);
+    // What the first has is over soon, and the second would tell it for a minute.
+    until_stale(&one, &query).await;
+    assert_eq!(answered(&two.ask(&query).await), ["192.0.2.1"]);
+    assert!(between.passed() > 0);
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn a_forwarder_without_edns_keeps_no_answer_of_ours_alive() {
+    let source = Upstream::new().await;
+    let between = Between::new(true).await;
+    let brief = CacheSettings { min_ttl: 1, max_ttl: 1, ..CacheSettings::default() };
+    let server = start(Settings { cache: brief, ..upstreams(&[source.address(), between.address]) });
+    between.lead_to(server.address);
+    drop(source.answering(once()));
+    let query = question(1, "example.org.", RecordType::A);
+    assert_eq!(server.ask(&query).await.answers[0].ttl, 1);
+    until_stale(&server, &query).await;
+    assert!(between.passed() > 0 && loops(&server) > 0.0);
+    server.stop().await;
+}
