@@ -314,3 +314,45 @@ async fn an_upstream_that_does_not_know_edns_is_asked_without() {
     assert_eq!(answered(&server.ask(&query).await), ["192.0.2.1"]);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_corefile_says_who_is_asked_and_what_is_kept() {
+    let (corp, other) = (Upstream::new().await, Upstream::new().await);
+    let (server, _) = start_corefile(&format!(
+        ".:PORT {{\n bind 127.0.0.1\n cache 30 example.org\n forward corp.example {} {{\n  max_concurrent 1\n  except www.corp.example\n }}\n \
+         forward . {} {{\n  force_tcp\n  except nobody.example\n }}\n}}\n",
+        corp.address(),
+        other.address(),
+    ));
+    let first = send(&server, &question(1, "a.corp.example.", RecordType::A)).await;
+    let (asked, peer) = corp.asked().await;
+    let refused = server.ask(&with_edns(question(2, "b.corp.example.", RecordType::A), 1232)).await;
+    assert_eq!(refused.metadata.response_code, ResponseCode::Refused);
+    let why = refused.edns.unwrap().option(rdata::opt::EdnsCode::Unknown(15)).cloned();
+    let said = b"\0\0too many questions are waiting for upstreams".to_vec();
+    assert_eq!(why, Some(rdata::opt::EdnsOption::Unknown(15, said)));
+    corp.reply(&one_address(&asked), peer).await;
+    assert_eq!(answered(&answer(&first).await), ["192.0.2.1"]);
+    // The other one is asked over one connection, about each name as often as it is not kept.
+    let answering = tokio::spawn(async move {
+        let (mut stream, _) = other.tcp.accept().await.unwrap();
+        let mut names = Vec::new();
+        while let Ok(packet) = read_frame(&mut stream).await {
+            let asked = Message::from_vec(&packet).unwrap();
+            names.push(asked.queries[0].name().to_string());
+            stream.write_all(&frame(&one_address(&asked).to_vec().unwrap())).await.unwrap();
+        }
+        names
+    });
+    for name in ["www.corp.example.", "example.org.", "example.com.", "example.org.", "example.com."] {
+        assert_eq!(answered(&server.ask(&question(3, name, RecordType::A)).await), ["192.0.2.1"], "{name}");
+    }
+    let nobody = server.ask(&question(4, "nobody.example.", RecordType::A)).await;
+    assert_eq!(nobody.metadata.response_code, ResponseCode::Refused);
+    let to = format!("to=\"{}\"", corp.address());
+    let count = "tidegate_dns_upstream_request_duration_seconds_count";
+    assert_eq!(server.metric(count, &[&to, "rcode=\"NOERROR\""]), 1.0);
+    assert_eq!(server.metric("tidegate_dns_cache_entries", &["type=\"success\""]), 1.0);
+    server.stop().await;
+    assert_eq!(answering.await.unwrap(), ["www.corp.example.", "example.org.", "example.com.", "example.com."]);
+}
