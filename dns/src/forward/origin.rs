@@ -24,6 +24,8 @@ use tracing::{info, warn};
 
 /// How often a file is looked at, where it is needed.
 const LOOK: Duration = Duration::from_secs(5);
+/// The largest file that is read; bytes.
+const MOST: u64 = 1 << 20;
 /// How often a name is looked up.
 const LOOK_UP: Duration = Duration::from_secs(60);
 /// How soon it is again where that failed.
@@ -148,7 +150,7 @@ impl Origin {
         if self.known.is_empty() {
             let _looking = self.known.looking.lock().await;
             // Those who waited have what the first one found, which may be nothing.
-            if self.known.is_empty() && self.known.is_due() {
+            if self.known.is_empty() && lock(&self.known.addresses).is_time(Instant::now()) {
                 host.look_up(&self.known, outbound).await;
             }
         } else if self.known.is_due() {
@@ -192,10 +194,15 @@ impl Known {
 }
 
 impl Addresses {
-    /// Whether it is time to look again, which the one who is told does.
+    /// Whether it is time to look again.
+    fn is_time(&self, now: Instant) -> bool {
+        self.look_at.is_none_or(|at| now >= at)
+    }
+
+    /// The same for one who does so if it is.
     fn is_due(&mut self, every: Duration) -> bool {
         let now = Instant::now();
-        let is_due = self.look_at.is_none_or(|at| now >= at);
+        let is_due = self.is_time(now);
         if is_due {
             self.look_at = Some(now + every);
         }
@@ -252,6 +259,7 @@ impl Host {
                 known.look_at = Some(Instant::now() + LOOK_UP_AGAIN);
             } else {
                 known.set(addresses.into_iter().map(|address| SocketAddr::new(address, self.port)).collect());
+                known.look_at = Some(Instant::now() + LOOK_UP);
             }
         })
     }
@@ -277,7 +285,12 @@ fn stamp(found: &fs::Metadata) -> Stamp {
 
 /// The resolvers that a file names.
 fn read(path: &str) -> io::Result<(Vec<SocketAddr>, Stamp)> {
-    let found = stamp(&fs::metadata(path)?);
+    let found = fs::metadata(path)?;
+    // Opening a pipe that nobody writes to would wait for ever.
+    if !found.is_file() || found.len() > MOST {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file, or one of more than 1 MiB"));
+    }
+    let found = stamp(&found);
     let addresses = parse_resolv_conf(&fs::read_to_string(path)?);
     if addresses.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it names no nameserver"));

@@ -55,6 +55,9 @@ async fn a_file_that_is_of_no_use_is_told_at_the_start() {
     let path = path.to_str().unwrap();
     let gone = routes(&format!("forward . {path}")).unwrap_err();
     assert!(gone.starts_with(&format!("forward .: {path}: No such file")), "{gone}");
+    let directory = folder.path().to_str().unwrap();
+    let error = routes(&format!("forward . {directory}")).unwrap_err();
+    assert!(error.contains(directory) && error.contains("no regular file"), "{error}");
     std::fs::write(path, "search example.org\n").unwrap();
     let empty = routes(&format!("forward . {path}")).unwrap_err();
     assert_eq!(empty, format!("forward .: {path}: it names no nameserver"));
@@ -106,5 +109,22 @@ fn a_name_that_nobody_can_resolve_is_asked_for_now_and_then() {
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(asker.ask("c.org.").await, Err(Failure::Unanswered));
         assert_eq!(resolver.heard().len(), 2);
+    });
+}
+
+#[test]
+fn who_goes_away_while_a_name_is_looked_up_leaves_it_to_the_next() {
+    with_still_clock(async {
+        let upstream = Upstream::new(0, 1).await;
+        let mut resolver = Upstream::new(SILENT, 1).await;
+        let body = format!("forward . dns.example:{} {{\n resolver {}\n}}", upstream.address.port(), resolver.address);
+        let asker = Arc::new(Asker::new(&body));
+        for name in ["a.org.", "b.org."] {
+            let asking = Arc::clone(&asker);
+            let asking = tokio::spawn(async move { asking.ask(name).await });
+            assert_eq!(resolver.asked.recv().await.unwrap(), "dns.example. A RD");
+            asking.abort();
+            assert!(asking.await.unwrap_err().is_cancelled());
+        }
     });
 }
