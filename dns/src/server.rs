@@ -61,7 +61,8 @@ impl Server {
     pub fn new(names: Subscriber, settings: Settings, registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Arc::new(Metrics::new(registry)?);
         let limits = tcp::Limits::new(settings.tcp_limit);
-        Ok(Self::with(names, What::Settings(Box::new(settings)), metrics, limits))
+        let (reloads, changes) = Reloads::new(Arc::clone(&metrics));
+        Ok(Self { names, what: What::Settings(Box::new(settings)), metrics, limits, reloads, changes })
     }
 
     /// The same as a plan has it.
@@ -74,13 +75,9 @@ impl Server {
         registry: &Registry,
     ) -> io::Result<Self> {
         let metrics = Arc::new(Metrics::new(registry).map_err(io::Error::other)?);
-        let serving = Arc::new(Serving::of(plan, compatibility, &metrics)?);
-        Ok(Self::with(names, What::Plan(serving), metrics, Settings::tcp_defaults()))
-    }
-
-    fn with(names: Subscriber, what: What, metrics: Arc<Metrics>, limits: tcp::Limits) -> Self {
         let (reloads, changes) = Reloads::new(Arc::clone(&metrics));
-        Self { names, what, metrics, limits, reloads, changes }
+        let what = What::Plan(reloads.prepare(plan, compatibility)?.into_serving());
+        Ok(Self { names, what, metrics, limits: Settings::tcp_defaults(), reloads, changes })
     }
 
     /// What changes it later.
@@ -118,7 +115,8 @@ impl Server {
                     // Who is asked at a new address must find it there.
                     serving.begin(&shared.runtime);
                     let before = shared.serving.swap(Arc::clone(&serving));
-                    shared.runtime.spawn(async move { before.stop().await });
+                    let next = Arc::clone(&serving);
+                    shared.runtime.spawn(async move { before.stop(Some(&next)).await });
                     for sockets in sockets {
                         listeners.add(sockets)?;
                     }
@@ -130,7 +128,7 @@ impl Server {
             }
         };
         listeners.stop().await?;
-        shared.serving.load_full().stop().await;
+        shared.serving.load_full().stop(None).await;
         ended
     }
 }

@@ -4,12 +4,14 @@
 mod addresses;
 mod block;
 mod clocks;
+mod forwarders;
 mod from_plan;
 mod parts;
 mod tls;
 
 pub(crate) use block::{Block, Records};
 pub(crate) use clocks::Clocks;
+pub(crate) use forwarders::Forwarders;
 pub(crate) use parts::Parts;
 pub(crate) use tls::Secured;
 
@@ -110,10 +112,16 @@ impl Serving {
         }
     }
 
-    /// Ends what goes on behind questions.
-    pub(crate) async fn stop(&self) {
+    /// Ends what goes on behind questions, but for what `next` goes on with.
+    pub(crate) async fn stop(&self, next: Option<&Self>) {
+        let goes_on = |block: &Block| {
+            let next = next.map_or(&[][..], |next| &next.blocks);
+            next.iter().any(|other| Arc::ptr_eq(&other.forwarder, &block.forwarder))
+        };
         for block in &self.blocks {
-            block.forwarder.stop().await;
+            if !goes_on(block) {
+                block.forwarder.stop().await;
+            }
         }
     }
 

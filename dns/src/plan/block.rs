@@ -152,6 +152,13 @@ impl Block {
         PlanError(self.note(plugin, message))
     }
 
+    /// All that says who is asked for other names and what of it is kept, in words.
+    pub(crate) fn forwarding(&self) -> String {
+        let cache = self.cache.as_ref().map(Cache::printed);
+        let printed = cache.into_iter().chain(self.forwards.iter().map(Forward::printed));
+        printed.map(|printed| printed.to_string()).collect()
+    }
+
     fn printed(&self) -> Vec<Printed> {
         let switch = |name: &str, is_set: Option<()>| is_set.map(|()| Printed::new(name));
         let mut printed: Vec<Option<Printed>> = vec![

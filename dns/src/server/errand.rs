@@ -215,7 +215,7 @@ mod tests {
     use crate::metrics::Metrics;
     use crate::plan::{self, Plan};
     use crate::server::respond::Shared;
-    use crate::serving::At;
+    use crate::serving::{At, Forwarders};
     use arc_swap::ArcSwap;
     use config::{BackendTable, DnsCompatibility, NameChange, NameTable, RoutingTable, ServiceNames, Snapshot};
     use prometheus::Registry;
@@ -226,7 +226,7 @@ mod tests {
         let text = format!(".:53 {{\n {plugins}\n kubernetes cluster.local {{\n pods verified\n}}\n}}");
         let (plan, _) = Plan::from_corefile(&text, "Corefile", &System).unwrap();
         let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
-        let serving = Serving::of(&plan, DnsCompatibility::Standard, &metrics).unwrap();
+        let serving = Serving::of(&plan, DnsCompatibility::Standard, (&Forwarders::default(), &metrics)).unwrap();
         let at = At { transport: plan::Transport::Dns, address: "[::]:53".parse().unwrap() };
         let (publisher, names) = config::publisher();
         let web = ServiceNames::cluster_ip(["10.0.0.1".parse().unwrap()], Vec::new(), Vec::new());

@@ -3,7 +3,7 @@
 use super::Sockets;
 use crate::metrics::Metrics;
 use crate::plan::Plan;
-use crate::serving::{At, Serving};
+use crate::serving::{At, Forwarders, Serving};
 use config::DnsCompatibility;
 use std::io;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 #[derive(Debug, Clone)]
 pub struct Reloads {
     metrics: Arc<Metrics>,
+    forwarders: Arc<Forwarders>,
     changes: mpsc::Sender<Change>,
 }
 
@@ -34,7 +35,7 @@ pub(super) struct Change {
 impl Reloads {
     pub(super) fn new(metrics: Arc<Metrics>) -> (Self, mpsc::Receiver<Change>) {
         let (changes, receiver) = mpsc::channel(1);
-        (Self { metrics, changes }, receiver)
+        (Self { metrics, forwarders: Arc::default(), changes }, receiver)
     }
 
     /// Makes ready what a plan says; nothing changes yet.
@@ -42,7 +43,8 @@ impl Reloads {
     /// # Errors
     /// Something that the plan names cannot be had, such as a file.
     pub fn prepare(&self, plan: &Plan, compatibility: DnsCompatibility) -> io::Result<Prepared> {
-        Ok(Prepared { serving: Arc::new(Serving::of(plan, compatibility, &self.metrics)?) })
+        let shared = (&*self.forwarders, &*self.metrics);
+        Ok(Prepared { serving: Arc::new(Serving::of(plan, compatibility, shared)?) })
     }
 
     /// Counts a plan that could not be taken.
@@ -64,6 +66,10 @@ impl Reloads {
 }
 
 impl Prepared {
+    pub(super) fn into_serving(self) -> Arc<Serving> {
+        self.serving
+    }
+
     /// Every address that it listens at.
     pub fn addresses(&self) -> impl Iterator<Item = At> {
         self.serving.addresses()

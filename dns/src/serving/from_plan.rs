@@ -1,10 +1,8 @@
 //! From a plan to what is served.
 
 use super::addresses::addresses;
-use super::{At, Block, Clocks, Parts, Records, Secured, Serving, Site};
+use super::{At, Block, Clocks, Forwarders, Parts, Records, Secured, Serving, Site};
 use crate::answer::{Fallthrough, PodNames, ReverseZones, ZoneSettings};
-use crate::cache::Cache;
-use crate::forward::{Forwarder, Route};
 use crate::metrics::Metrics;
 use crate::plan::{self, Plan, Transport, Zone};
 use crate::question::MAX_UDP;
@@ -16,12 +14,18 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 impl Serving {
-    /// What a plan says. `compatibility`: whose mistakes in answers of the cluster's zones are kept.
+    /// What a plan says. `compatibility`: whose mistakes in answers of the cluster's zones are kept; `forwarders`: those of
+    /// the plan before.
     ///
     /// # Errors
     /// Something that the plan names cannot be had: an interface, a file.
-    pub(crate) fn of(plan: &Plan, compatibility: DnsCompatibility, metrics: &Metrics) -> io::Result<Self> {
-        let blocks = plan.blocks().iter().map(|block| Block::of(block, compatibility, metrics).map(Arc::new));
+    pub(crate) fn of(
+        plan: &Plan,
+        compatibility: DnsCompatibility,
+        (forwarders, metrics): (&Forwarders, &Metrics),
+    ) -> io::Result<Self> {
+        let blocks =
+            plan.blocks().iter().map(|block| Block::of(block, compatibility, (forwarders, metrics)).map(Arc::new));
         let blocks = blocks.collect::<io::Result<Vec<_>>>()?;
         let mut sites: BTreeMap<At, Vec<(Zone, Arc<Block>)>> = BTreeMap::new();
         let mut connections: BTreeMap<At, (Option<Clocks>, Option<Arc<Secured>>)> = BTreeMap::new();
@@ -49,7 +53,11 @@ impl Serving {
 }
 
 impl Block {
-    fn of(block: &plan::Block, compatibility: DnsCompatibility, metrics: &Metrics) -> io::Result<Self> {
+    fn of(
+        block: &plan::Block,
+        compatibility: DnsCompatibility,
+        (forwarders, metrics): (&Forwarders, &Metrics),
+    ) -> io::Result<Self> {
         let parts = Parts::of(block, &host())?.map(Box::new);
         if let Some(hosts) = parts.as_ref().and_then(|parts| parts.hosts.as_ref()) {
             hosts.look();
@@ -57,7 +65,7 @@ impl Block {
         let records = block.kubernetes.as_ref().map(|kubernetes| Records::of(kubernetes, compatibility));
         Ok(Self {
             records,
-            forwarder: Arc::new(forwarder(block, metrics)?),
+            forwarder: forwarders.of(block, metrics)?,
             most_over_udp: block.bufsize.and_then(|size| u16::try_from(size).ok()).unwrap_or(MAX_UDP),
             patience: block.cancel,
             queries: Queries::of(&block.logs, &metrics.writer),
@@ -104,13 +112,6 @@ impl Records {
         };
         Self::new(settings, primary)
     }
-}
-
-/// Who asks others for the block.
-fn forwarder(block: &plan::Block, metrics: &Metrics) -> io::Result<Forwarder> {
-    let routes = block.forwards.iter().map(Route::new).collect::<Result<_, _>>().map_err(io::Error::other)?;
-    let cache = Cache::new(block.cache.clone(), metrics.cache.clone());
-    Ok(Forwarder::new(routes, cache, metrics.forward.clone()))
 }
 
 /// The name of this machine, as those are told it that ask.

@@ -146,6 +146,30 @@ async fn another_plan_closes_nothing_that_is_still_wanted() {
 }
 
 #[tokio::test]
+async fn answers_are_kept_over_a_change_of_something_else() {
+    let upstream = Upstream::new().await;
+    let corefile = |ttl: u32, cache: &str| {
+        format!(
+            ".:PORT {{\n bind 127.0.0.1\n kubernetes cluster.local {{\n  ttl {ttl}\n }}\n {cache}\n forward . {}\n}}\n",
+            upstream.address()
+        )
+    };
+    let (before, after, others) = (corefile(10, "cache"), corefile(20, "cache"), corefile(20, "cache 30"));
+    let (server, reloads) = start_corefile(&before);
+    let mut asked = upstream.answering(one_address);
+    assert_eq!(code_of(&server, "example.org.").await, ResponseCode::NoError);
+    assert_eq!(asked.recv().await.as_deref(), Some("example.org."));
+    reloads.replace(prepared(&reloads, &after, server.address.port()), Vec::new()).await;
+    assert_eq!(ttl_of(&server, "web.shop.svc.cluster.local.").await, 20);
+    assert_eq!(code_of(&server, "example.org.").await, ResponseCode::NoError);
+    assert!(asked.try_recv().is_err(), "it was kept");
+    reloads.replace(prepared(&reloads, &others, server.address.port()), Vec::new()).await;
+    assert_eq!(code_of(&server, "example.org.").await, ResponseCode::NoError);
+    assert_eq!(asked.recv().await.as_deref(), Some("example.org."), "what is kept is said otherwise");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn addresses_come_and_go_while_others_stay() {
     let (server, reloads) = start_corefile(BEFORE);
     let mut connection = server.connect().await;

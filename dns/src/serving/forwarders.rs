@@ -1,0 +1,34 @@
+//! Those who ask others, kept from one plan to the next where both say the same of it: with their answers, what is known
+//! of upstreams, and connections.
+
+use crate::cache::Cache;
+use crate::forward::{Forwarder, Route};
+use crate::metrics::Metrics;
+use crate::plan;
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// By what a block says of them.
+#[derive(Debug, Default)]
+pub(crate) struct Forwarders(Mutex<HashMap<String, Weak<Forwarder>>>);
+
+impl Forwarders {
+    /// The one of a block.
+    ///
+    /// # Errors
+    /// Something that it names cannot be had, such as a file.
+    pub(super) fn of(&self, block: &plan::Block, metrics: &Metrics) -> io::Result<Arc<Forwarder>> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, forwarder| forwarder.strong_count() > 0);
+        let words = block.forwarding();
+        if let Some(forwarder) = known.get(&words).and_then(Weak::upgrade) {
+            return Ok(forwarder);
+        }
+        let routes = block.forwards.iter().map(Route::new).collect::<Result<_, _>>().map_err(io::Error::other)?;
+        let cache = Cache::new(block.cache.clone(), metrics.cache.clone());
+        let forwarder = Arc::new(Forwarder::new(routes, cache, metrics.forward.clone()));
+        known.insert(words, Arc::downgrade(&forwarder));
+        Ok(forwarder)
+    }
+}
