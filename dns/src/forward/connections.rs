@@ -75,6 +75,11 @@ impl Kept {
         is_first.then(|| sweep(Arc::downgrade(self)))
     }
 
+    /// Closes all: where one does not work the others hardly will.
+    pub(super) fn clear(&self) {
+        lock(&self.resting).connections.clear();
+    }
+
     /// Closes what has rested for too long; says when to look again.
     fn close_ended(&self) -> Option<Instant> {
         let mut resting = lock(&self.resting);

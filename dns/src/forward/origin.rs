@@ -22,6 +22,8 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+/// Addresses that a name may have; the others are passed over.
+const MOST_ADDRESSES: usize = 15;
 /// How often a file is looked at, where it is needed.
 const LOOK: Duration = Duration::from_secs(5);
 /// The largest file that is read; bytes.
@@ -127,6 +129,14 @@ impl Origin {
         }
     }
 
+    /// What an upstream at this address is called in metrics. The addresses of a name come and go, and labels do not.
+    fn label(&self, address: SocketAddr) -> String {
+        match &self.kind {
+            Kind::Host(host) => format!("{}:{}", host.name, host.port),
+            Kind::Address | Kind::File(_) => address.to_string(),
+        }
+    }
+
     fn look_at_file(&self, path: &str) {
         let mut known = lock(&self.known.addresses);
         if !known.is_due(LOOK) {
@@ -183,7 +193,8 @@ impl Known {
             let of = |address: &SocketAddr| {
                 let known = upstreams.iter().find(|upstream| upstream.address == *address).cloned();
                 known.unwrap_or_else(|| {
-                    Arc::new(Upstream::new(*address, origin.secure.clone(), &origin.forward, outbound))
+                    let label = origin.label(*address);
+                    Arc::new(Upstream::new((*address, &label), origin.secure.clone(), &origin.forward, outbound))
                 })
             };
             *upstreams = addresses.iter().map(of).collect();
@@ -258,7 +269,8 @@ impl Host {
                 warn!(upstream = %self.name, why, "the addresses of an upstream are not known");
                 known.look_at = Some(Instant::now() + LOOK_UP_AGAIN);
             } else {
-                known.set(addresses.into_iter().map(|address| SocketAddr::new(address, self.port)).collect());
+                let addresses = addresses.into_iter().take(MOST_ADDRESSES);
+                known.set(addresses.map(|address| SocketAddr::new(address, self.port)).collect());
                 known.look_at = Some(Instant::now() + LOOK_UP);
             }
         })

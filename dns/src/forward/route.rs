@@ -163,6 +163,7 @@ impl Route {
                 Err(fault) => {
                     debug!(upstream = %upstream.address, error = %fault, "upstream did not answer");
                     upstream.metrics.failures.inc();
+                    upstream.kept.clear();
                     match fault {
                         Fault::Malformed => failure = Failure::Malformed,
                         Fault::Loop => failure = Failure::Loop,

@@ -35,8 +35,9 @@ pub(super) struct Upstream {
 }
 
 impl Upstream {
+    /// `label`: what it is called in metrics.
     pub(super) fn new(
-        address: SocketAddr,
+        (address, label): (SocketAddr, &str),
         secure: Option<Secure>,
         forward: &Arc<Forward>,
         outbound: &Outbound,
@@ -49,7 +50,7 @@ impl Upstream {
             refuses_options: AtomicBool::new(false),
             failed_checks: AtomicU32::new(0),
             is_checked: AtomicBool::new(false),
-            metrics: outbound.metrics.of_upstream(&address.to_string()),
+            metrics: outbound.metrics.of_upstream(label),
         }
     }
 

@@ -94,6 +94,8 @@ async fn the_resolver_tells_where_an_upstream_is() {
     let (one, two) = tokio::join!(asker.ask("a.org."), asker.ask("b.org."));
     assert_eq!((one.unwrap(), two.unwrap()), ("192.0.2.1".to_owned(), "192.0.2.1".to_owned()));
     assert_eq!(asker.ask("c.org.").await.unwrap(), "192.0.2.1");
+    let to = format!("to=\"dns.example:{}\"", upstream.address.port());
+    assert_eq!(asker.metric("tidegate_dns_upstream_request_duration_seconds_count", &[&to]), 3.0);
     assert_eq!(resolving.await.unwrap(), ["dns.example.", "dns.example."]);
 }
 

@@ -152,6 +152,33 @@ async fn no_more_connections_rest_than_is_said() {
     assert_eq!(open.count(), 1);
 }
 
+#[test]
+fn connections_that_have_gone_silent_cost_one_try() {
+    with_still_clock(async {
+        let (udp, tcp) = sockets().await;
+        let address = udp.local_addr().unwrap();
+        // Each connection has one answer, and stays open.
+        let _serving = tokio::spawn(async move {
+            let mut silent = Vec::new();
+            loop {
+                let mut stream = tcp.accept().await.unwrap().0;
+                let mut packet = vec![0; usize::from(stream.read_u16().await.unwrap())];
+                stream.read_exact(&mut packet).await.unwrap();
+                let reply = answer(&Message::from_vec(&packet).unwrap(), 0, 3).to_vec().unwrap();
+                stream.write_all(&crate::message::framed(&reply)).await.unwrap();
+                silent.push(stream);
+            }
+        });
+        let asker = Asker::new(&format!("forward . {address} {{\nforce_tcp\nmax_fails 0\n}}"));
+        let (one, two) = tokio::join!(asker.ask("a.org."), asker.ask("b.org."));
+        assert_eq!((one.is_ok(), two.is_ok()), (true, true));
+        let since = Instant::now();
+        assert_eq!(asker.ask("c.org.").await.unwrap(), "192.0.2.3");
+        let took = since.elapsed();
+        assert!(Duration::from_secs(2) <= took && took < Duration::from_secs(3), "{took:?}");
+    });
+}
+
 /// An authority, its certificate in a file, and certificates that it has signed.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
