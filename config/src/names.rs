@@ -33,7 +33,7 @@ pub struct NameTable {
     services: Owned,
     endpoints: Owned,
     /// Addresses of Pods, by namespace and name.
-    pods: Reverse<(Arc<str>, Arc<str>)>,
+    pods: Reverse<(Arc<str>, Arc<str>, bool)>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,6 +77,8 @@ pub enum NameChange {
         pod: Arc<str>,
         /// One of `status.podIPs`.
         address: IpAddr,
+        /// Whether its search list may be another than that of its namespace.
+        has_own_search: bool,
         /// Whether the Pod has the address now: it is not terminating, nor has it ended.
         exists: bool,
     },
@@ -110,9 +112,14 @@ impl NameTable {
                     Arc::make_mut(namespace).is_declared = exists;
                     table.forget_if_empty(&name);
                 }
-                NameChange::Pod { namespace, pod, address, exists } => {
-                    let owner = (namespace, pod);
-                    if exists { table.pods.insert(address, owner) } else { table.pods.remove(address, owner) }
+                NameChange::Pod { namespace, pod, address, has_own_search, exists } => {
+                    // Whichever it was.
+                    for has_own_search in [false, true] {
+                        table.pods.remove(address, (Arc::clone(&namespace), Arc::clone(&pod), has_own_search));
+                    }
+                    if exists {
+                        table.pods.insert(address, (namespace, pod, has_own_search));
+                    }
                 }
             }
         }
@@ -206,16 +213,24 @@ impl NameTable {
     /// Whether a Pod of the namespace, in lower case, has the address; O(log n + Pods with the address).
     #[must_use]
     pub fn has_pod(&self, namespace: &str, address: IpAddr) -> bool {
-        self.pods.owners(address).any(|(of_pod, _)| &**of_pod == namespace)
+        self.pods.owners(address).any(|(of_pod, ..)| &**of_pod == namespace)
     }
 
-    /// The namespace of the Pod that has the address; `None`: there is none, or the Pods of several namespaces share it,
-    /// as those in a node's network do. O(log n + Pods with the address).
+    /// The namespace of the Pod that has the address, and whether its search list may be another than that of the
+    /// namespace; `None`: there is none, or the Pods of several namespaces share it, as those in a node's network do.
+    /// O(log n + Pods with the address).
     #[must_use]
-    pub fn pod_namespace(&self, address: IpAddr) -> Option<&Arc<str>> {
-        let mut owners = self.pods.owners(address).map(|(namespace, _)| namespace);
-        let first = owners.next()?;
-        owners.all(|namespace| namespace == first).then_some(first)
+    pub fn pod_namespace(&self, address: IpAddr) -> Option<(&Arc<str>, bool)> {
+        let mut owners = self.pods.owners(address);
+        let (first, _, has_own) = owners.next()?;
+        let mut has_own_search = *has_own;
+        for (namespace, _, has_own) in owners {
+            if namespace != first {
+                return None;
+            }
+            has_own_search |= *has_own;
+        }
+        Some((first, has_own_search))
     }
 
     /// Whether there is a Namespace object of that name, in lower case.

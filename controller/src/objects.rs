@@ -116,7 +116,7 @@ impl Objects {
                 self.put_endpoints(&name, Some(slices))
             }
             Object::Namespace(_) => self.namespaces.insert(Arc::clone(&name.name)),
-            Object::Pod(pod) => self.pods.put(&name, pod.addresses, &mut self.changes.pods),
+            Object::Pod(pod) => self.pods.put(&name, (pod.addresses, pod.has_own_search), &mut self.changes.pods),
             Object::Secret(secret) => self.secrets.apply(&ObjectName::from(&*name), &secret),
             Object::ConfigMap(_) => false,
         };
@@ -132,7 +132,7 @@ impl Objects {
             Kind::EndpointSlice => self.put_slice(object, None),
             Kind::Endpoints => self.put_endpoints(object, None),
             Kind::Namespace => self.namespaces.remove(&object.name),
-            Kind::Pod => self.pods.put(&Arc::new(object.clone()), Vec::new(), &mut self.changes.pods),
+            Kind::Pod => self.pods.put(&Arc::new(object.clone()), (Vec::new(), false), &mut self.changes.pods),
             Kind::Secret => self.secrets.delete(&ObjectName::from(object)),
             Kind::ConfigMap => false,
         };
@@ -286,6 +286,12 @@ impl Objects {
     #[must_use]
     pub fn pod_has(&self, pod: &ObjectRef, address: IpAddr) -> bool {
         self.pods.has(pod, address)
+    }
+
+    /// Whether a Pod's search list may be another than that of its namespace.
+    #[must_use]
+    pub fn pod_has_own_search(&self, pod: &ObjectRef) -> bool {
+        self.pods.has_own_search(pod)
     }
 
     /// What is known of a Secret; `None` where it does not exist and left nothing.

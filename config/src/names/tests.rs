@@ -80,6 +80,7 @@ fn pods_that_share_an_address_have_it_until_the_last_one_goes() {
         namespace: namespace.into(),
         pod: pod.into(),
         address: "192.0.2.1".parse().unwrap(),
+        has_own_search: false,
         exists,
     };
     let address = "192.0.2.1".parse().unwrap();
@@ -120,7 +121,7 @@ fn change() -> impl Strategy<Value = NameChange> {
             namespace: n.into(),
             pod: pod.into(),
             address: address.parse().unwrap(),
-            exists,
+            has_own_search: false, exists,
         }),
     ]
 }
@@ -155,6 +156,7 @@ fn an_address_tells_the_namespace_of_its_pod_unless_several_share_it() {
         namespace: namespace.into(),
         pod: pod.into(),
         address: address.parse().unwrap(),
+        has_own_search: false,
         exists,
     };
     let before = NameTable::default().patched(
@@ -169,7 +171,7 @@ fn an_address_tells_the_namespace_of_its_pod_unless_several_share_it() {
         1,
     );
     let namespace = |table: &NameTable, address: &str| {
-        table.pod_namespace(address.parse().unwrap()).map(|namespace| namespace.to_string())
+        table.pod_namespace(address.parse().unwrap()).map(|(namespace, _)| namespace.to_string())
     };
     for (address, expected) in [
         ("10.0.0.1", Some("shop")),

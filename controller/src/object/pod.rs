@@ -1,7 +1,7 @@
 //! A Pod as far as DNS needs it: its name and addresses. The rest, which is most of any cluster's bytes, is dropped as
 //! soon as it has been read.
 
-use k8s_openapi::api::core::v1::{Pod as Whole, PodStatus};
+use k8s_openapi::api::core::v1::{Pod as Whole, PodSpec, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use std::net::IpAddr;
@@ -15,19 +15,31 @@ pub struct Pod {
     /// `status.podIPs`, those of a node where it is in the node's network; empty where the Pod terminates, has ended or is
     /// lost, since its addresses may be another's.
     pub addresses: Vec<IpAddr>,
+    /// Whether its search list may be another than that of its namespace (`dnsConfig`, `dnsPolicy`).
+    pub has_own_search: bool,
 }
 
 impl From<Whole> for Pod {
     fn from(pod: Whole) -> Self {
-        let Whole { metadata, spec: _, status } = pod;
+        let Whole { metadata, spec, status } = pod;
         let is_terminating = metadata.deletion_timestamp.is_some();
         let ObjectMeta { name, namespace, labels, resource_version, .. } = metadata;
         Self {
             metadata: ObjectMeta { name, namespace, labels, resource_version, ..ObjectMeta::default() },
+            has_own_search: spec.is_some_and(|spec| has_own_search(&spec)),
             addresses: status.filter(|_| !is_terminating).map(addresses).unwrap_or_default(),
         }
     }
 }
+
+fn has_own_search(spec: &PodSpec) -> bool {
+    let policy = spec.dns_policy.as_deref().unwrap_or(CLUSTER_FIRST);
+    let domains = spec.dns_config.as_ref().and_then(|config| config.searches.as_ref());
+    !matches!(policy, CLUSTER_FIRST | "ClusterFirstWithHostNet") || domains.is_some_and(|domains| !domains.is_empty())
+}
+
+/// What Pods have that say nothing else.
+const CLUSTER_FIRST: &str = "ClusterFirst";
 
 fn addresses(status: PodStatus) -> Vec<IpAddr> {
     if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed" | "Unknown")) {
@@ -70,6 +82,24 @@ mod tests {
             let pod: Pod = serde_json::from_value(whole.clone()).expect("a Pod");
             let addresses: Vec<_> = pod.addresses.iter().map(ToString::to_string).collect();
             assert_eq!(addresses, expected, "{whole}");
+        }
+    }
+
+    #[test]
+    fn a_search_list_is_the_namespaces_unless_the_pod_says_otherwise() {
+        for (spec, has_own) in [
+            (json!({}), false),
+            (json!({"dnsPolicy": "ClusterFirst"}), false),
+            (json!({"dnsPolicy": "ClusterFirstWithHostNet", "dnsConfig": {"options": [{"name": "ndots"}]}}), false),
+            (json!({"dnsConfig": {"searches": []}}), false),
+            (json!({"dnsConfig": {"searches": ["corp.example"]}}), true),
+            (json!({"dnsPolicy": "None"}), true),
+            (json!({"dnsPolicy": "Default"}), true),
+        ] {
+            let mut whole = json!({"metadata": {}, "spec": {"containers": []}});
+            whole["spec"].as_object_mut().expect("a spec").extend(spec.as_object().expect("fields").clone());
+            let pod: Pod = serde_json::from_value(whole).expect("a Pod");
+            assert_eq!(pod.has_own_search, has_own, "{spec}");
         }
     }
 

@@ -43,6 +43,7 @@ impl Names {
             namespace: Arc::clone(&pod.namespace),
             pod: Arc::clone(&pod.name),
             address,
+            has_own_search: objects.pod_has_own_search(pod),
             exists: objects.pod_has(pod, address),
         });
         let patches: Vec<_> = services.chain(namespaces).chain(pods).collect();

@@ -84,8 +84,8 @@ impl Autopath {
         }
     }
 
-    /// Whether the client's own list is known to be no longer than this: a Pod may have domains of its own (`dnsConfig`).
-    pub(crate) fn is_whole(&self) -> bool {
+    /// Whether all clients have the same list.
+    pub(crate) fn is_same_for_all(&self) -> bool {
         matches!(self.source, Source::File(_))
     }
 }
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn it_is_done_for_its_zones() {
         let autopath = autopath("autopath cluster.local /etc/search", "search cluster.local").unwrap();
-        assert!(autopath.is_whole());
+        assert!(autopath.is_same_for_all());
         assert_eq!(tried(&autopath, "a.cluster.local."), ["a.cluster.local.", "a."]);
         assert_eq!(tried(&autopath, "a.local."), [""; 0]);
     }

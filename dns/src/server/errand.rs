@@ -5,7 +5,7 @@ use super::respond::{Responder, Response};
 use crate::message::Transport;
 use crate::metrics::{Counted, Source};
 use crate::name::LowerName;
-use crate::part::autopath::{self, Autopath, SearchList};
+use crate::part::autopath::{self, SearchList};
 use crate::part::dns64::Dns64;
 use crate::question::{Asked, Head, Query};
 use crate::serving::{Block, Serving};
@@ -39,7 +39,8 @@ pub(super) enum Errand {
     /// AAAA records are to be made if these are none.
     Translate { asked: Owned, aaaa: First },
     /// The names of a search list are asked for, one after the other.
-    Walk { asked: Owned, list: SearchList, first: First },
+    /// `is_whole`: the client's own list is known to be no longer.
+    Walk { asked: Owned, list: SearchList, is_whole: bool, first: First },
 }
 
 /// One that somebody is on.
@@ -126,7 +127,7 @@ impl Responder {
     async fn run(&self, errand: Errand) -> Settled {
         match errand {
             Errand::Translate { asked, aaaa } => self.translate(&asked, aaaa).await,
-            Errand::Walk { asked, list, first } => self.walk(&asked, &list, first).await,
+            Errand::Walk { asked, list, is_whole, first } => self.walk(&asked, (&list, is_whole), first).await,
         }
     }
 
@@ -179,7 +180,7 @@ impl Responder {
     }
 
     /// The first name of a search list that there is, or the end of the walk.
-    async fn walk(&self, asked: &Owned, list: &SearchList, first: First) -> Settled {
+    async fn walk(&self, asked: &Owned, (list, is_whole): (&SearchList, bool), first: First) -> Settled {
         let first = Box::pin(self.settle_first(first)).await;
         let query = asked.query();
         let name = LowerName::read(query.asked.name());
@@ -200,8 +201,6 @@ impl Responder {
             is_denied &= found.code == ResponseCode::NXDomain;
             last = Some(found);
         }
-        let is_whole =
-            asked.block.parts.as_ref().and_then(|parts| parts.autopath.as_ref()).is_some_and(Autopath::is_whole);
         let Some(last) = last.filter(|_| is_whole && is_denied) else { return first };
         let message = autopath::end(&query, &meant, [&first.message, &last.message], asked.transport);
         Settled { code: code(&message), message, source: Source::Itself }
@@ -232,7 +231,13 @@ mod tests {
         let web = ServiceNames::cluster_ip(["10.0.0.1".parse().unwrap()], Vec::new(), Vec::new());
         let web = NameChange::Service { namespace: "shop".into(), service: "web".into(), names: Some(Arc::new(web)) };
         let address = "192.0.2.9".parse().unwrap();
-        let pod = NameChange::Pod { namespace: "front".into(), pod: "a".into(), address, exists: true };
+        let pod = NameChange::Pod {
+            namespace: "front".into(),
+            pod: "a".into(),
+            address,
+            has_own_search: false,
+            exists: true,
+        };
         publisher.publish(Arc::new(Snapshot {
             generation: 1,
             routing: Arc::new(RoutingTable::default()),

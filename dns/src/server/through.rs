@@ -19,7 +19,6 @@ use crate::reply::Reply;
 use crate::serving::{Block, Parts};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
-use std::borrow::Cow;
 use std::sync::Arc;
 
 impl Responder {
@@ -101,26 +100,29 @@ impl Responder {
     /// With the client's search list walked.
     fn walked(&self, parts: &Parts, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
         let list = self.search_list(parts, block, asking);
-        let list = list.filter(|list| list.walk(&asking.query, asking.name).is_some());
+        let list = list.filter(|(list, _)| list.walk(&asking.query, asking.name).is_some());
         let response = self.inner(parts, block, asking, out);
-        let Some(list) = list else { return response };
+        let Some((list, is_whole)) = list else { return response };
         if matches!(&response, Response::Ready(answered) if answered.code != ResponseCode::NXDomain) {
             return response;
         }
         match First::of(response, out) {
-            Some(first) => self.send(Errand::Walk { asked: Owned::of(asking, block), list, first }, asking, out),
+            Some(first) => {
+                self.send(Errand::Walk { asked: Owned::of(asking, block), list, is_whole, first }, asking, out)
+            }
             None => Response::Silence,
         }
     }
 
-    /// The client's, if it is to be walked and known.
-    fn search_list(&self, parts: &Parts, block: &Block, asking: &Asking<'_>) -> Option<SearchList> {
+    /// The client's, if it is to be walked and known, and whether it is known to be whole.
+    fn search_list(&self, parts: &Parts, block: &Block, asking: &Asking<'_>) -> Option<(SearchList, bool)> {
         let autopath = parts.autopath.as_ref()?;
         let snapshot = self.shared.names.load();
-        let namespace = snapshot.as_ref().and_then(|known| known.names.pod_namespace(asking.peer.ip().to_canonical()));
+        let pod = snapshot.as_ref().and_then(|known| known.names.pod_namespace(asking.peer.ip().to_canonical()));
         let zone = block.records.as_ref().map(|records| records.unknown.zone());
-        let list = autopath.list(asking.name, zone.zip(namespace.map(|namespace| &**namespace)));
-        list.map(Cow::into_owned)
+        let list = autopath.list(asking.name, zone.zip(pod.map(|(namespace, _)| &**namespace)));
+        let is_whole = autopath.is_same_for_all() || pod.is_some_and(|(_, has_own_search)| !has_own_search);
+        list.map(|list| (list.into_owned(), is_whole))
     }
 
     /// What those get that may not ask.

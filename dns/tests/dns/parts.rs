@@ -250,6 +250,7 @@ async fn start_walking(plugins: &str) -> Running {
         namespace: "shop".into(),
         pod: "client".into(),
         address: "127.0.0.1".parse().unwrap(),
+        has_own_search: false,
         exists: true,
     };
     server.publish(table().patched([pod], 8));

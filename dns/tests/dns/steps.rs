@@ -103,7 +103,7 @@ async fn what_a_client_may_not_ask_is_not_made_into_something_else() {
 }
 
 /// The names of the cluster, with this client as a Pod of these namespaces.
-fn with_pods(namespaces: &[&str]) -> NameTable {
+fn with_pods(namespaces: &[&str], has_own_search: bool) -> NameTable {
     let address: std::net::IpAddr = "10.0.0.1".parse().unwrap();
     let web = NameChange::Service {
         namespace: "shop".into(),
@@ -114,6 +114,7 @@ fn with_pods(namespaces: &[&str]) -> NameTable {
         namespace: (*namespace).into(),
         pod: "client".into(),
         address: "127.0.0.1".parse().unwrap(),
+        has_own_search,
         exists: true,
     });
     NameTable::default().patched(pods.chain([web]), 1)
@@ -122,14 +123,19 @@ fn with_pods(namespaces: &[&str]) -> NameTable {
 #[tokio::test]
 async fn the_search_list_of_a_pod_is_walked_for_it() {
     let (server, upstream) = start_plugins("autopath @kubernetes").await;
-    server.publish(with_pods(&["front"]));
+    server.publish(with_pods(&["front"], false));
     let mut asked = upstream.answering(knows(&["www.example.org."]));
     let ask = async |name: &str| server.ask(&question(7, name, RecordType::A)).await;
     let name = "www.Example.org.front.svc.cluster.local.";
     assert_eq!(text(&ask(name).await), format!("{name} CNAME www.Example.org., www.Example.org. A 192.0.2.1"));
     let name = "web.shop.front.svc.cluster.local.";
     assert_eq!(text(&ask(name).await), format!("{name} CNAME web.shop.svc.cluster.local., {OURS} A 10.0.0.1"));
+    // All of its list was tried, and so it need not go on.
+    let gone = ask("gone.front.svc.cluster.local.").await;
+    assert_eq!(text(&gone), "gone.front.svc.cluster.local. CNAME gone.");
+    assert_eq!(gone.metadata.response_code, ResponseCode::NoError);
     // A Pod may have more domains than are known here: it is to go on.
+    server.publish(with_pods(&["front"], true));
     let gone = ask("gone.front.svc.cluster.local.").await;
     assert_eq!((gone.metadata.response_code, gone.answers.len()), (ResponseCode::NXDomain, 0));
     assert_eq!(gone.authorities[0].name.to_string(), "cluster.local.");
@@ -142,7 +148,7 @@ async fn the_search_list_of_a_pod_is_walked_for_it() {
     }
     assert!(names.iter().all(|name| !name.contains("cluster.local")), "{names:?}");
     // Whoever has the address of Pods of two namespaces may be of either.
-    server.publish(with_pods(&["front", "back"]));
+    server.publish(with_pods(&["front", "back"], false));
     assert_eq!(ask("web.shop.front.svc.cluster.local.").await.metadata.response_code, ResponseCode::NXDomain);
     server.stop().await;
 }
@@ -184,7 +190,7 @@ async fn all_of_them_work_together() {
          header {\n  clear aa\n }
          nsid\n minimal\n autopath @kubernetes";
     let (server, upstream) = start_plugins(plugins).await;
-    server.publish(with_pods(&["front"]));
+    server.publish(with_pods(&["front"], false));
     drop(upstream.answering(knows(&["www.test."])));
     let answer = server.ask(&question(7, "web.shop.short.", RecordType::AAAA)).await;
     assert_eq!(

@@ -99,6 +99,7 @@ impl File {
                     namespace: namespace.into(),
                     pod: name.into(),
                     address: address.parse().unwrap(),
+                    has_own_search: false,
                     exists: true,
                 }));
             }
