@@ -101,7 +101,7 @@ impl Server {
             }
             What::Plan(serving) => serving,
         };
-        serving.begin(&runtime);
+        serving.begin(&names, &runtime);
         let shared = Arc::new(Shared { names, serving: ArcSwap::new(serving), runtime, metrics });
         let mut listeners = Listeners::new(Arc::clone(&shared), limits);
         for sockets in sockets {
@@ -113,7 +113,7 @@ impl Server {
                 () = &mut shutdown => break Ok(()),
                 Some(Change { serving, sockets, done }) = changes.recv() => {
                     // Who is asked at a new address must find it there.
-                    serving.begin(&shared.runtime);
+                    serving.begin(&shared.names, &shared.runtime);
                     let before = shared.serving.swap(Arc::clone(&serving));
                     let next = Arc::clone(&serving);
                     shared.runtime.spawn(async move { before.stop(Some(&next)).await });

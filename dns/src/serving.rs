@@ -18,6 +18,8 @@ pub(crate) use tls::Secured;
 use crate::metrics::{ZoneId, Zones};
 use crate::name::LowerName;
 use crate::plan::{Plan, Transport, Zone};
+use crate::transfer::notify;
+use config::Subscriber;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -100,11 +102,14 @@ impl Serving {
     }
 
     /// Begins what goes on behind questions; called once.
-    pub(crate) fn begin(&self, runtime: &Handle) {
+    pub(crate) fn begin(&self, names: &Subscriber, runtime: &Handle) {
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         for block in &self.blocks {
             if let Some(hosts) = block.parts.as_ref().and_then(|parts| parts.hosts.as_ref()) {
                 watches.spawn_on(Arc::clone(hosts).watch(), runtime);
+            }
+            for (zone, secondary) in block.secondaries() {
+                watches.spawn_on(notify(names.clone(), zone, secondary), runtime);
             }
         }
         for secured in self.sites.iter().filter_map(|site| site.secured.as_ref()) {

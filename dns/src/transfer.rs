@@ -2,9 +2,11 @@
 //! What is sent is what questions are answered with, so that a secondary says the same.
 
 mod allowed;
+mod notify;
 mod page;
 
 pub(crate) use allowed::Transfers;
+pub(crate) use notify::notify;
 
 use crate::answer::{Sections, Zone, ZoneSettings};
 use crate::message::Says;

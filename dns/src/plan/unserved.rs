@@ -17,9 +17,6 @@ pub fn unserved(plan: &Plan) -> Vec<Note> {
 
 fn of_block(block: &Block) -> Vec<Note> {
     let mut asked: Vec<(&str, String)> = Vec::new();
-    if block.transfers.iter().any(|transfer| !transfer.to.is_empty()) {
-        asked.push(("transfer", "NOTIFY; a secondary learns of changes when it asks for the SOA".to_owned()));
-    }
     asked.extend(block.kubernetes.iter().flat_map(of_kubernetes).map(|what| ("kubernetes", what)));
     let message = |what: &str| {
         if what.is_empty() { "not served yet".to_owned() } else { format!("not served yet: {what}") }

@@ -3,8 +3,10 @@
 use super::Parts;
 use crate::answer::ZoneSettings;
 use crate::forward::Forwarder;
+use crate::name::LowerName;
 use crate::written::{Errors, Queries};
 use config::{DomainName, NameTable};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +26,22 @@ pub(crate) struct Block {
     pub(crate) errors: Option<Arc<Errors>>,
     /// `None`: there are none.
     pub(crate) parts: Option<Box<Parts>>,
+}
+
+impl Block {
+    /// Zones, in wire form, with those who are told of their changes.
+    pub(super) fn secondaries(&self) -> Vec<(Box<[u8]>, SocketAddr)> {
+        let transfers = self.parts.as_ref().and_then(|parts| parts.transfers.as_ref());
+        let (Some(transfers), Some(Records { settings, unknown })) = (transfers, &self.records) else {
+            return Vec::new();
+        };
+        let primary = settings.primary.as_ref().unwrap_or(unknown.zone());
+        let zones = std::iter::once(primary).chain(&settings.zones).filter_map(LowerName::of);
+        let told = zones.flat_map(|zone| {
+            transfers.secondaries(&zone).iter().map(move |to| (zone.suffix(0).into(), *to)).collect::<Vec<_>>()
+        });
+        told.collect()
+    }
 }
 
 /// The cluster's names as one block tells them.

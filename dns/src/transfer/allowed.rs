@@ -2,7 +2,7 @@
 
 use crate::name::LowerName;
 use crate::plan;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -21,13 +21,22 @@ impl Transfers {
         Self { rules: rules.to_vec(), places: Arc::new(Semaphore::new(MOST)) }
     }
 
+    /// Who is told of changes of the zone of this name.
+    pub(crate) fn secondaries(&self, name: &LowerName) -> &[SocketAddr] {
+        self.rule(name).map_or(&[], |rule| &rule.to)
+    }
+
     /// A place for a client that may have the zone of this name: by the rule whose zone holds it and is the longest.
     pub(crate) fn admit(&self, name: &LowerName, client: IpAddr) -> Option<OwnedSemaphorePermit> {
-        let zones = self.rules.iter().flat_map(|rule| rule.zones.iter().map(move |zone| (zone, rule)));
-        let held = zones.filter(|(zone, _)| zone.holds(name.suffix(0)));
-        let (_, rule) = held.max_by_key(|(zone, _)| zone.label_count())?;
+        let rule = self.rule(name)?;
         let is_allowed = rule.is_open || rule.to.iter().any(|to| to.ip().to_canonical() == client.to_canonical());
         is_allowed.then(|| Arc::clone(&self.places).try_acquire_owned().ok()).flatten()
+    }
+
+    fn rule(&self, name: &LowerName) -> Option<&plan::Transfer> {
+        let zones = self.rules.iter().flat_map(|rule| rule.zones.iter().map(move |zone| (zone, rule)));
+        let held = zones.filter(|(zone, _)| zone.holds(name.suffix(0)));
+        held.max_by_key(|(zone, _)| zone.label_count()).map(|(_, rule)| rule)
     }
 }
 
