@@ -1,18 +1,19 @@
-//! The connections of the admin endpoint, or of probes: few at once, and none that is silent for long.
+//! The connections of the admin endpoint, or of probes: few at once, where the oldest gives way, and none
+//! that is silent for long: whoever reaches the port could keep the kubelet from it otherwise.
 
 use axum::serve::Listener;
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Connections at once; more wait in the backlog.
+/// Connections at once; one more ends the oldest.
 pub(super) const CONNECTIONS: usize = 64;
 /// How long a connection may neither send nor take anything.
 pub(super) const IDLE: Duration = Duration::from_secs(60);
@@ -23,12 +24,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Connections {
     listener: TcpListener,
-    permits: Arc<Semaphore>,
+    /// One for each that is open, oldest first; dropping it ends the connection.
+    open: VecDeque<oneshot::Sender<()>>,
 }
 
 impl Connections {
     pub(crate) fn new(listener: TcpListener) -> Self {
-        Self { listener, permits: Arc::new(Semaphore::new(CONNECTIONS)) }
+        Self { listener, open: VecDeque::new() }
     }
 }
 
@@ -38,13 +40,15 @@ impl Listener for Connections {
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
         loop {
-            let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
-                // Nobody closes the semaphore.
-                return std::future::pending().await;
-            };
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
-                    return (Connection { stream, idle: Box::pin(sleep(IDLE)), _permit: permit }, peer);
+                    self.open.retain(|open| !open.is_closed());
+                    if self.open.len() >= CONNECTIONS {
+                        self.open.pop_front();
+                    }
+                    let (open, given_up) = oneshot::channel();
+                    self.open.push_back(open);
+                    return (Connection { stream, idle: Box::pin(sleep(IDLE)), given_up: Some(given_up) }, peer);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "admin: accept");
@@ -59,17 +63,25 @@ impl Listener for Connections {
     }
 }
 
-/// A connection that ends when it is idle.
+/// A connection that ends when it is idle, or gives way.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
     idle: Pin<Box<Sleep>>,
-    _permit: OwnedSemaphorePermit,
+    /// Ends once another one takes its place; `None` from then on.
+    given_up: Option<oneshot::Receiver<()>>,
 }
 
 impl Connection {
     /// Passes a result on; while there is none, the clock runs.
     fn watched<T>(&mut self, context: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match self.given_up.as_mut().map(|given_up| Pin::new(given_up).poll(context)) {
+            Some(Poll::Pending) => {}
+            Some(Poll::Ready(_)) | None => {
+                self.given_up = None;
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+        }
         if polled.is_ready() {
             self.idle.as_mut().reset(Instant::now() + IDLE);
             return polled;

@@ -167,19 +167,35 @@ async fn nothing_else_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silent_connections_do_not_keep_others_out() {
+async fn the_oldest_of_many_connections_gives_way() {
     let endpoint = Endpoint::start();
     let mut silent = Vec::new();
     for _ in 0..CONNECTIONS {
         silent.push(TcpStream::connect(endpoint.address).await.expect("connected"));
     }
     let begin = tokio::time::Instant::now();
-    let mut stream = TcpStream::connect(endpoint.address).await.expect("in the backlog");
+    let mut stream = TcpStream::connect(endpoint.address).await.expect("connected");
     stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.expect("sent");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("answered");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    assert!(begin.elapsed() >= IDLE / 2, "it did not wait for a silent one to end");
+    assert!(begin.elapsed() < IDLE / 2, "it waited for a silent one to end");
+    assert_eq!(silent.remove(0).read(&mut [0; 1]).await.expect("closed well"), 0);
+    // The others are as they were.
+    let last = silent.last_mut().expect("there are some");
+    last.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.expect("sent");
+    let mut answer = String::new();
+    last.read_to_string(&mut answer).await.expect("answered");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_connection_ends() {
+    let endpoint = Endpoint::start();
+    let begin = tokio::time::Instant::now();
+    let mut silent = TcpStream::connect(endpoint.address).await.expect("connected");
+    assert_eq!(silent.read(&mut [0; 1]).await.expect("closed well"), 0);
+    assert!(begin.elapsed() >= IDLE, "{:?}", begin.elapsed());
 }
 
 #[tokio::test]

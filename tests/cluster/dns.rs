@@ -140,6 +140,7 @@ fn no_question_is_lost_while_it_is_rolled_out_and_while_there_is_no_api_server()
     ground.apply(&[SHOP, ALIAS].join("\n---\n"))?;
     let pods = installed.addresses_of("db", 2)?;
     let client = installed.client()?;
+    ensure!(installed.ready()? == [200, 200]);
     says(&client, &["getent", "ahostsv4", "shop"], &["192.0.2.80"])?;
     says(&client, &["getent", "ahostsv4", "db"], &[&pods[0], &pods[1]])?;
     let load = Load::start(&installed)?;
@@ -150,6 +151,7 @@ fn no_question_is_lost_while_it_is_rolled_out_and_while_there_is_no_api_server()
     let done = done.and_then(|()| {
         ground.api_server().kill();
         load.passes(ANSWERS)?;
+        ensure!(installed.ready()? == [200, 200], "what is known is served on");
         ground.api_server().start()?;
         load.passes(ANSWERS)
     });

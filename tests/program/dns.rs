@@ -4,7 +4,7 @@ use crate::client::get;
 use crate::manifests::{Manifests, ingress, service};
 use crate::tidegate::{Process, Tidegate, command, output, text, until};
 use serde_json::json;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 
 /// A started `tidegate dns`.
@@ -111,6 +111,16 @@ fn each_probe_has_its_own_address_and_shows_nothing_more() {
     }
     // The kubelet asks by the Pod's address, and may be told to use any name.
     assert_eq!(get(names.health, "pod.example", "/health").status, 200);
+}
+
+/// Any Pod reaches the port that the kubelet asks, and must not keep it from an answer.
+#[test]
+fn silent_connections_do_not_keep_the_kubelet_out() {
+    let manifests = shop();
+    let names = Names::serve(&manifests, &[]);
+    let silent: Vec<_> = (0..200).map(|_| TcpStream::connect(names.health).expect("connected")).collect();
+    assert_eq!(names.health().0, 200);
+    drop(silent);
 }
 
 #[test]

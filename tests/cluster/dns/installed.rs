@@ -34,7 +34,7 @@ spec:
 ";
 
 pub(crate) struct Installed {
-    _service: ServiceAddress,
+    service: ServiceAddress,
     _upstream: Process,
     _names: TempDir,
     pub(crate) cluster: Cluster,
@@ -62,7 +62,7 @@ impl Installed {
         }
         cluster.ground.kubectl(&["apply", "-k", &folder("overlays/kube-dns")])?;
         let service = ServiceAddress::up(&cluster.ground)?;
-        let installed = Self { _service: service, _upstream: upstream, _names: names, cluster };
+        let installed = Self { service, _upstream: upstream, _names: names, cluster };
         installed.system(&["patch", "deployment", "tidegate-dns", "--patch", NODE_RESOLVER])?;
         installed.system(&["rollout", "status", "deployment", "tidegate-dns", "--timeout=60s"])?;
         Ok(installed)
@@ -100,6 +100,13 @@ impl Installed {
             let replicas = self.replicas()?;
             Ok((replicas.len() == 2 && replicas.iter().all(|replica| !before.contains(replica))).then_some(()))
         })
+    }
+
+    /// What `/ready` of each endpoint of the Service says.
+    pub(crate) fn ready(&self) -> anyhow::Result<Vec<u16>> {
+        let endpoints = self.service.endpoints().into_iter();
+        let statuses = endpoints.map(|ip| Ok(self.cluster.get(&format!("{ip}:8181"), "localhost", "/ready")?.0));
+        statuses.collect()
     }
 
     fn replicas(&self) -> anyhow::Result<Vec<String>> {

@@ -31,6 +31,7 @@ const IDLE: Duration = Duration::from_secs(5);
 pub(crate) struct ServiceAddress {
     watch: Process,
     thread: Option<JoinHandle<()>>,
+    ready: Ready,
     _runtime: Runtime,
 }
 
@@ -63,8 +64,13 @@ impl ServiceAddress {
         let socket = runtime.block_on(runtime.spawn(UdpSocket::bind(ADDRESS)))??;
         let listener = runtime.block_on(runtime.spawn(TcpListener::bind(ADDRESS)))??;
         runtime.spawn(relay_datagrams(Arc::new(socket), ready.clone()));
-        runtime.spawn(relay_connections(listener, ready));
-        Ok(Self { watch, thread: Some(thread), _runtime: runtime })
+        runtime.spawn(relay_connections(listener, ready.clone()));
+        Ok(Self { watch, thread: Some(thread), ready, _runtime: runtime })
+    }
+
+    /// The endpoints that are ready now.
+    pub(crate) fn endpoints(&self) -> Vec<IpAddr> {
+        self.ready.addresses.borrow().iter().map(SocketAddr::ip).collect()
     }
 }
 
