@@ -89,7 +89,7 @@ fn check_speaks_json() {
 
 #[test]
 fn check_says_what_a_corefile_means() {
-    let corefile = ". {\n    kubernetes cluster.local {\n        pods insecure\n    }\n    pprof\n    transfer {\n        to *\n    }\n}\n";
+    let corefile = ". {\n    kubernetes cluster.local {\n        noendpoints\n    }\n    pprof\n}\n";
     let manifests = Manifests::new(&[("Corefile", corefile.to_owned())]);
     let path = manifests.path().join("Corefile");
     let path = path.to_str().expect("UTF-8");
@@ -97,7 +97,7 @@ fn check_says_what_a_corefile_means() {
     let lines = squeezed(&text);
     for line in [
         "Corefile:5 pprof note",
-        "Corefile:6 transfer unserved",
+        "Corefile:2 kubernetes unserved",
         ".:53 {",
         "kubernetes cluster.local {",
         "ttl 5",
@@ -107,7 +107,8 @@ fn check_says_what_a_corefile_means() {
     }
     let json: serde_json::Value =
         serde_json::from_str(&said(&manifests, &["check", path, "--output", "json"], 0)).expect("JSON");
-    assert_eq!(json["corefiles"][0]["remarks"][1]["verdict"], "unserved");
+    let remarks = json["corefiles"][0]["remarks"].as_array().expect("remarks");
+    assert!(remarks.iter().any(|remark| remark["verdict"] == "unserved"), "{json}");
     assert!(json["corefiles"][0]["plan"].as_str().is_some_and(|plan| plan.starts_with(".:53 {")), "{json}");
     assert!(json["summary"].is_null(), "{json}");
 }
