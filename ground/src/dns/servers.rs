@@ -101,10 +101,10 @@ impl Peer {
     fn add_command(self, command: &mut Command, ground: &Ground, place: &Place) -> anyhow::Result<()> {
         match self {
             Self::Tidegate => {
-                command.arg(&place.program).args(["run", "--workers", "1", "--access-log", "off"]);
-                command.args(["--log-level", "warn", "--dns-bind", &self.address().to_string()]);
-                for listener in ["http", "https", "admin"] {
-                    command.args([&format!("--{listener}-bind"), "127.0.0.1:0"]);
+                command.arg(&place.program).args(["dns", "--workers", "1", "--log-level", "warn"]);
+                command.args(["--dns-bind", &self.address().to_string()]);
+                for probe in ["health", "ready", "metrics"] {
+                    command.args([&format!("--{probe}-bind"), "127.0.0.1:0"]);
                 }
                 command.arg("--kubeconfig").arg(ground.kubeconfig());
             }
