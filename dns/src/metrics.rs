@@ -20,7 +20,7 @@ pub(crate) use forward::{ForwardMetrics, UpstreamMetrics};
 pub(crate) use unshared::Unshared;
 use zones::ZoneCollector;
 
-pub(crate) use zones::{ZoneId, Zones};
+pub(crate) use zones::{Took, ZoneId, Zones};
 
 const TYPES: [(RecordType, &str); 14] = [
     (RecordType::A, "A"),
@@ -183,12 +183,13 @@ impl Metrics {
 
     /// Counts an answer: its length, and the time that it took.
     pub(crate) fn answered(&self, transport: Transport, answered: Answered, said: (usize, Duration)) {
-        self.zones.answered(transport, answered, said);
-        let (_, took) = said;
-        self.count(transport, answered.indexes(), 1);
+        let (len, took) = said;
+        let (indexes, took) = (answered.indexes(), Took::from(took));
+        self.zones.answered(transport, (answered, indexes), (len, took));
+        self.count(transport, indexes, 1);
         let durations = self.durations.get(row_of(transport).0);
         if let Some(duration) = durations.and_then(|sources| sources.get(answered.source.duration_index())) {
-            duration.observe(took.as_secs_f64());
+            duration.observe(took.seconds);
         }
     }
 

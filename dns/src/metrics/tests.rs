@@ -66,7 +66,7 @@ fn gathered() -> Vec<MetricFamily> {
     let mut unshared = Unshared::of(&metrics);
     for code in [ResponseCode::NXDomain, ResponseCode::NXDomain, ResponseCode::NotAuth] {
         let answered = Answered { question, source: Source::Cache, code };
-        unshared.answered(&metrics, answered, (512, Duration::from_millis(2)));
+        unshared.answered(&metrics, answered, (512, Duration::from_millis(2).into()));
     }
     unshared.share(&metrics);
     unshared.share(&metrics);

@@ -11,8 +11,8 @@ use cells::{CELLS, Cell};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
+pub(crate) use cells::Took;
 pub(super) use collect::ZoneCollector;
 
 /// Which server and zone a question is counted for.
@@ -67,10 +67,11 @@ impl Zones {
     }
 
     /// Counts an answer of that length.
-    pub(crate) fn answered(&self, transport: Transport, answered: Answered, (len, took): (usize, Duration)) {
+    pub(crate) fn answered(&self, transport: Transport, counted: (Answered, (usize, usize)), said: (usize, Took)) {
+        let (answered, indexes) = counted;
         if let Some(zone) = self.all.load().get(answered.question.zone.0) {
             let row = zone.row(transport);
-            answered.each_cell((len, took), |cell, count| {
+            answered.each_cell(indexes, said, |cell, count| {
                 if let Some(cell) = row.get(cell) {
                     cell.fetch_add(count, Ordering::Relaxed);
                 }
@@ -99,7 +100,8 @@ struct UnsharedZone {
 }
 
 impl UnsharedZones {
-    pub(super) fn answered(&mut self, zones: &Zones, answered: Answered, said: (usize, Duration)) {
+    pub(super) fn answered(&mut self, zones: &Zones, counted: (Answered, (usize, usize)), said: (usize, Took)) {
+        let (answered, indexes) = counted;
         let index = match self.0.iter().position(|zone| zone.id == answered.question.zone) {
             Some(index) => index,
             None => {
@@ -110,7 +112,7 @@ impl UnsharedZones {
             }
         };
         let Some(UnsharedZone { row, touched, .. }) = self.0.get_mut(index) else { return };
-        answered.each_cell(said, |cell, count| {
+        answered.each_cell(indexes, said, |cell, count| {
             if let Some(place) = row.get_mut(cell) {
                 if *place == 0 {
                     touched.push(cell);

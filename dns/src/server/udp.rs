@@ -4,7 +4,7 @@
 use super::datagrams::{Batch, Ends, MOST, Replies, prepare};
 use super::respond::{Responder, Response};
 use crate::message::Transport;
-use crate::metrics::{Answered, Unshared};
+use crate::metrics::{Answered, Took, Unshared};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -87,7 +87,7 @@ impl Listener {
             }
         }
         // They leave together.
-        let took = begun.elapsed();
+        let took = Took::from(begun.elapsed());
         let metrics = &self.shared.responder.metrics;
         answered.iter().for_each(|(one, len)| unshared.answered(metrics, *one, (*len, took)));
         unshared.share(metrics);

@@ -35,21 +35,45 @@ pub(super) fn response(code: usize, source: usize) -> Cell {
     RESPONSES + code * SOURCES.len() + source
 }
 
+/// How long something took, ready to be counted again and again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Took {
+    pub(crate) seconds: f64,
+    nanoseconds: u64,
+    bucket: Cell,
+}
+
+impl From<Duration> for Took {
+    fn from(took: Duration) -> Self {
+        let seconds = took.as_secs_f64();
+        let bucket = DURATIONS + 1 + SECONDS.partition_point(|bound| *bound < seconds);
+        Self { seconds, nanoseconds: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), bucket }
+    }
+}
+
+/// The bucket of a length, the first being 0. Most questions and answers are in the first few.
+fn size_bucket(len: usize) -> usize {
+    SIZES.iter().position(|bound| len <= *bound).unwrap_or(SIZES.len())
+}
+
 impl Answered {
-    /// What is to be added where.
-    pub(super) fn each_cell(&self, (len, took): (usize, Duration), mut add: impl FnMut(Cell, u64)) {
-        let (record_type, code) = self.indexes();
+    /// What is to be added where; its type and code are at these places of [`TYPES`] and [`CODES`].
+    pub(super) fn each_cell(
+        &self,
+        (record_type, code): (usize, usize),
+        (len, took): (usize, Took),
+        mut add: impl FnMut(Cell, u64),
+    ) {
         add(request(usize::from(!self.question.is_ipv4), record_type), 1);
         add(response(code, self.source.index()), 1);
         if self.question.is_dnssec_ok {
             add(DNSSEC, 1);
         }
-        let seconds = took.as_secs_f64();
-        add(DURATIONS, u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
-        add(DURATIONS + 1 + SECONDS.partition_point(|bound| *bound < seconds), 1);
+        add(DURATIONS, took.nanoseconds);
+        add(took.bucket, 1);
         for (start, len) in [(QUESTIONS, usize::from(self.question.len)), (ANSWERS, len)] {
             add(start, len as u64);
-            add(start + 1 + SIZES.partition_point(|bound| *bound < len), 1);
+            add(start + 1 + size_bucket(len), 1);
         }
     }
 }
