@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 use config::DnsCompatibility;
 use dns::{At, Plan, PlanError, Reloads, System, Transport, unserved};
+use std::future::pending;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -75,7 +76,8 @@ impl Corefile {
     }
 
     /// Looks at the file again and again as its `reload` says, and serves what it says then. What is wrong is told, and
-    /// what was served before goes on.
+    /// what was served before goes on. Once nothing is to be looked at any more it rests: a task that ends counts as one
+    /// that has died.
     pub(super) async fn follow(mut self, reloads: Reloads, workers: usize) {
         let mut told = String::new();
         let mut bound: Vec<At> = dns::addresses(&self.plan).unwrap_or_default();
@@ -91,6 +93,7 @@ impl Corefile {
             }
             told = error;
         }
+        pending().await
     }
 
     /// Until the file is looked at again; `None`: never.

@@ -82,6 +82,28 @@ fn a_corefile_is_served_and_followed() {
 }
 
 #[test]
+fn a_corefile_that_is_not_looked_at_again_is_no_failure() {
+    let manifests = shop();
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, port) = (directory.path().join("Corefile"), free_port());
+    let without = |ttl| corefile(port, ttl).replace("    reload 2s 1s\n", "");
+    let lives = |tidegate: &Tidegate| client::get(tidegate.admin, "localhost", "/livez");
+    replace(&path, &without(17));
+    let tidegate = start(manifests.path(), &path);
+    assert!(dig(&tidegate, "web.shop.svc.cluster.local").contains(" 17 IN A "));
+    assert_eq!(lives(&tidegate).status, 200, "{}", lives(&tidegate).body);
+    drop(tidegate);
+
+    // Nor is one that says so later.
+    replace(&path, &corefile(port, 18));
+    let tidegate = start(manifests.path(), &path);
+    replace(&path, &without(19));
+    tidegate.logged("the Corefile has changed");
+    assert!(dig(&tidegate, "web.shop.svc.cluster.local").contains(" 19 IN A "));
+    assert_eq!(lives(&tidegate).status, 200, "{}", lives(&tidegate).body);
+}
+
+#[test]
 fn a_corefile_that_cannot_be_taken_is_told_at_the_start() {
     let manifests = shop();
     let directory = tempfile::tempdir().expect("a directory");
