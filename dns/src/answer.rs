@@ -111,9 +111,10 @@ impl<'t> Zone<'t> {
         found.map(|(depth, origin)| (Self { origin, ..*self }, depth))
     }
 
-    /// The names of a Service, unless its namespace is hidden.
+    /// The names of a Service, unless its namespace is hidden, or it stands for endpoints and these are.
     fn find(&self, namespace: &str, service: &str) -> Option<&'t ServiceNames> {
-        self.table.find(namespace, service).filter(|_| self.settings.exposes(namespace, self.table)).map(Arc::as_ref)
+        let names = self.table.find(namespace, service).filter(|_| self.settings.exposes(namespace, self.table));
+        names.map(Arc::as_ref).filter(|names| !self.settings.hides_endpoints || !names.is_headless())
     }
 
     fn has_pod(&self, namespace: &str, address: IpAddr) -> bool {
@@ -128,7 +129,7 @@ impl<'t> Zone<'t> {
     /// Whether there are names by topology: those of a headless Service that has any endpoint.
     fn has_topologies(&self, namespace: &str, service: &str) -> bool {
         let names = self.find(namespace, service).filter(|_| self.settings.is_zonal);
-        names.is_some_and(|names| matches!(names, ServiceNames::Headless { endpoints } if !endpoints.is_empty()))
+        names.is_some_and(|names| names.is_headless() && !names.endpoints().is_empty())
     }
 
     fn has_namespace(&self, namespace: &str) -> bool {
@@ -213,7 +214,8 @@ impl<'t> Zone<'t> {
             Place::Endpoint { namespace, service, label } => {
                 let names = self.find(namespace, service);
                 let parent = || served(names, Wanted::Transport(place::bare(label))).map(|_| Node::Parent);
-                served(names, Wanted::Endpoint(label)).or_else(parent)
+                let endpoint = names.filter(|_| !self.settings.hides_endpoints);
+                served(endpoint, Wanted::Endpoint(label)).or_else(parent)
             }
             Place::Port { namespace, service, transport, port } => {
                 served(self.find(namespace, service), Wanted::Port { transport, port })

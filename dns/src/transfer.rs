@@ -114,7 +114,8 @@ impl Transfer {
         };
         let ports = ports.iter().chain(names.endpoints().iter().flat_map(|endpoint| &*endpoint.ports));
         let ports = ports.filter_map(|port| Some((port.name.as_deref()?, port.transport.as_str())));
-        let labels = names.endpoints().iter().map(|endpoint| endpoint.label(self.settings.names_pods));
+        let endpoints = if self.settings.hides_endpoints { &[] } else { names.endpoints() };
+        let labels = endpoints.iter().map(|endpoint| endpoint.label(self.settings.names_pods));
         for record_type in TYPES {
             self.ask(&own, record_type, records);
         }

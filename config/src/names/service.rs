@@ -102,6 +102,12 @@ impl ServiceNames {
         Self::Headless { endpoints: Endpoints::new(endpoints) }
     }
 
+    /// Whether the Service stands for its endpoints.
+    #[must_use]
+    pub fn is_headless(&self) -> bool {
+        matches!(self, Self::Headless { .. })
+    }
+
     /// The endpoints that have names, sorted by address; none for an alias.
     #[must_use]
     pub fn endpoints(&self) -> &[EndpointName] {

@@ -40,6 +40,8 @@ pub enum Reason {
     NoEndpoint(ObjectName),
     /// A Service without a ready endpoint, where such are hidden.
     HiddenService(ObjectName),
+    /// It stands for endpoints, or is one, where endpoints have no names.
+    HiddenEndpoints(ObjectName),
     NoSuchEndpoint(ObjectName, String),
     NoPort(ObjectName, String),
     NoTopology(ObjectName),
@@ -164,7 +166,10 @@ impl Zone<'_> {
         if !self.has_namespace(&service.namespace) {
             return self.no_namespace(&service.namespace);
         }
-        let Some(names) = self.find(&service.namespace, &service.name) else { return Reason::NoService(service) };
+        let Some(names) = self.find(&service.namespace, &service.name) else {
+            let is_hidden = self.table.find(&service.namespace, &service.name).is_some();
+            return if is_hidden { Reason::HiddenEndpoints(service) } else { Reason::NoService(service) };
+        };
         if names.endpoints().is_empty() && !matches!(names, ServiceNames::External { .. }) {
             if self.settings.hides_empty {
                 return Reason::HiddenService(service);
@@ -173,6 +178,7 @@ impl Zone<'_> {
             }
         }
         match *place {
+            Place::Endpoint { .. } if self.settings.hides_endpoints => Reason::HiddenEndpoints(service),
             Place::Endpoint { label, .. } => Reason::NoSuchEndpoint(service, label.to_owned()),
             Place::Port { port, transport, .. } => Reason::NoPort(service, port_name(port, transport)),
             _ => Reason::NoTopology(service),
@@ -200,6 +206,7 @@ impl Reason {
             Self::NoService(service)
             | Self::NoEndpoint(service)
             | Self::HiddenService(service)
+            | Self::HiddenEndpoints(service)
             | Self::NoSuchEndpoint(service, _)
             | Self::NoPort(service, _)
             | Self::NoTopology(service)
@@ -223,6 +230,7 @@ impl Reason {
             | Self::NoService(_)
             | Self::NoEndpoint(_)
             | Self::HiddenService(_)
+            | Self::HiddenEndpoints(_)
             | Self::NoSuchEndpoint(..)
             | Self::NoPort(..)
             | Self::NoTopology(_)
@@ -264,6 +272,9 @@ impl fmt::Display for Reason {
             Self::NoEndpoint(service) => write!(f, "the headless Service {service} has no ready endpoint"),
             Self::HiddenService(service) => {
                 write!(f, "Service {service} has no ready endpoint, and such are hidden (ignore empty_service)")
+            }
+            Self::HiddenEndpoints(service) => {
+                write!(f, "endpoints, as those of Service {service}, have no names here (noendpoints)")
             }
             Self::NoSuchEndpoint(service, label) => {
                 write!(f, "no ready endpoint of Service {service} is called {label}")

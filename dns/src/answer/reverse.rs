@@ -4,7 +4,7 @@
 use super::{Reason, ReverseZones, Said, Zone};
 use crate::name::LowerName;
 use crate::reply::{Pointer, Reply, Section, Start, is_name};
-use config::{AddressOwner, DnsCompatibility, NameTable, ObjectName};
+use config::{AddressOwner, DnsCompatibility, ObjectName};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use std::iter::Peekable;
@@ -32,7 +32,7 @@ pub(super) fn answer<'t>(zone: &Zone<'t>, name: &LowerName, asked: RecordType, r
         && match is_address {
             true => holders.peek().is_some(),
             // Others may know about a range what is not known here.
-            false => !zone.settings.fallthrough.takes(name) && place.has_owner(zone.table),
+            false => !zone.settings.fallthrough.takes(name) && place.has_owner(zone),
         };
     if exists {
         match asked {
@@ -78,7 +78,7 @@ pub(super) fn reason(zone: &Zone<'_>, name: &LowerName) -> Reason {
         Some(AddressOwner { namespace, service, .. }) => {
             Reason::AddressOf(ObjectName { namespace: namespace.into(), name: service.into() })
         }
-        None if place.bits < place.width() && place.has_owner(zone.table) => Reason::Range,
+        None if place.bits < place.width() && place.has_owner(zone) => Reason::Range,
         None => Reason::NobodysAddress,
     }
 }
@@ -86,7 +86,8 @@ pub(super) fn reason(zone: &Zone<'_>, name: &LowerName) -> Reason {
 /// Who has the address, but for those whose names are not told.
 fn owners<'t>(zone: &Zone<'t>, address: IpAddr) -> impl Iterator<Item = AddressOwner<'t>> {
     let (settings, table) = (zone.settings, zone.table);
-    table.owners(address).iter().filter(|owner| settings.exposes(owner.namespace, table))
+    let owners = table.owners(address).iter().filter(|owner| owner.endpoint.is_none() || !settings.hides_endpoints);
+    owners.filter(|owner| settings.exposes(owner.namespace, table))
 }
 
 /// A Service's own address has one name; an endpoint's has one in each Service that selects it.
@@ -173,7 +174,7 @@ impl Place {
     fn zone_depth(&self, zone: &Zone<'_>) -> Option<usize> {
         let width = if self.first.is_ipv4() { 8 } else { 4 };
         let bits = match &zone.settings.reverse {
-            ReverseZones::Shown => self.shown_zone(zone.table),
+            ReverseZones::Shown => self.shown_zone(zone),
             ReverseZones::Ranges(ranges) => {
                 let around = ranges.iter().filter(|range| range.contains(&self.first));
                 around.map(|range| u32::from(range.prefix_len()).next_multiple_of(width)).max()
@@ -184,19 +185,23 @@ impl Place {
 
     /// Leading bits of the zone as far as the table shows one: a range with a Service in it, or else an endpoint's
     /// address alone.
-    fn shown_zone(&self, table: &NameTable) -> Option<u32> {
+    fn shown_zone(&self, zone: &Zone<'_>) -> Option<u32> {
         let (first, last) = block(self.first, self.ours());
-        if self.bits >= self.ours() && table.has_service_between(first, last) {
+        if self.bits >= self.ours() && zone.table.has_service_between(first, last) {
             Some(self.ours())
         } else {
-            let is_endpoint = self.bits == self.width() && table.has_owner_between(self.first, self.first);
+            let is_endpoint = self.bits == self.width() && self.has_owner(zone);
             is_endpoint.then_some(self.bits)
         }
     }
 
-    fn has_owner(&self, table: &NameTable) -> bool {
+    /// Whether anybody whose names are told has an address of the range.
+    fn has_owner(&self, zone: &Zone<'_>) -> bool {
         let (first, last) = self.range();
-        table.has_owner_between(first, last)
+        match zone.settings.hides_endpoints {
+            true => zone.table.has_service_between(first, last),
+            false => zone.table.has_owner_between(first, last),
+        }
     }
 }
 

@@ -29,6 +29,8 @@ pub struct ZoneSettings {
     pub only_declared: bool,
     /// Whether a Service without a ready endpoint has no names (CoreDNS's `ignore empty_service`).
     pub hides_empty: bool,
+    /// Whether endpoints have no names, and so headless Services have none (CoreDNS's `noendpoints`).
+    pub hides_endpoints: bool,
     /// Whether headless Services have names by topology zone (CoreDNS's `zonal`).
     pub is_zonal: bool,
     /// Whether endpoints without a host name are known by their Pod's name (CoreDNS's `endpoint_pod_names`).
@@ -50,6 +52,7 @@ impl Default for ZoneSettings {
             namespaces: None,
             only_declared: false,
             hides_empty: false,
+            hides_endpoints: false,
             is_zonal: false,
             names_pods: false,
             compatibility: DnsCompatibility::default(),

@@ -25,9 +25,5 @@ fn of_block(block: &Block) -> Vec<Note> {
 }
 
 fn of_kubernetes(kubernetes: &Kubernetes) -> Vec<String> {
-    let wanted = [
-        (!kubernetes.multicluster.is_empty()).then(|| "multicluster".to_owned()),
-        kubernetes.no_endpoints.then(|| "noendpoints".to_owned()),
-    ];
-    wanted.into_iter().flatten().collect()
+    (!kubernetes.multicluster.is_empty()).then(|| "multicluster".to_owned()).into_iter().collect()
 }

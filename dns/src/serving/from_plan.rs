@@ -106,6 +106,7 @@ impl Records {
             },
             only_declared: matches!(exposed, plan::Exposed::Labelled(_)),
             hides_empty: kubernetes.ignores_empty_services,
+            hides_endpoints: kubernetes.no_endpoints,
             is_zonal: kubernetes.zonal,
             names_pods: kubernetes.endpoint_pod_names,
             compatibility,

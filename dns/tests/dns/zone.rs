@@ -92,6 +92,7 @@ impl File {
             ["pods", "insecure"] => self.settings.pods = PodNames::Insecure,
             ["pods", "verified"] => self.settings.pods = PodNames::Verified,
             ["endpoint_pod_names"] => self.settings.names_pods = true,
+            ["noendpoints"] => self.settings.hides_endpoints = true,
             ["zonal"] => self.settings.is_zonal = true,
             ["pod", name, ref addresses @ ..] => {
                 let (name, namespace) = name.split_once('.').unwrap();
@@ -251,6 +252,7 @@ tables! {
     empty_services 9
     coredns 26
     endpoint_pod_names 10
+    no_endpoints 17
     topology 18
     topology_off 3
     pods_verified 10

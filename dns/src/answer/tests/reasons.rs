@@ -90,6 +90,7 @@ fn settings_are_told_as_reasons() {
     let verified = ZoneSettings { pods: PodNames::Verified, ..usual.clone() };
     let disabled = ZoneSettings { pods: PodNames::Disabled, ..usual.clone() };
     let hiding = ZoneSettings { hides_empty: true, ..usual.clone() };
+    let nameless = ZoneSettings { hides_endpoints: true, ..usual.clone() };
     let leaving = ZoneSettings { fallthrough: Fallthrough::Everything, ..usual.clone() };
     let coredns = ZoneSettings { compatibility: DnsCompatibility::CoreDns, ..usual };
     for (name, settings, expected) in [
@@ -101,6 +102,9 @@ fn settings_are_told_as_reasons() {
             &hiding,
             "Service shop/none has no ready endpoint, and such are hidden (ignore empty_service)",
         ),
+        ("head.shop.svc", &nameless, "endpoints, as those of Service shop/head, have no names here (noendpoints)"),
+        ("host.web.shop.svc", &nameless, "endpoints, as those of Service shop/web, have no names here (noendpoints)"),
+        ("gone.shop.svc", &nameless, "there is no Service shop/gone"),
         ("gone.shop.svc", &leaving, "there is no Service shop/gone; such names are left to others (fallthrough)"),
         (
             "_tcp.web.shop.svc",
