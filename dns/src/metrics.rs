@@ -3,6 +3,7 @@
 mod cache;
 mod family;
 mod forward;
+mod mirror;
 mod unshared;
 mod zones;
 

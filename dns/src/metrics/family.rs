@@ -1,5 +1,8 @@
 //! Every family by name: the one list from which metrics and the table of `docs/dns.md` are made.
 
+mod plugins;
+
+pub(super) use plugins::FORWARD;
 use prometheus::core::{Collector, Desc};
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use std::collections::HashMap;

@@ -1,7 +1,9 @@
 //! What is counted of questions to upstreams.
 
-use super::family::FAMILIES;
+use super::family::{FAMILIES, FORWARD};
+use super::mirror::Mirror;
 use super::{CODES, index};
+use crate::forward::Failure;
 use hickory_proto::op::ResponseCode;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry};
 use std::sync::OnceLock;
@@ -44,7 +46,7 @@ pub(crate) struct UpstreamMetrics {
 
 impl ForwardMetrics {
     pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        Ok(Self {
+        let metrics = Self {
             failures: FAMILIES.forward_failures.counters(registry)?,
             broken: FAMILIES.forward_broken.counter(registry)?,
             durations: FAMILIES.upstream_durations.histograms(registry, &DURATIONS)?,
@@ -52,7 +54,25 @@ impl ForwardMetrics {
             mismatches: FAMILIES.upstream_mismatches.counters(registry)?,
             failed_checks: FAMILIES.upstream_failed_checks.counters(registry)?,
             connections: FAMILIES.upstream_connections.counters(registry)?,
-        })
+        };
+        metrics.mirrors()?.into_iter().try_for_each(|mirror| registry.register(Box::new(mirror)))?;
+        Ok(metrics)
+    }
+
+    /// The same as CoreDNS's dashboards look for it.
+    fn mirrors(&self) -> prometheus::Result<[Mirror; 6]> {
+        let of_forward = |mirror: Mirror| mirror.with("proxy_name", "forward");
+        let connections = |family, result| {
+            Mirror::new(family, self.connections.clone()).map(|mirror| of_forward(mirror.only("result", result)))
+        };
+        Ok([
+            Mirror::new(&FORWARD.broken, self.broken.clone())?,
+            Mirror::new(&FORWARD.rejects, self.failures.with_label_values(&[Failure::Busy.reason()]))?,
+            of_forward(Mirror::new(&FORWARD.durations, self.durations.clone())?),
+            of_forward(Mirror::new(&FORWARD.failed_checks, self.failed_checks.clone())?),
+            connections(&FORWARD.kept_connections, "kept")?,
+            connections(&FORWARD.new_connections, "new")?,
+        ])
     }
 
     /// Those of one upstream, as it is called in the label `to`.

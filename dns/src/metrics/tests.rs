@@ -1,11 +1,11 @@
-use super::family::{CORE, FAMILIES, Families, Family};
+use super::family::{CORE, FAMILIES, FORWARD, Families, Family};
 use super::*;
 use prometheus::proto::{MetricFamily, MetricType};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 fn families() -> Vec<&'static Family> {
-    [own().as_slice(), CORE.all().as_slice()].concat()
+    [own().as_slice(), CORE.all().as_slice(), FORWARD.all().as_slice()].concat()
 }
 
 /// In the order of the table; a family that is left out does not build.
@@ -76,6 +76,9 @@ fn gathered() -> Vec<MetricFamily> {
     let upstream = metrics.forward.of_upstream("192.0.2.1:53");
     upstream.answered(ResponseCode::NXDomain, Duration::from_millis(3));
     upstream.connections(true, false).inc();
+    upstream.connections(false, true).inc_by(2);
+    upstream.failed_checks.inc();
+    metrics.forward.broken.inc_by(3);
     assert!(Metrics::new(&registry).is_err(), "registered twice");
     registry.gather()
 }
@@ -122,6 +125,13 @@ fn an_answer_is_counted_under_its_labels() {
         "coredns_dns_response_size_bytes_bucket{proto=\"udp\",server=\"dns://:53\",view=\"\",zone=\".\",le=\"511\"} 0",
         "coredns_dns_response_size_bytes_count{proto=\"udp\",server=\"dns://:53\",view=\"\",zone=\".\"} 3",
         "tidegate_dns_upstream_request_duration_seconds_count{rcode=\"NXDOMAIN\",to=\"192.0.2.1:53\"} 1",
+        "coredns_forward_healthcheck_broken_total 3",
+        "coredns_forward_max_concurrent_rejects_total 1",
+        "coredns_proxy_request_duration_seconds_bucket{proxy_name=\"forward\",rcode=\"NXDOMAIN\",to=\"192.0.2.1:53\",le=\"0.002\"} 0",
+        "coredns_proxy_request_duration_seconds_bucket{proxy_name=\"forward\",rcode=\"NXDOMAIN\",to=\"192.0.2.1:53\",le=\"0.004\"} 1",
+        "coredns_proxy_healthcheck_failures_total{proxy_name=\"forward\",to=\"192.0.2.1:53\"} 1",
+        "coredns_proxy_conn_cache_hits_total{proto=\"tcp\",proxy_name=\"forward\",to=\"192.0.2.1:53\"} 1",
+        "coredns_proxy_conn_cache_misses_total{proto=\"tcp-tls\",proxy_name=\"forward\",to=\"192.0.2.1:53\"} 2",
         "tidegate_dns_upstream_failures_total{to=\"192.0.2.1:53\"} 0",
     ] {
         assert!(text.lines().any(|line| line == sample), "{sample} is not in\n{text}");

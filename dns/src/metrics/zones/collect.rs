@@ -147,15 +147,17 @@ fn counter(family: &Family, values: &[&str], count: u64) -> Option<Metric> {
 
 /// In the order that Prometheus has them.
 fn pairs(family: &Family, values: &[&str]) -> Vec<LabelPair> {
-    let pair = |(name, value): (&&str, &&str)| {
-        let mut pair = LabelPair::default();
-        pair.set_name((*name).to_owned());
-        pair.set_value((*value).to_owned());
-        pair
-    };
-    let mut pairs: Vec<_> = family.labels.iter().zip(values).map(pair).collect();
+    let mut pairs: Vec<_> = family.labels.iter().zip(values).map(|(name, value)| pair(name, value)).collect();
     pairs.sort_by(|one, other| one.name().cmp(other.name()));
     pairs
+}
+
+/// A label.
+pub(in crate::metrics) fn pair(name: &str, value: &str) -> LabelPair {
+    let mut pair = LabelPair::default();
+    pair.set_name(name.to_owned());
+    pair.set_value(value.to_owned());
+    pair
 }
 
 fn family(described: &Family, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
