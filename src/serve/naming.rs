@@ -93,7 +93,7 @@ impl Corefile {
             }
             told = error;
         }
-        pending().await
+        pending::<()>().await;
     }
 
     /// Until the file is looked at again; `None`: never.
