@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use config::DnsCompatibility;
-use dns::{At, Plan, PlanError, Reloads, System, Transport, unserved};
+use dns::{At, Environment as _, Plan, PlanError, Reloads, System, Transport, unserved};
 use std::future::pending;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -55,10 +55,10 @@ impl Naming {
 
 impl Corefile {
     /// # Errors
-    /// The file cannot be read, or holds something that is wrong or not served: every such line, up to a number.
+    /// The file cannot be read, is no regular one or larger than 1 MiB, or holds something that is wrong or not served: every such line, up to a number.
     pub(crate) fn read(path: PathBuf, compatibility: DnsCompatibility) -> anyhow::Result<Self> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(&path).with_context(|| format!("--corefile {name}"))?;
+        let text = System.read(&path).with_context(|| format!("--corefile {name}"))?;
         let (plan, notes) = match Plan::from_corefile(&text, &name, &System) {
             Ok(read) => read,
             Err(errors) => anyhow::bail!("{}", joined(errors.iter().map(PlanError::to_string))),

@@ -77,6 +77,13 @@ fn a_corefile_is_served_and_followed() {
     let metrics = client::get(tidegate.admin, "localhost", "/metrics").body;
     assert!(metrics.contains("\ntidegate_dns_reloads_refused_total 1\n"), "{metrics}");
 
+    // What stays silent when it is read does not end the following.
+    std::fs::remove_file(&path).expect("removed");
+    tidegate.logged("the Corefile is not taken");
+    assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo").success());
+    let error = tidegate.logged("the Corefile is not taken")["error"].to_string();
+    assert!(error.contains("it is no regular file"), "{error}");
+
     replace(&path, &corefile(port, 20));
     until("the change", || dig(&tidegate, "web.shop.svc.cluster.local").contains(" 20 IN A ").then_some(()));
 }
