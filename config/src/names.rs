@@ -21,7 +21,7 @@ use reverse::Reverse;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// The names of the cluster zone; cloning costs O(namespaces) and shares all records.
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ pub struct NameTable {
     endpoints: Owned,
     /// Addresses of Pods, by namespace and name.
     pods: Reverse<(Arc<str>, Arc<str>, bool)>,
+    /// Services of several clusters, as a table without imports; `None`: there was never one.
+    imports: Option<Arc<NameTable>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,6 +57,15 @@ struct Entry {
 pub enum NameChange {
     /// A Service has these names now; `None`: it has none any more.
     Service {
+        /// Namespace of the Service.
+        namespace: Arc<str>,
+        /// Name of the Service.
+        service: Arc<str>,
+        /// Its names.
+        names: Option<Arc<ServiceNames>>,
+    },
+    /// A Service of several clusters (a ServiceImport) has these names now; `None`: it has none any more.
+    Import {
         /// Namespace of the Service.
         namespace: Arc<str>,
         /// Name of the Service.
@@ -95,6 +106,7 @@ impl NameTable {
             services: Reverse::default(),
             endpoints: Reverse::default(),
             pods: Reverse::default(),
+            imports: None,
         }
     }
 
@@ -104,9 +116,14 @@ impl NameTable {
     #[must_use]
     pub fn patched(&self, changes: impl IntoIterator<Item = NameChange>, version: u64) -> Self {
         let mut table = Self { version, ..self.clone() };
+        let mut imports = None;
         for change in changes {
             match change {
                 NameChange::Service { namespace, service, names } => table.put(&namespace, &service, names),
+                NameChange::Import { namespace, service, names } => {
+                    let known = || table.imports.as_deref().cloned().unwrap_or_else(|| Self::new(table.zone.clone()));
+                    imports.get_or_insert_with(known).put(&namespace, &service, names);
+                }
                 NameChange::Namespace { name, exists } => {
                     let namespace = table.namespaces.entry(Arc::clone(&name)).or_default();
                     Arc::make_mut(namespace).is_declared = exists;
@@ -122,6 +139,9 @@ impl NameTable {
                     }
                 }
             }
+        }
+        if let Some(imports) = imports {
+            table.imports = Some(Arc::new(Self { version, ..imports }));
         }
         table
     }
@@ -169,6 +189,13 @@ impl NameTable {
     pub fn serial(&self) -> u32 {
         let [_, _, _, _, serial @ ..] = self.version.to_be_bytes();
         u32::from_be_bytes(serial).max(1)
+    }
+
+    /// The Services of several clusters, with a serial of their own; empty where there are none.
+    #[must_use]
+    pub fn imports(&self) -> &Self {
+        static NONE: LazyLock<NameTable> = LazyLock::new(NameTable::default);
+        self.imports.as_deref().unwrap_or(&NONE)
     }
 
     /// Whether the namespace exists; its name in lower case.
@@ -274,7 +301,10 @@ impl Default for NameTable {
 /// Equal tables hold the same names; the serial says when, not what.
 impl PartialEq for NameTable {
     fn eq(&self, other: &Self) -> bool {
-        self.zone == other.zone && self.namespaces == other.namespaces && self.pods.iter().eq(other.pods.iter())
+        let is_empty = |table: &Self| table.imports().namespaces.is_empty();
+        let has_same_imports = self.imports == other.imports || is_empty(self) && is_empty(other);
+        let has_same_pods = self.pods.iter().eq(other.pods.iter());
+        self.zone == other.zone && self.namespaces == other.namespaces && has_same_pods && has_same_imports
     }
 }
 
@@ -288,12 +318,18 @@ impl Serialize for NameTable {
             names.services.iter().map(|(name, entry)| (Arc::clone(name), Arc::clone(&entry.names))).collect()
         };
         let namespaces: BTreeMap<_, _> = self.namespaces.iter().map(|(name, names)| (name, services(names))).collect();
-        let mut table = serializer.serialize_struct("NameTable", 3)?;
+        let imports = &self.imports().namespaces;
+        let imports: BTreeMap<_, _> = imports.iter().map(|(name, names)| (name, services(names))).collect();
+        let mut table = serializer.serialize_struct("NameTable", 4)?;
         table.serialize_field("zone", &self.zone)?;
         table.serialize_field("namespaces", &namespaces)?;
         match self.pods.iter().count() {
             0 => table.skip_field("pod_addresses")?,
             count => table.serialize_field("pod_addresses", &count)?,
+        }
+        match imports.is_empty() {
+            true => table.skip_field("imports")?,
+            false => table.serialize_field("imports", &imports)?,
         }
         table.end()
     }

@@ -35,6 +35,10 @@ pub(crate) use reverse::spelled_address;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Zone<'t> {
     table: &'t NameTable,
+    /// The Services of the zone: those of the table, or its imports.
+    services: &'t NameTable,
+    /// Whether these are Services of several clusters.
+    is_multicluster: bool,
     /// The zone that the name asked for is in; for the names of addresses the table's own.
     origin: &'t DomainName,
     settings: &'t ZoneSettings,
@@ -60,7 +64,7 @@ impl<'t> Zone<'t> {
     /// As a question sees it that came to `asked_at`, if that is known.
     pub(crate) fn new(table: &'t NameTable, settings: &'t ZoneSettings, asked_at: Option<SocketAddr>) -> Self {
         let origin = settings.primary.as_ref().unwrap_or(table.zone());
-        Self { table, origin, settings, asked_at, turn: 0 }
+        Self { table, services: table, is_multicluster: false, origin, settings, asked_at, turn: 0 }
     }
 
     /// With another of several addresses first.
@@ -74,7 +78,8 @@ impl<'t> Zone<'t> {
             None => reverse::answer(self, name, asked, reply),
             Some((zone, depth)) => {
                 reply.zone_is_in_question(name.start(depth));
-                let place = Place::read(name, depth);
+                let mut label = String::new();
+                let place = zone.place(name, depth, &mut label);
                 match zone.node(&place) {
                     Node::Alias(target) => alias::follow(zone, target, (name, asked), reply),
                     node => {
@@ -108,12 +113,21 @@ impl<'t> Zone<'t> {
         let zones = std::iter::once(primary).chain(&self.settings.zones);
         let found =
             zones.filter_map(|origin| Some((name.depth_below(origin)?, origin))).min_by_key(|(depth, _)| *depth);
-        found.map(|(depth, origin)| (Self { origin, ..*self }, depth))
+        found.map(|(depth, origin)| {
+            let is_multicluster = self.settings.multicluster.contains(origin);
+            let services = if is_multicluster { self.table.imports() } else { self.table };
+            (Self { origin, is_multicluster, services, ..*self }, depth)
+        })
+    }
+
+    /// Reads a name with `depth` labels below the zone; `label` is room for that of an endpoint with its cluster.
+    fn place<'n>(&self, name: &'n LowerName, depth: usize, label: &'n mut String) -> Place<'n> {
+        if self.is_multicluster { Place::read_multicluster(name, depth, label) } else { Place::read(name, depth) }
     }
 
     /// The names of a Service, unless its namespace is hidden, or it stands for endpoints and these are.
     fn find(&self, namespace: &str, service: &str) -> Option<&'t ServiceNames> {
-        let names = self.table.find(namespace, service).filter(|_| self.settings.exposes(namespace, self.table));
+        let names = self.services.find(namespace, service).filter(|_| self.settings.exposes(namespace, self.table));
         names.map(Arc::as_ref).filter(|names| !self.settings.hides_endpoints || !names.is_headless())
     }
 
@@ -128,12 +142,15 @@ impl<'t> Zone<'t> {
 
     /// Whether there are names by topology: those of a headless Service that has any endpoint.
     fn has_topologies(&self, namespace: &str, service: &str) -> bool {
-        let names = self.find(namespace, service).filter(|_| self.settings.is_zonal);
+        let names = self.find(namespace, service).filter(|_| self.settings.is_zonal && !self.is_multicluster);
         names.is_some_and(|names| names.is_headless() && !names.endpoints().is_empty())
     }
 
     fn has_namespace(&self, namespace: &str) -> bool {
-        self.settings.exposes(namespace, self.table) && self.table.has_namespace(namespace)
+        let exists = self.services.has_namespace(namespace)
+            // A namespace is the same one in all clusters.
+            || self.is_multicluster && self.table.has_namespace(namespace);
+        exists && self.settings.exposes(namespace, self.table)
     }
 
     /// Answers for a name that is no alias, and that the reply has at `owner`.
@@ -179,7 +196,8 @@ impl<'t> Zone<'t> {
     {
         let served = |names: Option<&'t ServiceNames>, wanted: Wanted<'s>| {
             let names = names?;
-            let is_hidden = self.settings.hides_empty && names.endpoints().is_empty();
+            // What has an address for several clusters has its endpoints anywhere.
+            let is_hidden = self.settings.hides_empty && !self.is_multicluster && names.endpoints().is_empty();
             let selection = Selection { names, wanted, is_by_pod: self.settings.names_pods };
             (!is_hidden && selection.is_any()).then_some(Node::Served(selection))
         };
@@ -213,7 +231,10 @@ impl<'t> Zone<'t> {
             Place::Topology { .. } => None,
             Place::Endpoint { namespace, service, label } => {
                 let names = self.find(namespace, service);
-                let parent = || served(names, Wanted::Transport(place::bare(label))).map(|_| Node::Parent);
+                let transport = || served(names, Wanted::Transport(place::bare(label)));
+                // Only the parent of its endpoints: a cluster's part of a Service has no records (KEP-1645 §2.3.4).
+                let cluster = || served(names.filter(|_| self.is_multicluster), Wanted::Cluster(label));
+                let parent = || transport().or_else(cluster).map(|_| Node::Parent);
                 let endpoint = names.filter(|_| !self.settings.hides_endpoints);
                 served(endpoint, Wanted::Endpoint(label)).or_else(parent)
             }

@@ -46,8 +46,8 @@ pub(crate) enum Section {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Start<'l> {
     pub(crate) section: Section,
-    /// A label before the owner that `owner` points to.
-    pub(crate) label: Option<&'l str>,
+    /// Labels before the name that `owner` points to.
+    pub(crate) labels: &'l [&'l str],
     pub(crate) owner: Pointer,
     pub(crate) record_type: RecordType,
     /// Seconds.
@@ -115,11 +115,9 @@ impl<'o> Reply<'o> {
 
     /// Writes a record; says whether there was room, and so whether the next one is worth a try.
     pub(crate) fn record(&mut self, start: Start<'_>, content: impl FnOnce(&mut Self)) -> bool {
-        let Start { section, label, owner, record_type, ttl } = start;
+        let Start { section, labels, owner, record_type, ttl } = start;
         let owner = |reply: &mut Self| {
-            if let Some(label) = label {
-                reply.label(label.as_bytes());
-            }
+            labels.iter().for_each(|label| reply.label(label.as_bytes()));
             reply.pointer(owner);
         };
         self.record_of(Lead { section, record_type, class: CLASS_IN, ttl }, owner, content)
@@ -156,7 +154,7 @@ impl<'o> Reply<'o> {
 
     /// Writes an A or AAAA record, as [`Self::record`] does.
     pub(crate) fn address(&mut self, start: Start<'_>, address: IpAddr) -> bool {
-        if start.label.is_some() || self.is_cut {
+        if !start.labels.is_empty() || self.is_cut {
             return self.record(start, |reply| match address {
                 IpAddr::V4(address) => reply.bytes(&address.octets()),
                 IpAddr::V6(address) => reply.bytes(&address.octets()),

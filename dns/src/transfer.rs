@@ -30,6 +30,8 @@ const TYPES: [RecordType; 3] = [RecordType::A, RecordType::AAAA, RecordType::SRV
 #[derive(Debug)]
 pub(crate) struct Transfer {
     table: Arc<NameTable>,
+    /// Whether it is the Services of several clusters that are sent.
+    is_multicluster: bool,
     settings: ZoneSettings,
     asked_at: Option<SocketAddr>,
     head: Head,
@@ -58,9 +60,10 @@ impl Transfer {
         let name = LowerName::read(query.asked.name())?;
         let primary = settings.primary.as_ref().unwrap_or(table.zone());
         let mut zones = std::iter::once(primary).chain(&settings.zones);
-        zones.find(|zone| name.depth_below(zone) == Some(0))?;
+        let zone = zones.find(|zone| name.depth_below(zone) == Some(0))?;
         let mut transfer = Self {
             table: Arc::clone(table),
+            is_multicluster: settings.multicluster.contains(zone),
             settings: settings.clone(),
             asked_at,
             head: query.head,
@@ -74,16 +77,21 @@ impl Transfer {
         transfer.ask(&[], RecordType::SOA, &mut apex);
         transfer.soa = apex.next()?.to_vec();
         transfer.records.push(&transfer.soa);
-        if !has.is_some_and(|serial| is_current(serial, table.serial())) {
+        if !has.is_some_and(|serial| is_current(serial, transfer.names().serial())) {
             transfer.begin();
         }
         Some(transfer)
     }
 
+    /// The names that are sent.
+    fn names(&self) -> &NameTable {
+        if self.is_multicluster { self.table.imports() } else { &self.table }
+    }
+
     /// What follows the first SOA: the zone's own records, and then those of Services, by namespace and name.
     fn begin(&mut self) {
         let mut services: Vec<_> =
-            self.table.services().map(|(namespace, service)| (Arc::clone(namespace), Arc::clone(service))).collect();
+            self.names().services().map(|(namespace, service)| (Arc::clone(namespace), Arc::clone(service))).collect();
         services.sort_unstable();
         (self.services, self.is_ended) = (services.into_iter(), false);
         let mut records = std::mem::take(&mut self.records);
@@ -102,7 +110,7 @@ impl Transfer {
 
     /// All records of a Service.
     fn service(&self, namespace: &str, service: &str, records: &mut Records) {
-        let Some(names) = self.table.find(namespace, service) else { return };
+        let Some(names) = self.names().find(namespace, service) else { return };
         let own = [service, namespace, "svc"];
         if let ServiceNames::External { target } = &**names {
             self.alias(&own, LowerName::of(target).as_ref(), records);
@@ -126,8 +134,11 @@ impl Transfer {
             }
         }
         for label in labels.collect::<BTreeSet<_>>() {
+            let (host, cluster) = if self.is_multicluster { label.split_once('.') } else { None }.unzip();
+            let own = [host.unwrap_or(label)].into_iter().chain(cluster).chain(own);
+            let own: Vec<_> = own.collect();
             for record_type in TYPES {
-                self.ask(&[label, service, namespace, "svc"], record_type, records);
+                self.ask(&own, record_type, records);
             }
         }
     }

@@ -16,7 +16,8 @@ pub struct EndpointName {
     /// Where it is.
     pub address: IpAddr,
     /// Its label below the Service's name, in lower case: the host name, or [`EndpointName::dashed`]. Of up to 23 bytes,
-    /// as that of every IPv4 address, it has no memory of its own.
+    /// as that of every IPv4 address, it has no memory of its own. Behind an import it is two labels, of which the second
+    /// one is the cluster: `web-0.east` (KEP-1645).
     #[serde(serialize_with = "text")]
     pub name: SmolStr,
     /// Its ports; empty: it has addresses but no SRV records.

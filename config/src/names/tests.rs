@@ -136,6 +136,9 @@ proptest! {
                 NameChange::Service { namespace, service, .. } => (namespace.clone(), Some(service.clone())),
                 NameChange::Namespace { name, .. } => (name.clone(), None),
                 // No Service is called so.
+                NameChange::Import { namespace, service, .. } => {
+                    (namespace.clone(), Some(format!("{service} of several").into()))
+                }
                 NameChange::Pod { namespace, pod, address, .. } => {
                     (namespace.clone(), Some(format!("{pod} {address}").into()))
                 }
@@ -197,4 +200,23 @@ fn a_namespace_is_declared_by_its_object_alone() {
     assert!(table.declares("shop") && !table.declares("blog"));
     let table = table.patched([namespace(false)], 3);
     assert!(table.has_namespace("shop") && !table.declares("shop"));
+}
+
+#[test]
+fn imports_are_a_table_of_their_own() {
+    let names = || Some(Arc::new(ServiceNames::cluster_ip([IpAddr::from([10, 0, 0, 1])], Vec::new(), Vec::new())));
+    let import = |names| NameChange::Import { namespace: "shop".into(), service: "web".into(), names };
+    let empty = NameTable::default();
+    let table = empty.patched([import(names())], 5);
+    assert!(table.imports().find("shop", "web").is_some() && table.imports().has_namespace("shop"));
+    assert!(table.find("shop", "web").is_none() && !table.has_namespace("shop"));
+    assert!(table.owners([10, 0, 0, 1].into()).is_empty());
+    assert_eq!((table.imports().serial(), table.service_count()), (5, 0));
+    assert_ne!(table, empty);
+    // Another change leaves their serial as it is.
+    let local = NameChange::Service { namespace: "shop".into(), service: "web".into(), names: names() };
+    assert_eq!(table.patched([local], 6).imports().serial(), 5);
+    let gone = table.patched([import(None)], 7);
+    assert_eq!((gone.imports().serial(), gone.imports().service_count()), (7, 0));
+    assert_eq!(gone, empty);
 }

@@ -1,6 +1,6 @@
 //! ExternalName Services: CNAMEs that are followed as long as they stay in the zone.
 
-use super::{Node, Place, Said, Zone};
+use super::{Node, Said, Zone};
 use crate::name::LowerName;
 use crate::reply::{Pointer, Reply, Section, Start};
 use config::DomainName;
@@ -41,7 +41,8 @@ pub(super) fn follow<'t>(
         zone = next;
         // Ten names are never as long as a pointer reaches.
         owner = Pointer::to(at).unwrap_or(owner);
-        let place = Place::read(&name, depth);
+        let mut label = String::new();
+        let place = zone.place(&name, depth, &mut label);
         match zone.node(&place) {
             Node::Alias(next) => target = next,
             node => {
@@ -58,5 +59,5 @@ pub(super) fn follow<'t>(
 }
 
 fn start(owner: Pointer, ttl: u32) -> Start<'static> {
-    Start { section: Section::Answer, label: None, owner, record_type: RecordType::CNAME, ttl }
+    Start { section: Section::Answer, labels: &[], owner, record_type: RecordType::CNAME, ttl }
 }

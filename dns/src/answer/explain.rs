@@ -106,7 +106,8 @@ impl Zone<'_> {
                 reasons.push(reverse::reason(self, &name));
                 return reasons;
             };
-            let reason = zone.reason(&Place::read(&name, depth));
+            let mut label = String::new();
+            let reason = zone.reason(&zone.place(&name, depth, &mut label));
             let target = match &reason {
                 Reason::Alias(_, target) => LowerName::of(target),
                 _ => None,
@@ -167,7 +168,7 @@ impl Zone<'_> {
             return self.no_namespace(&service.namespace);
         }
         let Some(names) = self.find(&service.namespace, &service.name) else {
-            let is_hidden = self.table.find(&service.namespace, &service.name).is_some();
+            let is_hidden = self.services.find(&service.namespace, &service.name).is_some();
             return if is_hidden { Reason::HiddenEndpoints(service) } else { Reason::NoService(service) };
         };
         if names.endpoints().is_empty() && !matches!(names, ServiceNames::External { .. }) {
@@ -186,7 +187,7 @@ impl Zone<'_> {
     }
 
     fn no_namespace(&self, namespace: &str) -> Reason {
-        if self.table.has_namespace(namespace) {
+        if self.table.has_namespace(namespace) || self.services.has_namespace(namespace) {
             Reason::HiddenNamespace(namespace.to_owned())
         } else {
             Reason::NoNamespace(namespace.to_owned())

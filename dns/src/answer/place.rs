@@ -80,6 +80,22 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// The same in a zone of several clusters, where `HOST.CLUSTER.SERVICE.NAMESPACE.svc` is an endpoint (KEP-1645
+    /// §2.4); its label is `HOST.CLUSTER`, for which `label` is room. Ports have their underscores there.
+    pub(super) fn read_multicluster(name: &'a LowerName, depth: usize, label: &'a mut String) -> Self {
+        match Self::read(name, depth) {
+            Self::Port { namespace, service, .. } => {
+                let [host, cluster] = [0, 1].map(|index| str::from_utf8(name.label(index)).unwrap_or_default());
+                if host.starts_with('_') || cluster.starts_with('_') {
+                    return Self::read(name, depth);
+                }
+                label.extend([host, ".", cluster]);
+                Self::Endpoint { namespace, service, label }
+            }
+            place => place,
+        }
+    }
+
     fn by_topology(name: &'a LowerName, depth: usize) -> Self {
         let Some(labels) = depth.checked_sub(DEEPEST).filter(|labels| *labels > 0) else { return Self::Nowhere };
         let [directive, marker, service, namespace, kind] = [0, 1, 2, 3, 4].map(|index| name.label(labels + index));

@@ -12,8 +12,10 @@ use std::net::{IpAddr, SocketAddr};
 const MOST_HOLDERS: usize = 256;
 /// Name servers that a zone tells of at most, as there are thirteen of the root.
 const MOST_SERVERS: usize = 13;
-/// The specification that the zone follows, and how long that is true; seconds.
-const VERSION: (&str, u32) = ("1.1.0", 28_800);
+/// The specifications that a zone follows: that of a cluster, and that of several clusters (KEP-1645 §2.1).
+const VERSIONS: [&str; 2] = ["1.1.0", "1.0.0"];
+/// How long that is true; seconds.
+const VERSION_TTL: u32 = 28_800;
 
 /// A Service that leads to this server, and where the reply has its name.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,14 +29,15 @@ struct NameServer<'t> {
 
 impl<'t> NameServer<'t> {
     /// Its name below the zone.
-    fn labels(&self) -> [&'t str; 4] {
-        [self.endpoint.unwrap_or_default(), self.service, self.namespace, "svc"]
+    fn labels(&self) -> [&'t str; 5] {
+        ["", self.endpoint.unwrap_or_default(), self.service, self.namespace, "svc"]
     }
 }
 
-/// Without the endpoint's label where there is none.
-fn present<'l, 's>(labels: &'l [&'s str; 4]) -> &'l [&'s str] {
+/// Without the labels of the endpoint and of its cluster where there are none.
+fn present<'l, 's>(labels: &'l [&'s str; 5]) -> &'l [&'s str] {
     match labels {
+        ["", "", rest @ ..] => rest,
         ["", rest @ ..] => rest,
         labels => labels,
     }
@@ -42,7 +45,7 @@ fn present<'l, 's>(labels: &'l [&'s str; 4]) -> &'l [&'s str] {
 
 impl<'t> Zone<'t> {
     fn start(&self, section: Section, owner: Pointer, record_type: RecordType) -> Start<'static> {
-        Start { section, label: None, owner, record_type, ttl: self.settings.ttl }
+        Start { section, labels: &[], owner, record_type, ttl: self.settings.ttl }
     }
 
     /// The SOA record, if the reply has the zone's name.
@@ -63,7 +66,7 @@ impl<'t> Zone<'t> {
         reply.record(start, |reply| {
             reply.below_zone(&["ns", "dns"], zone);
             reply.below_zone(&["hostmaster"], zone);
-            for number in [self.table.serial(), 7_200, 1_800, 86_400, ttl] {
+            for number in [self.services.serial(), 7_200, 1_800, 86_400, ttl] {
                 reply.bytes(&number.to_be_bytes());
             }
         });
@@ -79,8 +82,9 @@ impl<'t> Zone<'t> {
 
     /// The specification's version.
     pub(super) fn version(&self, owner: Pointer, reply: &mut Reply<'_>) {
-        let (version, ttl) = VERSION;
-        let start = Start { ttl, ..self.start(Section::Answer, owner, RecordType::TXT) };
+        let [of_cluster, of_clusters] = VERSIONS;
+        let version = if self.is_multicluster { of_clusters } else { of_cluster };
+        let start = Start { ttl: VERSION_TTL, ..self.start(Section::Answer, owner, RecordType::TXT) };
         reply.record(start, |reply| reply.label(version.as_bytes()));
     }
 
@@ -108,7 +112,7 @@ impl<'t> Zone<'t> {
         // Where the Service's own name stands, as the end of the first target.
         let mut own = None;
         for holder in selection.holders() {
-            let labels = target(service, holder);
+            let labels = self.target(service, holder);
             let labels = present(&labels);
             for port in selection.ports(holder).filter(|_| is_name(labels, self.origin)) {
                 let is_repeated = || selection.is_repeated(holder, port);
@@ -145,19 +149,27 @@ impl<'t> Zone<'t> {
         let mut last = None;
         for holder in selection.holders().filter(|holder| selection.ports(*holder).next().is_some()) {
             // One with other ports is next to it; one whose label is too long has no record.
+            let labels = self.target(service, holder);
             let is_new = last.replace((holder.address, holder.label)) != Some((holder.address, holder.label));
-            if !is_new || !is_name(present(&target(service, holder)), self.origin) {
+            if !is_new || !is_name(present(&labels), self.origin) {
                 continue;
             }
-            let (label, owner) = match targets.name(holder.label) {
-                Some(name) => (None, name),
-                None => (holder.label, own),
+            let (labels, owner) = match (targets.name(holder.label), present(&labels)) {
+                (None, [labels @ .., _, _, _]) => (labels, own),
+                (name, _) => (&[][..], name.unwrap_or(own)),
             };
             let start = self.start(Section::Additional, owner, address_type(holder.address));
-            if !reply.address(Start { label, ..start }, holder.address) {
+            if !reply.address(Start { labels, ..start }, holder.address) {
                 return;
             }
         }
+    }
+
+    /// The labels of an SRV record's target.
+    fn target<'s>(&self, (namespace, service): (&'s str, &'s str), holder: Holder<'s>) -> [&'s str; 5] {
+        let label = holder.label.unwrap_or_default();
+        let (host, cluster) = if self.is_multicluster { label.split_once('.') } else { None }.unwrap_or(("", label));
+        [host, cluster, service, namespace, "svc"]
     }
 
     /// The zone's name servers, at the question's name: the Services that lead to where this question came to, else
@@ -168,7 +180,9 @@ impl<'t> Zone<'t> {
         let mut servers: [Option<(NameServer<'_>, Pointer)>; MOST_SERVERS] = [None; MOST_SERVERS];
         let mut places = servers.iter_mut();
         let mut known: [Option<NameServer<'_>>; MOST_SERVERS] = [None; MOST_SERVERS];
-        for server in self.asked_at.into_iter().flat_map(|own| self.leading_to(own)) {
+        // No Service of several clusters is this very server.
+        let asked_at = self.asked_at.filter(|_| !self.is_multicluster);
+        for server in asked_at.into_iter().flat_map(|own| self.leading_to(own)) {
             let labels = server.labels();
             if known.contains(&Some(server)) || !is_name(present(&labels), zone) {
                 continue;
@@ -235,11 +249,6 @@ fn has_port(ports: &[PortName], own: SocketAddr) -> bool {
 fn leads_to(names: &ServiceNames, endpoint: &EndpointName, own: SocketAddr) -> bool {
     let mut same = names.endpoints_at(own.ip()).iter().filter(|other| other.name == endpoint.name);
     same.any(|endpoint| has_port(&endpoint.ports, own))
-}
-
-/// The labels of an SRV record's target.
-fn target<'s>((namespace, service): (&'s str, &'s str), holder: Holder<'s>) -> [&'s str; 4] {
-    [holder.label.unwrap_or_default(), service, namespace, "svc"]
 }
 
 fn address_type(address: IpAddr) -> RecordType {

@@ -99,7 +99,7 @@ fn pointers<'t>(zone: &Zone<'t>, mut owners: Peekable<impl Iterator<Item = Addre
         let labels = if endpoint.is_some() { labels.as_slice() } else { labels.get(1..).unwrap_or_default() };
         let start = Start {
             section: Section::Answer,
-            label: None,
+            labels: &[],
             owner: Pointer::QUESTION,
             record_type: RecordType::PTR,
             ttl: zone.settings.ttl,

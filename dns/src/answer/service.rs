@@ -15,6 +15,8 @@ pub(super) enum Wanted<'s> {
     Transport(&'s str),
     /// The endpoints with this label; several addresses may share one.
     Endpoint(&'s str),
+    /// The endpoints in this cluster, which their labels end with.
+    Cluster(&'s str),
     /// The endpoints in this topology zone.
     Topology(Topology<'s>),
 }
@@ -65,6 +67,10 @@ impl<'s> Selection<'s> {
     fn has(self, holder: &Holder<'_>) -> bool {
         match self.wanted {
             Wanted::All | Wanted::Endpoint(_) => true,
+            Wanted::Cluster(cluster) => {
+                let label = holder.label.and_then(|label| label.split_once('.'));
+                label.is_some_and(|(_, of_endpoint)| of_endpoint == cluster)
+            }
             Wanted::Topology(topology) => holder.endpoint.is_some_and(|endpoint| is_in(endpoint, topology)),
             Wanted::Port { .. } | Wanted::Transport(_) => holder.ports.iter().any(|port| self.has_port(port)),
         }
@@ -72,7 +78,7 @@ impl<'s> Selection<'s> {
 
     fn has_port(self, other: &PortName) -> bool {
         match self.wanted {
-            Wanted::All | Wanted::Endpoint(_) | Wanted::Topology(_) => true,
+            Wanted::All | Wanted::Endpoint(_) | Wanted::Cluster(_) | Wanted::Topology(_) => true,
             Wanted::Port { transport, port } => {
                 other.name.as_deref() == Some(port) && other.transport.as_str() == transport
             }

@@ -18,6 +18,8 @@ pub struct ZoneSettings {
     pub primary: Option<DomainName>,
     /// Other zones with the same names.
     pub zones: Vec<DomainName>,
+    /// Those of all these zones whose names are Services of several clusters (KEP-1645, CoreDNS's `multicluster`).
+    pub multicluster: Vec<DomainName>,
     /// The addresses whose names are answered here.
     pub reverse: ReverseZones,
     /// Names that do not exist here but may elsewhere.
@@ -47,6 +49,7 @@ impl Default for ZoneSettings {
             pods: PodNames::Insecure,
             primary: None,
             zones: Vec::new(),
+            multicluster: Vec::new(),
             reverse: ReverseZones::default(),
             fallthrough: Fallthrough::default(),
             namespaces: None,

@@ -167,3 +167,29 @@ fn an_address_that_thousands_share_has_as_many_names_as_a_message_could_hold() {
     // Nothing that would fit is left out, so a cut is always told: owner, type, class, TTL, length, and a short name.
     assert!(sections.answers.len() * (2 + 2 + 2 + 4 + 2 + 4) > usize::from(u16::MAX));
 }
+
+#[test]
+fn many_targets_in_clusters_have_their_addresses() {
+    let port = PortName { name: None, transport: Transport::Tcp, number: 80 };
+    let endpoint = |last: u8| EndpointName {
+        address: [172, 0, 0, last].into(),
+        name: format!("e{last}.east").into(),
+        ports: [port.clone()].into(),
+        pod: None,
+        topology: None,
+    };
+    let names = Some(Arc::new(ServiceNames::headless((1..=60).map(endpoint).collect())));
+    let import = NameChange::Import { namespace: "shop".into(), service: "many".into(), names };
+    let zone: DomainName = "clusterset.local".parse().unwrap();
+    let settings = ZoneSettings { zones: vec![zone.clone()], multicluster: vec![zone], ..ZoneSettings::default() };
+    let name = Name::from_ascii("many.shop.svc.clusterset.local.").unwrap();
+    let question = Question { name, record_type: RecordType::SRV };
+    let Answer::Zone(sections) = answer(&NameTable::default().patched([import], 1), &question, &settings, None) else {
+        panic!("it is ours")
+    };
+    let words = |text: String| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let targets: Vec<_> = sections.answers.iter().map(|record| words(record.data.to_string())[3].clone()).collect();
+    let owners: Vec<_> = sections.additionals.iter().map(|record| record.name.to_string()).collect();
+    assert_eq!((targets.len(), &*targets[59]), (60, "e60.east.many.shop.svc.clusterset.local."));
+    assert_eq!(targets, owners);
+}

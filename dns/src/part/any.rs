@@ -10,7 +10,7 @@ const TTL: u32 = 8482;
 pub(crate) fn answer(reply: &mut Reply<'_>) {
     let start = Start {
         section: Section::Answer,
-        label: None,
+        labels: &[],
         owner: Pointer::QUESTION,
         record_type: RecordType::HINFO,
         ttl: TTL,

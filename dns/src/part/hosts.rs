@@ -96,7 +96,7 @@ impl Hosts {
     }
 
     fn start(&self, record_type: RecordType) -> Start<'static> {
-        Start { section: Section::Answer, label: None, owner: Pointer::QUESTION, record_type, ttl: self.ttl }
+        Start { section: Section::Answer, labels: &[], owner: Pointer::QUESTION, record_type, ttl: self.ttl }
     }
 }
 

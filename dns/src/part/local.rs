@@ -74,7 +74,7 @@ fn soa(section: Section, owner: Pointer, reply: &mut Reply<'_>) {
 }
 
 fn start(section: Section, owner: Pointer, record_type: RecordType) -> Start<'static> {
-    Start { section, label: None, owner, record_type, ttl: TTL }
+    Start { section, labels: &[], owner, record_type, ttl: TTL }
 }
 
 #[cfg(test)]

@@ -9,15 +9,15 @@ use std::net::SocketAddr;
 /// Writes the client's address, and its port as that of a service without a target, as additional records.
 pub(crate) fn answer(name: &LowerName, client: SocketAddr, transport: Transport, reply: &mut Reply<'_>) {
     let address = client.ip().to_canonical();
-    let start = |record_type, label| Start {
+    let start = Start {
         section: Section::Additional,
-        label,
+        labels: &[],
         owner: Pointer::QUESTION,
-        record_type,
+        record_type: RecordType::SRV,
         ttl: 0,
     };
     let record_type = if address.is_ipv4() { RecordType::A } else { RecordType::AAAA };
-    reply.address(start(record_type, None), address);
+    reply.address(Start { record_type, ..start }, address);
     let label = match transport {
         Transport::Udp => "_udp",
         Transport::Tcp => "_tcp",
@@ -25,7 +25,7 @@ pub(crate) fn answer(name: &LowerName, client: SocketAddr, transport: Transport,
     if name.suffix(0).len() + 1 + label.len() > LONGEST {
         return;
     }
-    reply.record(start(RecordType::SRV, Some(label)), |reply| {
+    reply.record(Start { labels: &[label], ..start }, |reply| {
         [0, 0, client.port()].into_iter().for_each(|number| reply.u16(number));
         reply.bytes(&[0]);
     });

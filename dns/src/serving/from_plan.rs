@@ -78,9 +78,14 @@ impl Block {
 impl Records {
     fn of(kubernetes: &plan::Kubernetes, compatibility: DnsCompatibility) -> Self {
         let domains = kubernetes.zones.iter().filter(|zone| !zone.is_reverse());
-        let mut domains = domains.filter_map(Zone::domain).cloned();
+        let is_local = |zone: &Zone| !kubernetes.multicluster.contains(zone);
+        // Addresses lead to names of one cluster.
+        let (local, others): (Vec<_>, Vec<_>) = domains.partition(|zone| is_local(zone));
+        let has_local = !local.is_empty();
+        let mut domains = local.into_iter().chain(others).filter_map(Zone::domain).cloned();
         // There is one: the plan is refused otherwise.
         let primary = domains.next().unwrap_or_else(DomainName::cluster_local);
+        let ranges = kubernetes.zones.iter().filter(|_| has_local).filter_map(Zone::range);
         let zones_of = |zones: &[Zone]| zones.iter().filter_map(Zone::domain).cloned().collect();
         let plan::Kubernetes { pods, ttl, exposed, fallthrough, .. } = kubernetes;
         let settings = ZoneSettings {
@@ -92,7 +97,8 @@ impl Records {
             },
             primary: Some(primary.clone()),
             zones: domains.collect(),
-            reverse: ReverseZones::Ranges(kubernetes.zones.iter().filter_map(Zone::range).collect::<Vec<IpNet>>()),
+            multicluster: zones_of(&kubernetes.multicluster),
+            reverse: ReverseZones::Ranges(ranges.collect::<Vec<IpNet>>()),
             fallthrough: match &fallthrough.0[..] {
                 [] => Fallthrough::Nothing,
                 zones if zones.contains(&Zone::root()) => Fallthrough::Everything,

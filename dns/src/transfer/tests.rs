@@ -237,3 +237,55 @@ fn only_zones_of_services_are_transferred() {
     use RecordType::{A, NS, SOA, TXT};
     assert_eq!(types, [SOA, NS, A, TXT, SOA]);
 }
+
+/// CoreDNS leaves the clusters out of the names that it transfers, and so transfers others than it answers with.
+#[test]
+fn a_zone_of_several_clusters_is_sent_as_it_is_answered() {
+    let web = [port("http", Transport::Tcp, 80)];
+    let import = |service: &str, names| NameChange::Import {
+        namespace: "testns".into(),
+        service: service.into(),
+        names: Some(Arc::new(names)),
+    };
+    let endpoints = vec![endpoint("a.east", "172.0.0.1", &web), endpoint("a.west", "172.1.0.1", &web)];
+    let changes = [
+        import("far", ServiceNames::headless(endpoints)),
+        import("svc1", ServiceNames::cluster_ip(["10.9.0.1".parse::<IpAddr>().unwrap()], web.to_vec(), Vec::new())),
+    ];
+    let table = Arc::new(fixture().patched(changes, 9));
+    let zone: config::DomainName = "clusterset.local".parse().unwrap();
+    let settings = ZoneSettings { zones: vec![zone.clone()], multicluster: vec![zone], ..settings() };
+    let question = Question { name: Name::from_ascii("clusterset.local.").unwrap(), record_type: RecordType::AXFR };
+    let wire = question.to_wire();
+    let head = Head { id: 7, flags: 0, class: CLASS_IN, edns: None };
+    let query = Query { head, asked: Asked { wire: &wire, record_type: RecordType::AXFR } };
+    let transfer = Transfer::new((&table, &settings), None, &query, None).unwrap();
+    let sent = records(transfer.map(|message| Message::from_vec(&message).unwrap()).collect());
+    let sent: Vec<_> = sent.iter().map(|record| text(record).replace("clusterset.local.", "@")).collect();
+    let soa = "@ 5 SOA ns.dns.@ hostmaster.@ 9 7200 1800 86400 5";
+    assert_eq!(
+        sent,
+        [
+            soa,
+            "@ 5 NS ns.dns.@",
+            "dns-version.@ 28800 TXT 1.0.0",
+            "far.testns.svc.@ 5 A 172.0.0.1",
+            "far.testns.svc.@ 5 A 172.1.0.1",
+            "far.testns.svc.@ 5 SRV 0 50 80 a.east.far.testns.svc.@",
+            "far.testns.svc.@ 5 SRV 0 50 80 a.west.far.testns.svc.@",
+            "_http._tcp.far.testns.svc.@ 5 A 172.0.0.1",
+            "_http._tcp.far.testns.svc.@ 5 A 172.1.0.1",
+            "_http._tcp.far.testns.svc.@ 5 SRV 0 50 80 a.east.far.testns.svc.@",
+            "_http._tcp.far.testns.svc.@ 5 SRV 0 50 80 a.west.far.testns.svc.@",
+            "a.east.far.testns.svc.@ 5 A 172.0.0.1",
+            "a.east.far.testns.svc.@ 5 SRV 0 100 80 a.east.far.testns.svc.@",
+            "a.west.far.testns.svc.@ 5 A 172.1.0.1",
+            "a.west.far.testns.svc.@ 5 SRV 0 100 80 a.west.far.testns.svc.@",
+            "svc1.testns.svc.@ 5 A 10.9.0.1",
+            "svc1.testns.svc.@ 5 SRV 0 100 80 svc1.testns.svc.@",
+            "_http._tcp.svc1.testns.svc.@ 5 A 10.9.0.1",
+            "_http._tcp.svc1.testns.svc.@ 5 SRV 0 100 80 svc1.testns.svc.@",
+            soa,
+        ]
+    );
+}

@@ -15,6 +15,8 @@ use tidegate_dns::{Answer, Fallthrough, Name, PodNames, Question, Record, Revers
 /// pod NAME.NAMESPACE ADDRESS...
 /// namespace NAME
 /// own ADDRESS:PORT
+/// import-service, import-headless, import-endpoint: the same of several clusters, with HOST.CLUSTER or -.CLUSTER
+/// multicluster ZONE..., noendpoints
 /// zonal, endpoint_pod_names, pods insecure|verified, ttl SECONDS, zones NAME..., reverse RANGE..., fallthrough .|ZONE..., namespaces NAME..., namespace_labels,
 /// ignore empty_service, compatibility coredns
 /// ? NAME TYPE [CODE]
@@ -24,6 +26,7 @@ use tidegate_dns::{Answer, Fallthrough, Name, PodNames, Question, Record, Revers
 #[derive(Default)]
 struct File {
     services: BTreeMap<(String, String), Service>,
+    imports: BTreeMap<(String, String), Service>,
     namespaces: Vec<String>,
     pods: Vec<NameChange>,
     settings: ZoneSettings,
@@ -92,6 +95,9 @@ impl File {
             ["pods", "insecure"] => self.settings.pods = PodNames::Insecure,
             ["pods", "verified"] => self.settings.pods = PodNames::Verified,
             ["endpoint_pod_names"] => self.settings.names_pods = true,
+            ["multicluster", ref zones @ ..] => {
+                self.settings.multicluster = zones.iter().map(|zone| zone.parse().unwrap()).collect();
+            }
             ["noendpoints"] => self.settings.hides_endpoints = true,
             ["zonal"] => self.settings.is_zonal = true,
             ["pod", name, ref addresses @ ..] => {
@@ -123,7 +129,11 @@ impl File {
             ["ttl", ttl] => self.settings.ttl = ttl.parse().unwrap(),
             [kind, name, ref rest @ ..] => {
                 let (name, namespace) = name.split_once('.').unwrap();
-                let service = self.services.entry((namespace.to_owned(), name.to_owned())).or_default();
+                let (kind, services) = match kind.strip_prefix("import-") {
+                    Some(kind) => (kind, &mut self.imports),
+                    None => (kind, &mut self.services),
+                };
+                let service = services.entry((namespace.to_owned(), name.to_owned())).or_default();
                 match (kind, rest) {
                     ("service", rest) => {
                         let is_address = |word: &&&str| word.parse::<IpAddr>().is_ok();
@@ -140,7 +150,11 @@ impl File {
                         let (address, topology) = address.split_once('@').unwrap_or((address, ""));
                         let topology = Some(topology).filter(|zone| !zone.is_empty()).map(Arc::from);
                         let address: IpAddr = address.parse().unwrap();
-                        let name = if host == "-" { EndpointName::dashed(address) } else { host.to_owned() };
+                        // Without a host name `-`, or `-.CLUSTER`.
+                        let name = match host.strip_prefix('-') {
+                            Some(cluster) => EndpointName::dashed(address) + cluster,
+                            None => host.to_owned(),
+                        };
                         let ports = ports.iter().map(|word| port(word)).collect();
                         service.endpoints.push(EndpointName { address, name: name.into(), ports, pod, topology });
                     }
@@ -154,7 +168,7 @@ impl File {
     fn table(&self) -> NameTable {
         let namespaces =
             self.namespaces.iter().map(|name| NameChange::Namespace { name: name.as_str().into(), exists: true });
-        let services = self.services.iter().map(|((namespace, name), service)| {
+        let names = |service: &Service| {
             let names = match &service.target {
                 Some(target) => ServiceNames::External { target: target.parse().unwrap() },
                 None if service.is_headless => ServiceNames::headless(service.endpoints.clone()),
@@ -164,13 +178,19 @@ impl File {
                     service.endpoints.clone(),
                 ),
             };
-            NameChange::Service {
-                namespace: namespace.as_str().into(),
-                service: name.as_str().into(),
-                names: Some(Arc::new(names)),
-            }
+            Some(Arc::new(names))
+        };
+        let named = |(namespace, name): &(String, String)| (namespace.as_str().into(), name.as_str().into());
+        let services = self.services.iter().map(|(name, of)| {
+            let (namespace, service) = named(name);
+            NameChange::Service { namespace, service, names: names(of) }
         });
-        NameTable::default().patched(namespaces.chain(services).chain(self.pods.iter().cloned()).collect::<Vec<_>>(), 7)
+        let imports = self.imports.iter().map(|(name, of)| {
+            let (namespace, service) = named(name);
+            NameChange::Import { namespace, service, names: names(of) }
+        });
+        let changes = namespaces.chain(services).chain(imports).chain(self.pods.iter().cloned());
+        NameTable::default().patched(changes.collect::<Vec<_>>(), 7)
     }
 }
 
@@ -253,6 +273,7 @@ tables! {
     coredns 26
     endpoint_pod_names 10
     no_endpoints 17
+    multicluster 40
     topology 18
     topology_off 3
     pods_verified 10
