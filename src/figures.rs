@@ -4,9 +4,11 @@ mod cluster;
 
 use cluster::ClusterMetrics;
 use controller::cluster::{Leadership, Progress};
-use controller::run::{Figures, Propagation};
+use controller::run::{Figures, Programmed, Propagation};
 use prometheus::core::Collector;
-use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntGauge, IntGaugeVec, Opts, Registry, exponential_buckets,
+};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -19,6 +21,7 @@ pub(crate) struct ControlMetrics {
     translate: Histogram,
     publish: Histogram,
     propagation: HistogramVec,
+    programming: HistogramVec,
     leading: IntGauge,
     cluster: ClusterMetrics,
     published: Mutex<Option<Instant>>,
@@ -74,6 +77,19 @@ impl ControlMetrics {
                     &["of"],
                 ),
             )?,
+            programming: registered(
+                registry,
+                HistogramVec::new(
+                    HistogramOpts::new(
+                        "coredns_kubernetes_dns_programming_duration_seconds",
+                        "Time from what triggered a change of a Service's endpoints to the snapshot that has it, by kind: \
+                         cluster_ip, headless_with_selector, headless_without_selector (CoreDNS's name for Kubernetes' DNS \
+                         programming latency).",
+                    )
+                    .buckets(exponential_buckets(0.001, 2.0, 20)?),
+                    &["service_kind"],
+                ),
+            )?,
             leading: registered(
                 registry,
                 IntGauge::new(
@@ -88,13 +104,16 @@ impl ControlMetrics {
 
     /// Takes the figures of one translation.
     pub(crate) fn observe(&self, figures: &Figures) {
-        let Figures { generation, objects, translate, publish, propagation } = figures;
+        let Figures { generation, objects, translate, publish, propagation, programmed } = figures;
         let Propagation { routes, names } = propagation;
         self.generation.set(i64::try_from(*generation).unwrap_or(i64::MAX));
         for (kind, count) in objects {
             self.objects.with_label_values(&[kind.as_str()]).set(i64::try_from(*count).unwrap_or(i64::MAX));
         }
         self.translate.observe(translate.as_secs_f64());
+        for Programmed { kind, took } in programmed {
+            self.programming.with_label_values(&[kind.as_str()]).observe(took.as_secs_f64());
+        }
         if let Some(publish) = publish {
             self.publish.observe(publish.as_secs_f64());
             for (of, took) in [("routes", routes), ("names", names)] {
@@ -127,6 +146,8 @@ fn registered<C: Collector + Clone + 'static>(
 mod tests {
     use super::*;
     use config::Kind;
+    use controller::run::ProgrammedKind;
+    use std::collections::BTreeSet;
     use std::fmt::Write;
     use std::time::Duration;
 
@@ -138,14 +159,16 @@ mod tests {
         let objects = [(Kind::Ingress, 2)].into();
         let (translate, publish) = (Duration::from_millis(3), Some(Duration::from_micros(2)));
         let propagation = Propagation { routes: publish, names: publish };
-        metrics.observe(&Figures { generation: 7, objects, translate, publish, propagation });
+        let programmed = vec![Programmed { kind: ProgrammedKind::ClusterIp, took: translate }];
+        metrics.observe(&Figures { generation: 7, objects, translate, publish, propagation, programmed });
         metrics.refresh(None, None);
         metrics.cluster.show_all();
         let mut documented = "| name | type | labels | meaning |\n| --- | --- | --- | --- |\n".to_owned();
         for family in registry.gather() {
             let kind = format!("{:?}", family.get_field_type()).to_ascii_lowercase();
             let labels = family.get_metric().iter().flat_map(|metric| metric.get_label());
-            let labels = labels.map(|label| format!("`{}`", label.name())).collect::<Vec<_>>().join(", ");
+            let labels = labels.map(|label| format!("`{}`", label.name())).collect::<BTreeSet<_>>();
+            let labels = labels.into_iter().collect::<Vec<_>>().join(", ");
             writeln!(documented, "| `{}` | {kind} | {labels} | {} |", family.name(), family.help()).expect("written");
         }
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");

@@ -3,7 +3,7 @@
 
 use crate::Object;
 use crate::source::Notice;
-use config::{Kind, ObjectRef};
+use config::{Kind, ObjectName, ObjectRef};
 use jiff::Timestamp;
 use std::sync::Arc;
 
@@ -37,8 +37,17 @@ pub struct Batch {
     pub notices: Vec<Notice>,
     /// Whether more belongs to it, which depends on what these changes name: nothing is to be served yet.
     pub is_partial: bool,
-    /// When the oldest change of endpoints in it was triggered, where the source says so.
-    pub triggered: Option<Timestamp>,
+    /// What triggered changes of endpoints in it, where the source says so.
+    pub triggers: Vec<Trigger>,
+}
+
+/// What triggered a change of endpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trigger {
+    /// The Service of the endpoints.
+    pub service: ObjectName,
+    /// When it happened, by the clock of the cluster's controllers.
+    pub at: Timestamp,
 }
 
 impl Batch {
@@ -52,6 +61,6 @@ impl Batch {
         self.changes.extend(later.changes);
         self.notices.extend(later.notices);
         self.is_partial = later.is_partial;
-        self.triggered = self.triggered.into_iter().chain(later.triggered).min();
+        self.triggers.extend(later.triggers);
     }
 }

@@ -16,7 +16,7 @@ pub mod status;
 mod text_log;
 pub mod translate;
 
-pub use batch::{Batch, Change};
+pub use batch::{Batch, Change, Trigger};
 pub use follower::Follower;
 pub use object::Object;
 pub use objects::Objects;

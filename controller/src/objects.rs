@@ -20,6 +20,7 @@ pub use ingress::{ClientCa, Ingress, IngressBackend, IngressPath, IngressRule, I
 pub(crate) use kept::{Kept, Replaced};
 pub use secrets::{KeptSecret, Validity};
 pub use service::{ExternalTarget, Service, ServiceKind, ServicePort};
+pub(crate) use slice::SERVICE_NAME;
 pub use slice::{Readiness, Slice, SliceEndpoint, SlicePort};
 
 use crate::Object;

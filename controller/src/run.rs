@@ -2,13 +2,16 @@
 //! Changes are gathered for a short quiet time, so that a burst of them is one snapshot; nothing here waits seconds.
 
 mod log;
+mod programming;
 #[cfg(test)]
 mod tests;
 
+use crate::batch::Trigger;
 use crate::{Batch, Change, Follower};
 use crate::{Object, Objects, Statuses, TranslateSettings, Translation, Translator};
 use config::{Kind, ObjectName, ObjectRef, Publisher};
 use jiff::Timestamp;
+pub use programming::{Programmed, ProgrammedKind};
 use rustc_hash::FxHashSet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,6 +39,8 @@ pub struct Figures {
     pub publish: Option<Duration>,
     /// Time from a change of endpoints in the cluster to here.
     pub propagation: Propagation,
+    /// The changes of endpoints that the snapshot is the first to have, each where its source dates it.
+    pub programmed: Vec<Programmed>,
 }
 
 /// Time from what triggered a change of endpoints to the snapshot that has it; `None`: there was none, or its source does
@@ -116,7 +121,7 @@ struct State {
     generation: u64,
     /// Whether what was taken last is of no use without what comes next.
     is_partial: bool,
-    triggered: Option<Timestamp>,
+    triggers: Vec<Trigger>,
 }
 
 impl State {
@@ -129,14 +134,14 @@ impl State {
             current: None,
             generation: 0,
             is_partial: false,
-            triggered: None,
+            triggers: Vec::new(),
         }
     }
 
     fn take(&mut self, batch: Batch) {
-        let Batch { changes, notices, is_partial, triggered } = batch;
+        let Batch { changes, notices, is_partial, triggers } = batch;
         self.is_partial = is_partial;
-        self.triggered = self.triggered.into_iter().chain(triggered).min();
+        self.triggers.extend(triggers);
         if changes.iter().any(|change| matches!(change, Change::Apply(Object::Secret(_)))) {
             // A certificate may be valid from this very second on.
             self.objects.advance(Timestamp::now());
@@ -177,7 +182,7 @@ impl State {
     }
 
     fn translate(&mut self, outputs: &mut Outputs<impl FnMut(&Figures)>) {
-        let triggered = self.triggered.take();
+        let triggers = std::mem::take(&mut self.triggers);
         let begin = Instant::now();
         let translation = self.translator.translate(&mut self.objects);
         let translate = begin.elapsed();
@@ -195,8 +200,10 @@ impl State {
         });
         let propagation = before
             .as_ref()
-            .zip(triggered)
+            .zip(triggers.iter().map(|trigger| trigger.at).min())
             .map_or_else(Propagation::default, |(before, triggered)| propagation(before, &translation, triggered));
+        let is_news = before.is_some() && publish.is_some();
+        let programmed = if is_news { programming::programmed(&triggers, &self.objects) } else { Vec::new() };
         let statuses = before.map(|before| before.statuses).unwrap_or_default();
         if !Arc::ptr_eq(&statuses, &translation.statuses) {
             log::statuses(&statuses, &translation.statuses);
@@ -204,7 +211,7 @@ impl State {
         outputs.statuses.send_replace(translation.statuses);
         let objects = self.counts.clone();
         let generation = self.generation;
-        (outputs.figures)(&Figures { generation, objects, translate, publish, propagation });
+        (outputs.figures)(&Figures { generation, objects, translate, publish, propagation, programmed });
     }
 }
 
@@ -222,8 +229,7 @@ impl<F> Outputs<F> {
 
 /// How long a change took to get here, for what it changed.
 fn propagation(before: &Translation, after: &Translation, triggered: Timestamp) -> Propagation {
-    // A clock that is behind the cluster's is no reason for a negative time.
-    let took = Duration::try_from(Timestamp::now().duration_since(triggered)).unwrap_or_default();
+    let took = programming::since(triggered, Timestamp::now());
     Propagation {
         routes: (!Arc::ptr_eq(&before.backends, &after.backends)).then_some(took),
         names: (!Arc::ptr_eq(&before.names, &after.names)).then_some(took),

@@ -137,6 +137,10 @@ async fn metrics_have_the_control_side() {
         translate: Duration::from_millis(2),
         publish: Some(Duration::from_micros(5)),
         propagation: controller::run::Propagation { routes: Some(Duration::from_millis(4)), names: None },
+        programmed: vec![controller::run::Programmed {
+            kind: controller::run::ProgrammedKind::HeadlessWithSelector,
+            took: Duration::from_millis(3),
+        }],
     };
     endpoint.control.observe(&figures);
     let (status, head, body) = endpoint.answer("GET /metrics").await;
@@ -146,6 +150,8 @@ async fn metrics_have_the_control_side() {
         "tidegate_objects{kind=\"Ingress\"} 3",
         "tidegate_translate_duration_seconds_count 1",
         "tidegate_publish_duration_seconds_count 1",
+        "coredns_kubernetes_dns_programming_duration_seconds_bucket{service_kind=\"headless_with_selector\",le=\"0.002\"} 0",
+        "coredns_kubernetes_dns_programming_duration_seconds_bucket{service_kind=\"headless_with_selector\",le=\"0.004\"} 1",
         "tidegate_endpoint_propagation_seconds_count{of=\"routes\"} 1",
     ] {
         assert!(body.lines().any(|known| known == line), "{line} is not in\n{body}");

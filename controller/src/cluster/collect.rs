@@ -10,10 +10,11 @@ use super::fault::Fault;
 use super::progress::{Progress, State};
 use super::scope::{Scope, Watched};
 use super::status::Seen;
-use crate::objects::secret_ref;
+use crate::batch::Trigger;
+use crate::objects::{SERVICE_NAME, secret_ref};
 use crate::{Batch, Change, Follower, Object};
 use config::ObjectName;
-use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -105,7 +106,7 @@ impl Collector {
             self.take(said, &mut first);
         }
         // It is about what was there before.
-        first.triggered = None;
+        first.triggers.clear();
         if self.batches.send(first).await.is_err() || self.first_secrets().await.is_none() {
             return;
         }
@@ -137,7 +138,7 @@ impl Collector {
                 }
             }
         }
-        batch.triggered = None;
+        batch.triggers.clear();
         self.batches.send(batch).await.ok()
     }
 
@@ -210,7 +211,7 @@ impl Collector {
                 self.progress.send_modify(|progress| progress.count(scope).lists += 1);
             }
             What::Changed(change) => {
-                batch.triggered = batch.triggered.into_iter().chain(triggered(&change)).min();
+                batch.triggers.extend(trigger(&change));
                 batch.changes.push(change);
             }
             What::Heard => note(&self.progress, scope, |state| state.fault = None),
@@ -290,8 +291,12 @@ fn note(progress: &watch::Sender<Progress>, scope: &Scope, change: impl FnOnce(&
     }
 }
 
-/// When what a change is about happened.
-fn triggered(change: &Change) -> Option<Timestamp> {
+/// When what a change is about happened; `None`: it is not of endpoints, of no Service's, or does not say.
+fn trigger(change: &Change) -> Option<Trigger> {
     let Change::Apply(Object::EndpointSlice(slice)) = change else { return None };
-    slice.metadata.annotations.as_ref()?.get(TRIGGERED)?.parse().ok()
+    let ObjectMeta { annotations, labels, namespace, .. } = &slice.metadata;
+    let at = annotations.as_ref()?.get(TRIGGERED)?.parse().ok()?;
+    let service = labels.as_ref()?.get(SERVICE_NAME)?;
+    let service = ObjectName { namespace: namespace.as_deref()?.into(), name: service.as_str().into() };
+    Some(Trigger { service, at })
 }

@@ -23,6 +23,8 @@ pub struct Service {
     pub endpoints: Option<Box<[SocketAddr]>>,
     /// `tidegate.dev/load-balance`.
     pub balancing: Balancing,
+    /// Whether `spec.selector` selects Pods.
+    pub has_selector: bool,
     /// `spec.publishNotReadyAddresses`.
     pub publishes_not_ready: bool,
     /// What is wrong with it.
@@ -89,6 +91,7 @@ impl Service {
             ports: names.intern_service_ports(&ports),
             endpoints,
             balancing: balancing.unwrap_or_default(),
+            has_selector: spec.selector.is_some_and(|selector| !selector.is_empty()),
             publishes_not_ready: spec.publish_not_ready_addresses.unwrap_or(false),
             problems: problems.into(),
         }

@@ -1,8 +1,9 @@
 use super::*;
 use crate::cluster::api_server::{Answer, ApiServer, Rule, Verb, until};
-use crate::run::{Figures, Outputs, run};
+use crate::run::{Figures, Outputs, ProgrammedKind, run};
 use crate::{Reason, Statuses, TranslateSettings};
 use config::{DomainName, IngressSettings, ListenerName, Reader, publisher};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -327,14 +328,21 @@ async fn the_time_from_a_trigger_to_its_effect_is_told() {
     let running =
         Running::new(vec![service("web"), ingress("a", "a.example", None), slice("10.1.0.1", trigger(9))]).await;
     running.ready().await;
-    let at_start = running.figures.borrow().clone().expect("figures").propagation;
-    assert_eq!(at_start.routes, None, "what was there before is no news");
+    let at_start = running.figures.borrow().clone().expect("figures");
+    assert_eq!(at_start.propagation.routes, None, "what was there before is no news");
+    assert_eq!(at_start.programmed, [], "what was there before is no news");
     running.server.put(slice("10.1.0.2", trigger(5)));
     let mut figures = running.figures.clone();
     let told = figures.wait_for(|figures| figures.as_ref().is_some_and(|figures| figures.propagation.routes.is_some()));
-    let took =
-        timeout(PATIENCE, told).await.expect("in time").expect("told").clone().expect("figures").propagation.routes;
+    let told = timeout(PATIENCE, told).await.expect("in time").expect("told").clone().expect("figures");
+    let took = told.propagation.routes;
     assert!(took.is_some_and(|took| (5..9).contains(&took.as_secs())), "{took:?}");
+    let programmed: Vec<_> = told.programmed.iter().map(|one| (one.kind, one.took.as_secs())).collect();
+    assert!(matches!(programmed[..], [(ProgrammedKind::ClusterIp, 5..9)]), "{programmed:?}");
+    running.server.put(slice("10.1.0.3", json!({"endpoints.kubernetes.io/last-change-trigger-time": "yesterday"})));
+    let is_next = |figures: &Option<Figures>| figures.as_ref().is_some_and(|next| next.generation > told.generation);
+    let next = timeout(PATIENCE, figures.wait_for(is_next)).await.expect("in time").expect("told").clone();
+    assert_eq!(next.expect("figures").programmed, [], "a time that cannot be read is none");
 }
 
 #[tokio::test]
