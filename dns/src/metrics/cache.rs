@@ -1,7 +1,10 @@
 //! What is counted of answers that are kept.
 
+mod collect;
+
 use super::family::FAMILIES;
 use crate::cache::Kind;
+use collect::CacheCollector;
 use prometheus::{IntCounter, IntGauge, Registry};
 
 /// Counters of all caches. What comes in pairs is of records, and of denials and failures.
@@ -29,7 +32,7 @@ impl CacheMetrics {
         let pair = |result: &str| TYPES.map(|kind| of(result, kind));
         let entries = FAMILIES.cache_entries.gauges(registry)?;
         let evictions = FAMILIES.cache_evictions.counters(registry)?;
-        Ok(Self {
+        let metrics = Self {
             requests: CacheRequests {
                 hit: pair("hit"),
                 stale: pair("stale"),
@@ -39,7 +42,9 @@ impl CacheMetrics {
             entries: TYPES.map(|kind| entries.with_label_values(&[kind])),
             evictions: TYPES.map(|kind| evictions.with_label_values(&[kind])),
             prefetches: FAMILIES.cache_prefetches.counter(registry)?,
-        })
+        };
+        registry.register(Box::new(CacheCollector::new(metrics.clone())?))?;
+        Ok(metrics)
     }
 
     /// Those of a kind that had to go.

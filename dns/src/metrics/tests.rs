@@ -1,11 +1,12 @@
-use super::family::{CORE, FAMILIES, FORWARD, Families, Family};
+use super::family::{CACHE, CORE, FAMILIES, FORWARD, Families, Family};
 use super::*;
+use crate::cache::Kind;
 use prometheus::proto::{MetricFamily, MetricType};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 fn families() -> Vec<&'static Family> {
-    [own().as_slice(), CORE.all().as_slice(), FORWARD.all().as_slice()].concat()
+    [own().as_slice(), CORE.all().as_slice(), CACHE.all().as_slice(), FORWARD.all().as_slice()].concat()
 }
 
 /// In the order of the table; a family that is left out does not build.
@@ -79,6 +80,15 @@ fn gathered() -> Vec<MetricFamily> {
     upstream.connections(false, true).inc_by(2);
     upstream.failed_checks.inc();
     metrics.forward.broken.inc_by(3);
+    let cache = &metrics.cache;
+    cache.requests.hit(Kind::Records).inc_by(5);
+    cache.requests.stale(Kind::Records).inc_by(2);
+    cache.requests.stale(Kind::Denial).inc();
+    cache.requests.failed.inc_by(4);
+    cache.requests.miss.inc_by(3);
+    cache.prefetches.inc_by(6);
+    cache.evictions(Kind::Denial).inc_by(7);
+    cache.entries[0].set(8);
     assert!(Metrics::new(&registry).is_err(), "registered twice");
     registry.gather()
 }
@@ -125,6 +135,14 @@ fn an_answer_is_counted_under_its_labels() {
         "coredns_dns_response_size_bytes_bucket{proto=\"udp\",server=\"dns://:53\",view=\"\",zone=\".\",le=\"511\"} 0",
         "coredns_dns_response_size_bytes_count{proto=\"udp\",server=\"dns://:53\",view=\"\",zone=\".\"} 3",
         "tidegate_dns_upstream_request_duration_seconds_count{rcode=\"NXDOMAIN\",to=\"192.0.2.1:53\"} 1",
+        "coredns_cache_entries{server=\"\",type=\"success\",view=\"\",zones=\"\"} 8",
+        "coredns_cache_requests_total{server=\"\",view=\"\",zones=\"\"} 15",
+        "coredns_cache_hits_total{server=\"\",type=\"success\",view=\"\",zones=\"\"} 7",
+        "coredns_cache_hits_total{server=\"\",type=\"denial\",view=\"\",zones=\"\"} 5",
+        "coredns_cache_misses_total{server=\"\",view=\"\",zones=\"\"} 3",
+        "coredns_cache_prefetch_total{server=\"\",view=\"\",zones=\"\"} 6",
+        "coredns_cache_served_stale_total{server=\"\",view=\"\",zones=\"\"} 3",
+        "coredns_cache_evictions_total{server=\"\",type=\"denial\",view=\"\",zones=\"\"} 7",
         "coredns_forward_healthcheck_broken_total 3",
         "coredns_forward_max_concurrent_rejects_total 1",
         "coredns_proxy_request_duration_seconds_bucket{proxy_name=\"forward\",rcode=\"NXDOMAIN\",to=\"192.0.2.1:53\",le=\"0.002\"} 0",

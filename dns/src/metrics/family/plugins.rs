@@ -54,3 +54,61 @@ impl ForwardFamilies {
         [broken, rejects, durations, failed_checks, kept_connections, new_connections]
     }
 }
+
+/// Those of `cache`; all caches are counted together, so server and zones are empty.
+#[derive(Debug)]
+pub(in crate::metrics) struct CacheFamilies {
+    pub(in crate::metrics) entries: Family,
+    pub(in crate::metrics) requests: Family,
+    pub(in crate::metrics) hits: Family,
+    pub(in crate::metrics) misses: Family,
+    pub(in crate::metrics) prefetches: Family,
+    pub(in crate::metrics) stale: Family,
+    pub(in crate::metrics) evictions: Family,
+}
+
+pub(in crate::metrics) static CACHE: CacheFamilies = CacheFamilies {
+    entries: Family {
+        name: "coredns_cache_entries",
+        labels: &["server", "type", "zones", "view"],
+        help: "The same as `tidegate_dns_cache_entries`, of all caches: server and zones are empty here and below.",
+    },
+    requests: Family {
+        name: "coredns_cache_requests_total",
+        labels: &["server", "zones", "view"],
+        help: "Questions that a cache was asked, names of the cluster not among them.",
+    },
+    hits: Family {
+        name: "coredns_cache_hits_total",
+        labels: &["server", "type", "zones", "view"],
+        help: "Questions that a cache answered, also with what is over; failures that it remembers are of type denial.",
+    },
+    misses: Family {
+        name: "coredns_cache_misses_total",
+        labels: &["server", "zones", "view"],
+        help: "Questions that upstreams were asked.",
+    },
+    prefetches: Family {
+        name: "coredns_cache_prefetch_total",
+        labels: &["server", "zones", "view"],
+        help: "The same as `tidegate_dns_cache_prefetches_total`.",
+    },
+    stale: Family {
+        name: "coredns_cache_served_stale_total",
+        labels: &["server", "zones", "view"],
+        help: "Questions that were answered with what is over.",
+    },
+    evictions: Family {
+        name: "coredns_cache_evictions_total",
+        labels: &["server", "type", "zones", "view"],
+        help: "The same as `tidegate_dns_cache_evictions_total`.",
+    },
+};
+
+impl CacheFamilies {
+    /// In the order of the table.
+    pub(in crate::metrics) fn all(&self) -> [&Family; 7] {
+        let Self { entries, requests, hits, misses, prefetches, stale, evictions } = self;
+        [entries, requests, hits, misses, prefetches, stale, evictions]
+    }
+}

@@ -137,7 +137,7 @@ fn histogram(rows: &[&Row], (start, unit): (usize, f64), bounds: &[f64], labels:
 }
 
 /// One that was ever counted.
-fn counter(family: &Family, values: &[&str], count: u64) -> Option<Metric> {
+pub(in crate::metrics) fn counter(family: &Family, values: &[&str], count: u64) -> Option<Metric> {
     let mut counter = Counter::default();
     counter.set_value(count as f64);
     let mut metric = Metric::from_label(pairs(family, values));
@@ -146,7 +146,7 @@ fn counter(family: &Family, values: &[&str], count: u64) -> Option<Metric> {
 }
 
 /// In the order that Prometheus has them.
-fn pairs(family: &Family, values: &[&str]) -> Vec<LabelPair> {
+pub(in crate::metrics) fn pairs(family: &Family, values: &[&str]) -> Vec<LabelPair> {
     let mut pairs: Vec<_> = family.labels.iter().zip(values).map(|(name, value)| pair(name, value)).collect();
     pairs.sort_by(|one, other| one.name().cmp(other.name()));
     pairs
@@ -160,7 +160,7 @@ pub(in crate::metrics) fn pair(name: &str, value: &str) -> LabelPair {
     pair
 }
 
-fn family(described: &Family, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
+pub(in crate::metrics) fn family(described: &Family, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
     let mut family = MetricFamily::default();
     family.set_name(described.name.to_owned());
     family.set_help(described.help.to_owned());
