@@ -9,7 +9,7 @@ mod zones;
 
 use crate::message::Transport;
 use crate::written::Writer;
-use family::FAMILIES;
+use family::{FAMILIES, RELOAD_FAILED};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
@@ -18,6 +18,7 @@ use std::time::Duration;
 
 pub(crate) use cache::CacheMetrics;
 pub(crate) use forward::{ForwardMetrics, UpstreamMetrics};
+use mirror::Mirror;
 pub(crate) use unshared::Unshared;
 use zones::ZoneCollector;
 
@@ -164,6 +165,8 @@ impl Metrics {
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let zones = Arc::<Zones>::default();
         registry.register(Box::new(ZoneCollector::new(Arc::clone(&zones))?))?;
+        let reloads_refused = FAMILIES.reloads_refused.counter(registry)?;
+        registry.register(Box::new(Mirror::new(&RELOAD_FAILED, reloads_refused.clone())?))?;
         let durations = FAMILIES.durations.histograms(registry, &DURATIONS)?;
         let of =
             |proto: &str| ["zone", "upstream", "cache"].map(|source| durations.with_label_values(&[proto, source]));
@@ -174,7 +177,7 @@ impl Metrics {
             dropped: FAMILIES.dropped.counters(registry)?,
             connections: FAMILIES.connections.gauge(registry)?,
             https: FAMILIES.https.counters(registry)?,
-            reloads_refused: FAMILIES.reloads_refused.counter(registry)?,
+            reloads_refused,
             forward: ForwardMetrics::new(registry)?,
             cache: CacheMetrics::new(registry)?,
             zones,

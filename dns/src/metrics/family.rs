@@ -2,7 +2,7 @@
 
 mod plugins;
 
-pub(super) use plugins::{CACHE, FORWARD};
+pub(super) use plugins::{CACHE, FORWARD, RELOAD_FAILED};
 use prometheus::core::{Collector, Desc};
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-use super::family::{CACHE, CORE, FAMILIES, FORWARD, Families, Family};
+use super::family::{CACHE, CORE, FAMILIES, FORWARD, Families, Family, RELOAD_FAILED};
 use super::*;
 use crate::cache::Kind;
 use prometheus::proto::{MetricFamily, MetricType};
@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 fn families() -> Vec<&'static Family> {
-    [own().as_slice(), CORE.all().as_slice(), CACHE.all().as_slice(), FORWARD.all().as_slice()].concat()
+    [own().as_slice(), CORE.all().as_slice(), CACHE.all().as_slice(), FORWARD.all().as_slice(), &[&RELOAD_FAILED]]
+        .concat()
 }
 
 /// In the order of the table; a family that is left out does not build.
@@ -80,6 +81,7 @@ fn gathered() -> Vec<MetricFamily> {
     upstream.connections(false, true).inc_by(2);
     upstream.failed_checks.inc();
     metrics.forward.broken.inc_by(3);
+    metrics.reloads_refused.inc_by(2);
     let cache = &metrics.cache;
     cache.requests.hit(Kind::Records).inc_by(5);
     cache.requests.stale(Kind::Records).inc_by(2);
@@ -143,6 +145,7 @@ fn an_answer_is_counted_under_its_labels() {
         "coredns_cache_prefetch_total{server=\"\",view=\"\",zones=\"\"} 6",
         "coredns_cache_served_stale_total{server=\"\",view=\"\",zones=\"\"} 3",
         "coredns_cache_evictions_total{server=\"\",type=\"denial\",view=\"\",zones=\"\"} 7",
+        "coredns_reload_failed_total 2",
         "coredns_forward_healthcheck_broken_total 3",
         "coredns_forward_max_concurrent_rejects_total 1",
         "coredns_proxy_request_duration_seconds_bucket{proxy_name=\"forward\",rcode=\"NXDOMAIN\",to=\"192.0.2.1:53\",le=\"0.002\"} 0",

@@ -2,6 +2,13 @@
 
 use super::Family;
 
+/// Of `reload`.
+pub(in crate::metrics) static RELOAD_FAILED: Family = Family {
+    name: "coredns_reload_failed_total",
+    labels: &[],
+    help: "The same as `tidegate_dns_reloads_refused_total`.",
+};
+
 /// Those of `forward` (its packages `forward` and `proxy`).
 #[derive(Debug)]
 pub(in crate::metrics) struct ForwardFamilies {
