@@ -89,9 +89,14 @@ impl<'a> Place<'a> {
                 if host.starts_with('_') || cluster.starts_with('_') {
                     return Self::read(name, depth);
                 }
+                // A dot within a label is no end of it.
+                if [host, cluster].iter().any(|label| label.contains('.')) {
+                    return Self::Nowhere;
+                }
                 label.extend([host, ".", cluster]);
                 Self::Endpoint { namespace, service, label }
             }
+            Self::Endpoint { label, .. } if label.contains('.') => Self::Nowhere,
             place => place,
         }
     }

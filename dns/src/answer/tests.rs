@@ -106,6 +106,48 @@ proptest! {
     }
 }
 
+proptest! {
+    /// In a zone of several clusters too.
+    #[test]
+    fn an_import_exists_for_all_types_or_none_and_never_without_its_parents(
+        labels in prop::collection::vec(prop::sample::select(vec!["a", "b", "east", "_tcp", "_http", "x.y"]), 0..4),
+        service in prop::sample::select(vec!["web", "head", "gone"]),
+    ) {
+        let port = PortName { name: Some("http".into()), transport: Transport::Tcp, number: 80 };
+        let endpoint = |name: &str, last| EndpointName {
+            address: [172, 0, 0, last].into(), name: name.into(), ports: [port.clone()].into(), pod: None, topology: None,
+        };
+        let address: IpAddr = [10, 0, 0, 1].into();
+        let changes = [
+            ("web", ServiceNames::cluster_ip([address], vec![port.clone()], Vec::new())),
+            ("head", ServiceNames::headless(vec![endpoint("a.east", 1), endpoint("b.east", 2)])),
+        ].map(|(service, names)| NameChange::Import {
+            namespace: "shop".into(), service: service.into(), names: Some(Arc::new(names)),
+        });
+        let table = NameTable::default().patched(changes, 1);
+        let zone: DomainName = "clusterset.local".parse().unwrap();
+        let settings = ZoneSettings { zones: vec![zone.clone()], multicluster: vec![zone], ..ZoneSettings::default() };
+        let labels = [labels, vec![service, "shop", "svc", "clusterset", "local"]].concat();
+        let ask = |labels: &[&str], record_type| {
+            let name = Name::from_labels(labels.iter().map(|label| label.as_bytes())).unwrap();
+            match answer(&table, &Question { name, record_type }, &settings, None) {
+                Answer::Zone(sections) => sections,
+                other => panic!("{other:?}"),
+            }
+        };
+        let code = ask(&labels, RecordType::A).code;
+        for record_type in [RecordType::AAAA, RecordType::SRV, RecordType::TXT, RecordType::ANY] {
+            let sections = ask(&labels, record_type);
+            prop_assert_eq!(sections.code, code, "{}", record_type);
+            prop_assert_eq!(sections.answers.is_empty(), !sections.authorities.is_empty(), "{}", record_type);
+        }
+        if code == ResponseCode::NoError {
+            prop_assert_eq!(ask(&labels[1..], RecordType::A).code, ResponseCode::NoError, "the parent");
+            prop_assert!(!labels.contains(&"x.y"));
+        }
+    }
+}
+
 /// The addresses that a reply of this many bytes has, the one of this turn first.
 fn addresses(table: &NameTable, name: &str, turn: usize, room: usize) -> (Vec<String>, bool) {
     let question = Question { name: Name::from_ascii(name).unwrap(), record_type: RecordType::A };
