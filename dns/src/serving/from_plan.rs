@@ -126,3 +126,33 @@ fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::corefile::System;
+
+    /// The zones of a `kubernetes` with these arguments, the first one that which addresses lead to; those of them that
+    /// are of several clusters; and how many ranges have names.
+    fn zones(arguments: &str) -> (Vec<String>, Vec<String>, usize) {
+        let text = format!(".:53 {{\n kubernetes {arguments} {{\n multicluster clusterset.local\n }}\n}}\n");
+        let (plan, _) = Plan::from_corefile(&text, "Corefile", &System).expect("a good Corefile");
+        let kubernetes = plan.blocks()[0].kubernetes.as_ref().expect("it is there");
+        let settings = Records::of(kubernetes, DnsCompatibility::Standard).settings;
+        let ReverseZones::Ranges(ranges) = settings.reverse else { panic!("a Corefile names ranges") };
+        let texts = |zones: &[DomainName]| zones.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let all: Vec<_> = settings.primary.into_iter().chain(settings.zones).collect();
+        (texts(&all), texts(&settings.multicluster), ranges.len())
+    }
+
+    #[test]
+    fn addresses_lead_to_names_of_one_cluster_wherever_its_zone_stands() {
+        let several = vec!["clusterset.local".to_owned()];
+        let both = vec!["cluster.local".to_owned(), "clusterset.local".to_owned()];
+        for arguments in ["clusterset.local cluster.local 10.0.0.0/8", "cluster.local clusterset.local 10.0.0.0/8"] {
+            assert_eq!(zones(arguments), (both.clone(), several.clone(), 1), "{arguments}");
+        }
+        // Without one they lead nowhere, and their names are others'.
+        assert_eq!(zones("clusterset.local 10.0.0.0/8"), (several.clone(), several, 0));
+    }
+}
