@@ -1,6 +1,8 @@
 //! Questions over TCP (RFC 7766): many on one connection, each answered when its answer is there.
 
 mod conversation;
+mod frame;
+mod keepalive;
 
 use super::https;
 use super::respond::Responder;

@@ -3,6 +3,7 @@
 use crate::harness::*;
 use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
+use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use std::io::ErrorKind;
 use std::time::Duration;
 use tidegate_dns::Settings;
@@ -185,6 +186,40 @@ fn a_silent_connection_is_closed_in_time() {
         assert!((Duration::from_secs(10)..Duration::from_secs(11)).contains(&took), "{took:?}");
         server.stop().await;
     });
+}
+
+/// What an answer says of `edns-tcp-keepalive`, in units of 100 ms.
+fn keepalive(answer: &Message) -> Option<Vec<u8>> {
+    match answer.edns.as_ref()?.option(EdnsCode::Keepalive)? {
+        EdnsOption::Unknown(_, content) => Some(content.clone()),
+        option => panic!("{option:?}"),
+    }
+}
+
+fn with_keepalive(id: u16, name: &str) -> Message {
+    let mut query = with_edns(question(id, name, RecordType::A), 1232);
+    query.edns.as_mut().unwrap().options_mut().insert(EdnsOption::Unknown(11, Vec::new()));
+    query
+}
+
+#[tokio::test]
+async fn who_asks_is_told_how_long_a_connection_may_be_silent() {
+    let upstream = Upstream::new().await;
+    let server = start(Settings { upstreams: vec![upstream.address()], ..settings() });
+    let mut stream = server.connect().await;
+    let inside = with_keepalive(1, "web.shop.svc.cluster.local.");
+    stream.write_all(&frame(&inside.to_vec().unwrap())).await.unwrap();
+    assert_eq!(keepalive(&read(&mut stream).await), Some(vec![0, 100]));
+    stream.write_all(&frame(&with_keepalive(2, "example.org.").to_vec().unwrap())).await.unwrap();
+    let (asked, peer) = upstream.asked().await;
+    upstream.reply(&addresses(&asked, &["192.0.2.1".parse().unwrap()]), peer).await;
+    assert_eq!(keepalive(&read(&mut stream).await), Some(vec![0, 100]));
+    let silent = with_edns(question(3, "web.shop.svc.cluster.local.", RecordType::A), 1232);
+    stream.write_all(&frame(&silent.to_vec().unwrap())).await.unwrap();
+    assert_eq!(keepalive(&read(&mut stream).await), None);
+    // Over UDP it means nothing (RFC 7828 §3.3.1).
+    assert_eq!(keepalive(&server.ask(&inside).await), None);
+    server.stop().await;
 }
 
 #[test]

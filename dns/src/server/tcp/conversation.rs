@@ -1,13 +1,13 @@
 //! One connection: questions in, answers out. Whole questions are answered where they were read, and their answers
 //! leave in one write; a connection that is silent holds no buffer.
 
-use super::Limits;
+use super::frame::{LONGEST, PREFIX, first, push};
+use super::{Limits, keepalive};
 use crate::message::Transport;
 use crate::metrics::{Answered, Source};
 use crate::server::respond::{Responder, Response};
 use crate::server::transfer::Sending;
 use crate::serving::Clocks;
-use crate::wire::HEADER;
 use hickory_proto::op::ResponseCode;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
@@ -22,10 +22,6 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-/// Bytes of the length that is before each message (RFC 1035 §4.2.2).
-const PREFIX: usize = 2;
-/// The longest question taken; bytes.
-const LONGEST: usize = 4096;
 /// Bytes read at once: one question of any length.
 const CHUNK: usize = PREFIX + LONGEST;
 /// Questions of one connection that may wait for upstreams; then it is read no further.
@@ -52,6 +48,7 @@ pub(super) struct Conversation<S> {
     waiting: Option<JoinSet<Vec<u8>>>,
     /// A zone on its way; no question is taken before it has left.
     sending: Option<Box<Sending>>,
+    /// Of which `idle` is what holds now.
     clocks: Clocks,
     /// Questions there have been.
     asked: u32,
@@ -75,11 +72,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         (limits, clocks): (&Limits, Clocks),
         mut stopped: watch::Receiver<()>,
     ) -> io::Result<()> {
-        self.clocks = clocks;
         let mut stop = pin!(async move { drop(stopped.changed().await) });
         // One clock for the whole connection: it is looked at when it rings, not set anew for each question.
         let mut clock = pin!(sleep(RECHECK));
         loop {
+            self.clocks = Clocks { idle: limits.idle(clocks.idle), ..clocks };
             let event = poll_fn(|cx| {
                 if let Poll::Ready(outcome) = self.poll(cx) {
                     Poll::Ready(Event::Moved(outcome))
@@ -207,6 +204,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             used += PREFIX + packet.len();
             self.asked = self.asked.saturating_add(1);
             self.since = begun;
+            let told = keepalive::is_asked_for(packet).then(|| self.patience());
             match self.responder.respond(packet, self.ends, Transport::Tcp, &mut self.reply) {
                 Response::Silence => return Err(io::Error::new(ErrorKind::InvalidData, "not a question")),
                 Response::Ready(answered) if answered.asks_for_a_zone() => {
@@ -221,13 +219,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     push(&mut self.output, &message);
                 }
                 Response::Ready(answered) => {
+                    if let Some(idle) = told {
+                        keepalive::add(idle, &mut self.reply);
+                    }
                     self.responder.metrics.answered(Transport::Tcp, answered, (self.reply.len(), begun.elapsed()));
                     push(&mut self.output, &self.reply);
                 }
                 Response::Pending(pending) => {
                     let responder = Arc::clone(&self.responder);
                     let waiting = self.waiting.get_or_insert_default();
-                    waiting.spawn(async move { responder.finish(pending).await });
+                    waiting.spawn(async move {
+                        let mut message = responder.finish(pending).await;
+                        if let Some(idle) = told {
+                            keepalive::add(idle, &mut message);
+                        }
+                        message
+                    });
                 }
             }
         }
@@ -237,6 +244,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             return Ok(input.len());
         }
         Ok(used)
+    }
+
+    /// How long the client may be silent from now on; zero: no more questions are taken.
+    fn patience(&self) -> Duration {
+        if self.is_open && !self.is_spent() { self.clocks.idle } else { Duration::ZERO }
     }
 
     /// Whether no more questions are taken over this connection.
@@ -288,26 +300,6 @@ enum Event {
     Stopped,
     /// The time has come to look how long it is silent.
     Rang,
-}
-
-/// The first whole question.
-///
-/// # Errors
-/// Where it can be none by its length.
-fn first(input: &[u8]) -> io::Result<Option<&[u8]>> {
-    let Some((length, rest)) = input.split_first_chunk() else { return Ok(None) };
-    let length = usize::from(u16::from_be_bytes(*length));
-    if !(HEADER..=LONGEST).contains(&length) {
-        return Err(io::Error::new(ErrorKind::InvalidData, format!("a question of {length} bytes")));
-    }
-    Ok(rest.get(..length))
-}
-
-/// Adds a message with its length before it; messages are never longer than 65,535 bytes.
-fn push(output: &mut Vec<u8>, message: &[u8]) {
-    let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
-    output.extend(length.to_be_bytes());
-    output.extend(message);
 }
 
 #[cfg(test)]
