@@ -222,6 +222,18 @@ async fn who_asks_is_told_how_long_a_connection_may_be_silent() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn the_last_answer_of_a_connection_says_so() {
+    let (server, _) =
+        start_corefile(".:PORT {\n bind 127.0.0.1\n kubernetes cluster.local\n timeouts {\n  maxtcpqueries 2\n }\n}\n");
+    let mut stream = server.connect().await;
+    let query = with_keepalive(1, "web.shop.svc.cluster.local.").to_vec().unwrap();
+    stream.write_all(&frame(&query).repeat(2)).await.unwrap();
+    assert_eq!(keepalive(&read(&mut stream).await), Some(vec![0, 100]));
+    assert_eq!(keepalive(&read(&mut stream).await), Some(vec![0, 0]));
+    server.stop().await;
+}
+
 #[test]
 fn a_question_that_dawdles_is_not_waited_for() {
     with_still_clock(async {
