@@ -89,7 +89,7 @@ fn check_speaks_json() {
 
 #[test]
 fn check_says_what_a_corefile_means() {
-    let corefile = ". {\n    kubernetes cluster.local {\n        noendpoints\n    }\n    pprof\n}\n";
+    let corefile = ". {\n    kubernetes cluster.local clusterset.local {\n        multicluster clusterset.local\n    }\n    pprof\n}\n";
     let manifests = Manifests::new(&[("Corefile", corefile.to_owned())]);
     let path = manifests.path().join("Corefile");
     let path = path.to_str().expect("UTF-8");
@@ -99,7 +99,7 @@ fn check_says_what_a_corefile_means() {
         "Corefile:5 pprof note",
         "Corefile:2 kubernetes unserved",
         ".:53 {",
-        "kubernetes cluster.local {",
+        "kubernetes cluster.local clusterset.local {",
         "ttl 5",
         "Corefile: understood, 1 notes, 1 not served yet; `--corefile` does not take it",
     ] {
