@@ -20,7 +20,7 @@ pub(crate) struct DnsFlags {
     /// Label selector of the Namespaces whose names are told
     #[arg(long, value_name = "SELECTOR", env = "TIDEGATE_NAMESPACE_SELECTOR", conflicts_with_all = ["watch_namespace", "corefile"])]
     pub(crate) namespace_selector: Option<LabelSelector>,
-    /// Address for DNS over UDP and TCP (repeatable); [::] is every address of the host, IPv4 too
+    /// Address for DNS over UDP and TCP (repeatable); `[::]` is every address of the host, IPv4 too
     #[arg(
         long,
         value_name = "ADDRESS",

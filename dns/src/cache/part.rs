@@ -15,7 +15,7 @@ type Shelf = IndexMap<Ask, Entry, RandomState>;
 /// A question is on one of the shelves at most.
 #[derive(Debug)]
 pub(super) struct Part {
-    /// By [`Kind::shelf`].
+    /// By the number that `Kind::shelf` gives.
     shelves: [Shelf; 2],
 }
 

@@ -53,7 +53,7 @@ impl Plan {
         probes
     }
 
-    /// The objects of all blocks, which is one choice: [`super::unserved`] says so where they choose otherwise.
+    /// The objects of all blocks, which is one choice: `unserved` says so where they choose otherwise.
     #[must_use]
     pub fn objects(&self) -> PlannedObjects {
         let kubernetes = || self.blocks().iter().filter_map(|block| block.kubernetes.as_ref());
