@@ -1,17 +1,33 @@
 //! Certificates and authorities from files, and the system's own.
 
+use crate::file;
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// The largest file that is read; an authority's own list is a fraction of it. Bytes.
+const MOST: u64 = 4 << 20;
 
 /// The certificates of a file, of which there is one at least.
 ///
 /// # Errors
 /// The file cannot be read, or holds none; the message names it.
 pub(crate) fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let wrong = |error| format!("{path}: {error}");
-    let found: Vec<_> = CertificateDer::pem_file_iter(path).map_err(wrong)?.collect::<Result<_, _>>().map_err(wrong)?;
+    let found = CertificateDer::pem_slice_iter(&read(path)?).collect::<Result<Vec<_>, _>>();
+    let found = found.map_err(|error| format!("{path}: {error}"))?;
     if found.is_empty() { Err(format!("{path}: it holds no certificate")) } else { Ok(found) }
+}
+
+/// The private key of a file.
+///
+/// # Errors
+/// The file cannot be read, or holds none; the message names it.
+pub(crate) fn private_key(path: &str) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|error| format!("{path}: {error}"))
+}
+
+fn read(path: &str) -> Result<Vec<u8>, String> {
+    file::read(path, MOST).map_err(|error| format!("{path}: {error}"))
 }
 
 /// Those of a file as authorities, or the system's.

@@ -6,6 +6,7 @@ mod cache;
 mod certificates;
 mod corefile;
 mod extended_error;
+mod file;
 mod forward;
 mod message;
 mod metrics;

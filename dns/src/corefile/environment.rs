@@ -1,6 +1,7 @@
 //! What a Corefile may name besides itself: variables, and files to import.
 
-use std::io::{self, Read};
+use crate::file;
+use std::io;
 use std::path::Path;
 
 /// The largest file that is read; a ConfigMap holds no more. Bytes.
@@ -34,16 +35,7 @@ impl Environment for System {
     }
 
     fn read(&self, path: &Path) -> io::Result<String> {
-        // Opening a pipe that nobody writes to would wait for ever.
-        if !std::fs::metadata(path)?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
-        }
-        let file = std::fs::File::open(path)?;
-        let mut text = String::new();
-        if file.take(MAX_FILE + 1).read_to_string(&mut text)? as u64 > MAX_FILE {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB"));
-        }
-        Ok(text)
+        file::read_text(path, MAX_FILE)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {

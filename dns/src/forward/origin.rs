@@ -6,15 +6,14 @@ use super::route::Route;
 use super::tls::{Secure, Tls};
 use super::upstream::Upstream;
 use super::{Ask, Outbound, PATIENCE, lock};
+use crate::file::{self, Stamp};
 use crate::message::Transport;
 use crate::plan::forward::{self as plan, Forward};
 use crate::wire::Cursor;
 use config::DomainName;
 use hickory_proto::rr::RecordType;
-use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::MetadataExt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -69,9 +68,6 @@ struct Addresses {
     look_at: Option<Instant>,
     stamp: Option<Stamp>,
 }
-
-/// By what it is seen that a file is another one: inode, length, seconds and nanoseconds of its last change.
-type Stamp = (u64, u64, i64, i64);
 
 /// A name, and whom it is asked of.
 #[derive(Debug)]
@@ -143,7 +139,7 @@ impl Origin {
             return;
         }
         // One system call every few seconds, on a file that is in memory.
-        if fs::metadata(path).is_ok_and(|found| known.stamp == Some(stamp(&found))) {
+        if Stamp::of(path).is_ok_and(|stamp| known.stamp == Some(stamp)) {
             return;
         }
         match read(path) {
@@ -291,21 +287,13 @@ fn addresses_in(message: &[u8]) -> Vec<IpAddr> {
     records.filter_map(|record| address((record.record_type, record.content))).collect()
 }
 
-fn stamp(found: &fs::Metadata) -> Stamp {
-    (found.ino(), found.len(), found.mtime(), found.mtime_nsec())
-}
-
 /// The resolvers that a file names.
 fn read(path: &str) -> io::Result<(Vec<SocketAddr>, Stamp)> {
-    let found = fs::metadata(path)?;
-    // Opening a pipe that nobody writes to would wait for ever.
-    if !found.is_file() || found.len() > MOST {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file, or one of more than 1 MiB"));
-    }
-    let found = stamp(&found);
-    let addresses = parse_resolv_conf(&fs::read_to_string(path)?);
+    // Before it is read: what changes meanwhile is read again.
+    let stamp = Stamp::of(path)?;
+    let addresses = parse_resolv_conf(&file::read_text(path, MOST)?);
     if addresses.is_empty() {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it names no nameserver"));
     }
-    Ok((addresses, found))
+    Ok((addresses, stamp))
 }

@@ -1,17 +1,14 @@
 //! Certificates of `tls://` and `https://` listeners, from files that are looked at again: what a Secret is mounted as.
 
-use crate::certificates::{authorities, certificates};
+use crate::certificates::{authorities, certificates, private_key};
+use crate::file::Stamp;
 use crate::plan::{ClientAuth, ServerTls, Transport};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::server::WebPkiClientVerifier;
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
@@ -19,16 +16,13 @@ use tracing::{info, warn};
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// What a file was when it was last looked at: its inode, size and time of change. `None`: it cannot be looked at.
-type Seen = Option<(u64, u64, Option<SystemTime>)>;
-
 /// How connections are secured.
 pub(crate) struct Secured {
     files: ServerTls,
     transport: Transport,
     config: ArcSwap<ServerConfig>,
-    /// What the files of `config` were, or of what could not be used since.
-    seen: Mutex<Vec<Seen>>,
+    /// What the files of `config` were, or of what could not be used since; `None`: one that cannot be looked at.
+    seen: Mutex<Vec<Option<Stamp>>>,
 }
 
 impl Secured {
@@ -82,19 +76,15 @@ impl std::fmt::Debug for Secured {
     }
 }
 
-fn seen(files: &ServerTls) -> Vec<Seen> {
+fn seen(files: &ServerTls) -> Vec<Option<Stamp>> {
     let paths = [&files.certificate, &files.key].into_iter().chain(&files.authorities);
-    let look = |path: &String| {
-        let metadata = fs::metadata(path).ok()?;
-        Some((metadata.ino(), metadata.len(), metadata.modified().ok()))
-    };
-    paths.map(look).collect()
+    paths.map(|path| Stamp::of(path).ok()).collect()
 }
 
 fn config(files: &ServerTls, transport: Transport) -> Result<ServerConfig, String> {
     let ServerTls { certificate, key, authorities: path, client } = files;
     let chain = certificates(certificate)?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| format!("{key}: {error}"))?;
+    let private = private_key(key)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
     let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;

@@ -2,11 +2,8 @@
 
 use super::Hosts;
 use super::table::HostTable;
-use std::fs::{self, File, Metadata};
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use crate::file::{self, Stamp};
 use std::sync::{Arc, PoisonError};
-use std::time::SystemTime;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
@@ -18,8 +15,7 @@ const MAX_FILE: u64 = 16 << 20;
 pub(super) enum Seen {
     #[default]
     Nothing,
-    /// Its inode, size and time of change.
-    File(u64, u64, Option<SystemTime>),
+    File(Stamp),
     /// It could not be read, and why.
     Failure(String),
 }
@@ -28,8 +24,8 @@ impl Hosts {
     /// Reads the file if it has changed. Blocks while it does.
     pub(crate) fn look(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = match fs::metadata(&self.path) {
-            Ok(metadata) => Seen::File(metadata.ino(), metadata.len(), metadata.modified().ok()),
+        let now = match Stamp::of(&self.path) {
+            Ok(stamp) => Seen::File(stamp),
             Err(error) => Seen::Failure(error.to_string()),
         };
         if now == *seen {
@@ -62,17 +58,7 @@ impl Hosts {
     }
 
     fn read(&self) -> Result<(), String> {
-        let message = |error: std::io::Error| error.to_string();
-        // Opening a pipe that nobody writes to would wait for ever.
-        let is_file = fs::metadata(&self.path).as_ref().is_ok_and(Metadata::is_file);
-        if !is_file {
-            return Err("it is no regular file".to_owned());
-        }
-        let mut bytes = Vec::new();
-        File::open(&self.path).map_err(message)?.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(message)?;
-        if bytes.len() as u64 > MAX_FILE {
-            return Err(format!("it is larger than {MAX_FILE} bytes"));
-        }
+        let bytes = file::read(&self.path, MAX_FILE).map_err(|error| error.to_string())?;
         let text = String::from_utf8_lossy(&bytes);
         let (table, faults) = HostTable::read(&text, &self.zones, self.has_reverse)?;
         let file = self.path.display();

@@ -1,0 +1,81 @@
+//! Files that are named to the server, and looked at again: by what it is seen that one has changed, and how it is read.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// What tells one state of a file from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    inode: u64,
+    /// Bytes.
+    len: u64,
+    /// Seconds and nanoseconds of its last change.
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// # Errors
+    /// There is none, or it cannot be looked at.
+    pub(crate) fn of(path: impl AsRef<Path>) -> io::Result<Self> {
+        let found = fs::metadata(path)?;
+        Ok(Self { inode: found.ino(), len: found.len(), changed: (found.mtime(), found.mtime_nsec()) })
+    }
+}
+
+/// The text of a file of at most `most` bytes. Blocks while it is read.
+///
+/// # Errors
+/// It cannot be read, is no regular file, is longer, or is not UTF-8.
+pub(crate) fn read_text(path: impl AsRef<Path>, most: u64) -> io::Result<String> {
+    String::from_utf8(read(path, most)?).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
+/// The same, whatever it holds.
+pub(crate) fn read(path: impl AsRef<Path>, most: u64) -> io::Result<Vec<u8>> {
+    let path = path.as_ref();
+    // Opening a pipe that nobody writes to would wait for ever.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {most} bytes")));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_up_to_its_bound_and_anything_else_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let told = |most| read_text(&path, most).map_err(|error| error.to_string());
+        assert!(told(4).unwrap_err().contains("No such file"));
+        fs::write(&path, "four").unwrap();
+        assert_eq!(told(4).unwrap(), "four");
+        assert_eq!(told(3).unwrap_err(), "it is larger than 3 bytes");
+        fs::write(&path, [0xFF]).unwrap();
+        assert_eq!(told(4).unwrap_err(), "it is not UTF-8");
+        assert_eq!(read(&path, 4).unwrap(), [0xFF]);
+        assert_eq!(read(directory.path(), 4).unwrap_err().to_string(), "it is no regular file");
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_is_another_be_it_as_long() {
+        let directory = tempfile::tempdir().unwrap();
+        let [path, next] = ["file", "next"].map(|name| directory.path().join(name));
+        assert!(Stamp::of(&path).is_err());
+        fs::write(&path, "one").unwrap();
+        let before = Stamp::of(&path).unwrap();
+        assert_eq!(Stamp::of(&path).unwrap(), before);
+        fs::write(&next, "two").unwrap();
+        fs::rename(&next, &path).unwrap();
+        assert_ne!(Stamp::of(&path).unwrap(), before);
+    }
+}
