@@ -38,7 +38,7 @@ pub(super) fn is_whole(message: &[u8]) -> bool {
 }
 
 /// The upstream's answer as the client gets it: with `ttls`, its id, its spelling of the question, our OPT record instead of the
-/// upstream's, no more than it takes. `None`: the message is malformed.
+/// upstream's, no more than it takes. `None`: the message is malformed, or its question is not as long as the client's.
 pub(super) fn relay(
     message: &[u8],
     ttls: Ttls,
@@ -49,6 +49,8 @@ pub(super) fn relay(
     let theirs = cursor.header()?;
     cursor.question()?;
     let (start, room) = (cursor.position(), query.head.room(transport));
+    // All that follows stands where it stood, with its pointers.
+    (start == HEADER + query.asked.wire.len()).then_some(())?;
     let (mut end, mut is_cut, mut extended_code) = (start, theirs.flags & flag::TRUNCATED != 0, 0);
     let mut is_open = true;
     let mut reply = vec![0; HEADER];
@@ -64,7 +66,6 @@ pub(super) fn relay(
                 is_open = false;
             } else if is_open && cursor.position() <= room {
                 (kept, end) = (kept + 1, cursor.position());
-                // The question is as long as theirs, and so all that follows stands where it stood.
                 if let Some(place) = reply.get_mut(record.ttl_at..record.ttl_at + 4) {
                     place.copy_from_slice(&ttls.of(record.ttl).to_be_bytes());
                 }

@@ -88,6 +88,14 @@ fn what_follows_the_opt_stays_here() {
     assert_eq!(counts(&Message::from_vec(&reply).unwrap()), [1, 0, 0]);
 }
 
+#[test]
+fn an_answer_whose_question_is_shorter_is_not_relayed() {
+    let mut bytes = message([1, 0, 0], None).to_vec().unwrap();
+    // Its name ends at once, and what was its name begins the next thing.
+    bytes[HEADER] = 0;
+    assert!(relay(&bytes, Ttls::AsTheyCame, &query(None), Transport::Udp).is_none());
+}
+
 proptest! {
     #[test]
     fn a_damaged_message_passes_whole_or_not_at_all(
