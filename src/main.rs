@@ -6,7 +6,6 @@ mod cgroup;
 mod check;
 mod cli;
 mod demo;
-mod every_address;
 mod explain;
 mod figures;
 mod logging;

@@ -3,7 +3,6 @@
 
 use crate::admin::{self, Connections, Shown};
 use crate::cli::{ProbeAddress, ProbeFlags};
-use crate::every_address;
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::State;
@@ -72,7 +71,7 @@ pub(crate) fn bind(wanted: &[(Probe, SocketAddr)]) -> anyhow::Result<Vec<BoundPr
         let bound = match same {
             Some((_, bound)) => bound,
             None => {
-                let socket = std::net::TcpListener::bind(every_address::of_host(*address))
+                let socket = std::net::TcpListener::bind(dns::of_host(*address))
                     .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
                     .with_context(|| format!("{}: cannot listen on {address}", probe.origin()))?;
                 let bound = BoundProbes { socket, probes: Vec::new() };

@@ -33,5 +33,5 @@ pub use hickory_proto::op::ResponseCode;
 pub use hickory_proto::rr::{Name, Record, RecordType};
 pub use plan::{Block, Listener, Plan, PlannedObjects, Probes, Transport, Zone, ZoneError, unserved};
 pub use question::Question;
-pub use server::{Prepared, Reloads, Server, Settings, Sockets, bind, bind_all};
+pub use server::{Prepared, Reloads, Server, Settings, Sockets, bind, bind_all, of_host};
 pub use serving::{At, addresses};

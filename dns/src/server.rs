@@ -4,6 +4,7 @@ mod after;
 mod bind;
 mod datagrams;
 mod errand;
+mod every_address;
 mod https;
 mod listeners;
 mod reloads;
@@ -31,6 +32,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 pub use bind::{Sockets, bind, bind_all};
+pub use every_address::of_host;
 pub use reloads::{Prepared, Reloads};
 pub use settings::Settings;
 

@@ -1,10 +1,11 @@
 //! Sockets for each address: UDP and TCP, or TCP alone.
 
+use super::every_address::of_host;
 use crate::plan::Transport;
 use crate::serving::At;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 /// Connections that the kernel keeps for us.
 const BACKLOG: i32 = 1024;
@@ -54,15 +55,12 @@ pub fn bind_all(wanted: impl IntoIterator<Item = At>, bound: &[At], count: usize
 fn bind_at(at: At, count: usize, bound: &[At]) -> io::Result<Sockets> {
     // What takes all addresses and what takes one of them share a port; the kernel prefers the latter.
     let is_exclusive = !bound.iter().any(|other| other.address.port() == at.address.port());
+    let address = of_host(at.address);
     let mut tries = if at.address.port() == 0 { TRIES } else { 1 };
     loop {
         tries -= 1;
-        match bind_once(at, at.address, count, is_exclusive) {
+        match bind_once(at, address, count, is_exclusive) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
-            Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) && at.address.ip().is_unspecified() => {
-                let address = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), at.address.port());
-                return bind_once(at, address, count, is_exclusive).map_err(|error| named(at, &error));
-            }
             bound => return bound.map_err(|error| named(at, &error)),
         }
     }

@@ -3,7 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// The address to bind for `address`: `[::]` on a host without IPv6 is `0.0.0.0`, which is all that it has.
-pub(crate) fn of_host(address: SocketAddr) -> SocketAddr {
+#[must_use]
+pub fn of_host(address: SocketAddr) -> SocketAddr {
     of_host_with(address, || UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok())
 }
 
