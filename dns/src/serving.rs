@@ -72,13 +72,7 @@ pub(crate) struct Served {
 /// # Errors
 /// An interface does not exist, or no address is left.
 pub fn addresses(plan: &Plan) -> io::Result<Vec<At>> {
-    let mut all = Vec::new();
-    for (listener, zones) in plan.listening() {
-        for block in zones.iter().filter_map(|(_, index)| plan.blocks().get(*index)) {
-            let except = block.bind.as_ref().map_or(&[][..], |bind| &bind.except);
-            all.extend(addresses::addresses(listener, except)?);
-        }
-    }
+    let mut all: Vec<_> = addresses::places(plan)?.into_iter().map(|place| place.at).collect();
     all.sort_unstable();
     all.dedup();
     Ok(all)

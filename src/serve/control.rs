@@ -150,7 +150,8 @@ impl Control {
             Naming::Flags { settings, .. } => dns::Server::new(names, *settings, &self.registry)?,
             Naming::Corefile(corefile) => {
                 let server = dns::Server::with_plan(names, corefile.plan(), &self.registry)?;
-                let (following, stopped) = (corefile.follow(server.reloads(), workers), self.stopped());
+                let bound = sockets.iter().map(|sockets| sockets.at).collect();
+                let (following, stopped) = (corefile.follow(server.reloads(), bound, workers), self.stopped());
                 self.spawn("following the Corefile", async move {
                     tokio::select! {
                         () = stopped => {}

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use config::DnsCompatibility;
-use dns::{At, Environment as _, Plan, PlanError, Reloads, System, Transport, unserved};
+use dns::{At, Environment as _, Note, Plan, PlanError, Reloads, System, Transport, unserved};
 use std::future::pending;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -55,8 +55,16 @@ impl Naming {
 
 impl Corefile {
     /// # Errors
-    /// The file cannot be read, is no regular one or larger than 1 MiB, or holds something that is wrong or not served: every such line, up to a number.
+    /// The file cannot be read, is no regular one or larger than 1 MiB, or holds something that is wrong or not served:
+    /// every such line, up to a number.
     pub(crate) fn read(path: PathBuf, compatibility: DnsCompatibility) -> anyhow::Result<Self> {
+        let (corefile, notes) = Self::understood(path, compatibility)?;
+        tell(&notes);
+        Ok(corefile)
+    }
+
+    /// The same, with what is to be told about it once it is taken.
+    fn understood(path: PathBuf, compatibility: DnsCompatibility) -> anyhow::Result<(Self, Vec<Note>)> {
         let name = path.display().to_string();
         let text = System.read(&path).with_context(|| format!("--corefile {name}"))?;
         let (plan, notes) = match Plan::from_corefile(&text, &name, &System) {
@@ -65,10 +73,7 @@ impl Corefile {
         };
         let unserved = unserved(&plan);
         anyhow::ensure!(unserved.is_empty(), "{}", joined(unserved.iter().map(ToString::to_string)));
-        for note in notes {
-            tracing::info!("{note}");
-        }
-        Ok(Self { path, plan, compatibility })
+        Ok((Self { path, plan, compatibility }, notes))
     }
 
     pub(super) fn plan(&self) -> (&Plan, DnsCompatibility) {
@@ -77,10 +82,9 @@ impl Corefile {
 
     /// Looks at the file again and again as its `reload` says, and serves what it says then. What is wrong is told, and
     /// what was served before goes on. Once nothing is to be looked at any more it rests: a task that ends counts as one
-    /// that has died.
-    pub(super) async fn follow(mut self, reloads: Reloads, workers: usize) {
+    /// that has died. `bound`: where it is served.
+    pub(super) async fn follow(mut self, reloads: Reloads, mut bound: Vec<At>, workers: usize) {
         let mut told = String::new();
-        let mut bound: Vec<At> = dns::addresses(&self.plan).unwrap_or_default();
         while let Some(rest) = self.rest() {
             sleep(rest).await;
             let error = match self.look(&reloads, &mut bound, workers).await {
@@ -105,7 +109,8 @@ impl Corefile {
 
     async fn look(&mut self, reloads: &Reloads, bound: &mut Vec<At>, workers: usize) -> anyhow::Result<()> {
         let (path, compatibility) = (self.path.clone(), self.compatibility);
-        let read = tokio::task::spawn_blocking(move || Self::read(path, compatibility)).await??;
+        let understood = tokio::task::spawn_blocking(move || Self::understood(path, compatibility)).await?;
+        let (read, notes) = understood?;
         if read.plan.to_string() == self.plan.to_string() {
             return Ok(());
         }
@@ -125,8 +130,15 @@ impl Corefile {
         let sockets = dns::bind_all(addresses.iter().copied(), bound, workers)?;
         reloads.replace(prepared, sockets).await;
         tracing::info!(file = %self.path.display(), "the Corefile has changed, and is served");
+        tell(&notes);
         (self.plan, *bound) = (read.plan, addresses);
         Ok(())
+    }
+}
+
+fn tell(notes: &[Note]) {
+    for note in notes {
+        tracing::info!("{note}");
     }
 }
 

@@ -1,15 +1,42 @@
 //! From where a Corefile says that it listens to addresses that can be bound.
 
 use super::At;
-use crate::plan::{BindTo, Listener};
+use crate::plan::{BindTo, Block, Listener, Plan, Zone};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+/// A zone at an address.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'p> {
+    pub(super) at: At,
+    pub(super) zone: &'p Zone,
+    /// Which of the plan's blocks answers.
+    pub(super) index: usize,
+    pub(super) block: &'p Block,
+}
+
+/// Every zone of a plan at every address where it is served; those of interfaces are looked up now.
+///
+/// # Errors
+/// An interface does not exist, or no address is left.
+pub(super) fn places(plan: &Plan) -> io::Result<Vec<Place<'_>>> {
+    let mut all = Vec::new();
+    for (listener, zones) in plan.listening() {
+        for (zone, index) in zones {
+            let Some(block) = plan.blocks().get(*index) else { continue };
+            let except = block.bind.as_ref().map_or(&[][..], |bind| &bind.except);
+            let place = |at| Place { at, zone, index: *index, block };
+            all.extend(addresses(listener, except)?.into_iter().map(place));
+        }
+    }
+    Ok(all)
+}
 
 /// The addresses of a listener, but for `except`: those of an interface are looked up now.
 ///
 /// # Errors
 /// The interface does not exist, or no address is left.
-pub(super) fn addresses(listener: &Listener, except: &[BindTo]) -> io::Result<Vec<At>> {
+fn addresses(listener: &Listener, except: &[BindTo]) -> io::Result<Vec<At>> {
     let ips = match &listener.address {
         None => vec![Ipv6Addr::UNSPECIFIED.into()],
         Some(address) => resolved(address)?,

@@ -1,6 +1,6 @@
 //! From a plan to what is served.
 
-use super::addresses::addresses;
+use super::addresses::{Place, places};
 use super::{At, Block, Clocks, Forwarders, Parts, Records, Secured, Serving, Site};
 use crate::answer::{Fallthrough, PodNames, ReverseZones, ZoneSettings};
 use crate::metrics::Metrics;
@@ -29,20 +29,15 @@ impl Serving {
         let blocks = blocks.collect::<io::Result<Vec<_>>>()?;
         let mut sites: BTreeMap<At, Vec<(Zone, Arc<Block>)>> = BTreeMap::new();
         let mut connections: BTreeMap<At, (Option<Clocks>, Option<Arc<Secured>>)> = BTreeMap::new();
-        for (listener, zones) in plan.listening() {
-            for (zone, index) in zones {
-                let (Some(block), Some(planned)) = (blocks.get(*index), plan.blocks().get(*index)) else { continue };
-                let except = planned.bind.as_ref().map_or(&[][..], |bind| &bind.except);
-                for at in addresses(listener, except)? {
-                    let (clocks, secured) = connections.entry(at).or_default();
-                    // Those of the first block that has any are for all at the address.
-                    *clocks = clocks.or(planned.timeouts.map(Clocks::from));
-                    if let (Some(tls), None, true) = (&planned.tls, &secured, at.transport != Transport::Dns) {
-                        *secured = Some(Arc::new(Secured::new(tls, at.transport)?));
-                    }
-                    sites.entry(at).or_default().push((zone.clone(), Arc::clone(block)));
-                }
+        for Place { at, zone, index, block: planned } in places(plan)? {
+            let Some(block) = blocks.get(index) else { continue };
+            let (clocks, secured) = connections.entry(at).or_default();
+            // Those of the first block that has any are for all at the address.
+            *clocks = clocks.or(planned.timeouts.map(Clocks::from));
+            if let (Some(tls), None, true) = (&planned.tls, &secured, at.transport != Transport::Dns) {
+                *secured = Some(Arc::new(Secured::new(tls, at.transport)?));
             }
+            sites.entry(at).or_default().push((zone.clone(), Arc::clone(block)));
         }
         let mut site = |(at, zones)| {
             let (clocks, secured) = connections.remove(&at).unwrap_or_default();
