@@ -35,8 +35,8 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::time::sleep;
 
-/// Threads of the control runtime: a long translation must not keep health checks waiting.
-pub(crate) const CONTROL_THREADS: usize = 2;
+/// Threads of the control runtime: a long translation must not keep the admin endpoint waiting.
+const CONTROL_THREADS: usize = 2;
 /// Open files where the system does not say how many there may be.
 const FEW_FILES: u64 = 1024;
 /// Memory in bytes that is there for each connection: a client that does its worst takes more, most take a tenth.
@@ -67,13 +67,13 @@ pub(crate) fn serve(
     bound: Bound,
     ready: impl FnOnce(&Snapshot) -> anyhow::Result<()>,
 ) -> anyhow::Result<Ended> {
-    on_control_runtime(Program { settings, naming, source, bound }.run(ready))
+    on_control_runtime(CONTROL_THREADS, Program { settings, naming, source, bound }.run(ready))
 }
 
 /// Runs on a small runtime of its own for all that is not traffic.
-fn on_control_runtime(program: impl Future<Output = anyhow::Result<Ended>>) -> anyhow::Result<Ended> {
+fn on_control_runtime(threads: usize, program: impl Future<Output = anyhow::Result<Ended>>) -> anyhow::Result<Ended> {
     let runtime = Builder::new_multi_thread()
-        .worker_threads(CONTROL_THREADS)
+        .worker_threads(threads)
         .thread_name("control")
         .enable_all()
         .build()
@@ -107,9 +107,8 @@ impl Program {
         };
         let (ingress, cluster_domain) = (settings.ingress, settings.cluster_domain);
         control.follow(followed, TranslateSettings { ingress, cluster_domain });
-        control.serve_dns(dns, naming, settings.workers)?;
+        control.serve_dns((dns, probes), naming, settings.workers)?;
         control.serve_admin(admin);
-        control.serve_probes(probes);
 
         let reader = tokio::select! {
             reader = control.snapshots.clone().ready() => reader.context("the source ended before it had said anything")?,

@@ -104,11 +104,15 @@ impl Control {
         task: &'static str,
         work: impl Future<Output = ()> + Send + 'static,
     ) {
-        let obituary = Obituary { task, stop, dead: self.dead.clone() };
+        let obituary = self.obituary(stop, task);
         self.tasks.spawn(async move {
             let _obituary = obituary;
             work.await;
         });
+    }
+
+    fn obituary(&self, stop: watch::Receiver<()>, task: &'static str) -> Obituary {
+        Obituary { task, stop, dead: self.dead.clone() }
     }
 
     /// The Secrets that a source is to read.
@@ -138,10 +142,11 @@ impl Control {
         self.spawn("following the source", following);
     }
 
-    /// Answers names.
+    /// Answers names, and on the same threads kubelets and Prometheus, who ask how that goes: a long translation keeps none
+    /// of them waiting.
     pub(super) fn serve_dns(
         &mut self,
-        sockets: Vec<dns::Sockets>,
+        (sockets, probes): (Vec<dns::Sockets>, Vec<BoundProbes>),
         naming: Naming,
         workers: usize,
     ) -> anyhow::Result<()> {
@@ -161,7 +166,14 @@ impl Control {
                 server
             }
         };
-        let serving = on_own_threads(workers, server.serve(sockets, self.stopped()))?;
+        let probes: Vec<_> = probes.into_iter().map(|bound| self.serve_probes(bound)).collect();
+        let names = server.serve(sockets, self.stopped());
+        let serving = on_own_threads(workers, async move {
+            let probes: JoinSet<()> = probes.into_iter().collect();
+            let ended = names.await;
+            probes.join_all().await;
+            ended
+        })?;
         self.spawn("DNS", async move {
             if let Err(error) = serving.await {
                 tracing::error!(%error, "DNS is no longer served");
@@ -184,14 +196,14 @@ impl Control {
     }
 
     /// Tells kubelets and Prometheus how it goes.
-    pub(super) fn serve_probes(&mut self, all: Vec<BoundProbes>) {
-        for bound in all {
-            let (shown, stopped) = (self.shown(), self.stopped());
-            self.spawn("probes", async move {
-                if let Err(error) = probes::serve(bound, shown, stopped).await {
-                    tracing::error!(%error, "probes are no longer answered");
-                }
-            });
+    fn serve_probes(&self, bound: BoundProbes) -> impl Future<Output = ()> + Send + 'static {
+        let (shown, stopped) = (self.shown(), self.stopped());
+        let obituary = self.obituary(self.stop.subscribe(), "probes");
+        async move {
+            let _obituary = obituary;
+            if let Err(error) = probes::serve(bound, shown, stopped).await {
+                tracing::error!(%error, "probes are no longer answered");
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use super::control::Control;
 use super::naming::Naming;
 use super::signals::Signals;
 use super::source::Source;
-use super::{Ended, on_control_runtime, open_files};
+use super::{CONTROL_THREADS, Ended, on_control_runtime, open_files};
 use crate::admin::Readiness;
 use anyhow::Context as _;
 use config::{DomainName, IngressSettings};
@@ -30,7 +30,8 @@ pub(crate) struct NamesAlone {
 /// # Errors
 /// Something cannot be started; the message names it.
 pub(crate) fn serve_names(names: NamesAlone, source: Source, bound: BoundNames) -> anyhow::Result<Ended> {
-    on_control_runtime(run(names, source, bound))
+    // Where there is one CPU a second thread would only have memory of its own.
+    on_control_runtime(names.workers.min(CONTROL_THREADS), run(names, source, bound))
 }
 
 async fn run(names: NamesAlone, source: Source, bound: BoundNames) -> anyhow::Result<Ended> {
@@ -47,8 +48,7 @@ async fn run(names: NamesAlone, source: Source, bound: BoundNames) -> anyhow::Re
         _ = signals.next() => return Ok(Ended::Drained),
     };
     control.follow(followed, TranslateSettings { ingress: IngressSettings::default(), cluster_domain });
-    control.serve_dns(dns, naming, workers)?;
-    control.serve_probes(probes);
+    control.serve_dns((dns, probes), naming, workers)?;
     if let Some(admin) = admin {
         control.serve_admin(admin);
     }

@@ -1,4 +1,4 @@
-//! The threads of DNS that are not its UDP sockets': TCP, and what waits for upstreams. They are apart from the control
+//! The threads of DNS that are not its UDP sockets': TCP, what waits for upstreams, probes. They are apart from the control
 //! runtime, so that a long translation keeps no client waiting, and where one thread is enough it has no other to wake.
 
 use anyhow::Context as _;
