@@ -3,9 +3,12 @@
 use crate::message::Transport;
 use crate::option;
 use crate::question::Head;
+use crate::wire::Cursor;
 
 /// Code of the option (RFC 8914 §2).
 const OPTION: u16 = 15;
+/// So many of an upstream's are passed on.
+const MOST: usize = 4;
 
 /// What is said, by its number in the registry that RFC 8914 §4 begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,18 @@ pub(crate) fn add(number: u16, text: &str, message: &mut Vec<u8>, (head, transpo
     let options = texts.iter().map(|text| option::option(OPTION, &[&number.to_be_bytes(), text.as_bytes()].concat()));
     // The first that fits.
     options.flatten().any(|option| option::add(&option, message, limit));
+}
+
+/// Says what an upstream has said, whose EDNS options these are; a list that is malformed up to there, and no more than
+/// [`MOST`] of them.
+pub(crate) fn pass_on(options: &[u8], message: &mut Vec<u8>, (head, transport): (&Head, Transport)) {
+    if head.edns.is_none() {
+        return;
+    }
+    let said = Cursor::new(options).options().filter(|(code, content)| *code == OPTION && content.len() >= 2);
+    for option in said.take(MOST).filter_map(|(_, content)| option::option(OPTION, content)) {
+        option::add(&option, message, head.limit(transport));
+    }
 }
 
 #[cfg(test)]

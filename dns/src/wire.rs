@@ -152,15 +152,17 @@ impl<'a> Cursor<'a> {
         Some(RawRecord { is_root, record_type, class, ttl, ttl_at, content: self.take(usize::from(len))? })
     }
 
-    /// The content of the first option with this code in what follows (RFC 6891 §6.1.2).
-    pub(crate) fn option(mut self, wanted: u16) -> Option<&'a [u8]> {
-        loop {
+    /// The EDNS options in what follows with their codes (RFC 6891 §6.1.2), up to the first that is not whole.
+    pub(crate) fn options(mut self) -> impl Iterator<Item = (u16, &'a [u8])> {
+        std::iter::from_fn(move || {
             let (code, len) = (self.u16()?, self.u16()?);
-            let content = self.take(usize::from(len))?;
-            if code == wanted {
-                return Some(content);
-            }
-        }
+            Some((code, self.take(usize::from(len))?))
+        })
+    }
+
+    /// The content of the first option with this code in what follows.
+    pub(crate) fn option(self, wanted: u16) -> Option<&'a [u8]> {
+        self.options().find(|(code, _)| *code == wanted).map(|(_, content)| content)
     }
 
     /// Whether an option is in the list of EDNS options that follows; `None`: not each of them is whole (RFC 6891

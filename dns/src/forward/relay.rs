@@ -2,6 +2,7 @@
 
 use crate::answer::Sections;
 use crate::cache::Ttls;
+use crate::extended_error;
 use crate::message::{Says, Transport, write};
 use crate::question::Query;
 use crate::wire::{Cursor, HEADER, Header, OPT, flag};
@@ -38,7 +39,7 @@ pub(super) fn is_whole(message: &[u8]) -> bool {
 }
 
 /// The upstream's answer as the client gets it: with `ttls`, its id, its spelling of the question, our OPT record instead of the
-/// upstream's, no more than it takes. `None`: the message is malformed, or its question is not as long as the client's.
+/// upstream's with its extended errors (RFC 8914 §3), no more than it takes. `None`: the message is malformed, or its question is not as long as the client's.
 pub(super) fn relay(
     message: &[u8],
     ttls: Ttls,
@@ -52,7 +53,7 @@ pub(super) fn relay(
     // All that follows stands where it stood, with its pointers.
     (start == HEADER + query.asked.wire.len()).then_some(())?;
     let (mut end, mut is_cut, mut extended_code) = (start, theirs.flags & flag::TRUNCATED != 0, 0);
-    let mut is_open = true;
+    let (mut is_open, mut options) = (true, &[][..]);
     let mut reply = vec![0; HEADER];
     reply.extend(query.asked.wire);
     reply.extend(message.get(start..)?);
@@ -63,7 +64,7 @@ pub(super) fn relay(
             if record.record_type == OPT {
                 // What follows it, TSIG at most, is for this hop too.
                 [extended_code, ..] = record.ttl.to_be_bytes();
-                is_open = false;
+                (is_open, options) = (false, record.content);
             } else if is_open && cursor.position() <= room {
                 (kept, end) = (kept + 1, cursor.position());
                 if let Some(place) = reply.get_mut(record.ttl_at..record.ttl_at + 4) {
@@ -98,6 +99,7 @@ pub(super) fn relay(
     reply.truncate(end);
     let header = Header { id: query.head.id, flags, questions: 1, answers, authorities, additionals };
     query.head.finish(&mut reply, header, code);
+    extended_error::pass_on(options, &mut reply, (&query.head, transport));
     Some((reply, code))
 }
 

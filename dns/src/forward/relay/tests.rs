@@ -89,6 +89,26 @@ fn what_follows_the_opt_stays_here() {
 }
 
 #[test]
+fn what_an_upstream_says_of_its_answer_reaches_those_who_speak_edns() {
+    let option =
+        |code: u16, content: &[u8]| [&code.to_be_bytes()[..], &(content.len() as u16).to_be_bytes(), content].concat();
+    // A cookie is for this hop alone; one without a number says nothing; what is not whole ends the list.
+    let options =
+        [option(15, b"\x00\x06bogus"), option(10, &[7; 8]), option(15, b"\x00"), vec![0, 15, 0, 9, 0]].concat();
+    let mut bytes = message([1, 0, 0], Some(512)).to_vec().unwrap();
+    let length_at = bytes.len() - 2;
+    bytes[length_at..].copy_from_slice(&(options.len() as u16).to_be_bytes());
+    bytes.extend(options);
+    let said = |edns| {
+        let (reply, _) = relay(&bytes, Ttls::AsTheyCame, &query(edns), Transport::Udp).unwrap();
+        let edns = Message::from_vec(&reply).unwrap().edns?;
+        Some(edns.options().options.iter().map(|(code, _)| u16::from(*code)).collect::<Vec<_>>())
+    };
+    assert_eq!(said(Some(512)), Some(vec![15]));
+    assert_eq!(said(None), None);
+}
+
+#[test]
 fn an_answer_whose_question_is_shorter_is_not_relayed() {
     let mut bytes = message([1, 0, 0], None).to_vec().unwrap();
     // Its name ends at once, and what was its name begins the next thing.
