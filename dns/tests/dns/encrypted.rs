@@ -291,3 +291,36 @@ async fn what_takes_too_long_is_given_up() {
     assert_eq!(asked.0.queries[0].name().to_string(), "example.org.");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn what_was_asked_over_https_before_the_end_is_answered() {
+    let (authority, upstream) = (Authority::new(), Upstream::new().await);
+    authority.mount("dns.test");
+    let more = format!("\n forward . {} {{\n prefer_udp\n }}\n", upstream.address());
+    let server = start_secured("https", &authority, &more);
+    let outside = |id| question(id, &format!("n{id}.example.org."), RecordType::A).to_vec().unwrap();
+    let post = "POST /dns-query HTTP/1.1\r\nContent-Type: application/dns-message";
+    let mut stream = authority.connect(&server, "dns.test", &["http/1.1"], None).await.unwrap();
+    let asking = tokio::spawn(async move { request(&mut stream, post, &outside(1)).await });
+    let first = upstream.asked().await;
+    let stream = authority.connect(&server, "dns.test", &["h2"], None).await.unwrap();
+    let (mut client, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = Request::post("https://dns.test/dns-query").header("content-type", "application/dns-message");
+    let answer = client.send_request(request.body(Full::new(Bytes::from(outside(2)))).unwrap());
+    let mut idle = authority.connect(&server, "dns.test", &["http/1.1"], None).await.unwrap();
+    let answer = tokio::spawn(answer);
+    let second = upstream.asked().await;
+    let stopping = tokio::spawn(server.stop());
+    assert_eq!(idle.read(&mut [0; 1]).await.unwrap_or(0), 0, "nothing was asked there");
+    for (question, peer) in [first, second] {
+        upstream.reply(&addresses(&question, &[[192, 0, 2, 7].into()]), peer).await;
+    }
+    let (status, _, body) = asking.await.unwrap();
+    assert_eq!((status, answered(&Message::from_vec(&body).unwrap())), (200, vec!["192.0.2.7".to_owned()]));
+    let body = answer.await.unwrap().unwrap().into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(answered(&Message::from_vec(&body).unwrap()), ["192.0.2.7"]);
+    connection.await.unwrap().unwrap();
+    stopping.await.unwrap();
+}
