@@ -3,6 +3,7 @@
 
 mod client;
 mod installed;
+mod musl;
 mod node_local;
 mod service_address;
 
@@ -12,6 +13,7 @@ use anyhow::{bail, ensure};
 use client::{Load, answers, says};
 use ground::until;
 use installed::{ACCOUNT, Installed};
+use musl::Musl;
 
 const ROLLOUTS: usize = 3;
 /// Answers that are waited for after each rollout, and while there is no API server.
@@ -87,6 +89,16 @@ fn pods_resolve_names_as_their_resolv_conf_has_it() -> anyhow::Result<()> {
     says(&client, &["getent", "ahostsv4", "db-1.db"], &[&pods[1]])?;
     // Outside.
     says(&client, &["getent", "ahostsv4", "web.shop.svc.upstream.example"], &["192.0.2.80"])?;
+    // As Alpine does, whose C library asks for both families at once, and takes one that does not exist for both.
+    let musl = Musl::build()?;
+    says(&client, &musl.resolves("kubernetes.default"), &["10.96.0.1"])?;
+    says(&client, &musl.resolves("web"), &["10.96.0.80"])?;
+    says(&client, &musl.resolves("db"), &[&pods[0], &pods[1]])?;
+    says(&client, &musl.resolves("db-1.db"), &[&pods[1]])?;
+    says(&client, &musl.resolves("web.shop.svc.upstream.example"), &["192.0.2.80"])?;
+    says(&client, &musl.resolves("10.96.0.80"), &["web.default.svc.cluster.local"])?;
+    let missing = client.run(&musl.resolves("nothing"))?;
+    assert_eq!((missing.code, missing.said.as_str()), (Some(1), ""));
     let missing = client.run(&["getent", "ahostsv4", "nothing"])?;
     assert_eq!((missing.code, missing.said.as_str()), (Some(2), ""));
     // By address.
@@ -106,8 +118,10 @@ fn pods_resolve_names_as_their_resolv_conf_has_it() -> anyhow::Result<()> {
     }
 
     says(&client, &["getent", "ahostsv4", "shop"], &["192.0.2.80"])?;
+    says(&client, &musl.resolves("shop"), &["192.0.2.80"])?;
     ground.kubectl(&["patch", "service", "shop", "--type=merge", "--patch", NO_ALIAS])?;
     says(&client, &["getent", "ahostsv4", "shop"], &["10.96.0.81"])?;
+    says(&client, &musl.resolves("shop"), &["10.96.0.81"])?;
     ground.kubectl(&["patch", "service", "shop", "--type=merge", "--patch", ALIAS_AGAIN])?;
     says(&client, &["getent", "ahostsv4", "shop"], &["192.0.2.80"])?;
 
@@ -143,7 +157,8 @@ fn no_question_is_lost_while_it_is_rolled_out_and_while_there_is_no_api_server()
     ensure!(installed.ready()? == [200, 200]);
     says(&client, &["getent", "ahostsv4", "shop"], &["192.0.2.80"])?;
     says(&client, &["getent", "ahostsv4", "db"], &[&pods[0], &pods[1]])?;
-    let load = Load::start(&installed)?;
+    let musl = Musl::build()?;
+    let load = Load::start(&installed, &musl)?;
     let done = (0..ROLLOUTS).try_for_each(|_| {
         installed.roll_out()?;
         load.passes(ANSWERS)

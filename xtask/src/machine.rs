@@ -38,7 +38,7 @@ const BUILD: [Need; 3] = [
     },
 ];
 
-const WHOLE_PROGRAM: [Need; 5] = [
+const WHOLE_PROGRAM: [Need; 7] = [
     Need {
         name: "curl",
         purpose: "is a client of the whole-program tests",
@@ -52,6 +52,20 @@ const WHOLE_PROGRAM: [Need; 5] = [
         packages: &["bind9-dnsutils"],
         otherwise: "install dig, which comes with BIND",
         is_there: || places::is_installed("dig"),
+    },
+    Need {
+        name: "kdig",
+        purpose: "asks the DNS questions of the cluster tests",
+        packages: &["knot-dnsutils"],
+        otherwise: "install kdig, which comes with Knot DNS",
+        is_there: || places::is_installed("kdig"),
+    },
+    Need {
+        name: "musl-gcc",
+        purpose: "builds a client of the cluster tests that resolves names as Alpine does",
+        packages: &["musl-tools"],
+        otherwise: "install musl with its wrapper of gcc",
+        is_there: || places::is_installed("musl-gcc"),
     },
     Need {
         name: "go",

@@ -1,6 +1,7 @@
-//! A Pod whose programs ask for names: glibc's resolver, dig and kdig, each with the Pod's own resolv.conf.
+//! A Pod whose programs ask for names: glibc's resolver and musl's, dig and kdig, each with the Pod's own resolv.conf.
 
 use super::installed::Installed;
+use super::musl::Musl;
 use crate::harness::SOON;
 use anyhow::{Context as _, ensure};
 use ground::until;
@@ -96,14 +97,16 @@ impl fmt::Display for Report {
 }
 
 impl Load {
-    pub(crate) fn start(installed: &Installed) -> anyhow::Result<Self> {
+    pub(crate) fn start(installed: &Installed, musl: &Musl) -> anyhow::Result<Self> {
         let client = installed.client()?;
         let shared = Arc::new(Shared::default());
-        let lane = |(command, expected): (&'static [&'static str], &'static str)| {
-            let shared = Arc::clone(&shared);
-            thread::spawn(move || shared.ask(client, command, expected))
+        let of_musl = musl.resolves("kubernetes.default");
+        let lane = |(command, expected): (&[&str], &'static str)| {
+            let (shared, command) =
+                (Arc::clone(&shared), command.iter().copied().map(str::to_owned).collect::<Vec<_>>());
+            thread::spawn(move || shared.ask(client, &command.iter().map(String::as_str).collect::<Vec<_>>(), expected))
         };
-        let lanes = QUESTIONS.into_iter().map(lane).collect();
+        let lanes = QUESTIONS.into_iter().chain([(&of_musl[..], "10.96.0.1")]).map(lane).collect();
         Ok(Self { shared, lanes })
     }
 
