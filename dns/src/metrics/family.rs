@@ -53,7 +53,9 @@ pub(super) const FAMILIES: Families = Families {
         name: "tidegate_dns_dropped_total",
         labels: &["reason"],
         help: "Packets and connections left without an answer: short, long (over 2,048 bytes), response (no question), \
-               port (from port 0), broadcast (sent to more than one host), connections (too many of one client).",
+               port (from port 0), broadcast (sent to more than one host), connections (too many of one client), buffer \
+               (no room in a socket's buffer, counted once a second), overload (waited for more than a second, where \
+               newer ones are answered first).",
     },
     connections: Family {
         name: "tidegate_dns_tcp_connections",

@@ -17,6 +17,9 @@ pub(super) const LONGEST: usize = 2048;
 const STRIDE: usize = LONGEST + 64;
 /// Room for the control message that tells the address asked at.
 const CONTROL: usize = 64;
+/// What a socket's memory is used for (socket(7) has it since Linux 4.12); the number is that of x86, ARM and RISC-V, and
+/// libc knows the places of the answer alone.
+const SO_MEMINFO: c_int = 55;
 
 /// Where a datagram came from and to: enough to answer it from there.
 #[derive(Clone, Copy)]
@@ -138,6 +141,22 @@ fn set(socket: &UdpSocket, level: c_int, name: c_int, value: c_int) -> io::Resul
     }
 }
 
+/// Datagrams that the kernel has thrown away since the socket was made, for which there was no room in its buffer or which
+/// came damaged. It begins again at zero after the largest number.
+///
+/// # Errors
+/// Those of getsockopt(2): this kernel does not say.
+pub(super) fn lost(socket: &UdpSocket) -> io::Result<u32> {
+    let mut figures = [0_u32; libc::SK_MEMINFO_DROPS as usize + 1];
+    let mut len = size_of_val(&figures) as socklen_t;
+    let place = (&raw mut figures).cast::<c_void>();
+    // SAFETY: there are as many bytes as it is told, in which any numbers may stand.
+    match unsafe { libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_MEMINFO, place, &raw mut len) } {
+        0 => figures.last().copied().ok_or_else(|| io::ErrorKind::InvalidData.into()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// What was received at once, and what is sent at once.
 pub(super) struct Batch {
     bytes: Box<[u8]>,
@@ -179,13 +198,23 @@ impl Batch {
     /// # Errors
     /// Those of recvmmsg(2); nothing was received.
     pub(super) fn receive(&mut self, socket: &UdpSocket) -> io::Result<()> {
+        self.take(socket, libc::MSG_WAITFORONE)
+    }
+
+    /// Takes all that are there; waits for none.
+    ///
+    /// # Errors
+    /// Those of recvmmsg(2), where nothing is there too; nothing was received.
+    pub(super) fn receive_more(&mut self, socket: &UdpSocket) -> io::Result<()> {
+        self.take(socket, libc::MSG_DONTWAIT)
+    }
+
+    fn take(&mut self, socket: &UdpSocket, flags: c_int) -> io::Result<()> {
         self.arm();
         let (headers, count) = (self.headers.as_mut_ptr(), self.headers.len() as u32);
         // SAFETY: each header points to a piece of its own, the piece to bytes of its own, the name and the control
         // message to an end of its own, all as long as they say, and nothing moves until the call is over.
-        let received = unsafe {
-            libc::recvmmsg(socket.as_raw_fd(), headers, count, libc::MSG_WAITFORONE as _, std::ptr::null_mut())
-        };
+        let received = unsafe { libc::recvmmsg(socket.as_raw_fd(), headers, count, flags as _, std::ptr::null_mut()) };
         let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
         for ((header, ends), length) in self.headers.iter().zip(&mut self.ends).zip(&mut self.lengths).take(received) {
             ends.name_len = header.msg_hdr.msg_namelen;
@@ -196,6 +225,11 @@ impl Batch {
         }
         self.received = received;
         Ok(())
+    }
+
+    /// Whether there was room for no more, so that more may wait in the socket.
+    pub(super) fn is_full(&self) -> bool {
+        self.received == MOST
     }
 
     /// What was received; `None`: what was longer than [`LONGEST`].

@@ -1,10 +1,18 @@
 //! Questions over UDP: a thread a socket answers from the zone in batches, and leaves what waits for others to tasks.
 //! An answer leaves from the address that was asked, which on a host with several the routes alone would not choose.
 
+mod backlog;
+mod losses;
+mod pace;
+
 use super::datagrams::{Batch, Ends, MOST, Replies, prepare};
 use super::respond::{Responder, Response};
 use crate::message::Transport;
 use crate::metrics::{Answered, Took, Unshared};
+use backlog::{Backlog, Held};
+use losses::Losses;
+use pace::Pace;
+use socket2::SockRef;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -20,6 +28,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const LAST: usize = 64;
 /// How long a thread rests that cannot receive, so that it does not spin.
 const REST: Duration = Duration::from_millis(50);
+/// Bytes that the kernel counts for the shortest datagram, with all that it keeps for it.
+const SHORTEST: usize = 768;
 
 /// What all threads share.
 #[derive(Debug, Clone)]
@@ -37,6 +47,8 @@ pub(super) struct Listener {
     socket: Arc<UdpSocket>,
     /// Its address; the unspecified one if it takes what comes to any.
     bound: SocketAddr,
+    /// Bytes that the kernel keeps of what comes.
+    buffer: usize,
     shared: Shared,
 }
 
@@ -46,7 +58,8 @@ impl Listener {
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(LOOK))?;
         socket.set_write_timeout(Some(LOOK))?;
-        Ok(Self { bound: socket.local_addr()?, socket: Arc::new(socket), shared })
+        let buffer = SockRef::from(&socket).recv_buffer_size()?;
+        Ok(Self { bound: socket.local_addr()?, socket: Arc::new(socket), buffer, shared })
     }
 
     /// The socket, to be closed for reading where a thread is to stop at once.
@@ -56,31 +69,114 @@ impl Listener {
 
     /// Serves until it is to stop, and then what has come already.
     pub(super) fn serve(self) {
-        let mut exchange = Exchange {
-            batch: Batch::new(),
-            replies: Replies::new(),
-            messages: vec![Vec::new(); MOST],
-            unshared: Unshared::of(&self.shared.responder.metrics),
-            answered: Vec::with_capacity(MOST),
-        };
+        let mut exchange = self.exchange(Instant::now());
         while !self.shared.is_stopping.load(Ordering::Relaxed) {
-            if let Err(error) = self.answer_batch(&mut exchange)
-                && !is_nothing(&error)
-            {
-                warn!(%error, "dns: cannot receive");
-                std::thread::sleep(REST);
+            match self.answer_batch(&mut exchange) {
+                Ok(None) => {}
+                Ok(Some(each)) => self.catch_up(each, &mut exchange),
+                Err(error) if is_nothing(&error) => {
+                    exchange.losses.look(&self.socket, &self.shared.responder.metrics, Instant::now());
+                }
+                Err(error) => {
+                    warn!(%error, "dns: cannot receive");
+                    std::thread::sleep(REST);
+                }
             }
         }
         let is_left = self.socket.set_nonblocking(true).is_ok();
         let _ = is_left && (0..LAST).all(|_| self.answer_batch(&mut exchange).is_ok());
     }
 
-    fn answer_batch(&self, exchange: &mut Exchange) -> io::Result<()> {
-        let Exchange { batch, replies, messages, unshared, answered } = exchange;
+    fn exchange(&self, now: Instant) -> Exchange {
+        Exchange {
+            batch: Batch::new(),
+            answers: Answers {
+                replies: Replies::new(),
+                messages: vec![Vec::new(); MOST],
+                unshared: Unshared::of(&self.shared.responder.metrics),
+                answered: Vec::with_capacity(MOST),
+            },
+            pace: Pace::new(u32::try_from(self.buffer / SHORTEST).unwrap_or(u32::MAX)),
+            losses: Losses::since(now),
+        }
+    }
+
+    /// Answers what is there. `Some`: the time that an answer takes, which is too much for what may wait.
+    fn answer_batch(&self, exchange: &mut Exchange) -> io::Result<Option<Duration>> {
+        let Exchange { batch, answers, pace, losses } = exchange;
         batch.receive(&self.socket)?;
         let begun = Instant::now();
+        self.answer(batch.datagrams(), begun, answers);
+        self.send(batch.ends(), answers);
+        losses.look(&self.socket, &self.shared.responder.metrics, begun);
+        Ok(pace.received(MOST as u32, batch.is_full(), begun))
+    }
+
+    /// Answers what waits, the newest first where not all can be answered in time, until nothing waits any more.
+    fn catch_up(&self, each: Duration, exchange: &mut Exchange) {
+        debug!(?each, "dns: answers take too long for what may wait");
+        let mut backlog = Backlog::new(self.buffer, each);
+        while self.relieve(&mut backlog, exchange, Instant::now) {}
+    }
+
+    /// Answers a part of what waits; whether there was anything.
+    fn relieve(&self, backlog: &mut Backlog, exchange: &mut Exchange, mut clock: impl FnMut() -> Instant) -> bool {
+        let now = clock();
+        // Where answers are quick again the socket is a queue that is good enough, and nothing need be moved.
+        let is_slow = exchange.pace.is_too_slow(backlog.each().saturating_mul(2));
+        if is_slow && !self.shared.is_stopping.load(Ordering::Relaxed) {
+            self.take_in(backlog, exchange, now);
+        }
+        let metrics = &self.shared.responder.metrics;
+        let late = backlog.forget_late(now);
+        if late > 0 {
+            metrics.dropped.with_label_values(&["overload"]).inc_by(late);
+        }
+        let mut turn = backlog.turn(MOST, now);
+        let begun = clock();
+        let Exchange { answers, losses, .. } = exchange;
+        self.answer(turn.iter().map(Held::datagram), begun, answers);
+        self.send(turn.iter_mut().map(Held::ends), answers);
+        losses.look(&self.socket, metrics, begun);
+        backlog.answered(turn.len(), clock().saturating_duration_since(begun));
+        !turn.is_empty()
+    }
+
+    /// Takes what waits in the socket, without answering it.
+    fn take_in(&self, backlog: &mut Backlog, exchange: &mut Exchange, now: Instant) {
+        let batch = &mut exchange.batch;
+        // No more than a full buffer, so that there are answers in between.
+        for _ in 0..self.buffer / SHORTEST / MOST + 1 {
+            if backlog.leaves_the_rest(now) {
+                return;
+            }
+            match batch.receive_more(&self.socket) {
+                Ok(()) => {}
+                Err(error) if is_nothing(&error) => return,
+                Err(error) => return warn!(%error, "dns: cannot receive"),
+            }
+            for (packet, ends) in batch.datagrams() {
+                match packet {
+                    Some(packet) => backlog.push(packet, ends, now),
+                    None => self.shared.responder.metrics.dropped.with_label_values(&["long"]).inc(),
+                }
+            }
+            if !batch.is_full() {
+                return;
+            }
+        }
+    }
+
+    /// Answers each datagram, as far as that is possible at once.
+    fn answer<'d>(
+        &self,
+        datagrams: impl Iterator<Item = (Option<&'d [u8]>, &'d Ends)>,
+        begun: Instant,
+        answers: &mut Answers,
+    ) {
+        let Answers { messages, unshared, answered, .. } = answers;
         answered.clear();
-        for ((packet, ends), message) in batch.datagrams().zip(&mut *messages) {
+        for ((packet, ends), message) in datagrams.zip(&mut *messages) {
             match self.respond(packet, ends, message) {
                 Some(one) => answered.push((one, message.len())),
                 None => message.clear(),
@@ -91,10 +187,13 @@ impl Listener {
         let metrics = &self.shared.responder.metrics;
         answered.iter().for_each(|(one, len)| unshared.answered(metrics, *one, (*len, took)));
         unshared.share(metrics);
-        let messages = messages.iter().map(Vec::as_slice).zip(batch.ends());
+    }
+
+    /// Sends the answers to where the datagrams came from.
+    fn send<'d>(&self, ends: impl Iterator<Item = &'d mut Ends>, answers: &'d mut Answers) {
+        let messages = answers.messages.iter().map(Vec::as_slice).zip(ends);
         let messages = messages.filter(|(message, _)| !message.is_empty());
-        replies.send(&self.socket, messages, true, |error| debug!(%error, "dns: cannot send"));
-        Ok(())
+        answers.replies.send(&self.socket, messages, true, |error| debug!(%error, "dns: cannot send"));
     }
 
     /// Writes the answer that is there at once into `message`.
@@ -133,11 +232,18 @@ impl Listener {
 /// What one thread uses again and again.
 struct Exchange {
     batch: Batch,
+    answers: Answers,
+    pace: Pace,
+    losses: Losses,
+}
+
+/// Answers that leave together.
+struct Answers {
     replies: Replies,
-    /// Places for the answers of a batch; empty: there is none at once.
+    /// Places for them; empty: there is none at once.
     messages: Vec<Vec<u8>>,
     unshared: Unshared,
-    /// Those of a batch with their lengths.
+    /// What they are counted as, with their lengths.
     answered: Vec<(Answered, usize)>,
 }
 
@@ -145,3 +251,6 @@ struct Exchange {
 fn is_nothing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
+
+#[cfg(test)]
+mod tests;
