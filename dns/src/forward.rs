@@ -25,6 +25,7 @@ use crate::message::Transport;
 use crate::metrics::ForwardMetrics;
 use crate::name::LowerName;
 use crate::option;
+use crate::room::{Behind, Room};
 use exchange::Trip;
 use hickory_proto::op::ResponseCode;
 use outbound::Outbound;
@@ -33,7 +34,6 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
@@ -103,12 +103,12 @@ impl Forwarder {
     }
 
     /// Makes room for a query from `peer`.
-    pub(crate) fn admit(&self, waiting: &Waiting, peer: SocketAddr) -> Result<Place, Failure> {
+    pub(crate) fn admit(&self, waiting: &Waiting, peer: SocketAddr, room: &Room) -> Result<Place, Failure> {
         let route = self.routes_of(waiting.ask.name()).next().ok_or(Failure::NoUpstream)?;
         if self.outbound.is_own(peer) {
             return Err(self.in_circle(peer));
         }
-        route.admit().map_err(|failure| self.count(failure))
+        route.admit(room).map_err(|failure| self.count(failure))
     }
 
     /// Whether we have asked this question ourselves.
@@ -126,12 +126,12 @@ impl Forwarder {
         self.count(Failure::Loop)
     }
 
-    /// What is known without asking anybody. An answer that is about to end is fetched again by a task of `runtime`.
+    /// What is known without asking anybody. An answer that is about to end is fetched again, where there is room.
     pub(crate) fn at_once(
         self: &Arc<Self>,
         waiting: &Waiting,
         (peer, transport): (SocketAddr, Transport),
-        runtime: &Handle,
+        behind: Behind<'_>,
     ) -> AtOnce {
         let counted = &self.cache.metrics().requests;
         if self.is_back(waiting) {
@@ -146,13 +146,13 @@ impl Forwarder {
             Found::Fresh { message, kind, ttls, refresh } => {
                 counted.hit(kind).inc();
                 if refresh == Refresh::Wanted {
-                    self.fetch_ahead(waiting, transport, runtime);
+                    self.fetch_ahead(waiting, transport, behind);
                 }
                 AtOnce::Told(self.tell(&message, ttls, waiting, transport))
             }
             Found::Over { over, then: Then::Give } => told_stale(over),
             Found::Over { over, then: Then::GiveAndAsk } => {
-                self.fetch_ahead(waiting, transport, runtime);
+                self.fetch_ahead(waiting, transport, behind);
                 told_stale(over)
             }
             Found::Over { over, then: Then::AskFirst } => AtOnce::Ask(Some(over)),
@@ -165,18 +165,24 @@ impl Forwarder {
     }
 
     /// Asks, so that the answer is there for the next one.
-    fn fetch_ahead(self: &Arc<Self>, waiting: &Waiting, transport: Transport, runtime: &Handle) {
-        match self.refresh(waiting, transport, runtime) {
+    fn fetch_ahead(self: &Arc<Self>, waiting: &Waiting, transport: Transport, behind: Behind<'_>) {
+        match self.refresh(waiting, transport, behind) {
             Some(_) => self.cache.metrics().prefetches.inc(),
             None => self.cache.gave_up(&waiting.ask),
         }
     }
 
     /// Asks, and waits; what is `over` is better than nothing.
-    pub(crate) async fn finish(self: &Arc<Self>, waiting: &Waiting, over: Option<Over>, transport: Transport) -> Told {
+    pub(crate) async fn finish(
+        self: &Arc<Self>,
+        waiting: &Waiting,
+        over: Option<Over>,
+        transport: Transport,
+        behind: Behind<'_>,
+    ) -> Told {
         let ask = &waiting.ask;
         // It goes on if nobody waits for it any more, so that a slow upstream's answer is there for the next one.
-        let refresh = over.as_ref().and_then(|_| self.refresh(waiting, transport, &Handle::current()));
+        let refresh = over.as_ref().and_then(|_| self.refresh(waiting, transport, behind));
         let outcome = match refresh {
             Some(refresh) => {
                 let told = timeout(self.cache.patience(), refresh).await;
@@ -221,10 +227,10 @@ impl Forwarder {
         self: &Arc<Self>,
         waiting: &Waiting,
         transport: Transport,
-        runtime: &Handle,
+        behind: Behind<'_>,
     ) -> Option<oneshot::Receiver<Outcome>> {
         let (forwarder, ask, trail) = (Arc::clone(self), waiting.ask.clone(), waiting.trail.clone());
-        let place = self.routes_of(ask.name()).next()?.admit().ok()?;
+        let place = self.routes_of(ask.name()).next()?.admit(behind.room).ok()?;
         let (told, outcome) = oneshot::channel();
         let refresh = async move {
             // Nobody may wait for it any more.
@@ -232,7 +238,7 @@ impl Forwarder {
             let _ = told.send(forwarder.ask(&ask, how).await);
             drop(place);
         };
-        self.outbound.fetches.spawn(refresh, runtime);
+        self.outbound.fetches.spawn(refresh, behind.runtime);
         Some(outcome)
     }
 
@@ -269,7 +275,7 @@ impl Forwarder {
                 drop(place);
                 return outcome;
             };
-            place = Some(next.admit()?);
+            place = Some(next.take()?);
             route = next;
         }
     }

@@ -19,7 +19,6 @@ mod udp;
 use crate::metrics::Metrics;
 use crate::plan::Plan;
 use crate::serving::{Clocks, Serving};
-use arc_swap::ArcSwap;
 use config::{DnsCompatibility, Subscriber};
 use listeners::Listeners;
 use prometheus::Registry;
@@ -28,13 +27,12 @@ use respond::Shared;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 pub use bind::{Sockets, bind, bind_all};
 pub use every_address::of_host;
 pub use reloads::{Prepared, Reloads};
-pub use settings::Settings;
+pub use settings::{Bounds, Settings};
 
 /// What it begins with.
 #[derive(Debug)]
@@ -51,6 +49,7 @@ pub struct Server {
     what: What,
     metrics: Arc<Metrics>,
     limits: tcp::Limits,
+    bounds: Bounds,
     reloads: Reloads,
     changes: mpsc::Receiver<Change>,
 }
@@ -64,7 +63,8 @@ impl Server {
         let metrics = Arc::new(Metrics::new(registry)?);
         let limits = tcp::Limits::new(settings.tcp_limit);
         let (reloads, changes) = Reloads::new(Arc::clone(&metrics));
-        Ok(Self { names, what: What::Settings(Box::new(settings)), metrics, limits, reloads, changes })
+        let (what, bounds) = (What::Settings(Box::new(settings)), Bounds::default());
+        Ok(Self { names, what, metrics, limits, bounds, reloads, changes })
     }
 
     /// The same as a plan has it.
@@ -79,7 +79,14 @@ impl Server {
         let metrics = Arc::new(Metrics::new(registry).map_err(io::Error::other)?);
         let (reloads, changes) = Reloads::new(Arc::clone(&metrics));
         let what = What::Plan(reloads.prepare(plan, compatibility)?.into_serving());
-        Ok(Self { names, what, metrics, limits: Settings::tcp_defaults(), reloads, changes })
+        let (limits, bounds) = (Settings::tcp_defaults(), Bounds::default());
+        Ok(Self { names, what, metrics, limits, bounds, reloads, changes })
+    }
+
+    /// The same with other bounds than the usual ones.
+    #[must_use]
+    pub fn bounded(self, bounds: Bounds) -> Self {
+        Self { bounds, ..self }
     }
 
     /// What changes it later.
@@ -93,8 +100,7 @@ impl Server {
     /// # Errors
     /// A socket cannot be used by the runtime, or a listening task died.
     pub async fn serve(self, sockets: Vec<Sockets>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { names, what, metrics, limits, reloads: _, mut changes } = self;
-        let runtime = Handle::current();
+        let Self { names, what, metrics, limits, bounds, reloads: _, mut changes } = self;
         let serving = match what {
             What::Settings(settings) => {
                 let at = sockets.iter().map(|sockets| sockets.at);
@@ -103,8 +109,8 @@ impl Server {
             }
             What::Plan(serving) => serving,
         };
-        serving.begin(&names, &runtime);
-        let shared = Arc::new(Shared { names, serving: ArcSwap::new(serving), runtime, metrics });
+        let shared = Arc::new(Shared::new(names, Arc::clone(&serving), metrics, bounds));
+        serving.begin(&shared.names, &shared.runtime);
         let mut listeners = Listeners::new(Arc::clone(&shared), limits);
         for sockets in sockets {
             listeners.add(sockets)?;

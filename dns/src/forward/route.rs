@@ -8,6 +8,7 @@ use super::upstream::Upstream;
 use super::{Ask, Failure, Outbound, Outcome, relay};
 use crate::plan::Zone;
 use crate::plan::forward::{self as plan, Forward, Policy};
+use crate::room::{Room, Taken};
 use crate::wire::{Cursor, flag};
 use hickory_proto::op::ResponseCode;
 use rand::seq::SliceRandom;
@@ -32,6 +33,7 @@ pub(crate) struct Route {
 /// A question's place among those that wait; free again where this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
+    _among_all: Taken,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -81,10 +83,16 @@ impl Route {
         self.forward.from.holds(name) && !self.forward.except.iter().any(|zone| zone.holds(name))
     }
 
-    /// A place among those who wait.
-    pub(super) fn admit(&self) -> Result<Place, Failure> {
+    /// A place among those who wait here, and among all.
+    pub(super) fn admit(&self, room: &Room) -> Result<Place, Failure> {
+        let permit = self.take()?;
+        Ok(Place { _among_all: room.take().ok_or(Failure::Busy)?, _permit: permit })
+    }
+
+    /// A place among those who wait here; `None`: there is no bound.
+    pub(super) fn take(&self) -> Result<Option<OwnedSemaphorePermit>, Failure> {
         let permit = self.room.as_ref().map(|room| Arc::clone(room).try_acquire_owned());
-        Ok(Place { _permit: permit.transpose().map_err(|_| Failure::Busy)? })
+        permit.transpose().map_err(|_| Failure::Busy)
     }
 
     /// Whether the next route is to be asked.

@@ -22,6 +22,7 @@ pub(super) struct Families {
     pub(super) durations: Family,
     pub(super) dropped: Family,
     pub(super) connections: Family,
+    pub(super) waiting: Family,
     pub(super) reloads_refused: Family,
     pub(super) log_lost: Family,
     pub(super) https: Family,
@@ -61,6 +62,11 @@ pub(super) const FAMILIES: Families = Families {
         name: "tidegate_dns_tcp_connections",
         labels: &[],
         help: "Open connections of DNS over TCP.",
+    },
+    waiting: Family {
+        name: "tidegate_dns_waiting",
+        labels: &[],
+        help: "Questions that wait for upstreams now, and answers that are fetched behind others.",
     },
     reloads_refused: Family {
         name: "tidegate_dns_reloads_refused_total",

@@ -213,12 +213,11 @@ mod tests {
     use crate::corefile::System;
     use crate::metrics::Metrics;
     use crate::plan::{self, Plan};
+    use crate::server::Bounds;
     use crate::server::respond::Shared;
     use crate::serving::{At, Forwarders};
-    use arc_swap::ArcSwap;
     use config::{BackendTable, DnsCompatibility, NameChange, NameTable, RoutingTable, ServiceNames, Snapshot};
     use prometheus::Registry;
-    use tokio::runtime::Handle;
 
     /// What becomes of a question about the cluster's own names in a block with these plugins.
     fn respond(plugins: &str, name: &str, record_type: RecordType) -> Response {
@@ -244,7 +243,7 @@ mod tests {
             backends: Arc::new(BackendTable::default()),
             names: Arc::new(NameTable::default().patched([web, pod], 1)),
         }));
-        let shared = Shared { names, serving: ArcSwap::from_pointee(serving), runtime: Handle::current(), metrics };
+        let shared = Shared::new(names, Arc::new(serving), metrics, Bounds::default());
         let labels = name.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat());
         let kind = [u16::from(record_type), 1].map(u16::to_be_bytes).concat();
         let packet: Vec<u8> = [0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0].into_iter().chain(labels).chain(kind).collect();

@@ -145,9 +145,9 @@ impl Responder {
         let forwarder = &block.forwarder;
         let Asking { query, packet, peer, transport, .. } = *asking;
         let waiting = Waiting::new(&query, alias, packet);
-        let told = match forwarder.at_once(&waiting, (peer, transport), &self.shared.runtime) {
+        let told = match forwarder.at_once(&waiting, (peer, transport), self.shared.behind()) {
             AtOnce::Told(told) => told,
-            AtOnce::Ask(over) => match (forwarder.admit(&waiting, peer), over) {
+            AtOnce::Ask(over) => match (forwarder.admit(&waiting, peer, &self.shared.room), over) {
                 (Ok(place), over) => {
                     let block = Arc::clone(block);
                     return asking.wait_for(Awaited::Upstream { block, waiting, over, _place: place });
@@ -208,6 +208,23 @@ impl Responder {
         }
     }
 
+    /// Refuses a question that would wait, where no more may: into `out`, at once.
+    pub(super) fn refuse(&self, pending: Pending, packet: &[u8], out: &mut Vec<u8>) -> Response {
+        let Pending { awaited, transport, counted, logged, .. } = pending;
+        // What it would have taken is free for others.
+        drop(awaited);
+        // Who waits has been read before.
+        let Ok(query) = Query::parse(packet) else { return Response::Silence };
+        let (failure, says) = (Failure::Busy, Says { offers_recursion: true, ..Says::default() });
+        self.metrics.forward.failures.with_label_values(&[failure.reason()]).inc();
+        write_code(out, &query.head, Some(query.asked), (failure.code(), says));
+        failure.extended_error().add(&failure.to_string(), out, (&query.head, transport));
+        if let Some(logged) = logged {
+            logged.end(out);
+        }
+        Response::Ready(Answered { question: counted, source: Source::Upstream, code: failure.code() })
+    }
+
     /// Waits for an answer, and counts it.
     pub(super) async fn finish(&self, mut pending: Box<Pending>) -> Vec<u8> {
         let (transport, since, question) = (pending.transport, pending.since, pending.counted);
@@ -233,7 +250,7 @@ impl Responder {
         let Pending { awaited, transport, after, .. } = *pending;
         let mut settled = match awaited {
             Awaited::Upstream { block, waiting, over, _place } => {
-                let told = block.forwarder.finish(&waiting, over, transport).await;
+                let told = block.forwarder.finish(&waiting, over, transport, self.shared.behind()).await;
                 let (message, code) = told.unwrap_or_else(|failure| {
                     let (message, code) = fail(&block.forwarder, &waiting, failure, transport);
                     tell_failure(&block, &waiting.query(), (failure, code), &self.shared.runtime);

@@ -1,12 +1,14 @@
 //! From a packet to its answer: what all transports share.
 
 use super::resolve::{Asking, Pending};
+use super::settings::Bounds;
 use crate::extended_error::ExtendedError;
 use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Metrics, Source};
 use crate::name::LowerName;
 use crate::plan;
 use crate::question::{CLASS_CHAOS, MAX_UDP, Query, Refusal};
+use crate::room::{Behind, Room};
 use crate::serving::{At, Clocks, Secured, Serving};
 use crate::written::Logged;
 use arc_swap::ArcSwap;
@@ -24,6 +26,20 @@ pub(super) struct Shared {
     /// Where upstreams are asked.
     pub(super) runtime: Handle,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) room: Room,
+}
+
+impl Shared {
+    /// Upstreams are asked on the runtime that is here.
+    pub(super) fn new(names: Subscriber, serving: Arc<Serving>, metrics: Arc<Metrics>, bounds: Bounds) -> Self {
+        let room = Room::new(bounds.waiting, metrics.waiting.clone());
+        Self { names, serving: ArcSwap::new(serving), runtime: Handle::current(), metrics, room }
+    }
+
+    /// Where work goes on behind a question.
+    pub(super) fn behind(&self) -> Behind<'_> {
+        Behind { runtime: &self.runtime, room: &self.room }
+    }
 }
 
 /// Answers packets that come in at one address.
@@ -185,8 +201,8 @@ mod tests {
         let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
         let block = Settings::new(DomainName::cluster_local(), Vec::new()).block(&metrics);
         let at = At { transport: plan::Transport::Dns, address: "192.0.2.1:53".parse().unwrap() };
-        let serving = ArcSwap::from_pointee(Serving::everywhere(block, [at], (Clocks::default(), &metrics.zones)));
-        let shared = Shared { names: subscriber, serving, runtime: Handle::current(), metrics };
+        let serving = Arc::new(Serving::everywhere(block, [at], (Clocks::default(), &metrics.zones)));
+        let shared = Shared::new(subscriber, serving, metrics, Bounds::default());
         let responder = Responder::new(Arc::new(shared), at);
         let packet = [&[0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x07example\x00", &[0, 1, 0, 1]].concat();
         let peer = "192.0.2.9:4000".parse().unwrap();

@@ -38,6 +38,20 @@ pub struct Settings {
     pub tcp_idle: Duration,
 }
 
+/// What clients may ask of a server in all; fixed at start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Questions that may wait for upstreams at once, whatever block they are of; more are REFUSED.
+    pub waiting: usize,
+}
+
+/// As suits a cluster.
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { waiting: 10_000 }
+    }
+}
+
 impl Settings {
     /// Settings with the limits that suit a cluster.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use config::{
     BackendTable, DnsCompatibility, EndpointName, NameChange, NameTable, Publisher, RoutingTable, ServiceNames,
-    Snapshot,
+    Snapshot, Subscriber,
 };
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
@@ -11,7 +11,7 @@ use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use tidegate_dns::{CacheSettings, Plan, Reloads, Server, Settings, Sockets, System, Transport, bind};
+use tidegate_dns::{Bounds, CacheSettings, Plan, Reloads, Server, Settings, Sockets, System, Transport, bind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
@@ -41,13 +41,37 @@ pub(crate) fn start_empty(settings: impl FnOnce(SocketAddr) -> Settings) -> Runn
 
 fn start_empty_at(address: SocketAddr, settings: impl FnOnce(SocketAddr) -> Settings) -> Running {
     let sockets = bind(address, 2).unwrap();
-    let address = sockets.address;
+    let settings = settings(sockets.address);
+    running(sockets, |names, registry| Server::new(names, settings, registry).unwrap())
+}
+
+/// Starts a server that has no names yet.
+fn running(sockets: Sockets, server: impl FnOnce(Subscriber, &Registry) -> Server) -> Running {
     let (publisher, subscriber) = config::publisher();
     let registry = Registry::new();
-    let server = Server::new(subscriber, settings(address), &registry).unwrap();
+    let (address, server) = (sockets.address, server(subscriber, &registry));
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(server.serve(vec![sockets], async move { drop(stopped.await) }));
     Running { address, registry, publisher, stop, task }
+}
+
+/// Starts a server with the names of [`table`] and these bounds.
+pub(crate) fn start_bounded(settings: Settings, bounds: Bounds) -> Running {
+    let sockets = bind(ANY_PORT, 2).unwrap();
+    let running = running(sockets, |names, registry| Server::new(names, settings, registry).unwrap().bounded(bounds));
+    running.publish(table());
+    running
+}
+
+/// The same that does what a Corefile says.
+pub(crate) fn start_corefile_bounded(corefile: &str, bounds: Bounds) -> Running {
+    let (port, sockets) = free_port();
+    let plan = plan(corefile, port);
+    let running = running(sockets, |names, registry| {
+        Server::with_plan(names, (&plan, DnsCompatibility::Standard), registry).unwrap().bounded(bounds)
+    });
+    running.publish(table());
+    running
 }
 
 /// Sockets on a free port of 127.0.0.1, as a plan with that port asks for them.
@@ -78,17 +102,15 @@ pub(crate) fn start_corefile_over(scheme: &str, corefile: &str) -> Running {
 }
 
 fn start_corefile_at(corefile: &str, (port, sockets): (u16, Sockets)) -> (Running, Reloads) {
-    let address = sockets.address;
-    let (publisher, subscriber) = config::publisher();
-    let registry = Registry::new();
     let plan = plan(corefile, port);
-    let server = Server::with_plan(subscriber, (&plan, DnsCompatibility::Standard), &registry).unwrap();
-    let reloads = server.reloads();
-    let (stop, stopped) = oneshot::channel();
-    let task = tokio::spawn(server.serve(vec![sockets], async move { drop(stopped.await) }));
-    let running = Running { address, registry, publisher, stop, task };
+    let mut reloads = None;
+    let running = running(sockets, |names, registry| {
+        let server = Server::with_plan(names, (&plan, DnsCompatibility::Standard), registry).unwrap();
+        reloads = Some(server.reloads());
+        server
+    });
     running.publish(table());
-    (running, reloads)
+    (running, reloads.unwrap())
 }
 
 /// Starts a server with the names of [`table`].

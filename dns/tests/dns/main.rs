@@ -18,4 +18,5 @@ mod steps;
 mod tcp;
 mod transfer;
 mod udp;
+mod waiting;
 mod zone;

@@ -1,7 +1,7 @@
 //! Questions over TCP (RFC 7766).
 
 use crate::harness::*;
-use hickory_proto::op::Message;
+use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use std::io::ErrorKind;
@@ -130,22 +130,22 @@ async fn what_was_asked_before_a_mistake_is_answered() {
 }
 
 #[tokio::test]
-async fn who_has_asked_much_of_upstreams_is_read_no_further() {
+async fn who_has_asked_much_of_upstreams_is_refused_more_of_them_alone() {
     let upstream = Upstream::new().await;
     let server = start(Settings { upstreams: vec![upstream.address()], ..settings() });
     let mut stream = server.connect().await;
-    let outside = (0..32).flat_map(|id| query(id, &format!("{id}.example.org."), RecordType::A));
-    let inside = query(99, "web.shop.svc.cluster.local.", RecordType::A);
+    let outside = (0..257).flat_map(|id| query(id, &format!("{id}.example.org."), RecordType::A));
+    let inside = query(999, "web.shop.svc.cluster.local.", RecordType::A);
     stream.write_all(&outside.chain(inside).collect::<Vec<_>>()).await.unwrap();
-    let mut last = upstream.asked().await;
-    for _ in 1..32 {
-        last = upstream.asked().await;
-    }
-    let (asked, peer) = last;
+    let refused = read(&mut stream).await;
+    assert_eq!((refused.metadata.id, refused.metadata.response_code), (256, ResponseCode::Refused));
+    assert_eq!(read(&mut stream).await.metadata.id, 999);
+    // There is room for one where one has its answer.
+    let (asked, peer) = upstream.asked().await;
     upstream.reply(&addresses(&asked, &["192.0.2.1".parse().unwrap()]), peer).await;
-    let answer = read(&mut stream).await;
-    assert_eq!(answer.queries[0].name(), asked.queries[0].name());
-    assert_eq!(read(&mut stream).await.metadata.id, 99);
+    assert_eq!(read(&mut stream).await.queries[0].name(), asked.queries[0].name());
+    stream.write_all(&query(1000, "example.org.", RecordType::A)).await.unwrap();
+    while upstream.asked().await.0.queries[0].name().num_labels() != 2 {}
     drop(stream);
     server.stop().await;
 }

@@ -11,6 +11,7 @@ use prometheus::{Registry, TextEncoder};
 use std::net::Ipv4Addr;
 use std::sync::atomic::AtomicU8;
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -107,6 +108,7 @@ pub(super) fn answer(question: &Message, code: u8, host: u8) -> Message {
 
 pub(super) struct Asker {
     pub(super) forwarder: Arc<Forwarder>,
+    room: Room,
     registry: Registry,
 }
 
@@ -130,9 +132,10 @@ impl Asker {
         let block = &plan.blocks()[0];
         let registry = Registry::new();
         let metrics = Metrics::new(&registry).unwrap();
+        let room = Room::new(100, metrics.waiting);
         let cache = Cache::new(block.cache.clone(), metrics.cache.clone());
         let forwarder = Arc::new(Forwarder::new(routes(body).unwrap(), cache, metrics.forward));
-        Self { forwarder, registry }
+        Self { forwarder, room, registry }
     }
 
     /// The addresses in the answer, or its code.
@@ -150,11 +153,12 @@ impl Asker {
         let packet = question.to_vec().unwrap();
         let waiting = Waiting::new(&Query::parse(&packet).unwrap(), None, &packet);
         let peer = "192.0.2.99:5000".parse().unwrap();
-        let told = match self.forwarder.at_once(&waiting, (peer, transport), &Handle::current()) {
+        let behind = Behind { runtime: &Handle::current(), room: &self.room };
+        let told = match self.forwarder.at_once(&waiting, (peer, transport), behind) {
             AtOnce::Told(told) => told,
             AtOnce::Ask(over) => {
-                let _place = self.forwarder.admit(&waiting, peer)?;
-                self.forwarder.finish(&waiting, over, transport).await
+                let _place = self.forwarder.admit(&waiting, peer, &self.room)?;
+                self.forwarder.finish(&waiting, over, transport, behind).await
             }
         };
         told.map(|(message, _)| Message::from_vec(&message).unwrap())

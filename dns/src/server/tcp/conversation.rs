@@ -24,8 +24,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// Bytes read at once: one question of any length.
 const CHUNK: usize = PREFIX + LONGEST;
-/// Questions of one connection that may wait for upstreams; then it is read no further.
-const PIPELINED: usize = 32;
+/// Questions of one connection that may wait for upstreams; more are refused, so that what need not wait comes past them.
+const WAITING: usize = 256;
 /// Bytes of answers that leave before more are made.
 const MUCH: usize = 16 << 10;
 /// Bytes that a buffer may keep for the next answers.
@@ -137,18 +137,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             self.since = Instant::now();
             return Poll::Ready(Ok(()));
         }
-        if !self.is_open || self.is_full() {
+        if !self.is_open {
             return Poll::Pending;
         }
         let mut bytes = [const { MaybeUninit::uninit() }; CHUNK];
         let mut chunk = ReadBuf::uninit(&mut bytes);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut chunk))?;
         Poll::Ready(self.take(chunk.filled()))
-    }
-
-    /// Whether so many answers are waited for that no question is taken.
-    fn is_full(&self) -> bool {
-        self.waiting.as_ref().is_some_and(|waiting| waiting.len() >= PIPELINED)
     }
 
     /// Takes what was read; nothing: the client asks no more.
@@ -169,9 +164,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         }
     }
 
-    /// Whether a zone is on its way, or a question has come whole that may be answered.
+    /// Whether a zone is on its way, or a question has come whole.
     fn can_go_on(&self) -> bool {
-        self.sending.is_some() || !self.is_full() && !matches!(first(&self.rest), Ok(None))
+        self.sending.is_some() || !matches!(first(&self.rest), Ok(None))
     }
 
     /// Answers what was left.
@@ -191,12 +186,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         Ok(())
     }
 
-    /// Answers whole questions, until too many answers are waited for or much is to be sent; how many bytes they were.
+    /// Answers whole questions, until much is to be sent; how many bytes they were.
     fn answer(&mut self, input: &[u8]) -> io::Result<usize> {
         let begun = Instant::now();
         let mut used = 0;
-        while !self.is_full()
-            && !self.is_spent()
+        while !self.is_spent()
             && self.sending.is_none()
             && self.output.len() < MUCH
             && let Some(packet) = first(input.get(used..).unwrap_or_default())?
@@ -205,7 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             self.asked = self.asked.saturating_add(1);
             self.since = begun;
             let told = keepalive::is_asked_for(packet).then(|| self.patience());
-            match self.responder.respond(packet, self.ends, Transport::Tcp, &mut self.reply) {
+            match self.respond(packet) {
                 Response::Silence => return Err(io::Error::new(ErrorKind::InvalidData, "not a question")),
                 Response::Ready(answered) if answered.asks_for_a_zone() => {
                     let (answered, message) = match self.responder.transfer(packet, self.ends) {
@@ -244,6 +238,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             return Ok(input.len());
         }
         Ok(used)
+    }
+
+    /// Answers a question into `reply` if it need not wait, or may not.
+    fn respond(&mut self, packet: &[u8]) -> Response {
+        match self.responder.respond(packet, self.ends, Transport::Tcp, &mut self.reply) {
+            Response::Pending(pending) if self.waiting.as_ref().is_some_and(|waiting| waiting.len() >= WAITING) => {
+                self.responder.refuse(*pending, packet, &mut self.reply)
+            }
+            response => response,
+        }
     }
 
     /// How long the client may be silent from now on; zero: no more questions are taken.
@@ -306,22 +310,20 @@ enum Event {
 mod tests {
     use super::*;
     use crate::metrics::Metrics;
-    use crate::server::Settings;
     use crate::server::respond::Shared;
+    use crate::server::{Bounds, Settings};
     use crate::serving::{At, Serving};
-    use arc_swap::ArcSwap;
     use config::DomainName;
     use prometheus::Registry;
     use tokio::io::{DuplexStream, duplex};
-    use tokio::runtime::Handle;
 
     fn conversation(stream: DuplexStream) -> Conversation<DuplexStream> {
         let (_publisher, names) = config::publisher();
         let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
         let block = Settings::new(DomainName::cluster_local(), Vec::new()).block(&metrics);
         let at = At { transport: crate::plan::Transport::Dns, address: "192.0.2.1:53".parse().unwrap() };
-        let serving = ArcSwap::from_pointee(Serving::everywhere(block, [at], (Clocks::default(), &metrics.zones)));
-        let shared = Shared { names, serving, runtime: Handle::current(), metrics };
+        let serving = Arc::new(Serving::everywhere(block, [at], (Clocks::default(), &metrics.zones)));
+        let shared = Shared::new(names, serving, metrics, Bounds::default());
         let ends = ("192.0.2.9:4000".parse().unwrap(), None);
         Conversation::new(stream, ends, Arc::new(Responder::new(Arc::new(shared), at)))
     }

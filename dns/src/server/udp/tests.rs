@@ -2,9 +2,8 @@ use super::*;
 use crate::metrics::Metrics;
 use crate::plan;
 use crate::server::respond;
-use crate::server::Settings;
+use crate::server::{Bounds, Settings};
 use crate::serving::{At, Clocks, Serving};
-use arc_swap::ArcSwap;
 use config::DomainName;
 use prometheus::Registry;
 
@@ -28,12 +27,11 @@ fn pair(buffer: usize) -> Pair {
     let (publisher, names) = config::publisher();
     let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
     let block = Settings::new(DomainName::cluster_local(), Vec::new()).block(&metrics);
-    let serving = ArcSwap::from_pointee(Serving::everywhere(block, [at], (Clocks::default(), &metrics.zones)));
-    let runtime = Handle::current();
-    let shared = respond::Shared { names, serving, runtime: runtime.clone(), metrics };
+    let serving = Arc::new(Serving::everywhere(block, [at], (Clocks::default(), &metrics.zones)));
+    let shared = respond::Shared::new(names, serving, metrics, Bounds::default());
     let responder = Arc::new(Responder::new(Arc::new(shared), at));
     let (waiting, waited) = mpsc::channel(1);
-    let shared = Shared { responder, runtime, is_stopping: Arc::default(), waiting };
+    let shared = Shared { responder, runtime: Handle::current(), is_stopping: Arc::default(), waiting };
     Pair { listener: Listener::new(socket, shared).unwrap(), client, _waited: waited, _publisher: publisher }
 }
 
