@@ -73,18 +73,20 @@ pub(crate) fn naming(
     mut flags: DnsAnswerFlags,
     cluster_domain: &DomainName,
 ) -> anyhow::Result<Naming> {
+    let bounds = dns::Bounds { per_client: flags.dns_client_limit, ..dns::Bounds::default() };
     match flags.corefile.take() {
-        Some(path) => Ok(Naming::Corefile(Corefile::read(path, compatibility(flags.dns_compat))?)),
+        Some(path) => Ok(Naming::Corefile(Corefile::read(path, compatibility(flags.dns_compat))?, bounds)),
         None => {
             let settings = Box::new(dns_settings(flags, cluster_domain.clone()));
-            Ok(Naming::Flags { addresses, settings })
+            Ok(Naming::Flags { addresses, settings, bounds })
         }
     }
 }
 
 /// What DNS answers. Resolvers of the system that cannot be read are logged.
 fn dns_settings(flags: DnsAnswerFlags, cluster_domain: DomainName) -> dns::Settings {
-    let DnsAnswerFlags { corefile: _, dns_upstream, dns_ttl, dns_cache_ttl, dns_pods, dns_compat } = flags;
+    let DnsAnswerFlags { corefile: _, dns_upstream, dns_ttl, dns_cache_ttl, dns_pods, dns_compat, dns_client_limit: _ } =
+        flags;
     let upstreams = if dns_upstream.is_empty() {
         dns::system_upstreams().unwrap_or_else(|error| {
             tracing::warn!(%error, "no resolver for names outside the zone");

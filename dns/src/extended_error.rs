@@ -19,6 +19,7 @@ pub(crate) enum ExtendedError {
     NotReady = 14,
     Blocked = 15,
     Filtered = 17,
+    Prohibited = 18,
     NotAuthoritative = 20,
     NoReachableAuthority = 22,
     InvalidData = 24,

@@ -2,6 +2,7 @@
 
 mod after;
 mod bind;
+mod clients;
 mod datagrams;
 mod errand;
 mod every_address;

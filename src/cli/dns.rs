@@ -6,6 +6,7 @@ use config::{DomainName, LabelSelector, parse_duration};
 use dns::RecordType;
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -75,6 +76,10 @@ pub(crate) struct DnsAnswerFlags {
     /// Whose mistakes in answers of the zone are kept
     #[arg(long, value_name = "WHOSE", env = "TIDEGATE_DNS_COMPAT", default_value = "none")]
     pub(crate) dns_compat: DnsCompat,
+    /// Questions a second that one client may ask, an address of IPv4 or a /64 of IPv6; more are refused [default: no
+    /// limit]
+    #[arg(long, value_name = "NUMBER", env = "TIDEGATE_DNS_CLIENT_LIMIT", value_parser = client_limit)]
+    pub(crate) dns_client_limit: Option<NonZeroU32>,
 }
 
 /// How a name is asked for, and of whom.
@@ -140,6 +145,11 @@ fn asker(text: &str) -> Result<Asker, String> {
     let is_pod = pod.is_none_or(|pod| pod.parse::<DomainName>().is_ok());
     let asker = namespace.filter(|_| is_pod).map(|namespace| Asker { namespace, pod: pod.map(str::to_owned) });
     asker.ok_or_else(|| "not NS or NS/POD, such as shop or shop/web-0".to_owned())
+}
+
+fn client_limit(text: &str) -> Result<NonZeroU32, String> {
+    let limit = text.parse().ok().filter(|limit: &NonZeroU32| limit.get() <= dns::Bounds::MOST_PER_CLIENT);
+    limit.ok_or_else(|| format!("not a number from 1 to {}", dns::Bounds::MOST_PER_CLIENT))
 }
 
 fn upstream(text: &str) -> Result<SocketAddr, String> {

@@ -152,9 +152,11 @@ impl Control {
     ) -> anyhow::Result<()> {
         let names = self.snapshots.clone();
         let server = match naming {
-            Naming::Flags { settings, .. } => dns::Server::new(names, *settings, &self.registry)?,
-            Naming::Corefile(corefile) => {
-                let server = dns::Server::with_plan(names, corefile.plan(), &self.registry)?;
+            Naming::Flags { settings, bounds, .. } => {
+                dns::Server::new(names, *settings, &self.registry)?.bounded(bounds)
+            }
+            Naming::Corefile(corefile, bounds) => {
+                let server = dns::Server::with_plan(names, corefile.plan(), &self.registry)?.bounded(bounds);
                 let bound = sockets.iter().map(|sockets| sockets.at).collect();
                 let (following, stopped) = (corefile.follow(server.reloads(), bound, workers), self.stopped());
                 self.spawn("following the Corefile", async move {

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use config::DnsCompatibility;
-use dns::{At, Environment as _, Note, Plan, PlanError, Reloads, System, Transport, unserved};
+use dns::{At, Bounds, Environment as _, Note, Plan, PlanError, Reloads, System, Transport, unserved};
 use std::future::pending;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,9 +16,9 @@ const TOLD: usize = 10;
 #[derive(Debug)]
 pub(crate) enum Naming {
     /// One block, everywhere.
-    Flags { addresses: Vec<SocketAddr>, settings: Box<dns::Settings> },
+    Flags { addresses: Vec<SocketAddr>, settings: Box<dns::Settings>, bounds: Bounds },
     /// What a Corefile says.
-    Corefile(Corefile),
+    Corefile(Corefile, Bounds),
 }
 
 /// A Corefile that was understood, and that this version serves.
@@ -34,7 +34,7 @@ impl Naming {
     pub(crate) fn plan(&self) -> Option<&Plan> {
         match self {
             Self::Flags { .. } => None,
-            Self::Corefile(corefile) => Some(&corefile.plan),
+            Self::Corefile(corefile, _) => Some(&corefile.plan),
         }
     }
 
@@ -45,7 +45,7 @@ impl Naming {
                 let all = addresses.iter().map(|address| At { transport: Transport::Dns, address: *address });
                 dns::bind_all(all, &[], workers).context("--dns-bind")
             }
-            Self::Corefile(corefile) => {
+            Self::Corefile(corefile, _) => {
                 let addresses = dns::addresses(&corefile.plan)?;
                 dns::bind_all(addresses, &[], workers).with_context(|| corefile.path.display().to_string())
             }

@@ -37,6 +37,8 @@ fn a_wrong_flag_is_named_in_one_line() {
         (vec!["--dns-ttl", "3601"], vec!["'3601'", "--dns-ttl", "0..=3600"]),
         (vec!["--dns-cache-ttl", "30"], vec!["'30'", "--dns-cache-ttl", "such as 5s, 2m or 100ms"]),
         (vec!["--cluster-domain", "a..b"], vec!["'a..b'", "--cluster-domain"]),
+        (vec!["--dns-client-limit", "0"], vec!["'0'", "--dns-client-limit", "from 1 to 1000000"]),
+        (vec!["--dns-client-limit", "1000001"], vec!["'1000001'", "--dns-client-limit", "from 1 to 1000000"]),
         (vec!["--dns-compat", "bind"], vec!["'bind'", "--dns-compat", "none, coredns"]),
         (vec!["--ssl-redirect", "maybe"], vec!["'maybe'", "--ssl-redirect"]),
         (vec!["--encoded-slashes", "eat"], vec!["'eat'", "--encoded-slashes", "keep, reject"]),

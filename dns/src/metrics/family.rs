@@ -23,6 +23,7 @@ pub(super) struct Families {
     pub(super) dropped: Family,
     pub(super) connections: Family,
     pub(super) waiting: Family,
+    pub(super) held_back: Family,
     pub(super) reloads_refused: Family,
     pub(super) log_lost: Family,
     pub(super) https: Family,
@@ -56,7 +57,7 @@ pub(super) const FAMILIES: Families = Families {
         help: "Packets and connections left without an answer: short, long (over 2,048 bytes), response (no question), \
                port (from port 0), broadcast (sent to more than one host), connections (too many of one client), buffer \
                (no room in a socket's buffer, counted once a second), overload (waited for more than a second, where \
-               newer ones are answered first).",
+               newer ones are answered first), client (asked more than twice --dns-client-limit).",
     },
     connections: Family {
         name: "tidegate_dns_tcp_connections",
@@ -67,6 +68,11 @@ pub(super) const FAMILIES: Families = Families {
         name: "tidegate_dns_waiting",
         labels: &[],
         help: "Questions that wait for upstreams now, and answers that are fetched behind others.",
+    },
+    held_back: Family {
+        name: "tidegate_dns_held_back_total",
+        labels: &[],
+        help: "Questions of clients that asked more than --dns-client-limit, refused or dropped.",
     },
     reloads_refused: Family {
         name: "tidegate_dns_reloads_refused_total",

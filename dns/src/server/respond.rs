@@ -1,5 +1,6 @@
 //! From a packet to its answer: what all transports share.
 
+use super::clients::Clients;
 use super::resolve::{Asking, Pending};
 use super::settings::Bounds;
 use crate::extended_error::ExtendedError;
@@ -16,6 +17,7 @@ use config::Subscriber;
 use hickory_proto::op::ResponseCode;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::runtime::Handle;
 
 /// What all listeners share.
@@ -27,13 +29,16 @@ pub(super) struct Shared {
     pub(super) runtime: Handle,
     pub(super) metrics: Arc<Metrics>,
     pub(super) room: Room,
+    /// `None`: each may ask as much as it likes.
+    pub(super) clients: Option<Clients>,
 }
 
 impl Shared {
     /// Upstreams are asked on the runtime that is here.
     pub(super) fn new(names: Subscriber, serving: Arc<Serving>, metrics: Arc<Metrics>, bounds: Bounds) -> Self {
         let room = Room::new(bounds.waiting, metrics.waiting.clone());
-        Self { names, serving: ArcSwap::new(serving), runtime: Handle::current(), metrics, room }
+        let clients = bounds.per_client.map(|rate| Clients::new(rate, Instant::now()));
+        Self { names, serving: ArcSwap::new(serving), runtime: Handle::current(), metrics, room, clients }
     }
 
     /// Where work goes on behind a question.
@@ -105,6 +110,11 @@ impl Responder {
             record_type: None,
             len: u16::try_from(packet.len()).unwrap_or(u16::MAX),
         };
+        if let Some(clients) = &self.shared.clients
+            && let Some(response) = self.hold_back(clients, packet, (peer.ip(), counted, transport), out)
+        {
+            return response;
+        }
         let (mut query, refusal) = match Query::parse(packet) {
             Ok(query) => (query, None),
             Err(Refusal::Silence(reason)) => return self.silence(reason),

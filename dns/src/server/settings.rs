@@ -9,6 +9,7 @@ use crate::question::MAX_UDP;
 use crate::serving::{Block, Records};
 use config::DomainName;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,12 +44,19 @@ pub struct Settings {
 pub struct Bounds {
     /// Questions that may wait for upstreams at once, whatever block they are of; more are REFUSED.
     pub waiting: usize,
+    /// Questions a second of one client, which is an address of IPv4 or a /64 of IPv6; `None`: as many as it likes.
+    pub per_client: Option<NonZeroU32>,
+}
+
+impl Bounds {
+    /// The largest number for [`per_client`](Self::per_client): from there on the time between two questions is a rough one.
+    pub const MOST_PER_CLIENT: u32 = 1_000_000;
 }
 
 /// As suits a cluster.
 impl Default for Bounds {
     fn default() -> Self {
-        Self { waiting: 10_000 }
+        Self { waiting: 10_000, per_client: None }
     }
 }
 

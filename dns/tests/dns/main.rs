@@ -5,6 +5,7 @@
 mod addresses;
 mod blocks;
 mod cache;
+mod clients;
 mod corefile;
 mod distrust;
 mod encrypted;

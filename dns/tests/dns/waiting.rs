@@ -11,7 +11,7 @@ use tokio::net::{TcpStream, UdpSocket};
 const BOUND: u16 = 40;
 
 fn bounds() -> Bounds {
-    Bounds { waiting: usize::from(BOUND) }
+    Bounds { waiting: usize::from(BOUND), ..Bounds::default() }
 }
 
 fn outside(id: u16, record_type: RecordType) -> Message {
