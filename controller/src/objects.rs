@@ -11,6 +11,7 @@ mod pods;
 mod secrets;
 mod service;
 mod slice;
+mod slices;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,7 @@ use jiff::Timestamp;
 use pods::Pods;
 use rustc_hash::{FxHashMap, FxHashSet};
 use secrets::Secrets;
+use slices::SlicesByName;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -43,8 +45,7 @@ pub struct Objects {
     classes: Kept<IngressClass>,
     services: Kept<Service>,
     slices: Kept<Slice>,
-    /// By Service, sorted by name.
-    slices_by_service: FxHashMap<ObjectName, Vec<Arc<Slice>>>,
+    slices_by_service: SlicesByName,
     endpoints: FxHashMap<ObjectName, Vec<Arc<Slice>>>,
     namespaces: FxHashSet<Arc<str>>,
     pods: Pods,
@@ -70,7 +71,7 @@ impl Objects {
             classes: Kept::default(),
             services: Kept::default(),
             slices: Kept::default(),
-            slices_by_service: FxHashMap::default(),
+            slices_by_service: SlicesByName::default(),
             endpoints: FxHashMap::default(),
             namespaces: FxHashSet::default(),
             pods: Pods::default(),
@@ -210,23 +211,14 @@ impl Objects {
         };
         if let Some(before) = before
             && let Some(service) = service(&before)
-            && let Some(slices) = self.slices_by_service.get_mut(&service)
         {
-            slices.retain(|slice| slice.object != before.object);
-            if slices.is_empty() {
-                self.slices_by_service.remove(&service);
-            }
+            self.slices_by_service.remove(&service, &before);
             self.changes.services.insert(service);
         }
         if let Some(after) = after
             && let Some(service) = service(&after)
         {
-            let slices = self.slices_by_service.entry(service.clone()).or_default();
-            let place = slices.partition_point(|slice| slice.object < after.object);
-            if slices.is_empty() {
-                slices.reserve_exact(1);
-            }
-            slices.insert(place, after);
+            self.slices_by_service.insert(&service, &after);
             self.changes.services.insert(service);
         }
         true
@@ -274,7 +266,8 @@ impl Objects {
     /// slice is for it.
     #[must_use]
     pub fn slices(&self, service: &ObjectName) -> &[Arc<Slice>] {
-        self.slices_by_service.get(service).or_else(|| self.endpoints.get(service)).map_or(&[], Vec::as_slice)
+        let of_object = || self.endpoints.get(service).map(Vec::as_slice);
+        self.slices_by_service.find(service).or_else(of_object).unwrap_or_default()
     }
 
     /// Whether there is a Namespace object of that name.
@@ -350,7 +343,7 @@ impl Objects {
         let namespace = |name| ObjectRef::new(Kind::Namespace, "", Arc::clone(name));
         objects.extend(self.namespaces.iter().map(|name| Arc::new(namespace(name))));
         services.extend(self.services.iter().map(|service| ObjectName::from(&*service.object)));
-        services.extend(self.slices_by_service.keys().chain(self.endpoints.keys()).cloned());
+        services.extend(self.slices_by_service.names().chain(self.endpoints.keys()).cloned());
         changes
     }
 }
