@@ -28,6 +28,7 @@ pub(crate) fn serve(flags: DnsFlags) -> anyhow::Result<ExitCode> {
     logging::begin(&process);
     let by_flags = NameObjects {
         pods: answers.dns_pods == DnsPods::Verified,
+        imports: false,
         labels: watch_selector,
         namespace_labels: namespace_selector,
     };
@@ -63,7 +64,7 @@ fn usual_probes() -> dns::Probes {
 
 fn objects_of(plan: &dns::Plan) -> NameObjects {
     let dns::PlannedObjects { pods, labels, namespace_labels } = plan.objects();
-    NameObjects { pods, labels, namespace_labels }
+    NameObjects { pods, imports: false, labels, namespace_labels }
 }
 
 /// Where the objects come from. Nothing is written there.

@@ -36,7 +36,7 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
     let by_flags = serve.dns.dns_pods == DnsPods::Verified;
     let naming = naming(vec![dns_bind], serve.dns.clone(), &objects.cluster_domain)?;
     let planned = naming.plan().map(dns::Plan::probes).unwrap_or_default();
-    let selection = Selection::Everything { pods: naming.plan().map_or(Ok(by_flags), has_pods)? };
+    let selection = Selection::Everything { pods: naming.plan().map_or(Ok(by_flags), has_pods)?, imports: false };
     let source = choose(source, selection, &objects)?;
     let mut settings = settings(listen, translate_settings(objects), serve, DEFAULTS);
     settings.drain.delay = settings.drain.delay.max(planned.lameduck);

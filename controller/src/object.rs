@@ -2,8 +2,10 @@
 //! What nothing here reads, and is often most of an object, is dropped by [`Object::trim`].
 
 mod pod;
+mod service_import;
 
 pub use pod::Pod;
+pub use service_import::{ServiceImport, ServiceImportSpec};
 
 use config::{Kind, ObjectRef};
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Secret, Service};
@@ -19,7 +21,7 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const DEFAULT_NAMESPACE: &str = "default";
 
 macro_rules! kinds {
-    ($($kind:ident: $api_version:literal),* $(,)?) => {
+    ($($kind:ident: $($api_version:literal)|+),* $(,)?) => {
         /// An object of one of the kinds that Tidegate reads.
         #[derive(Debug, Clone, PartialEq)]
         #[expect(missing_docs, reason = "each variant is the Kubernetes kind of the same name")]
@@ -38,7 +40,7 @@ macro_rules! kinds {
                 deserializer: D,
             ) -> Option<Result<Self, D::Error>> {
                 match (api_version, kind) {
-                    $(($api_version, stringify!($kind)) => {
+                    $(($($api_version)|+, stringify!($kind)) => {
                         Some(Box::<$kind>::deserialize(deserializer).map(Self::$kind))
                     })*
                     _ => None,
@@ -83,6 +85,7 @@ kinds! {
     Service: "v1",
     EndpointSlice: "discovery.k8s.io/v1",
     Endpoints: "v1",
+    ServiceImport: "multicluster.x-k8s.io/v1beta1" | "multicluster.x-k8s.io/v1alpha1",
     Namespace: "v1",
     Pod: "v1",
     Secret: "v1",

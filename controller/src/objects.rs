@@ -4,6 +4,7 @@
 pub(crate) mod annotations;
 mod changes;
 mod class;
+mod import;
 mod ingress;
 mod interner;
 mod kept;
@@ -17,12 +18,13 @@ mod tests;
 
 pub(crate) use changes::Changes;
 pub use class::IngressClass;
+pub use import::{Import, ImportKind};
 pub use ingress::{ClientCa, Ingress, IngressBackend, IngressPath, IngressRule, IngressTls};
 pub(crate) use kept::{Kept, Replaced};
 pub use secrets::{KeptSecret, Validity};
 pub use service::{ExternalTarget, Service, ServiceKind, ServicePort};
-pub(crate) use slice::SERVICE_NAME;
-pub use slice::{Readiness, Slice, SliceEndpoint, SlicePort};
+pub use slice::{Readiness, Slice, SliceEndpoint, SliceImport, SlicePort};
+pub(crate) use slice::{SERVICE_NAME, SOURCE_CLUSTER, is_label};
 
 use crate::Object;
 use crate::status::Problem;
@@ -44,8 +46,10 @@ pub struct Objects {
     ingresses: Kept<Ingress>,
     classes: Kept<IngressClass>,
     services: Kept<Service>,
+    imports: Kept<Import>,
     slices: Kept<Slice>,
     slices_by_service: SlicesByName,
+    slices_by_import: SlicesByName,
     endpoints: FxHashMap<ObjectName, Vec<Arc<Slice>>>,
     namespaces: FxHashSet<Arc<str>>,
     pods: Pods,
@@ -70,8 +74,10 @@ impl Objects {
             ingresses: Kept::default(),
             classes: Kept::default(),
             services: Kept::default(),
+            imports: Kept::default(),
             slices: Kept::default(),
             slices_by_service: SlicesByName::default(),
+            slices_by_import: SlicesByName::default(),
             endpoints: FxHashMap::default(),
             namespaces: FxHashSet::default(),
             pods: Pods::default(),
@@ -117,6 +123,10 @@ impl Objects {
                 let slices = Slice::read_endpoints(*endpoints, &name, &mut self.names);
                 self.put_endpoints(&name, Some(slices))
             }
+            Object::ServiceImport(import) => {
+                let import = Import::read(*import, &name, &mut self.names);
+                self.imports.put(&name, Some(import)).is_some()
+            }
             Object::Namespace(_) => self.namespaces.insert(Arc::clone(&name.name)),
             Object::Pod(pod) => self.pods.put(&name, (pod.addresses, pod.has_own_search), &mut self.changes.pods),
             Object::Secret(secret) => self.secrets.apply(&ObjectName::from(&*name), &secret),
@@ -133,6 +143,7 @@ impl Objects {
             Kind::Service => self.services.put(object, None).is_some(),
             Kind::EndpointSlice => self.put_slice(object, None),
             Kind::Endpoints => self.put_endpoints(object, None),
+            Kind::ServiceImport => self.imports.put(object, None).is_some(),
             Kind::Namespace => self.namespaces.remove(&object.name),
             Kind::Pod => self.pods.put(&Arc::new(object.clone()), (Vec::new(), false), &mut self.changes.pods),
             Kind::Secret => self.secrets.delete(&ObjectName::from(object)),
@@ -152,7 +163,7 @@ impl Objects {
     pub(crate) fn shared_name(&mut self, object: &ObjectRef) -> Arc<ObjectRef> {
         let namespace = self.names.intern(&object.namespace);
         let name = match object.kind {
-            Kind::Service | Kind::Endpoints | Kind::Secret => self.names.intern(&object.name),
+            Kind::Service | Kind::Endpoints | Kind::ServiceImport | Kind::Secret => self.names.intern(&object.name),
             _ => Arc::clone(&object.name),
         };
         Arc::new(ObjectRef::new(object.kind, namespace, name))
@@ -173,11 +184,20 @@ impl Objects {
     }
 
     fn note(&mut self, object: Arc<ObjectRef>, changed: bool, version: Option<u64>) -> bool {
-        let makes_names =
-            matches!(object.kind, Kind::Service | Kind::EndpointSlice | Kind::Endpoints | Kind::Namespace | Kind::Pod);
+        let makes_names = match object.kind {
+            Kind::Service
+            | Kind::EndpointSlice
+            | Kind::Endpoints
+            | Kind::ServiceImport
+            | Kind::Namespace
+            | Kind::Pod => true,
+            Kind::Ingress | Kind::IngressClass | Kind::Secret | Kind::ConfigMap => false,
+        };
         if changed && object.kind != Kind::Pod {
-            if object.kind == Kind::Service {
-                self.changes.services.insert(ObjectName::from(&*object));
+            match object.kind {
+                Kind::Service => drop(self.changes.services.insert(ObjectName::from(&*object))),
+                Kind::ServiceImport => drop(self.changes.imports.insert(ObjectName::from(&*object))),
+                _ => {}
             }
             self.changes.objects.insert(object);
         }
@@ -205,21 +225,26 @@ impl Objects {
 
     fn put_slice(&mut self, name: &ObjectRef, slice: Option<Slice>) -> bool {
         let Some(Replaced { before, after }) = self.slices.put(name, slice) else { return false };
-        let service = |slice: &Slice| {
-            let service = slice.service.as_ref()?;
-            Some(ObjectName { namespace: Arc::clone(&slice.object.namespace), name: Arc::clone(service) })
-        };
-        if let Some(before) = before
-            && let Some(service) = service(&before)
-        {
-            self.slices_by_service.remove(&service, &before);
-            self.changes.services.insert(service);
+        let Changes { services, imports, .. } = &mut self.changes;
+        if let Some(before) = before {
+            if let Some(service) = before.service_name() {
+                self.slices_by_service.remove(&service, &before);
+                services.insert(service);
+            }
+            if let Some(import) = before.import_name() {
+                self.slices_by_import.remove(&import, &before);
+                imports.insert(import);
+            }
         }
-        if let Some(after) = after
-            && let Some(service) = service(&after)
-        {
-            self.slices_by_service.insert(&service, &after);
-            self.changes.services.insert(service);
+        if let Some(after) = after {
+            if let Some(service) = after.service_name() {
+                self.slices_by_service.insert(&service, &after);
+                services.insert(service);
+            }
+            if let Some(import) = after.import_name() {
+                self.slices_by_import.insert(&import, &after);
+                imports.insert(import);
+            }
         }
         true
     }
@@ -268,6 +293,18 @@ impl Objects {
     pub fn slices(&self, service: &ObjectName) -> &[Arc<Slice>] {
         let of_object = || self.endpoints.get(service).map(Vec::as_slice);
         self.slices_by_service.find(service).or_else(of_object).unwrap_or_default()
+    }
+
+    /// A ServiceImport.
+    #[must_use]
+    pub fn import(&self, name: &ObjectName) -> Option<&Arc<Import>> {
+        self.imports.find(name)
+    }
+
+    /// The addresses behind a ServiceImport: its EndpointSlices, those of all clusters, sorted by name.
+    #[must_use]
+    pub fn slices_of_import(&self, import: &ObjectName) -> &[Arc<Slice>] {
+        self.slices_by_import.find(import).unwrap_or_default()
     }
 
     /// Whether there is a Namespace object of that name.
@@ -320,6 +357,7 @@ impl Objects {
                     |slices: &Vec<Arc<Slice>>| slices.iter().flat_map(|slice| slice.problems.to_vec()).collect();
                 self.endpoints.get(&name).map(problems)
             }
+            Kind::ServiceImport => self.imports.find(&name).map(|import| import.problems.to_vec()),
             Kind::Secret | Kind::Namespace | Kind::Pod | Kind::ConfigMap => None,
         }
     }
@@ -332,11 +370,12 @@ impl Objects {
     /// Every object, as if it had just come.
     pub(crate) fn everything(&self) -> Changes {
         let mut changes = Changes::default();
-        let Changes { objects, services, pods } = &mut changes;
+        let Changes { objects, services, imports, pods } = &mut changes;
         *pods = self.pods.everything();
         objects.extend(self.ingresses.iter().map(|ingress| Arc::clone(&ingress.object)));
         objects.extend(self.classes.iter().map(|class| Arc::clone(&class.object)));
         objects.extend(self.services.iter().map(|service| Arc::clone(&service.object)));
+        objects.extend(self.imports.iter().map(|import| Arc::clone(&import.object)));
         let slices = self.slices.iter().chain(self.endpoints.values().flatten());
         objects.extend(slices.map(|slice| Arc::clone(&slice.object)));
         objects.extend(self.secrets.names().map(|name| Arc::new(secret_ref(name))));
@@ -344,6 +383,8 @@ impl Objects {
         objects.extend(self.namespaces.iter().map(|name| Arc::new(namespace(name))));
         services.extend(self.services.iter().map(|service| ObjectName::from(&*service.object)));
         services.extend(self.slices_by_service.names().chain(self.endpoints.keys()).cloned());
+        imports.extend(self.imports.iter().map(|import| ObjectName::from(&*import.object)));
+        imports.extend(self.slices_by_import.names().cloned());
         changes
     }
 }

@@ -6,10 +6,12 @@ use config::{Kind, LabelSelector};
 /// Which objects are of use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selection {
-    /// All kinds that Tidegate reads, Pods aside.
+    /// All kinds that Tidegate reads, Pods and ServiceImports aside.
     Everything {
         /// Whether Pods are of use too.
         pods: bool,
+        /// Whether ServiceImports are of use too.
+        imports: bool,
     },
     /// Those that names are made of: where nothing but names is served, nothing else is asked for, and no Secret is read.
     Names(NameObjects),
@@ -20,7 +22,9 @@ pub enum Selection {
 pub struct NameObjects {
     /// Whether Pods are: only where names of Pods are those that there are, or who asks is told by its address.
     pub pods: bool,
-    /// Which Services, EndpointSlices and Pods are; `None`: all.
+    /// Whether ServiceImports are: only where a zone has the Services of several clusters.
+    pub imports: bool,
+    /// Which Services, EndpointSlices, ServiceImports and Pods are; `None`: all.
     pub labels: Option<LabelSelector>,
     /// Which Namespaces are; `None`: all.
     pub namespace_labels: Option<LabelSelector>,
@@ -28,7 +32,7 @@ pub struct NameObjects {
 
 impl Default for Selection {
     fn default() -> Self {
-        Self::Everything { pods: false }
+        Self::Everything { pods: false, imports: false }
     }
 }
 
@@ -37,7 +41,10 @@ impl Selection {
     #[must_use]
     pub fn has(&self, kind: Kind) -> bool {
         match (self, kind) {
-            (Self::Everything { pods } | Self::Names(NameObjects { pods, .. }), Kind::Pod) => *pods,
+            (Self::Everything { pods, .. } | Self::Names(NameObjects { pods, .. }), Kind::Pod) => *pods,
+            (Self::Everything { imports, .. } | Self::Names(NameObjects { imports, .. }), Kind::ServiceImport) => {
+                *imports
+            }
             (Self::Everything { .. }, _) => true,
             (Self::Names(_), Kind::Service | Kind::EndpointSlice | Kind::Endpoints | Kind::Namespace) => true,
             (Self::Names(_), _) => false,
@@ -81,7 +88,11 @@ mod tests {
     use serde_json::json;
 
     fn object(kind: &str, name: &str, labels: &serde_json::Value) -> Object {
-        let api_version = if kind == "EndpointSlice" { "discovery.k8s.io/v1" } else { "v1" };
+        let api_version = match kind {
+            "EndpointSlice" => "discovery.k8s.io/v1",
+            "ServiceImport" => "multicluster.x-k8s.io/v1beta1",
+            _ => "v1",
+        };
         let mut value = json!({"metadata": {"name": name, "namespace": "shop", "labels": labels}});
         if kind == "EndpointSlice" {
             value["addressType"] = json!("IPv4");
@@ -109,6 +120,8 @@ mod tests {
             object("Service", "a", &yes),
             object("Service", "b", &no),
             object("EndpointSlice", "a", &yes),
+            object("ServiceImport", "a", &yes),
+            object("ServiceImport", "b", &no),
             object("Pod", "a", &yes),
             object("Pod", "b", &no),
             object("Namespace", "a", &yes),
@@ -118,6 +131,7 @@ mod tests {
         ];
         let names = NameObjects {
             pods: true,
+            imports: true,
             labels: Some("team=a".parse().expect("a selector")),
             namespace_labels: Some("dns".parse().expect("a selector")),
         };
@@ -127,16 +141,25 @@ mod tests {
                 "+Service shop/a",
                 "-Service shop/b",
                 "+EndpointSlice shop/a",
+                "+ServiceImport shop/a",
+                "-ServiceImport shop/b",
                 "+Pod shop/a",
                 "-Pod shop/b",
                 "-Namespace a",
                 "+Namespace b"
             ]
         );
-        let without_pods = Selection::Names(NameObjects { pods: false, ..names });
-        assert!(selected(&without_pods, &objects).iter().all(|change| !change.contains("Pod")));
-        assert_eq!(selected(&Selection::default(), &objects).len(), objects.len() - 2, "all but Pods");
-        assert_eq!(selected(&Selection::Everything { pods: true }, &objects).len(), objects.len());
+        let without = Selection::Names(NameObjects { pods: false, imports: false, ..names });
+        let is_left = |change: &String| change.contains("Pod") || change.contains("ServiceImport");
+        assert!(!selected(&without, &objects).iter().any(is_left));
+        assert_eq!(
+            selected(&Selection::default(), &objects).len(),
+            objects.len() - 4,
+            "all but Pods and ServiceImports"
+        );
+        for (pods, imports) in [(true, false), (false, true)] {
+            assert_eq!(selected(&Selection::Everything { pods, imports }, &objects).len(), objects.len() - 2);
+        }
     }
 
     #[test]

@@ -32,12 +32,16 @@ pub enum Reason {
     BadCertificate,
     /// A host is no host name.
     BadHost,
+    /// A name cannot be a label of a longer one.
+    BadName,
     /// A path cannot be in a request.
     BadPath,
     /// A `pathType` that does not exist.
     BadPathType,
     /// A port number out of range.
     BadPort,
+    /// A `type` that does not exist.
+    BadType,
     /// A certificate's validity is over.
     CertificateExpired,
     /// A certificate's validity has not begun.
@@ -50,6 +54,10 @@ pub enum Reason {
     ForeignClass,
     /// A certificate does not cover a host that it is declared for.
     HostNotCovered,
+    /// A ServiceImport has no address yet: a notice, since somebody else assigns it.
+    NoAddress,
+    /// An EndpointSlice behind a ServiceImport does not say which cluster its endpoints are in.
+    NoCluster,
     /// A Service that requests go to has no endpoint that could take them: a notice, since that comes and goes.
     NoEndpoint,
     /// Neither a class nor the setting to take Ingresses without one.
@@ -90,7 +98,7 @@ impl Problem {
     /// Whether the object itself is as it should be, and all of it is served.
     #[must_use]
     pub fn is_notice(&self) -> bool {
-        self.reason == Reason::NoEndpoint
+        matches!(self.reason, Reason::NoAddress | Reason::NoEndpoint)
     }
 
     /// A problem of a field.

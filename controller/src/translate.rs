@@ -135,6 +135,9 @@ impl Translator {
         self.client_policies.update(&transitions, &secrets, objects, &mut stale);
         self.certificates.update(&transitions, secrets.into_iter(), objects, &mut stale);
         self.backends.update(&transitions, &changes.services, objects, &mut stale);
+        stale.extend(changes.imports.iter().map(|import| {
+            Arc::new(ObjectRef::new(Kind::ServiceImport, Arc::clone(&import.namespace), Arc::clone(&import.name)))
+        }));
         for service in of_kind(Kind::Service) {
             stale.extend(self.backends.named_by(&ObjectName::from(&**service)).cloned());
         }

@@ -12,12 +12,14 @@ pub(crate) struct Changes {
     pub(crate) objects: FxHashSet<Arc<ObjectRef>>,
     /// Services that changed themselves or in their endpoints.
     pub(crate) services: FxHashSet<ObjectName>,
+    /// ServiceImports that changed themselves or in their endpoints.
+    pub(crate) imports: FxHashSet<ObjectName>,
     /// Addresses that Pods have got or lost. Nothing else is said of Pods.
     pub(crate) pods: PodChanges,
 }
 
 impl Changes {
     pub(crate) fn is_empty(&self) -> bool {
-        self.objects.is_empty() && self.services.is_empty() && self.pods.is_empty()
+        self.objects.is_empty() && self.services.is_empty() && self.imports.is_empty() && self.pods.is_empty()
     }
 }

@@ -171,7 +171,7 @@ fn read_kind(spec: &k8s::ServiceSpec, problems: &mut Vec<Problem>) -> ServiceKin
     ServiceKind::ClusterIp(cluster_ips.into())
 }
 
-fn read_port(
+pub(super) fn read_port(
     port: k8s::ServicePort,
     place: usize,
     names: &mut Interner,

@@ -4,7 +4,7 @@ use super::interner::Interner;
 use super::kept::Named;
 use super::service::{port_number, transport};
 use crate::status::{Problem, Reason};
-use config::{Kind, ObjectRef, Transport};
+use config::{Kind, ObjectName, ObjectRef, Transport};
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as k8s;
 use std::net::IpAddr;
@@ -12,6 +12,12 @@ use std::sync::Arc;
 
 /// The label of an EndpointSlice that names its Service.
 pub(crate) const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// The same for its ServiceImport (KEP-1645),
+const IMPORT_NAME: &str = "multicluster.kubernetes.io/service-name";
+/// and that for the cluster that its endpoints are in.
+pub(crate) const SOURCE_CLUSTER: &str = "multicluster.kubernetes.io/source-cluster";
+/// Bytes of a label of a name (RFC 1035 §2.3.4).
+const LABEL: usize = 63;
 
 /// Addresses that share their ports.
 #[derive(Debug, PartialEq)]
@@ -20,12 +26,24 @@ pub struct Slice {
     pub object: Arc<ObjectRef>,
     /// The Service that it is for; `None`: it is for none.
     pub service: Option<Arc<str>>,
+    /// The Service of several clusters that it is for; `None`: it is for none. One may be for both, where a ServiceImport
+    /// has a Service of its own that takes what is sent to its address.
+    pub import: Option<Box<SliceImport>>,
     /// The addresses.
     pub endpoints: Box<[SliceEndpoint]>,
     /// The ports of every address, without those that are refused; `None`: it defines none.
     pub ports: Option<Arc<[SlicePort]>>,
     /// What is wrong with it.
     pub problems: Box<[Problem]>,
+}
+
+/// What a slice is to a Service of several clusters.
+#[derive(Debug, PartialEq)]
+pub struct SliceImport {
+    /// The ServiceImport.
+    pub service: Arc<str>,
+    /// The cluster that the endpoints are in, in lower case; `None` where no label of a name is given.
+    pub cluster: Option<Arc<str>>,
 }
 
 /// One address.
@@ -74,10 +92,33 @@ impl Named for Slice {
 }
 
 impl Slice {
+    /// The Service that it is for.
+    pub(crate) fn service_name(&self) -> Option<ObjectName> {
+        self.service.as_ref().map(|service| self.beside(service))
+    }
+
+    /// The ServiceImport that it is for.
+    pub(crate) fn import_name(&self) -> Option<ObjectName> {
+        self.import.as_ref().map(|import| self.beside(&import.service))
+    }
+
+    fn beside(&self, name: &Arc<str>) -> ObjectName {
+        ObjectName { namespace: Arc::clone(&self.object.namespace), name: Arc::clone(name) }
+    }
+
     pub(crate) fn read(slice: k8s::EndpointSlice, object: &Arc<ObjectRef>, names: &mut Interner) -> Self {
         let k8s::EndpointSlice { address_type: _, endpoints, metadata, ports } = slice;
         let mut problems = Vec::new();
-        let service = metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
+        let label = |name: &str| {
+            let value = metadata.labels.as_ref().and_then(|labels| labels.get(name));
+            value.filter(|value| !value.is_empty())
+        };
+        let service = label(SERVICE_NAME).map(|service| names.intern(service));
+        let import = label(IMPORT_NAME).map(|service| {
+            let cluster = label(SOURCE_CLUSTER).filter(|cluster| is_label(cluster));
+            let cluster = cluster.map(|cluster| names.intern(&cluster.to_ascii_lowercase()));
+            Box::new(SliceImport { service: names.intern(service), cluster })
+        });
         let mut addresses = Vec::new();
         for (place, endpoint) in endpoints.unwrap_or_default().into_iter().enumerate() {
             read_endpoint((place, endpoint), names, &mut addresses, &mut problems);
@@ -88,8 +129,9 @@ impl Slice {
             read_port(field, (name, port, protocol), names, &mut problems)
         });
         Self {
-            service: service.filter(|service| !service.is_empty()).map(|service| names.intern(service)),
             object: Arc::clone(object),
+            service,
+            import,
             endpoints: addresses.into(),
             ports: ports.map(|ports| names.intern_slice_ports(&ports)),
             problems: problems.into(),
@@ -133,6 +175,7 @@ impl Slice {
         Self {
             object: Arc::clone(object),
             service: Some(Arc::clone(&object.name)),
+            import: None,
             endpoints: endpoints.into(),
             ports: ports.map(|ports| names.intern_slice_ports(&ports)),
             problems: problems.into(),
@@ -178,6 +221,11 @@ fn read_endpoint(
             }
         }
     }
+}
+
+/// Whether a name can be a label of a longer one.
+pub(crate) fn is_label(name: &str) -> bool {
+    name.len() <= LABEL && !name.contains('.')
 }
 
 fn read_address(text: &str) -> Result<IpAddr, String> {

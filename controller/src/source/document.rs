@@ -44,13 +44,14 @@ pub(super) struct Reading {
     pub(super) findings: Vec<Finding>,
 }
 
-/// Each kind that is read, and in which version.
-const VERSIONS: [(Kind, &str); 9] = [
+/// Each kind that is read, and in which version; the newest where there are several.
+const VERSIONS: [(Kind, &str); 10] = [
     (Kind::Ingress, "networking.k8s.io/v1"),
     (Kind::IngressClass, "networking.k8s.io/v1"),
     (Kind::Service, "v1"),
     (Kind::EndpointSlice, "discovery.k8s.io/v1"),
     (Kind::Endpoints, "v1"),
+    (Kind::ServiceImport, "multicluster.x-k8s.io/v1beta1"),
     (Kind::Namespace, "v1"),
     (Kind::Pod, "v1"),
     (Kind::Secret, "v1"),
@@ -176,14 +177,19 @@ fn is_list(api_version: &str, item_kind: &str) -> bool {
 
 /// The version in which a kind is read that is given in another one.
 fn refused_version(api_version: &str, kind: &str) -> Option<&'static str> {
-    VERSIONS.iter().find(|(known, _)| is_built_in(api_version) && known.as_str() == kind).map(|&(_, version)| version)
+    let is_ours = |version: &str| is_built_in(api_version) || group(version) == group(api_version);
+    VERSIONS.iter().find(|(known, version)| known.as_str() == kind && is_ours(version)).map(|&(_, version)| version)
 }
 
 /// Whether a version is of an API group of Kubernetes itself: kinds of the same name in groups of their own (Knative's
 /// `Service`, OpenShift's `Ingress`) are other kinds.
 fn is_built_in(api_version: &str) -> bool {
-    let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+    let group = group(api_version);
     !group.contains('.') || group.ends_with(".k8s.io")
+}
+
+fn group(api_version: &str) -> &str {
+    api_version.rsplit_once('/').map_or("", |(group, _)| group)
 }
 
 fn object_name(kind: &str, node: &Node) -> Option<ObjectRef> {

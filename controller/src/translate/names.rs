@@ -1,8 +1,14 @@
 //! The names of Services and endpoints in the cluster's DNS zone (Kubernetes DNS-Based Service Discovery 1.1.0).
 //! A change of a Service or of its slices rebuilds the names of that Service, and no other; of Pods addresses change.
 
-use crate::objects::{Changes, ExternalTarget, Objects, Readiness, Service, ServiceKind, Shared, Slice, SliceEndpoint};
+mod imports;
+
+use crate::objects::{
+    Changes, ExternalTarget, Objects, Readiness, Service, ServiceKind, ServicePort, Shared, Slice, SliceEndpoint,
+    is_label,
+};
 use config::{DomainName, EndpointName, Kind, NameChange, NameTable, ObjectName, PortName, ServiceNames};
+use imports::import_names;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -24,33 +30,50 @@ impl Names {
     /// Makes `changes`; the table stays the same where they change no name, and else gets a higher version, even if they
     /// are deletions, which have none, or come later than others that have a higher one.
     pub(super) fn update(&mut self, changes: &Changes, objects: &Objects) {
-        let ports = &mut self.ports;
-        let services = changes.services.iter().filter_map(|name| {
-            let service = objects.service(name);
-            let names = service.and_then(|service| service_names(service, objects.slices(name), ports));
-            let is_known = self.table.find(&name.namespace, &name.name).map(Arc::as_ref) == names.as_ref();
-            let ObjectName { namespace, name: service } = name.clone();
-            (!is_known).then(|| NameChange::Service { namespace, service, names: names.map(Arc::new) })
-        });
+        let mut patches = self.changed_services(changes, objects);
+        patches.extend(self.changed_imports(changes, objects));
         let namespaces = changes.objects.iter().filter(|object| object.kind == Kind::Namespace);
-        let namespaces = namespaces.map(|namespace| NameChange::Namespace {
+        patches.extend(namespaces.map(|namespace| NameChange::Namespace {
             name: Arc::clone(&namespace.name),
             exists: objects.has_namespace(&namespace.name),
-        });
+        }));
         let pods =
             changes.pods.iter().flat_map(|(pod, addresses)| addresses.iter().map(move |address| (pod, *address)));
-        let pods = pods.map(|(pod, address)| NameChange::Pod {
+        patches.extend(pods.map(|(pod, address)| NameChange::Pod {
             namespace: Arc::clone(&pod.namespace),
             pod: Arc::clone(&pod.name),
             address,
             has_own_search: objects.pod_has_own_search(pod),
             exists: objects.pod_has(pod, address),
-        });
-        let patches: Vec<_> = services.chain(namespaces).chain(pods).collect();
+        }));
         if !patches.is_empty() {
             self.version = objects.version().max(self.version + 1);
             self.table = Arc::new(self.table.patched(patches, self.version));
         }
+    }
+
+    fn changed_services(&mut self, changes: &Changes, objects: &Objects) -> Vec<NameChange> {
+        let Self { table, ports, .. } = self;
+        let changed = changes.services.iter().filter_map(|name| {
+            let service = objects.service(name);
+            let names = service.and_then(|service| service_names(service, objects.slices(name), ports));
+            let is_known = table.find(&name.namespace, &name.name).map(Arc::as_ref) == names.as_ref();
+            let ObjectName { namespace, name: service } = name.clone();
+            (!is_known).then(|| NameChange::Service { namespace, service, names: names.map(Arc::new) })
+        });
+        changed.collect()
+    }
+
+    fn changed_imports(&mut self, changes: &Changes, objects: &Objects) -> Vec<NameChange> {
+        let Self { table, ports, .. } = self;
+        let changed = changes.imports.iter().filter_map(|name| {
+            let import = objects.import(name);
+            let names = import.and_then(|import| import_names(import, objects.slices_of_import(name), ports));
+            let is_known = table.imports().find(&name.namespace, &name.name).map(Arc::as_ref) == names.as_ref();
+            let ObjectName { namespace, name: service } = name.clone();
+            (!is_known).then(|| NameChange::Import { namespace, service, names: names.map(Arc::new) })
+        });
+        changed.collect()
     }
 }
 
@@ -83,7 +106,7 @@ fn endpoints(service: &Service, slices: &[Arc<Slice>], known: &mut Shared<[PortN
         return addresses.iter().map(|address| written_endpoint(service, *address, known)).collect();
     }
     let of_slice = |slice: &Arc<Slice>| {
-        let ports = slice_ports(service, slice, known);
+        let ports = slice_ports(&service.ports, slice, known);
         let is_named = |readiness: Readiness| readiness == Readiness::Ready || service.publishes_not_ready;
         let endpoints = slice.endpoints.iter().filter(|endpoint| is_named(endpoint.readiness));
         endpoints.map(|endpoint| slice_endpoint(endpoint, Arc::clone(&ports))).collect::<Vec<_>>()
@@ -100,7 +123,7 @@ fn slice_endpoint(endpoint: &SliceEndpoint, ports: Arc<[PortName]>) -> EndpointN
     let name =
         hostname.map_or_else(|| EndpointName::dashed(address).into(), |hostname| hostname.to_ascii_lowercase().into());
     // A Pod's name may be longer than a label, and be several.
-    let pod = pod.filter(|pod| pod.len() < 64 && !pod.contains('.')).map(lower);
+    let pod = pod.filter(|pod| is_label(pod)).map(lower);
     EndpointName { address, name, ports, pod, topology: endpoint.topology.clone() }
 }
 
@@ -122,10 +145,10 @@ fn written_endpoint(service: &Service, address: SocketAddr, known: &mut Shared<[
 }
 
 /// The ports of a slice's endpoints. One without a number has the Service port's.
-fn slice_ports(service: &Service, slice: &Slice, known: &mut Shared<[PortName]>) -> Arc<[PortName]> {
+fn slice_ports(service_ports: &[ServicePort], slice: &Slice, known: &mut Shared<[PortName]>) -> Arc<[PortName]> {
     let ports = slice.ports.iter().flat_map(|ports| &**ports).filter_map(|port| {
         let of_service = || {
-            let same = service.ports.iter().find(|other| other.name == port.name && other.transport == port.transport);
+            let same = service_ports.iter().find(|other| other.name == port.name && other.transport == port.transport);
             same.map(|port| port.target.unwrap_or(port.number))
         };
         let number = port.number.or_else(of_service)?;

@@ -1,9 +1,10 @@
 //! What became of one object, from what every stage of translation says about it.
 
 use super::{Translator, backends, certificates, class, client_policies};
-use crate::objects::{Ingress, Objects};
-use crate::status::{Problem, Status, Verdict};
+use crate::objects::{Ingress, Objects, SOURCE_CLUSTER, Slice};
+use crate::status::{Problem, Reason, Status, Verdict};
 use config::{Kind, ObjectName, ObjectRef};
+use std::sync::Arc;
 
 impl Translator {
     /// The status of an object; `None` where it has none.
@@ -23,6 +24,7 @@ impl Translator {
                 let problems = objects.problems(object).filter(|problems| !problems.is_empty());
                 problems.map(Status::accepted)
             }
+            Kind::ServiceImport => import_status(&name, objects),
             Kind::Namespace | Kind::Pod | Kind::ConfigMap => None,
         }
     }
@@ -76,5 +78,24 @@ impl Translator {
             (Some(_), false) => Some(Status::accepted(problems)),
             (None, false) => Some(Status { verdict: Verdict::Refused, problems }),
         }
+    }
+}
+
+/// The status of a ServiceImport; `None`: nothing is to be said of it.
+fn import_status(name: &ObjectName, objects: &Objects) -> Option<Status> {
+    let import = objects.import(name)?;
+    let mut problems = import.problems.to_vec();
+    let is_nowhere = |slice: &&Arc<Slice>| slice.import.as_ref().is_some_and(|import| import.cluster.is_none());
+    problems.extend(objects.slices_of_import(name).iter().filter(is_nowhere).map(|slice| {
+        let message = format!(
+            "{} does not name its cluster in {SOURCE_CLUSTER}, by a label of DNS: its endpoints have names without one",
+            slice.object
+        );
+        Problem::whole(Reason::NoCluster, message)
+    }));
+    match (problems.is_empty(), &import.kind) {
+        (true, _) => None,
+        (false, Some(_)) => Some(Status::accepted(problems)),
+        (false, None) => Some(Status { verdict: Verdict::Refused, problems }),
     }
 }

@@ -112,9 +112,16 @@ fn read_document(mut document: Value) -> Result<Document, String> {
 
 fn read_ref(text: &str) -> Option<ObjectRef> {
     let (kind, name) = text.split_once(' ')?;
-    let kind = [Kind::Ingress, Kind::IngressClass, Kind::Service, Kind::EndpointSlice, Kind::Endpoints, Kind::Secret]
-        .into_iter()
-        .find(|known| known.as_str() == kind)?;
+    let kinds = [
+        Kind::Ingress,
+        Kind::IngressClass,
+        Kind::Service,
+        Kind::EndpointSlice,
+        Kind::Endpoints,
+        Kind::ServiceImport,
+        Kind::Secret,
+    ];
+    let kind = kinds.into_iter().find(|known| known.as_str() == kind)?;
     let (namespace, name) = if kind.is_namespaced() { name.split_once('/')? } else { ("", name) };
     Some(ObjectRef::new(kind, namespace, name))
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tidegate_controller::{Objects, Statuses, Translation, Translator, translate};
 
-/// What a golden file shows of a translation. Names have their own tests.
+/// What a golden file shows of a translation. Names have their own tests, those of imports aside.
 #[derive(Serialize)]
 struct Output<'t> {
     hosts: &'t HostTable,
@@ -22,6 +22,8 @@ struct Output<'t> {
     #[serde(skip_serializing_if = "Option::is_none")]
     client_policies: Option<&'t ClientPolicyTable>,
     backends: &'t config::BackendTable,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    imports: Option<&'t config::NameTable>,
     statuses: &'t Statuses,
 }
 
@@ -35,6 +37,7 @@ fn render(translation: &Translation) -> String {
         certificates: &tls.certificates,
         client_policies: translation.routing.client_policies.as_deref(),
         backends: &translation.backends,
+        imports: Some(translation.names.imports()).filter(|imports| imports.service_count() > 0),
         statuses: &translation.statuses,
     };
     serde_saphyr::to_string(&output).expect("the model can be written as YAML")

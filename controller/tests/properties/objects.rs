@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use rcgen::{CertificateParams, KeyPair};
 use std::sync::LazyLock;
+use tidegate_controller::object::{ServiceImport, ServiceImportSpec};
 use tidegate_controller::{Object, TranslateSettings};
 
 fn word(words: &'static [&'static str]) -> impl Strategy<Value = String> + Clone {
@@ -177,7 +178,7 @@ fn address() -> impl Strategy<Value = String> {
     word(&["10.0.0.1", "10.0.0.2", "10.0.0.3", "2001:db8::1", "::ffff:10.0.0.1", "fe80::", "nowhere", ""])
 }
 
-fn slice() -> impl Strategy<Value = Object> {
+fn slice() -> BoxedStrategy<Object> {
     let conditions = (of(any::<bool>()), of(any::<bool>()), of(any::<bool>()))
         .prop_map(|(ready, serving, terminating)| discovery::EndpointConditions { ready, serving, terminating });
     let endpoint = (vec(address(), 0..3), of(conditions), weighted(0.2, word(&["db-0", "DB-1", ""])));
@@ -189,11 +190,33 @@ fn slice() -> impl Strategy<Value = Object> {
     });
     let port = (of(port_name()), of(port_number()), weighted(0.2, word(&["TCP", "UDP", "ICMP"])))
         .prop_map(|(name, port, protocol)| discovery::EndpointPort { name, port, protocol, app_protocol: None });
-    let parts = (metadata(&[("a", "b")]), weighted(0.9, name()), of(vec(endpoint, 0..4)), of(vec(port, 0..3)));
-    parts.prop_map(|(mut metadata, service, endpoints, ports)| {
-        metadata.labels = service.map(|service| [("kubernetes.io/service-name".to_owned(), service)].into());
+    let cluster = word(&["east", "West", "a.b", ""]);
+    let of_import = (weighted(0.4, name()), weighted(0.9, cluster));
+    let parts =
+        (metadata(&[("a", "b")]), weighted(0.9, name()), of_import, of(vec(endpoint, 0..4)), of(vec(port, 0..3)));
+    // In a box: the stack of a test is small for so many parts.
+    let slices = parts.prop_map(|(mut metadata, service, (import, cluster), endpoints, ports)| {
+        let labels = [
+            ("kubernetes.io/service-name", service),
+            ("multicluster.kubernetes.io/service-name", import),
+            ("multicluster.kubernetes.io/source-cluster", cluster),
+        ];
+        let labels = labels.into_iter().filter_map(|(label, value)| Some((label.to_owned(), value?)));
+        metadata.labels = Some(labels.collect()).filter(|labels: &std::collections::BTreeMap<_, _>| !labels.is_empty());
         discovery::EndpointSlice { address_type: "IPv4".into(), endpoints, metadata, ports }.into()
-    })
+    });
+    slices.boxed()
+}
+
+fn import() -> BoxedStrategy<Object> {
+    let port = (of(port_name()), port_number(), weighted(0.2, word(&["TCP", "UDP", "ICMP"])))
+        .prop_map(|(name, port, protocol)| core::ServicePort { name, port, protocol, ..Default::default() });
+    let type_ = word(&["ClusterSetIP", "Headless", "ClusterIP"]);
+    let parts = (metadata(&[("a", "b")]), weighted(0.97, type_), vec(address(), 0..3), vec(port, 0..3));
+    let imports = parts.prop_map(|(metadata, type_, ips, ports)| {
+        ServiceImport { metadata, spec: ServiceImportSpec { type_, ips, ports } }.into()
+    });
+    imports.boxed()
 }
 
 fn endpoints() -> impl Strategy<Value = Object> {
@@ -276,6 +299,7 @@ pub(crate) fn object() -> impl Strategy<Value = Object> {
         4 => service(),
         4 => slice(),
         1 => endpoints(),
+        3 => import(),
         3 => secret(),
         1 => other(),
     ]

@@ -215,6 +215,127 @@ fn a_pod_has_the_addresses_that_it_has_now() {
     assert!(!objects.delete(&ObjectRef::new(Kind::Pod, "shop", "web")));
 }
 
+fn import(name: &str, spec: &str) -> Object {
+    let text = format!("metadata: {{namespace: shop, name: {name}}}\nspec: {spec}");
+    object("multicluster.x-k8s.io/v1beta1", "ServiceImport", &text)
+}
+
+/// A slice behind the import `web`, with more labels.
+fn import_slice(name: &str, labels: &str, rest: &str) -> Object {
+    let labels = format!("{{multicluster.kubernetes.io/service-name: web, {labels}}}");
+    let metadata = format!("{{namespace: shop, name: {name}, labels: {labels}}}");
+    object("discovery.k8s.io/v1", "EndpointSlice", &format!("metadata: {metadata}\naddressType: IPv4\n{rest}"))
+}
+
+/// The names of Services of one cluster, and those of several.
+fn both(list: Vec<Object>) -> [serde_json::Value; 2] {
+    let objects = objects(list);
+    let mut names = Names::new(DomainName::cluster_local());
+    names.update(&objects.everything(), &objects);
+    let table = serde_json::to_value(&*names.table).unwrap();
+    [&table["namespaces"]["shop"], &table["imports"]["shop"]].map(Clone::clone)
+}
+
+const EAST: &str = "multicluster.kubernetes.io/source-cluster: East";
+
+#[test]
+fn a_headless_import_stands_for_the_ready_endpoints_of_all_clusters() {
+    let ports = "ports: [{name: http, port: 8080}, {name: any}]\n";
+    let east =
+        "endpoints: [{addresses: [172.0.0.1], hostname: Db-0}, {addresses: [172.0.0.2], conditions: {ready: false}}]";
+    let west = "endpoints: [{addresses: [172.1.0.1], hostname: a.b}, {addresses: [172.1.0.2], targetRef: {kind: Pod, name: web-x}}]";
+    let west_label = "multicluster.kubernetes.io/source-cluster: west";
+    let names = both(vec![
+        import("web", "{type: Headless, ports: [{name: any, port: 9}]}"),
+        import_slice("web-east", EAST, &format!("{ports}{east}")),
+        import_slice("web-west", west_label, &format!("{ports}{west}")),
+    ]);
+    let ports = serde_json::json!(["http/tcp/8080", "any/tcp/9"]);
+    let expected = serde_json::json!({"web": {"endpoints": [
+        {"address": "172.0.0.1", "name": "db-0.east", "ports": ports},
+        {"address": "172.1.0.1", "name": "172-1-0-1.west", "ports": ports},
+        {"address": "172.1.0.2", "name": "172-1-0-2.west", "ports": ports, "pod": "web-x.west"},
+    ]}});
+    assert_eq!(names, [serde_json::Value::Null, expected]);
+}
+
+#[test]
+fn an_import_and_a_service_of_the_same_name_share_no_slice() {
+    let at = |address: &str| format!("endpoints: [{{addresses: [{address}]}}]");
+    let [local, imported] = both(vec![
+        service("web", "spec: {clusterIP: None, ports: [{port: 80}]}"),
+        service("derived", "spec: {clusterIP: 10.0.0.9, ports: [{port: 80}]}"),
+        import("web", "{type: Headless, ports: []}"),
+        slice("web-own", "web", &at("172.0.0.1")),
+        import_slice("web-east", EAST, &at("172.0.0.2")),
+        // It is behind a Service of this cluster too, which has the address of several clusters.
+        import_slice("web-both", &format!("{EAST}, kubernetes.io/service-name: derived"), &at("172.0.0.3")),
+    ]);
+    let addresses = |names: &serde_json::Value| -> Vec<String> {
+        let endpoints = names["endpoints"].as_array().unwrap();
+        endpoints.iter().map(|endpoint| endpoint["address"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(addresses(&local["web"]), ["172.0.0.1"]);
+    assert_eq!(addresses(&local["derived"]), ["172.0.0.3"]);
+    assert_eq!(addresses(&imported["web"]), ["172.0.0.2", "172.0.0.3"]);
+}
+
+#[test]
+fn an_import_with_an_address_has_its_ports_and_no_endpoints() {
+    let spec = "{type: ClusterSetIP, ips: [10.9.0.1, 'fd00::9', 10.9.0.1], ports: [{name: Http, port: 80}, {port: 53, protocol: UDP}]}";
+    let [_, names] =
+        both(vec![import("web", spec), import_slice("web-east", EAST, "endpoints: [{addresses: [172.0.0.1]}]")]);
+    let expected =
+        serde_json::json!({"web": {"addresses": ["10.9.0.1", "fd00::9"], "ports": ["http/tcp/80", "udp/53"]}});
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn an_import_of_which_nothing_is_known_has_no_names() {
+    for spec in [
+        "{type: ClusterSetIP, ports: []}",
+        "{type: ClusterSetIP, ips: [x], ports: []}",
+        "{type: None, ips: [10.9.0.1]}",
+        "{}",
+    ] {
+        let [_, names] = both(vec![import("web", spec)]);
+        assert_eq!(names, serde_json::Value::Null, "{spec}");
+    }
+}
+
+#[test]
+fn imports_are_followed_with_a_serial_of_their_own() {
+    let mut objects = objects(vec![versioned(service("api", "spec: {clusterIP: 10.0.0.2, ports: [{port: 80}]}"), "7")]);
+    let mut names = Names::new(DomainName::cluster_local());
+    let mut update = |objects: &mut Objects| {
+        names.update(&objects.take_changes(), objects);
+        Arc::clone(&names.table)
+    };
+    let addresses = |table: &NameTable| -> Vec<_> {
+        let found = table.imports().find("shop", "web").map(|names| names.endpoints().to_vec());
+        found.into_iter().flatten().map(|endpoint| endpoint.address.to_string()).collect()
+    };
+    let at = |address: &str| import_slice("web-east", EAST, &format!("endpoints: [{{addresses: [{address}]}}]"));
+    let first = update(&mut objects);
+    // A slice that comes before what it is behind.
+    objects.apply(versioned(at("172.0.0.1"), "8"));
+    assert!(Arc::ptr_eq(&first, &update(&mut objects)));
+    objects.apply(versioned(import("web", "{type: Headless, ports: []}"), "9"));
+    let second = update(&mut objects);
+    assert_eq!((addresses(&second), second.imports().serial()), (vec!["172.0.0.1".to_owned()], 9));
+    objects.apply(versioned(service("api", "spec: {clusterIP: 10.0.0.3, ports: [{port: 80}]}"), "10"));
+    let third = update(&mut objects);
+    assert_eq!((third.serial(), third.imports().serial()), (10, 9));
+    objects.apply(versioned(at("172.0.0.2"), "11"));
+    assert_eq!(addresses(&update(&mut objects)), ["172.0.0.2"]);
+    assert!(objects.delete(&ObjectRef::new(Kind::EndpointSlice, "shop", "web-east")));
+    assert_eq!(addresses(&update(&mut objects)), [""; 0]);
+    assert!(objects.delete(&ObjectRef::new(Kind::ServiceImport, "shop", "web")));
+    let last = update(&mut objects);
+    assert!(last.imports().find("shop", "web").is_none());
+    assert_eq!(last.imports().serial(), 13);
+}
+
 /// A Service or its slice is as of this version, or has ended.
 #[derive(Debug, Clone, Copy)]
 struct Event {

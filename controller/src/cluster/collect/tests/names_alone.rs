@@ -76,6 +76,7 @@ async fn pods_are_watched_where_they_are_of_use_as_long_as_their_addresses_are_t
 #[tokio::test]
 async fn labels_choose_what_has_names() {
     let names = NameObjects {
+        imports: false,
         pods: true,
         labels: Some("team in (a, b)".parse().expect("a selector")),
         namespace_labels: Some("dns=on".parse().expect("a selector")),

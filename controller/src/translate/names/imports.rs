@@ -1,0 +1,48 @@
+//! The names of Services of several clusters (KEP-1645, specification.md): those of ServiceImports and of the slices that
+//! are behind them.
+
+use super::{lower, shared, slice_endpoint, slice_ports};
+use crate::objects::{Import, ImportKind, Readiness, Shared, Slice, is_label};
+use config::{EndpointName, PortName, ServiceNames};
+use std::sync::Arc;
+
+/// The names of a ServiceImport; `None`: it has none.
+pub(super) fn import_names(
+    import: &Import,
+    slices: &[Arc<Slice>],
+    known: &mut Shared<[PortName]>,
+) -> Option<ServiceNames> {
+    let mut endpoints = || slices.iter().flat_map(|slice| endpoints(import, slice, known)).collect();
+    match import.kind.as_ref()? {
+        ImportKind::Headless => Some(ServiceNames::headless(endpoints())),
+        // What cannot be reached has no name: what its address will be nobody knows.
+        ImportKind::ClusterSetIp(addresses) if addresses.is_empty() => None,
+        // Its endpoints are behind its address, and have no names (KEP-1645 §2.4.1).
+        ImportKind::ClusterSetIp(addresses) => {
+            let ports = import.ports.iter().map(|port| PortName {
+                name: port.name.as_ref().map(lower),
+                transport: port.transport,
+                number: port.number,
+            });
+            let ports = shared(ports, known);
+            Some(ServiceNames::cluster_ip(addresses.iter().copied(), ports, Vec::new()))
+        }
+    }
+}
+
+fn endpoints(import: &Import, slice: &Slice, known: &mut Shared<[PortName]>) -> Vec<EndpointName> {
+    let ports = slice_ports(&import.ports, slice, known);
+    let cluster = slice.import.as_ref().and_then(|import| import.cluster.as_deref());
+    let ready = slice.endpoints.iter().filter(|endpoint| endpoint.readiness == Readiness::Ready);
+    ready.map(|endpoint| of_cluster(slice_endpoint(endpoint, Arc::clone(&ports)), cluster)).collect()
+}
+
+/// The endpoint with its cluster behind its labels, if its slice says which that is; else it is known without.
+fn of_cluster(endpoint: EndpointName, cluster: Option<&str>) -> EndpointName {
+    let Some(cluster) = cluster else { return endpoint };
+    // One that is no label cannot be told from that of a cluster.
+    let name =
+        if is_label(&endpoint.name) { endpoint.name.to_string() } else { EndpointName::dashed(endpoint.address) };
+    let pod = endpoint.pod.map(|pod| format!("{pod}.{cluster}").into());
+    EndpointName { name: format!("{name}.{cluster}").into(), pod, ..endpoint }
+}
