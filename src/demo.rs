@@ -53,7 +53,8 @@ pub(crate) fn demo(flags: DemoFlags) -> anyhow::Result<ExitCode> {
     let directory = Directory::create(&std::env::temp_dir(), &manifests)?;
     let source = directory.path().to_owned();
     let text = |snapshot: &Snapshot| introduction(snapshot, addresses, &source.display().to_string());
-    let manifests = Source::Manifests { paths: vec![source.clone()], selection: Selection::default() };
+    let selection = Selection::Everything { pods: false, imports: true };
+    let manifests = Source::Manifests { paths: vec![source.clone()], selection };
     let ended = serve::serve(settings, naming, manifests, bound, |snapshot| crate::print(&text(snapshot)))?;
     Ok(match ended {
         Ended::Drained => ExitCode::SUCCESS,

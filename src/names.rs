@@ -28,7 +28,7 @@ pub(crate) fn serve(flags: DnsFlags) -> anyhow::Result<ExitCode> {
     logging::begin(&process);
     let by_flags = NameObjects {
         pods: answers.dns_pods == DnsPods::Verified,
-        imports: false,
+        imports: answers.dns_clusterset_domain.is_some(),
         labels: watch_selector,
         namespace_labels: namespace_selector,
     };
@@ -63,8 +63,8 @@ fn usual_probes() -> dns::Probes {
 }
 
 fn objects_of(plan: &dns::Plan) -> NameObjects {
-    let dns::PlannedObjects { pods, labels, namespace_labels } = plan.objects();
-    NameObjects { pods, imports: false, labels, namespace_labels }
+    let dns::PlannedObjects { pods, imports, labels, namespace_labels } = plan.objects();
+    NameObjects { pods, imports, labels, namespace_labels }
 }
 
 /// Where the objects come from. Nothing is written there.

@@ -33,10 +33,13 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
         advertised_https_port: serve.advertised_https_port,
     };
     logging::begin(&serve.process);
-    let by_flags = serve.dns.dns_pods == DnsPods::Verified;
+    let by_flags = Selection::Everything {
+        pods: serve.dns.dns_pods == DnsPods::Verified,
+        imports: serve.dns.dns_clusterset_domain.is_some(),
+    };
     let naming = naming(vec![dns_bind], serve.dns.clone(), &objects.cluster_domain)?;
     let planned = naming.plan().map(dns::Plan::probes).unwrap_or_default();
-    let selection = Selection::Everything { pods: naming.plan().map_or(Ok(by_flags), has_pods)?, imports: false };
+    let selection = naming.plan().map_or(Ok(by_flags), selection_of)?;
     let source = choose(source, selection, &objects)?;
     let mut settings = settings(listen, translate_settings(objects), serve, DEFAULTS);
     settings.drain.delay = settings.drain.delay.max(planned.lameduck);
@@ -48,18 +51,18 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Whether a Corefile asks for Pods.
+/// What a Corefile asks for beside the objects that requests need.
 ///
 /// # Errors
 /// It chooses among objects that requests need, all of them.
-fn has_pods(plan: &dns::Plan) -> anyhow::Result<bool> {
-    let dns::PlannedObjects { pods, labels, namespace_labels } = plan.objects();
+fn selection_of(plan: &dns::Plan) -> anyhow::Result<Selection> {
+    let dns::PlannedObjects { pods, imports, labels, namespace_labels } = plan.objects();
     let chooses = labels.is_some() || namespace_labels.is_some();
     anyhow::ensure!(
         !chooses,
         "--corefile: labels and namespace_labels are for `tidegate dns`; `run` reads all Services"
     );
-    Ok(pods)
+    Ok(Selection::Everything { pods, imports })
 }
 
 /// Where the objects come from.

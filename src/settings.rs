@@ -67,7 +67,7 @@ pub(crate) fn workers(flags: &ProcessFlags) -> usize {
 /// What DNS serves: the Corefile if there is one.
 ///
 /// # Errors
-/// The Corefile cannot be taken.
+/// The Corefile cannot be taken, or the zone of several clusters is the cluster's own.
 pub(crate) fn naming(
     addresses: Vec<SocketAddr>,
     mut flags: DnsAnswerFlags,
@@ -77,16 +77,27 @@ pub(crate) fn naming(
     match flags.corefile.take() {
         Some(path) => Ok(Naming::Corefile(Corefile::read(path, compatibility(flags.dns_compat))?, bounds)),
         None => {
-            let settings = Box::new(dns_settings(flags, cluster_domain.clone()));
+            let settings = Box::new(dns_settings(flags, cluster_domain.clone())?);
             Ok(Naming::Flags { addresses, settings, bounds })
         }
     }
 }
 
 /// What DNS answers. Resolvers of the system that cannot be read are logged.
-fn dns_settings(flags: DnsAnswerFlags, cluster_domain: DomainName) -> dns::Settings {
-    let DnsAnswerFlags { corefile: _, dns_upstream, dns_ttl, dns_cache_ttl, dns_pods, dns_compat, dns_client_limit: _ } =
-        flags;
+///
+/// # Errors
+/// The zone of several clusters is the cluster's own.
+fn dns_settings(flags: DnsAnswerFlags, cluster_domain: DomainName) -> anyhow::Result<dns::Settings> {
+    let DnsAnswerFlags {
+        corefile: _,
+        dns_upstream,
+        dns_ttl,
+        dns_cache_ttl,
+        dns_pods,
+        dns_clusterset_domain,
+        dns_compat,
+        dns_client_limit: _,
+    } = flags;
     let upstreams = if dns_upstream.is_empty() {
         dns::system_upstreams().unwrap_or_else(|error| {
             tracing::warn!(%error, "no resolver for names outside the zone");
@@ -96,7 +107,10 @@ fn dns_settings(flags: DnsAnswerFlags, cluster_domain: DomainName) -> dns::Setti
         dns_upstream
     };
     let max_ttl = u32::try_from(dns_cache_ttl.as_secs_f64().ceil() as u64).unwrap_or(u32::MAX);
+    let clusterset = clusterset_zones(dns_clusterset_domain, &cluster_domain)?;
     let mut settings = dns::Settings::new(cluster_domain, upstreams);
+    settings.records.zones.clone_from(&clusterset);
+    settings.records.multicluster = clusterset;
     (settings.cache.max_ttl, settings.cache.max_denial_ttl) = (max_ttl, max_ttl);
     settings.records.ttl = dns_ttl;
     settings.records.pods = match dns_pods {
@@ -105,7 +119,22 @@ fn dns_settings(flags: DnsAnswerFlags, cluster_domain: DomainName) -> dns::Setti
         DnsPods::Verified => dns::PodNames::Verified,
     };
     settings.records.compatibility = compatibility(dns_compat);
-    settings
+    Ok(settings)
+}
+
+/// The zone of the Services of several clusters, if there is one.
+///
+/// # Errors
+/// It is the cluster's own, whose names would be gone.
+pub(crate) fn clusterset_zones(
+    flag: Option<DomainName>,
+    cluster_domain: &DomainName,
+) -> anyhow::Result<Vec<DomainName>> {
+    anyhow::ensure!(
+        flag.as_ref() != Some(cluster_domain),
+        "--dns-clusterset-domain: {cluster_domain} is --cluster-domain, which has the Services of this cluster"
+    );
+    Ok(flag.into_iter().collect())
 }
 
 /// Whose mistakes are kept.

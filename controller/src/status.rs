@@ -196,7 +196,8 @@ impl Statuses {
     }
 
     /// The entry of an object, if it has one.
-    pub(crate) fn entry(&self, object: &ObjectRef) -> Option<&Status> {
+    #[must_use]
+    pub fn entry(&self, object: &ObjectRef) -> Option<&Status> {
         self.0.get(object).map(|status| status.as_deref().unwrap_or(&ACCEPTED))
     }
 

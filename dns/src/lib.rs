@@ -32,7 +32,7 @@ pub use corefile::{Environment, Note, Place, PlanError, System};
 pub use forward::{parse_resolv_conf, system_upstreams};
 pub use hickory_proto::op::ResponseCode;
 pub use hickory_proto::rr::{Name, Record, RecordType};
-pub use plan::{Block, Listener, Plan, PlannedObjects, Probes, Transport, Zone, ZoneError, unserved};
+pub use plan::{Block, Listener, Plan, PlannedObjects, Probes, Transport, Zone, ZoneError};
 pub use question::Question;
 pub use server::{Bounds, Prepared, Reloads, Server, Settings, Sockets, bind, bind_all, of_host};
 pub use serving::{At, addresses};

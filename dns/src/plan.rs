@@ -31,7 +31,6 @@ mod span;
 mod template;
 pub(crate) mod tls;
 mod transfer;
-mod unserved;
 mod zone;
 
 pub(crate) use address::BindTo;
@@ -39,7 +38,6 @@ pub use around::{PlannedObjects, Probes};
 pub use block::Block;
 pub use key::{Listener, Transport};
 pub(crate) use kubernetes::{Exposed, Kubernetes, Pods};
-pub use unserved::unserved;
 pub use zone::{Zone, ZoneError};
 
 pub(crate) use acl::{Acl, AclAction, AclRule};

@@ -1,8 +1,8 @@
-//! `tidegate check Corefile`: what a CoreDNS configuration is read as, and what of it is done.
+//! `tidegate check Corefile`: what a CoreDNS configuration is read as.
 
 use crate::text::{Table, printable};
 use anyhow::Context;
-use dns::{Note, Plan, PlanError, System, unserved};
+use dns::{Note, Plan, PlanError, System};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
@@ -34,8 +34,6 @@ struct Remark {
 enum Word {
     Refused,
     Note,
-    /// Understood, and not done by this version.
-    Unserved,
 }
 
 impl CorefileReport {
@@ -47,9 +45,7 @@ impl CorefileReport {
         let text = std::fs::read_to_string(path).with_context(|| format!("{file}: cannot be read"))?;
         let (remarks, plan) = match Plan::from_corefile(&text, &file, &System) {
             Ok((plan, notes)) => {
-                let unserved = unserved(&plan).into_iter().map(|note| remark(note, Word::Unserved));
-                let remarks = notes.into_iter().map(|note| remark(note, Word::Note)).chain(unserved);
-                (remarks.collect(), Some(plan.to_string()))
+                (notes.into_iter().map(|note| remark(note, Word::Note)).collect(), Some(plan.to_string()))
             }
             Err(errors) => (errors.into_iter().map(|PlanError(note)| remark(note, Word::Refused)).collect(), None),
         };
@@ -74,14 +70,13 @@ impl CorefileReport {
         }
         let verdict = if self.is_good() { "understood" } else { "refused" };
         let _ = write!(text, "\n{}: {verdict}", printable(&self.file));
-        for (word, words) in [(Word::Refused, "errors"), (Word::Note, "notes"), (Word::Unserved, "not served yet")] {
+        for (word, words) in [(Word::Refused, "errors"), (Word::Note, "notes")] {
             let count = self.remarks.iter().filter(|remark| remark.verdict == word).count();
             if count > 0 {
                 let _ = write!(text, ", {count} {words}");
             }
         }
-        let is_served = self.remarks.iter().all(|remark| remark.verdict == Word::Note);
-        text.push_str(if is_served { "\n" } else { "; `--corefile` does not take it\n" });
+        text.push_str(if self.is_good() { "\n" } else { "; `--corefile` does not take it\n" });
         text
     }
 }
@@ -91,7 +86,6 @@ impl Word {
         match self {
             Self::Refused => "refused",
             Self::Note => "note",
-            Self::Unserved => "unserved",
         }
     }
 }

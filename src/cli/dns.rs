@@ -15,7 +15,7 @@ use std::time::Duration;
 pub(crate) struct DnsFlags {
     #[command(flatten)]
     pub(crate) objects: ObjectSourceFlags,
-    /// Label selector of the Services, EndpointSlices and Pods that have names, such as team=shop
+    /// Label selector of the Services, EndpointSlices, ServiceImports and Pods that have names, such as team=shop
     #[arg(long, value_name = "SELECTOR", env = "TIDEGATE_WATCH_SELECTOR", conflicts_with = "corefile")]
     pub(crate) watch_selector: Option<LabelSelector>,
     /// Label selector of the Namespaces whose names are told
@@ -57,7 +57,7 @@ pub(crate) struct DnsAnswerFlags {
         long,
         value_name = "FILE",
         env = "TIDEGATE_COREFILE",
-        conflicts_with_all = ["dns_bind", "dns_upstream", "dns_ttl", "dns_cache_ttl", "dns_pods"]
+        conflicts_with_all = ["dns_bind", "dns_upstream", "dns_ttl", "dns_cache_ttl", "dns_pods", "dns_clusterset_domain"]
     )]
     pub(crate) corefile: Option<PathBuf>,
     /// Resolver for names outside the zone, with or without a port (repeatable) [default: the system's]
@@ -73,6 +73,10 @@ pub(crate) struct DnsAnswerFlags {
     /// then
     #[arg(long, value_name = "WHICH", env = "TIDEGATE_DNS_PODS", default_value = "insecure")]
     pub(crate) dns_pods: DnsPods,
+    /// Zone of the Services of several clusters, such as clusterset.local, whose ServiceImports are watched then [default:
+    /// none]
+    #[arg(long, value_name = "NAME", env = "TIDEGATE_DNS_CLUSTERSET_DOMAIN")]
+    pub(crate) dns_clusterset_domain: Option<DomainName>,
     /// Whose mistakes in answers of the zone are kept
     #[arg(long, value_name = "WHOSE", env = "TIDEGATE_DNS_COMPAT", default_value = "none")]
     pub(crate) dns_compat: DnsCompat,
@@ -100,6 +104,9 @@ pub(crate) struct NameFlags {
     /// Seconds that clients may keep records of the zone
     #[arg(long, value_name = "SECONDS", env = "TIDEGATE_DNS_TTL", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=3600))]
     pub(crate) dns_ttl: u32,
+    /// Zone of the Services of several clusters, such as clusterset.local [default: none]
+    #[arg(long, value_name = "NAME", env = "TIDEGATE_DNS_CLUSTERSET_DOMAIN")]
+    pub(crate) dns_clusterset_domain: Option<DomainName>,
     /// Whose mistakes in answers of the zone are kept
     #[arg(long, value_name = "WHOSE", env = "TIDEGATE_DNS_COMPAT", default_value = "none")]
     pub(crate) dns_compat: DnsCompat,

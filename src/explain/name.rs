@@ -3,7 +3,7 @@
 use super::search;
 use crate::cli::{Asker, NameFlags};
 use crate::offline::World;
-use crate::settings::compatibility;
+use crate::settings::{clusterset_zones, compatibility};
 use crate::text::Table;
 use anyhow::Context as _;
 use config::{DomainName, Kind, ObjectName, ObjectRef};
@@ -26,9 +26,10 @@ pub(super) struct Asking {
 
 impl Asking {
     /// # Errors
-    /// The name is none, or asks for what only a Pod's search list has.
+    /// The name is none, asks for what only a Pod's search list has, or for a second zone that is the first one.
     pub(super) fn new(name: &str, flags: NameFlags, zone: &DomainName) -> anyhow::Result<Self> {
-        let NameFlags { record_type, from, search: of_node, dns_upstream, dns_ttl, dns_compat } = flags;
+        let NameFlags { record_type, from, search: of_node, dns_upstream, dns_ttl, dns_clusterset_domain, dns_compat } =
+            flags;
         let (name, usual_type) = match name.parse::<IpAddr>() {
             Ok(address) => (Name::from(address).to_string(), RecordType::PTR),
             Err(_) => (name.to_owned(), RecordType::A),
@@ -39,6 +40,8 @@ impl Asking {
         let questions = search::questions(&name, &search);
         let mut settings = ZoneSettings::default();
         (settings.ttl, settings.compatibility) = (dns_ttl, compatibility(dns_compat));
+        settings.multicluster = clusterset_zones(dns_clusterset_domain, zone)?;
+        settings.zones.clone_from(&settings.multicluster);
         let record_type = record_type.unwrap_or(usual_type);
         Ok(Self { name, record_type, from, search, questions, upstreams: dns_upstream, settings })
     }
@@ -68,7 +71,10 @@ impl Asking {
                 questions.peek().is_some() && report.questions.last().is_some_and(|asked| asked.is_empty);
             report.note = report.note.or(is_cut_short.then_some(MUSL));
         }
-        if self.from.is_none() && !self.name.ends_with('.') && matches!(report.answer, Outcome::Upstream { .. }) {
+        let is_upstream = matches!(report.answer, Outcome::Upstream { .. });
+        if is_upstream && self.settings.multicluster.is_empty() && names_import(&self.name, world) {
+            report.note = Some(NO_CLUSTERSET);
+        } else if self.from.is_none() && !self.name.ends_with('.') && is_upstream {
             report.note = Some(UNSEARCHED);
         }
         report
@@ -78,10 +84,13 @@ impl Asking {
 /// A reason, with where the Service is described that it is about, and what there is where nothing is ready.
 fn told(reason: &Reason, world: &World) -> String {
     let mut text = reason.to_string();
-    let Some(service) = reason.service() else { return text };
-    let ObjectName { namespace, name } = service.clone();
+    let Some(object) = reason.service() else { return text };
+    let name = ObjectName::from(object);
+    let (slices, exists) = match object.kind {
+        Kind::ServiceImport => (world.objects.slices_of_import(&name), world.objects.import(&name).is_some()),
+        _ => (world.objects.slices(&name), world.objects.service(&name).is_some()),
+    };
     if let Reason::NoEndpoint(_) | Reason::HiddenService(_) = reason {
-        let slices = world.objects.slices(service);
         let addresses: usize = slices.iter().map(|slice| slice.endpoints.len()).sum();
         text += &match (slices.len(), addresses) {
             (0, _) => ": no EndpointSlice is for it".to_owned(),
@@ -89,15 +98,22 @@ fn told(reason: &Reason, world: &World) -> String {
             (_, addresses) => format!(": of {addresses} addresses in its EndpointSlices none is ready"),
         };
     }
-    if let Reason::NoService(_) = reason
-        && world.objects.service(service).is_some()
-    {
-        text = format!("Service {service} has no names: DNS cannot lead to what its externalName is");
+    if matches!(reason, Reason::NoService(_)) && exists {
+        text = format!("{object} has no names: {}", why_none(object, world));
     }
-    match world.place(&ObjectRef::new(Kind::Service, namespace, name)) {
+    match world.place(object) {
         Some(place) => format!("{text} ({place})"),
         None => text,
     }
+}
+
+/// Why there are no names of what there is.
+fn why_none(object: &ObjectRef, world: &World) -> String {
+    if object.kind == Kind::Service {
+        return "DNS cannot lead to what its externalName is".to_owned();
+    }
+    let problems = world.statuses.entry(object).map(|status| &status.problems[..]).unwrap_or_default();
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// What is said of a name.
@@ -177,7 +193,20 @@ impl Report<'_> {
     }
 }
 
+/// Whether the name is one that a ServiceImport would have in some zone.
+fn names_import(name: &str, world: &World) -> bool {
+    let name = name.to_ascii_lowercase();
+    let mut imports = world.snapshot.names.imports().services();
+    imports.any(|(namespace, service)| {
+        let own = format!("{service}.{namespace}.svc.");
+        name.starts_with(&own) || name.contains(&format!(".{own}"))
+    })
+}
+
 /// What is easily forgotten.
+const NO_CLUSTERSET: &str =
+    "ServiceImports have names in the zone that --dns-clusterset-domain says, and none without it";
+/// The same.
 const UNSEARCHED: &str = "a Pod would search for a name without a dot at its end: --from NS walks its list";
 /// Where the resolvers of C libraries differ: glibc goes on.
 const MUSL: &str = "musl's resolver ends its search at the first empty answer (NOERROR without a record)";

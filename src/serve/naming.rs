@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use config::DnsCompatibility;
-use dns::{At, Bounds, Environment as _, Note, Plan, PlanError, Reloads, System, Transport, unserved};
+use dns::{At, Bounds, Environment as _, Note, Plan, PlanError, Reloads, System, Transport};
 use std::future::pending;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub(crate) enum Naming {
     Corefile(Corefile, Bounds),
 }
 
-/// A Corefile that was understood, and that this version serves.
+/// A Corefile that was understood.
 #[derive(Debug)]
 pub(crate) struct Corefile {
     path: PathBuf,
@@ -55,7 +55,7 @@ impl Naming {
 
 impl Corefile {
     /// # Errors
-    /// The file cannot be read, is no regular one or larger than 1 MiB, or holds something that is wrong or not served:
+    /// The file cannot be read, is no regular one or larger than 1 MiB, or holds something that is wrong:
     /// every such line, up to a number.
     pub(crate) fn read(path: PathBuf, compatibility: DnsCompatibility) -> anyhow::Result<Self> {
         let (corefile, notes) = Self::understood(path, compatibility)?;
@@ -71,8 +71,6 @@ impl Corefile {
             Ok(read) => read,
             Err(errors) => anyhow::bail!("{}", joined(errors.iter().map(PlanError::to_string))),
         };
-        let unserved = unserved(&plan);
-        anyhow::ensure!(unserved.is_empty(), "{}", joined(unserved.iter().map(ToString::to_string)));
         Ok((Self { path, plan, compatibility }, notes))
     }
 
@@ -121,7 +119,7 @@ impl Corefile {
         );
         anyhow::ensure!(
             read.plan.objects() == self.plan.objects(),
-            "{}: pods verified, labels and namespace_labels count from the next start on",
+            "{}: pods verified, multicluster, labels and namespace_labels count from the next start on",
             self.path.display()
         );
         let prepared = reloads.prepare(&read.plan, compatibility)?;

@@ -172,6 +172,30 @@ fn probes_pods_and_labels_are_as_the_corefile_says() {
 }
 
 #[test]
+fn a_corefile_may_ask_for_services_of_several_clusters() {
+    let manifests = shop();
+    manifests.write(
+        "import.yaml",
+        "apiVersion: multicluster.x-k8s.io/v1alpha1\nkind: ServiceImport\nmetadata: {name: web, namespace: shop}\n\
+         spec: {type: ClusterSetIP, ips: [10.97.0.1], ports: [{port: 80}]}\n",
+    );
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, port) = (directory.path().join("Corefile"), free_port());
+    let zones = "kubernetes cluster.local clusterset.local in-addr.arpa {\n        multicluster clusterset.local\n";
+    let text = corefile(port, 17);
+    replace(&path, &text.replace("kubernetes cluster.local in-addr.arpa {\n", zones));
+    let tidegate = start(manifests.path(), &path);
+    let answer = dig(&tidegate, "web.shop.svc.clusterset.local");
+    assert_eq!(answer, "web.shop.svc.clusterset.local. 17 IN A 10.97.0.1");
+
+    // Whether ServiceImports are watched counts from the start on.
+    replace(&path, &text);
+    let error = tidegate.logged("the Corefile is not taken")["error"].to_string();
+    assert!(error.contains("multicluster, labels and namespace_labels count from the next start on"), "{error}");
+    assert_eq!(dig(&tidegate, "web.shop.svc.clusterset.local"), answer);
+}
+
+#[test]
 fn labels_in_a_corefile_are_not_for_run() {
     let manifests = shop();
     let directory = tempfile::tempdir().expect("a directory");

@@ -246,6 +246,74 @@ fn labels_choose_what_has_names() {
     until("no namespace", || (names.ask("shop.svc.cluster.local", &[]) == "NXDOMAIN").then_some(()));
 }
 
+/// A ServiceImport of the shop.
+fn import(name: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: multicluster.x-k8s.io/v1beta1\nkind: ServiceImport\nmetadata: {{name: {name}, namespace: shop}}\n\
+         spec: {spec}\n"
+    )
+}
+
+/// A slice behind it, of one endpoint called `db-0`.
+fn import_slice(name: &str, cluster: &str, address: &str) -> String {
+    let labels = format!(
+        "{{multicluster.kubernetes.io/service-name: {name}, multicluster.kubernetes.io/source-cluster: {cluster}}}"
+    );
+    format!(
+        "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
+         metadata: {{name: {name}-{cluster}, namespace: shop, labels: {labels}}}\naddressType: IPv4\n\
+         ports: [{{name: sql, port: 5432}}]\nendpoints: [{{addresses: [{address}], hostname: db-0}}]\n"
+    )
+}
+
+#[test]
+fn services_of_several_clusters_have_names_where_that_is_asked_for() {
+    let manifests = Manifests::new(&[
+        ("a.yaml", service("web", &[])),
+        ("b.yaml", import("web", "{type: ClusterSetIP, ips: [10.97.0.1], ports: [{name: http, port: 80}]}")),
+        ("c.yaml", import("db", "{type: Headless, ports: [{name: sql, port: 5432}]}")),
+        ("d.yaml", import_slice("db", "east", "172.16.0.1")),
+        ("e.yaml", import_slice("db", "west", "172.17.0.1")),
+        ("f.yaml", import("odd", "{type: None, ports: []}")),
+    ]);
+    let names = Names::serve(&manifests, &["--dns-clusterset-domain", "clusterset.local"]);
+    for (name, record_type, expected) in [
+        ("web.shop.svc.clusterset.local", "A", "NOERROR 10.97.0.1"),
+        (WEB, "A", "NOERROR 10.96.0.10"),
+        ("web.shop.svc.clusterset.local", "SRV", "NOERROR 0 100 80 web.shop.svc.clusterset.local."),
+        ("_http._tcp.web.shop.svc.clusterset.local", "SRV", "NOERROR 0 100 80 web.shop.svc.clusterset.local."),
+        ("db-0.east.db.shop.svc.clusterset.local", "A", "NOERROR 172.16.0.1"),
+        ("db-0.west.db.shop.svc.clusterset.local", "A", "NOERROR 172.17.0.1"),
+        ("east.db.shop.svc.clusterset.local", "A", "NOERROR"),
+        ("db-0.db.shop.svc.clusterset.local", "A", "NXDOMAIN"),
+        ("odd.shop.svc.clusterset.local", "A", "NXDOMAIN"),
+        ("db.shop.svc.cluster.local", "A", "NXDOMAIN"),
+        ("dns-version.clusterset.local", "TXT", "NOERROR \"1.0.0\""),
+    ] {
+        assert_eq!(names.ask(name, &[record_type]), expected, "{name} {record_type}");
+    }
+    let of_both = names.ask("db.shop.svc.clusterset.local", &[]);
+    assert!(of_both.contains("172.16.0.1") && of_both.contains("172.17.0.1"), "{of_both}");
+    let refused = names.process.logged("refused");
+    assert_eq!(refused["object"], "ServiceImport shop/odd");
+
+    // What is behind it changes, and then it goes.
+    manifests.write("e.yaml", &import_slice("db", "west", "172.17.0.2"));
+    let db_0 = "db-0.west.db.shop.svc.clusterset.local";
+    until("the change", || (names.ask(db_0, &[]) == "NOERROR 172.17.0.2").then_some(()));
+    manifests.write("c.yaml", "");
+    until("the end", || (names.ask(db_0, &[]) == "NXDOMAIN").then_some(()));
+    assert_eq!(names.ask("web.shop.svc.clusterset.local", &[]), "NOERROR 10.97.0.1");
+    drop(names);
+
+    // Where nobody asks for it, the zone is none, and nothing of it is kept.
+    let names = Names::serve(&manifests, &[]);
+    assert_eq!(names.ask(WEB, &[]), "NOERROR 10.96.0.10");
+    assert_ne!(names.ask("web.shop.svc.clusterset.local", &["+time=1"]), "NOERROR 10.97.0.1");
+    let metrics = get(names.metrics, "localhost", "/metrics").body;
+    assert!(!metrics.contains("ServiceImport"), "{metrics}");
+}
+
 #[test]
 fn a_probe_can_be_turned_off() {
     let manifests = shop();

@@ -39,6 +39,8 @@ fn a_wrong_flag_is_named_in_one_line() {
         (vec!["--cluster-domain", "a..b"], vec!["'a..b'", "--cluster-domain"]),
         (vec!["--dns-client-limit", "0"], vec!["'0'", "--dns-client-limit", "from 1 to 1000000"]),
         (vec!["--dns-client-limit", "1000001"], vec!["'1000001'", "--dns-client-limit", "from 1 to 1000000"]),
+        (vec!["--dns-clusterset-domain", "a..b"], vec!["'a..b'", "--dns-clusterset-domain"]),
+        (vec!["--dns-clusterset-domain", "Cluster.local"], vec!["--dns-clusterset-domain: cluster.local is"]),
         (vec!["--dns-compat", "bind"], vec!["'bind'", "--dns-compat", "none, coredns"]),
         (vec!["--ssl-redirect", "maybe"], vec!["'maybe'", "--ssl-redirect"]),
         (vec!["--encoded-slashes", "eat"], vec!["'eat'", "--encoded-slashes", "keep, reject"]),

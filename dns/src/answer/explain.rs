@@ -5,7 +5,7 @@ use super::alias::MAX_ALIASES;
 use super::{Answer, Node, Place, PodNames, Zone, ZoneSettings, answer, pods, reverse};
 use crate::name::LowerName;
 use crate::question::Question;
-use config::{DomainName, NameTable, ObjectName, ServiceNames};
+use config::{DomainName, Kind, NameTable, ObjectRef, ServiceNames};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use std::fmt;
@@ -35,32 +35,32 @@ pub enum Reason {
     NoSuchForm,
     NoNamespace(String),
     HiddenNamespace(String),
-    NoService(ObjectName),
+    NoService(ObjectRef),
     /// A headless Service without a ready endpoint.
-    NoEndpoint(ObjectName),
+    NoEndpoint(ObjectRef),
     /// A Service without a ready endpoint, where such are hidden.
-    HiddenService(ObjectName),
+    HiddenService(ObjectRef),
     /// It stands for endpoints, or is one, where endpoints have no names.
-    HiddenEndpoints(ObjectName),
-    NoSuchEndpoint(ObjectName, String),
-    NoPort(ObjectName, String),
-    NoTopology(ObjectName),
+    HiddenEndpoints(ObjectRef),
+    NoSuchEndpoint(ObjectRef, String),
+    NoPort(ObjectRef, String),
+    NoTopology(ObjectRef),
     PodsDisabled,
     NoAddress(String),
     NoPod(String, String),
     /// The Service's own addresses.
-    OwnAddresses(ObjectName),
+    OwnAddresses(ObjectRef),
     /// Those of its ready endpoints.
-    Endpoints(ObjectName),
-    Endpoint(ObjectName, String),
-    Port(ObjectName, String),
-    Topology(ObjectName),
+    Endpoints(ObjectRef),
+    Endpoint(ObjectRef, String),
+    Port(ObjectRef, String),
+    Topology(ObjectRef),
     Pod(String),
-    Alias(ObjectName, DomainName),
+    Alias(ObjectRef, DomainName),
     /// The aliases lead in a circle, or there are too many.
     EndlessAlias,
     /// Who has the address that the name spells.
-    AddressOf(ObjectName),
+    AddressOf(ObjectRef),
     /// A range of addresses of which some are the cluster's.
     Range,
     NobodysAddress,
@@ -128,9 +128,7 @@ impl Zone<'_> {
 
     fn reason(&self, place: &Place<'_>) -> Reason {
         let exists = !matches!(self.node(place), Node::Absent);
-        let service = place
-            .service()
-            .map(|(namespace, service)| ObjectName { namespace: namespace.into(), name: service.into() });
+        let service = place.service().map(|(namespace, service)| ObjectRef::new(self.kind(), namespace, service));
         if let Some(service) = service {
             return if exists { self.served(place, service) } else { self.unserved(place, service) };
         }
@@ -150,7 +148,12 @@ impl Zone<'_> {
         }
     }
 
-    fn served(&self, place: &Place<'_>, service: ObjectName) -> Reason {
+    /// What the zone's Services are.
+    fn kind(&self) -> Kind {
+        if self.is_multicluster { Kind::ServiceImport } else { Kind::Service }
+    }
+
+    fn served(&self, place: &Place<'_>, service: ObjectRef) -> Reason {
         let names = self.find(&service.namespace, &service.name);
         match (place, names) {
             (Place::Service { .. }, Some(ServiceNames::External { target })) => Reason::Alias(service, target.clone()),
@@ -163,7 +166,7 @@ impl Zone<'_> {
         }
     }
 
-    fn unserved(&self, place: &Place<'_>, service: ObjectName) -> Reason {
+    fn unserved(&self, place: &Place<'_>, service: ObjectRef) -> Reason {
         if !self.has_namespace(&service.namespace) {
             return self.no_namespace(&service.namespace);
         }
@@ -172,7 +175,7 @@ impl Zone<'_> {
             return if is_hidden { Reason::HiddenEndpoints(service) } else { Reason::NoService(service) };
         };
         if names.endpoints().is_empty() && !matches!(names, ServiceNames::External { .. }) {
-            if self.settings.hides_empty {
+            if self.settings.hides_empty && !self.is_multicluster {
                 return Reason::HiddenService(service);
             } else if matches!(names, ServiceNames::Headless { .. }) {
                 return Reason::NoEndpoint(service);
@@ -200,9 +203,9 @@ fn port_name(port: &str, transport: &str) -> String {
 }
 
 impl Reason {
-    /// The Service that it is about; `None`: it is about none.
+    /// The Service or ServiceImport that it is about; `None`: it is about none.
     #[must_use]
-    pub fn service(&self) -> Option<&ObjectName> {
+    pub fn service(&self) -> Option<&ObjectRef> {
         match self {
             Self::NoService(service)
             | Self::NoEndpoint(service)
@@ -269,31 +272,31 @@ impl fmt::Display for Reason {
             Self::NoSuchForm => f.write_str("no name of the zone has this form"),
             Self::NoNamespace(namespace) => write!(f, "there is no namespace {namespace}"),
             Self::HiddenNamespace(namespace) => write!(f, "names of the namespace {namespace} are not told here"),
-            Self::NoService(service) => write!(f, "there is no Service {service}"),
-            Self::NoEndpoint(service) => write!(f, "the headless Service {service} has no ready endpoint"),
+            Self::NoService(service) => write!(f, "there is no {service}"),
+            Self::NoEndpoint(service) => write!(f, "the headless {service} has no ready endpoint"),
             Self::HiddenService(service) => {
-                write!(f, "Service {service} has no ready endpoint, and such are hidden (ignore empty_service)")
+                write!(f, "{service} has no ready endpoint, and such are hidden (ignore empty_service)")
             }
             Self::HiddenEndpoints(service) => {
-                write!(f, "endpoints, as those of Service {service}, have no names here (noendpoints)")
+                write!(f, "endpoints, as those of {service}, have no names here (noendpoints)")
             }
             Self::NoSuchEndpoint(service, label) => {
-                write!(f, "no ready endpoint of Service {service} is called {label}")
+                write!(f, "no ready endpoint of {service} is called {label}")
             }
-            Self::NoPort(service, port) => write!(f, "Service {service} has no port {port}"),
-            Self::NoTopology(service) => write!(f, "Service {service} has no names by topology"),
+            Self::NoPort(service, port) => write!(f, "{service} has no port {port}"),
+            Self::NoTopology(service) => write!(f, "{service} has no names by topology"),
             Self::PodsDisabled => f.write_str("Pods have no names here (pods disabled)"),
             Self::NoAddress(label) => write!(f, "{label} spells no address"),
             Self::NoPod(namespace, label) => write!(f, "no Pod of the namespace {namespace} has the address {label}"),
-            Self::OwnAddresses(service) => write!(f, "Service {service} has addresses of its own"),
-            Self::Endpoints(service) => write!(f, "Service {service} is headless and stands for its ready endpoints"),
-            Self::Endpoint(service, label) => write!(f, "{label} is a ready endpoint of Service {service}"),
-            Self::Port(service, port) => write!(f, "Service {service} has the port {port}"),
-            Self::Topology(service) => write!(f, "the endpoints of Service {service} in a topology zone"),
+            Self::OwnAddresses(service) => write!(f, "{service} has addresses of its own"),
+            Self::Endpoints(service) => write!(f, "{service} is headless and stands for its ready endpoints"),
+            Self::Endpoint(service, label) => write!(f, "{label} is a ready endpoint of {service}"),
+            Self::Port(service, port) => write!(f, "{service} has the port {port}"),
+            Self::Topology(service) => write!(f, "the endpoints of {service} in a topology zone"),
             Self::Pod(label) => write!(f, "the address that {label} spells"),
-            Self::Alias(service, target) => write!(f, "Service {service} is an ExternalName that leads to {target}"),
+            Self::Alias(service, target) => write!(f, "{service} is an ExternalName that leads to {target}"),
             Self::EndlessAlias => f.write_str("the aliases lead in a circle, or are too many"),
-            Self::AddressOf(service) => write!(f, "an address of Service {service}"),
+            Self::AddressOf(service) => write!(f, "an address of {service}"),
             Self::Range => f.write_str("a range of addresses, of which some are the cluster's"),
             Self::NobodysAddress => f.write_str("nobody has the address, which only the cluster could tell of"),
             Self::NoRecord(record_type) => write!(f, "the name exists, and has no {record_type} record"),

@@ -4,7 +4,7 @@
 use super::{Reason, ReverseZones, Said, Zone};
 use crate::name::LowerName;
 use crate::reply::{Pointer, Reply, Section, Start, is_name};
-use config::{AddressOwner, DnsCompatibility, ObjectName};
+use config::{AddressOwner, DnsCompatibility, Kind, ObjectRef};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use std::iter::Peekable;
@@ -76,7 +76,7 @@ pub(super) fn reason(zone: &Zone<'_>, name: &LowerName) -> Reason {
     match owner {
         _ if !place.is_whole_name => Reason::NoSuchForm,
         Some(AddressOwner { namespace, service, .. }) => {
-            Reason::AddressOf(ObjectName { namespace: namespace.into(), name: service.into() })
+            Reason::AddressOf(ObjectRef::new(Kind::Service, namespace, service))
         }
         None if place.bits < place.width() && place.has_owner(zone) => Reason::Range,
         None => Reason::NobodysAddress,

@@ -2,8 +2,7 @@
 
 use super::Plan;
 use super::address::HttpAddress;
-use super::kubernetes::{Exposed, Kubernetes, Pods};
-use crate::corefile::Note;
+use super::kubernetes::{Kubernetes, Pods};
 use config::LabelSelector;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -26,7 +25,9 @@ pub struct Probes {
 pub struct PlannedObjects {
     /// Whether Pods are among them.
     pub pods: bool,
-    /// Which Services, EndpointSlices and Pods are; `None`: all.
+    /// Whether ServiceImports are: a zone has the Services of several clusters.
+    pub imports: bool,
+    /// Which Services, EndpointSlices, ServiceImports and Pods are; `None`: all.
     pub labels: Option<LabelSelector>,
     /// Which Namespaces are; `None`: all.
     pub namespace_labels: Option<LabelSelector>,
@@ -53,35 +54,18 @@ impl Plan {
         probes
     }
 
-    /// The objects of all blocks, which is one choice: `unserved` says so where they choose otherwise.
+    /// The objects of all blocks, which is one choice.
     #[must_use]
     pub fn objects(&self) -> PlannedObjects {
         let kubernetes = || self.blocks().iter().filter_map(|block| block.kubernetes.as_ref());
-        let chosen = kubernetes().next().map(chosen);
+        let chosen = kubernetes().next().map(Kubernetes::chosen);
         PlannedObjects {
             pods: kubernetes().any(|kubernetes| kubernetes.pods == Pods::Verified),
+            imports: kubernetes().any(|kubernetes| !kubernetes.multicluster.is_empty()),
             labels: chosen.and_then(|(labels, _)| labels.cloned()),
             namespace_labels: chosen.and_then(|(_, labels)| labels.cloned()),
         }
     }
-
-    /// What blocks ask for that cannot be had together: all of them have names from the same objects.
-    pub(super) fn disagreements(&self) -> Vec<Note> {
-        let all: Vec<_> =
-            self.blocks().iter().filter_map(|block| Some((block, chosen(block.kubernetes.as_ref()?)))).collect();
-        let Some(((_, first), others)) = all.split_first() else { return Vec::new() };
-        let differing = others.iter().filter(|(_, other)| other != first);
-        let message = "not served yet: other labels or namespace_labels than in the block before";
-        differing.map(|(block, _)| block.note("kubernetes", message)).collect()
-    }
-}
-
-fn chosen(kubernetes: &Kubernetes) -> (Option<&LabelSelector>, Option<&LabelSelector>) {
-    let namespaces = match &kubernetes.exposed {
-        Exposed::Labelled(selector) => Some(selector),
-        Exposed::All | Exposed::Named(_) => None,
-    };
-    (kubernetes.labels.as_ref(), namespaces)
 }
 
 fn socket_address(address: HttpAddress) -> SocketAddr {
@@ -92,7 +76,6 @@ fn socket_address(address: HttpAddress) -> SocketAddr {
 mod tests {
     use super::*;
     use crate::corefile::System;
-    use crate::plan::unserved;
 
     fn plan(text: &str) -> Plan {
         Plan::from_corefile(text, "Corefile", &System).expect("a good Corefile").0
@@ -118,14 +101,10 @@ mod tests {
         let block = |zone: &str, options: &str| format!("{zone}:53 {{\n kubernetes {zone} {{\n {options}\n }}\n}}\n");
         let whole = plan(&(block("a.b", "labels team=a\n pods verified") + &block("c.d", "labels team=a")));
         let selector = "team=a".parse().ok();
-        assert_eq!(whole.objects(), PlannedObjects { pods: true, labels: selector, namespace_labels: None });
-        assert_eq!(whole.disagreements(), []);
-        let torn = plan(&(block("a.b", "namespace_labels dns") + &block("c.d", "ttl 5")));
-        let notes: Vec<_> = unserved(&torn).iter().map(ToString::to_string).collect();
-        assert_eq!(
-            notes,
-            ["Corefile:7: kubernetes: not served yet: other labels or namespace_labels than in the block before"]
-        );
+        let expected = PlannedObjects { pods: true, imports: false, labels: selector, namespace_labels: None };
+        assert_eq!(whole.objects(), expected);
+        let several = plan(&(block("a.b", "ttl 5") + &block("c.d", "multicluster c.d")));
+        assert_eq!(several.objects(), PlannedObjects { imports: true, ..PlannedObjects::default() });
         assert_eq!(plan("a:53 {\n whoami\n}\n").objects(), PlannedObjects::default());
     }
 }

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 
 pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
     same_questions(plan, reading);
+    other_objects(plan, reading);
     for (index, block) in plan.blocks.iter().enumerate() {
         transports(block, reading);
         autopath(block, reading);
@@ -39,6 +40,19 @@ fn same_questions(plan: &Plan, reading: &mut Reading<'_>) {
             reading.errors.push(block.error("", message));
         }
         places.push((block, listener));
+    }
+}
+
+/// All blocks have names from the same objects.
+fn other_objects(plan: &Plan, reading: &mut Reading<'_>) {
+    let all = plan.blocks.iter().filter_map(|block| Some((block, block.kubernetes.as_ref()?.chosen())));
+    let mut first = None;
+    for (block, chosen) in all {
+        if *first.get_or_insert(chosen) != chosen {
+            let message =
+                "other labels or namespace_labels than in a block before: all have the names of the same objects";
+            reading.errors.push(block.error("kubernetes", message));
+        }
     }
 }
 

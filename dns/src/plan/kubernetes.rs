@@ -19,7 +19,7 @@ pub(crate) struct Kubernetes {
     /// Seconds, at most 3600.
     pub(crate) ttl: u32,
     pub(crate) exposed: Exposed,
-    /// Which Services, EndpointSlices and Pods count, as a label selector; `None`: all.
+    /// Which Services, EndpointSlices, ServiceImports and Pods count, as a label selector; `None`: all.
     pub(crate) labels: Option<LabelSelector>,
     /// Whether endpoints without a host name are called as their Pods are.
     pub(crate) endpoint_pod_names: bool,
@@ -149,6 +149,15 @@ impl Kubernetes {
         }
         self.exposed = exposed;
         Ok(())
+    }
+
+    /// Which objects it has names of: labels of those that names are made of, and of Namespaces.
+    pub(super) fn chosen(&self) -> (Option<&LabelSelector>, Option<&LabelSelector>) {
+        let namespaces = match &self.exposed {
+            Exposed::Labelled(selector) => Some(selector),
+            Exposed::All | Exposed::Named(_) => None,
+        };
+        (self.labels.as_ref(), namespaces)
     }
 
     pub(super) fn printed(&self) -> Printed {

@@ -37,7 +37,29 @@ spec: {type: ExternalName, externalName: 192.0.2.1}
 apiVersion: v1
 kind: Namespace
 metadata: {name: blog}
+---
+apiVersion: multicluster.x-k8s.io/v1beta1
+kind: ServiceImport
+metadata: {name: cart, namespace: shop}
+spec: {type: Headless, ports: []}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: cart-east
+  namespace: shop
+  labels: {multicluster.kubernetes.io/service-name: cart, multicluster.kubernetes.io/source-cluster: east}
+addressType: IPv4
+endpoints: [{addresses: [10.2.0.1], hostname: cart-0}]
+---
+apiVersion: multicluster.x-k8s.io/v1alpha1
+kind: ServiceImport
+metadata: {name: stock, namespace: shop}
+spec: {type: ClusterSetIP, ports: [{port: 80}]}
 "#;
+
+/// The zone of several clusters.
+const SET: [&str; 2] = ["--dns-clusterset-domain", "clusterset.local"];
 
 fn said(arguments: &[&str]) -> String {
     said_of(MANIFESTS, arguments)
@@ -174,6 +196,45 @@ fn a_name_that_pods_would_search_for_is_noted() {
 }
 
 #[test]
+fn services_of_several_clusters_are_explained() {
+    let asked = |name: &str| said(&[&[name][..], &SET].concat());
+    for (name, expected) in [
+        ("cart.shop.svc.clusterset.local.", "cart.shop.svc.clusterset.local. 5 IN A 10.2.0.1"),
+        (
+            "cart.shop.svc.clusterset.local.",
+            "ServiceImport shop/cart is headless and stands for its ready endpoints (shop.yaml:34)",
+        ),
+        ("cart-0.east.cart.shop.svc.clusterset.local.", "cart-0.east.cart.shop.svc.clusterset.local. 5 IN A 10.2.0.1"),
+        (
+            "stock.shop.svc.clusterset.local.",
+            "ServiceImport shop/stock has no names: spec.ips: NoAddress: no address has been assigned to it yet: \
+             it has no names until then (shop.yaml:48)",
+        ),
+        ("web.shop.svc.clusterset.local.", "there is no ServiceImport shop/web"),
+        ("cart.shop.svc.cluster.local.", "there is no Service shop/cart"),
+    ] {
+        let said = asked(name);
+        assert!(said.lines().any(|line| line == expected), "{name}: {expected:?} is not in\n{said}");
+    }
+}
+
+#[test]
+fn that_nobody_asked_for_a_zone_of_several_clusters_is_noted() {
+    let note = "note ServiceImports have names in the zone that --dns-clusterset-domain says, and none without it";
+    for (arguments, is_noted) in [
+        (vec!["cart.shop.svc.clusterset.local."], true),
+        (vec!["CART-0.east.cart.shop.svc.clusterset.local", "--from", "shop"], true),
+        (vec!["artcart.shop.svc.clusterset.local."], false),
+        (vec!["web.shop.svc.clusterset.local."], false),
+        (vec!["example.com."], false),
+        ([&["cart.shop.svc.example."][..], &SET].concat(), false),
+    ] {
+        let said = said(&arguments);
+        assert_eq!(said.lines().any(|line| line == note), is_noted, "{arguments:?}\n{said}");
+    }
+}
+
+#[test]
 fn json_says_the_same() {
     let said = said(&["mail", "--from", "shop/web-0", "--output", "json"]);
     let report: serde_json::Value = serde_json::from_str(&said).expect("JSON");
@@ -192,6 +253,10 @@ fn what_goes_with_names_goes_with_nothing_else() {
         (vec!["web", "-H", "Host: a"], "-X and -H are for requests, and \"web\" is a name: the URL is web/"),
         (vec!["web/", "--from", "shop"], "--type, --from and --search are for names, and \"web/\" is a URL"),
         (vec!["web", "--search", "a.example"], "--search is for the Pods that --from names"),
+        (
+            vec!["web", "--dns-clusterset-domain", "cluster.local"],
+            "--dns-clusterset-domain: cluster.local is --cluster-domain, which has the Services of this cluster",
+        ),
         (vec!["a..b"], "\"a..b\" is no name"),
         (vec!["caf\u{e9}.example"], "\"caf\u{e9}.example\" is no name"),
         (vec!["web", "--from", "a.b"], "not NS or NS/POD, such as shop or shop/web-0"),

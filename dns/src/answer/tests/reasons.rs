@@ -84,6 +84,36 @@ fn every_name_says_why() {
 }
 
 #[test]
+fn services_of_several_clusters_are_told_apart_from_the_clusters_own() {
+    let zone: DomainName = "clusterset.local".parse().unwrap();
+    let (zones, multicluster) = (vec![zone.clone()], vec![zone]);
+    let settings = ZoneSettings { zones, multicluster, hides_empty: true, ..ZoneSettings::default() };
+    let import = |service: &str, names: ServiceNames| NameChange::Import {
+        namespace: "shop".into(),
+        service: service.into(),
+        names: Some(Arc::new(names)),
+    };
+    let address = IpAddr::from([10, 9, 0, 1]);
+    let changes = [
+        import("api", ServiceNames::cluster_ip([address], [], Vec::new())),
+        import("db", ServiceNames::headless(Vec::new())),
+    ];
+    let table = table_with_namespaces().patched(changes, 3);
+    for (name, expected) in [
+        ("api.shop.svc", "ServiceImport shop/api has addresses of its own"),
+        ("_http._tcp.api.shop.svc", "ServiceImport shop/api has no port _http._tcp"),
+        ("east.api.shop.svc", "no ready endpoint of ServiceImport shop/api is called east"),
+        ("db.shop.svc", "the headless ServiceImport shop/db has no ready endpoint"),
+        ("web.shop.svc", "there is no ServiceImport shop/web"),
+    ] {
+        let name = Name::from_ascii(format!("{name}.clusterset.local.")).unwrap();
+        let question = Question { name: name.clone(), record_type: RecordType::A };
+        let reasons = explain(&table, &question, &settings).reasons;
+        assert_eq!(reasons.first().map(Reason::to_string).as_deref(), Some(expected), "{name}");
+    }
+}
+
+#[test]
 fn settings_are_told_as_reasons() {
     let usual = ZoneSettings::default();
     let only_empty = ZoneSettings { namespaces: Some([Arc::from("empty")].into()), ..usual.clone() };
