@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn it_is_said_as_far_as_there_is_room() {
-        let edns = Some(ClientEdns { payload: 512, is_dnssec_ok: true, asks_nsid: false });
+        let edns = Some(ClientEdns { is_dnssec_ok: true, ..ClientEdns::of(512) });
         assert_eq!(said(None, 0), (None, 12));
         assert_eq!(said(edns, 0), (Some(b"\x00\x0ewhy".to_vec()), 12 + 11 + 9));
         assert_eq!(said(edns, 480), (Some(b"\x00\x0ewhy".to_vec()), 512));

@@ -1,4 +1,4 @@
-//! EDNS options (RFC 6891 §6.1.2) that are added to a finished message of ours.
+//! EDNS options (RFC 6891 §6.1.2): found in a message, and added to a finished one of ours.
 
 use crate::wire::{Cursor, OPT};
 
@@ -6,6 +6,21 @@ use crate::wire::{Cursor, OPT};
 pub(crate) fn option(code: u16, content: &[u8]) -> Option<Vec<u8>> {
     let length = u16::try_from(content.len()).ok()?;
     Some([&code.to_be_bytes(), &length.to_be_bytes(), content].concat())
+}
+
+/// The content of the first option with this code in a message's OPT record; `None`: there is none, or the message is
+/// malformed before it.
+pub(crate) fn find(code: u16, message: &[u8]) -> Option<&[u8]> {
+    let mut cursor = Cursor::new(message);
+    // Most questions have none, and are read no further.
+    let header = cursor.header().filter(|header| header.additionals > 0)?;
+    for _ in 0..header.questions {
+        cursor.question()?;
+    }
+    let count = u32::from(header.answers) + u32::from(header.authorities) + u32::from(header.additionals);
+    let mut records = (0..count).map_while(|_| cursor.record());
+    let edns = records.find(|record| record.record_type == OPT)?;
+    Cursor::new(edns.content).option(code)
 }
 
 /// Adds options to the OPT record that ends a message, after those that it has. They are added whole or, where they
@@ -51,7 +66,7 @@ mod tests {
 
     #[test]
     fn options_follow_each_other() {
-        let mut message = message(Some(ClientEdns { payload: 512, is_dnssec_ok: false, asks_nsid: false }));
+        let mut message = message(Some(ClientEdns::of(512)));
         for (code, content) in [(3, "name"), (65_001, "")] {
             assert!(add(&option(code, content.as_bytes()).unwrap(), &mut message, 512));
         }
@@ -63,11 +78,9 @@ mod tests {
     #[test]
     fn none_is_added_in_part() {
         let option = option(3, b"name").unwrap();
-        for (mut message, limit) in [
-            (message(None), 512),
-            (message(Some(ClientEdns { payload: 512, is_dnssec_ok: false, asks_nsid: false })), 12 + 11 + 7),
-            (b"short".to_vec(), 512),
-        ] {
+        for (mut message, limit) in
+            [(message(None), 512), (message(Some(ClientEdns::of(512))), 12 + 11 + 7), (b"short".to_vec(), 512)]
+        {
             let before = message.clone();
             assert!(!add(&option, &mut message, limit));
             assert_eq!(message, before);

@@ -72,6 +72,13 @@ pub(crate) struct ClientEdns {
     pub(crate) asks_nsid: bool,
 }
 
+impl ClientEdns {
+    /// That of a client that takes so many bytes, and wants nothing.
+    pub(crate) fn of(payload: u16) -> Self {
+        Self { payload, is_dnssec_ok: false, asks_nsid: false }
+    }
+}
+
 /// What an answer repeats of its query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -164,13 +171,17 @@ fn read_edns(mut cursor: Cursor<'_>, header: &Header) -> Result<Option<(ClientEd
         if record.record_type != OPT || place < header.authorities {
             continue;
         }
-        let asks_nsid = Cursor::new(record.content).has_option(NSID).ok_or(Malformed)?;
         if !record.is_root || found.is_some() {
             return Err(Malformed);
         }
         let [_, version, flags, _] = record.ttl.to_be_bytes();
-        let payload = record.class.clamp(512, MAX_UDP);
-        let edns = ClientEdns { payload, is_dnssec_ok: flags & 0x80 != 0, asks_nsid };
+        let mut edns = ClientEdns::of(record.class.clamp(512, MAX_UDP));
+        edns.is_dnssec_ok = flags & 0x80 != 0;
+        let mut options = Cursor::new(record.content);
+        while !options.is_at_end() {
+            let (code, _) = options.next_option().ok_or(Malformed)?;
+            edns.asks_nsid |= code == NSID;
+        }
         found = Some((edns, version));
     }
     Ok(found)

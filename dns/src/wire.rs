@@ -154,10 +154,7 @@ impl<'a> Cursor<'a> {
 
     /// The EDNS options in what follows with their codes (RFC 6891 §6.1.2), up to the first that is not whole.
     pub(crate) fn options(mut self) -> impl Iterator<Item = (u16, &'a [u8])> {
-        std::iter::from_fn(move || {
-            let (code, len) = (self.u16()?, self.u16()?);
-            Some((code, self.take(usize::from(len))?))
-        })
+        std::iter::from_fn(move || self.next_option())
     }
 
     /// The content of the first option with this code in what follows.
@@ -165,15 +162,14 @@ impl<'a> Cursor<'a> {
         self.options().find(|(code, _)| *code == wanted).map(|(_, content)| content)
     }
 
-    /// Whether an option is in the list of EDNS options that follows; `None`: not each of them is whole (RFC 6891
-    /// §6.1.2).
-    pub(crate) fn has_option(mut self, wanted: u16) -> Option<bool> {
-        let mut is_there = false;
-        while self.at < self.message.len() {
-            let (code, len) = (self.u16()?, self.u16()?);
-            self.take(usize::from(len))?;
-            is_there |= code == wanted;
-        }
-        Some(is_there)
+    /// Code and content of the EDNS option that starts here.
+    pub(crate) fn next_option(&mut self) -> Option<(u16, &'a [u8])> {
+        let (code, len) = (self.u16()?, self.u16()?);
+        Some((code, self.take(usize::from(len))?))
+    }
+
+    /// Whether nothing follows.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.at >= self.message.len()
     }
 }

@@ -1,8 +1,7 @@
 //! The forwarders that a question, or an answer, has passed: each adds a token of its own, and what comes back to one of
 //! them is recognised, through other servers too (as RFC 8586 has it for HTTP). In an EDNS option, which others ignore.
 
-use crate::option::option;
-use crate::wire::{Cursor, OPT};
+use crate::option::{self, option};
 
 /// Code of the option, of those for local use (RFC 6891 §9).
 const CODE: u16 = 65_313;
@@ -45,20 +44,8 @@ impl Trail {
 
     /// `None`: there is none.
     fn read(message: &[u8], of: Of) -> Option<Self> {
-        let mut cursor = Cursor::new(message);
-        let header = cursor.header()?;
-        for _ in 0..header.questions {
-            cursor.question()?;
-        }
-        let count = u32::from(header.answers) + u32::from(header.authorities) + u32::from(header.additionals);
-        for _ in 0..count {
-            let record = cursor.record()?;
-            if record.record_type == OPT {
-                let (kind, tokens) = Cursor::new(record.content).option(CODE)?.split_first()?;
-                return (*kind == of as u8).then(|| Self(tokens.into()));
-            }
-        }
-        None
+        let (kind, tokens) = option::find(CODE, message)?.split_first()?;
+        (*kind == of as u8).then(|| Self(tokens.into()))
     }
 
     pub(super) fn is_empty(&self) -> bool {

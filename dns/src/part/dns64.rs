@@ -159,7 +159,7 @@ mod tests {
         for (is_dnssec_ok, flags, expected) in [(true, 0x0110, false), (true, 0x0100, true), (false, 0x0110, true)] {
             let mut asked = asked();
             asked.head.flags = flags;
-            asked.head.edns = Some(ClientEdns { payload: 1232, is_dnssec_ok, asks_nsid: false });
+            asked.head.edns = Some(ClientEdns { is_dnssec_ok, ..ClientEdns::of(1232) });
             assert_eq!(wants("", &asked, "2001:db8::1"), expected, "{is_dnssec_ok} {flags:x}");
         }
     }

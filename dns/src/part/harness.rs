@@ -48,7 +48,7 @@ pub(crate) fn client(name: &str, record_type: &str) -> Client {
     let lower = LowerName::read(&name).unwrap();
     let record_type: RecordType = record_type.parse().unwrap();
     let wire = [&name[..], &u16::from(record_type).to_be_bytes(), &CLASS_IN.to_be_bytes()].concat();
-    let edns = Some(ClientEdns { payload: 1232, is_dnssec_ok: false, asks_nsid: false });
+    let edns = Some(ClientEdns::of(1232));
     Client { wire, name: lower, head: Head { id: 7, flags: 0x0100, class: CLASS_IN, edns }, record_type }
 }
 

@@ -51,7 +51,7 @@ fn any_client() -> impl Strategy<Value = Client> {
             let wire: Vec<u8> =
                 labels.iter().flat_map(|label| [&[label.len() as u8], &label[..]].concat()).chain([0]).collect();
             let mut client = (wire.len() <= 255).then(|| client(&super::spelling::text(&wire), kind))?;
-            client.head.edns = edns.map(|asks_nsid| ClientEdns { payload: 512, is_dnssec_ok: false, asks_nsid });
+            client.head.edns = edns.map(|asks_nsid| ClientEdns { asks_nsid, ..ClientEdns::of(512) });
             Some(client)
         },
     )

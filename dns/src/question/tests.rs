@@ -65,9 +65,8 @@ proptest! {
         prop_assert!(question.name.eq_case(message.queries[0].name()));
         prop_assert_eq!(question.record_type, message.queries[0].query_type());
         let edns = message.edns.map(|edns| ClientEdns {
-            payload: edns.max_payload().clamp(512, 1232),
             is_dnssec_ok: edns.flags().dnssec_ok,
-            asks_nsid: false,
+            ..ClientEdns::of(edns.max_payload().clamp(512, 1232))
         });
         prop_assert_eq!(head, Head { id: 7, flags: 0, class: CLASS_IN, edns });
         let wire = question.to_wire();

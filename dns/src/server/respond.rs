@@ -10,7 +10,7 @@ use crate::name::LowerName;
 use crate::plan;
 use crate::question::{CLASS_CHAOS, MAX_UDP, Query, Refusal};
 use crate::room::{Behind, Room};
-use crate::serving::{At, Clocks, Secured, Serving};
+use crate::serving::{At, Clocks, Secured, Served, Serving};
 use crate::written::Logged;
 use arc_swap::ArcSwap;
 use config::Subscriber;
@@ -135,13 +135,23 @@ impl Responder {
         counted.record_type = Some(query.asked.record_type);
         counted.zone = served.map_or(site.outside(), |served| served.numbers);
         let asking = Asking { query, packet, name: &name, peer, asked_at, transport, serving: &serving, site, counted };
+        self.respond_to(&asking, (served, refusal), out)
+    }
+
+    /// Answers a question that could be read: from the block that its name is in, unless it is refused.
+    fn respond_to(
+        &self,
+        asking: &Asking<'_>,
+        (served, refusal): (Option<&Served>, Option<ResponseCode>),
+        out: &mut Vec<u8>,
+    ) -> Response {
+        let Asking { query, name, packet, peer, transport, .. } = *asking;
         match (served, refusal) {
             (Some(served), None) => {
                 let block = &served.block;
                 let queries = block.queries.as_ref();
-                let logged =
-                    queries.and_then(|queries| queries.begin((&query, &name, packet.len()), (peer, transport)));
-                let mut response = self.respond_in(block, &asking, out);
+                let logged = queries.and_then(|queries| queries.begin((&query, name, packet.len()), (peer, transport)));
+                let mut response = self.respond_in(block, asking, out);
                 if let (Response::Pending(pending), Some(span)) = (&mut response, block.patience) {
                     pending.patience = Some(Box::new((span, query.head, query.asked.wire.to_vec())));
                 }
@@ -149,10 +159,10 @@ impl Responder {
             }
             (served, Some(code)) => {
                 let is_chaos = query.head.class == CLASS_CHAOS && code == ResponseCode::Refused;
-                let told = served.filter(|_| is_chaos).and_then(|served| self.chaos(&asking, &served.block, out));
-                told.unwrap_or_else(|| refused(&asking, code, None, out))
+                let told = served.filter(|_| is_chaos).and_then(|served| self.chaos(asking, &served.block, out));
+                told.unwrap_or_else(|| refused(asking, code, None, out))
             }
-            (None, None) => refused(&asking, ResponseCode::Refused, Some(NO_ZONE), out),
+            (None, None) => refused(asking, ResponseCode::Refused, Some(NO_ZONE), out),
         }
     }
 

@@ -67,7 +67,7 @@ fn settings() -> ZoneSettings {
 fn messages(table: &Arc<NameTable>, zone: &str, has: Option<u32>) -> Option<Vec<Message>> {
     let question = Question { name: Name::from_ascii(zone).unwrap(), record_type: RecordType::AXFR };
     let wire = question.to_wire();
-    let edns = Some(ClientEdns { payload: 512, is_dnssec_ok: false, asks_nsid: false });
+    let edns = Some(ClientEdns::of(512));
     let head = Head { id: 7, flags: 0, class: CLASS_IN, edns };
     let query = Query { head, asked: Asked { wire: &wire, record_type: RecordType::AXFR } };
     let asked_at = Some("10.0.0.99:53".parse().unwrap());

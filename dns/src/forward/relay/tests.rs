@@ -28,7 +28,7 @@ fn message([answers, authorities, additionals]: [usize; 3], edns: Option<u16>) -
 }
 
 fn query(edns: Option<u16>) -> Query<'static> {
-    let edns = edns.map(|payload| ClientEdns { payload, is_dnssec_ok: false, asks_nsid: false });
+    let edns = edns.map(ClientEdns::of);
     let asked = Asked { wire: b"\x07EXAMPLE\x03org\0\0\x10\0\x01", record_type: RecordType::TXT };
     Query { head: Head { id: 1, flags: flag::RECURSION_DESIRED, class: CLASS_IN, edns }, asked }
 }
