@@ -25,13 +25,13 @@ fn statuses(statuses: impl IntoIterator<Item = (usize, Status)>) -> Arc<Statuses
     Arc::new(all)
 }
 
-/// Limits that nothing has been taken from.
-fn free() -> Buckets {
-    Buckets::new(Instant::now())
+/// Limits that nothing has been taken from by then.
+fn free(now: Instant) -> Buckets {
+    Buckets::new(now)
 }
 
 fn told(agenda: &mut Agenda, now: Instant) -> Option<(String, bool)> {
-    let report = agenda.next(now, &free())?;
+    let report = agenda.next(now, &free(now))?;
     agenda.done(report.id, Outcome::Told, now);
     Some((report.problem.message.into(), report.is_repetition))
 }
@@ -80,9 +80,9 @@ fn notices_and_what_belongs_to_others_are_not_told() {
     let refused =
         Status { verdict: Verdict::Refused, problems: vec![problem(Reason::Conflict), problem(Reason::Conflict)] };
     agenda.translated(&statuses([(1, foreign), (2, notice), (3, refused)]), now);
-    let report = agenda.next(now + SECOND, &free()).expect("one");
+    let report = agenda.next(now + SECOND, &free(now + SECOND)).expect("one");
     assert_eq!(*report.object, object(3));
-    assert_eq!(agenda.next(now + SECOND, &free()), None, "one text twice is one problem");
+    assert_eq!(agenda.next(now + SECOND, &free(now + SECOND)), None, "one text twice is one problem");
 }
 
 #[test]
@@ -91,15 +91,15 @@ fn failures_are_tried_again_ever_more_seldom() {
     agenda.translated(&statuses([(1, broken("a"))]), now);
     now += SECOND;
     for wait in [5, 10, 20, 40, 80, 160, 320, 320] {
-        let report = agenda.next(now, &free()).expect("due");
-        assert!(!report.is_repetition && agenda.next_at(&free()).is_none());
+        let report = agenda.next(now, &free(now)).expect("due");
+        assert!(!report.is_repetition && agenda.next_at(&free(now)).is_none());
         agenda.done(report.id, Outcome::Failed(Duration::ZERO), now);
-        assert_eq!(agenda.next_at(&free()), Some(now + SECOND * wait));
+        assert_eq!(agenda.next_at(&free(now)), Some(now + SECOND * wait));
         now += SECOND * wait;
     }
-    let report = agenda.next(now, &free()).expect("due");
+    let report = agenda.next(now, &free(now)).expect("due");
     agenda.done(report.id, Outcome::Failed(MINUTE * 10), now);
-    assert_eq!(agenda.next_at(&free()), Some(now + MINUTE * 10), "as the server asks");
+    assert_eq!(agenda.next_at(&free(now)), Some(now + MINUTE * 10), "as the server asks");
     assert_eq!(told(&mut agenda, now + MINUTE * 10), first("a"));
 }
 
@@ -107,7 +107,7 @@ fn failures_are_tried_again_ever_more_seldom() {
 fn a_problem_that_ends_while_it_is_told_is_remembered() {
     let (mut agenda, now) = (Agenda::new(timing()), Instant::now());
     agenda.translated(&statuses([(1, broken("a"))]), now);
-    let report = agenda.next(now + SECOND, &free()).expect("due");
+    let report = agenda.next(now + SECOND, &free(now + SECOND)).expect("due");
     agenda.translated(&statuses([]), now + SECOND);
     agenda.done(report.id, Outcome::Told, now + SECOND);
     assert_eq!(told(&mut agenda, now + MINUTE * 30), None);
@@ -116,7 +116,7 @@ fn a_problem_that_ends_while_it_is_told_is_remembered() {
     // Over while it failed: there is nothing to be said.
     let report = {
         agenda.translated(&statuses([(1, broken("b"))]), now + MINUTE * 32);
-        agenda.next(now + MINUTE * 33, &free()).expect("due")
+        agenda.next(now + MINUTE * 33, &free(now + MINUTE * 33)).expect("due")
     };
     agenda.translated(&statuses([]), now + MINUTE * 33);
     agenda.done(report.id, Outcome::Failed(Duration::ZERO), now + MINUTE * 33);
@@ -132,7 +132,7 @@ fn what_is_kept_is_bounded_and_what_was_left_out_comes_later() {
     // Most are repaired, but not those that were left out.
     agenda.translated(&statuses(all().skip(PROBLEMS - 9)), now);
     let mut objects = BTreeSet::new();
-    while let Some(report) = agenda.next(now + SECOND, &free()) {
+    while let Some(report) = agenda.next(now + SECOND, &free(now + SECOND)) {
         objects.insert(report.object);
     }
     assert_eq!(objects.len(), 19);
