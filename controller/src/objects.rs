@@ -76,8 +76,8 @@ impl Objects {
             services: Kept::default(),
             imports: Kept::default(),
             slices: Kept::default(),
-            slices_by_service: SlicesByName::default(),
-            slices_by_import: SlicesByName::default(),
+            slices_by_service: SlicesByName::new(|slice| slice.service.as_ref()),
+            slices_by_import: SlicesByName::new(|slice| slice.import.as_ref().map(|import| &import.service)),
             endpoints: FxHashMap::default(),
             namespaces: FxHashSet::default(),
             pods: Pods::default(),
@@ -227,24 +227,12 @@ impl Objects {
         let Some(Replaced { before, after }) = self.slices.put(name, slice) else { return false };
         let Changes { services, imports, .. } = &mut self.changes;
         if let Some(before) = before {
-            if let Some(service) = before.service_name() {
-                self.slices_by_service.remove(&service, &before);
-                services.insert(service);
-            }
-            if let Some(import) = before.import_name() {
-                self.slices_by_import.remove(&import, &before);
-                imports.insert(import);
-            }
+            services.extend(self.slices_by_service.remove(&before));
+            imports.extend(self.slices_by_import.remove(&before));
         }
         if let Some(after) = after {
-            if let Some(service) = after.service_name() {
-                self.slices_by_service.insert(&service, &after);
-                services.insert(service);
-            }
-            if let Some(import) = after.import_name() {
-                self.slices_by_import.insert(&import, &after);
-                imports.insert(import);
-            }
+            services.extend(self.slices_by_service.insert(&after));
+            imports.extend(self.slices_by_import.insert(&after));
         }
         true
     }
@@ -382,9 +370,9 @@ impl Objects {
         let namespace = |name| ObjectRef::new(Kind::Namespace, "", Arc::clone(name));
         objects.extend(self.namespaces.iter().map(|name| Arc::new(namespace(name))));
         services.extend(self.services.iter().map(|service| ObjectName::from(&*service.object)));
-        services.extend(self.slices_by_service.names().chain(self.endpoints.keys()).cloned());
+        services.extend(self.slices_by_service.names().chain(self.endpoints.keys().cloned()));
         imports.extend(self.imports.iter().map(|import| ObjectName::from(&*import.object)));
-        imports.extend(self.slices_by_import.names().cloned());
+        imports.extend(self.slices_by_import.names());
         changes
     }
 }

@@ -4,7 +4,7 @@ use super::interner::Interner;
 use super::kept::Named;
 use super::service::{port_number, transport};
 use crate::status::{Problem, Reason};
-use config::{Kind, ObjectName, ObjectRef, Transport};
+use config::{Kind, ObjectRef, Transport};
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as k8s;
 use std::net::IpAddr;
@@ -92,20 +92,6 @@ impl Named for Slice {
 }
 
 impl Slice {
-    /// The Service that it is for.
-    pub(crate) fn service_name(&self) -> Option<ObjectName> {
-        self.service.as_ref().map(|service| self.beside(service))
-    }
-
-    /// The ServiceImport that it is for.
-    pub(crate) fn import_name(&self) -> Option<ObjectName> {
-        self.import.as_ref().map(|import| self.beside(&import.service))
-    }
-
-    fn beside(&self, name: &Arc<str>) -> ObjectName {
-        ObjectName { namespace: Arc::clone(&self.object.namespace), name: Arc::clone(name) }
-    }
-
     pub(crate) fn read(slice: k8s::EndpointSlice, object: &Arc<ObjectRef>, names: &mut Interner) -> Self {
         let k8s::EndpointSlice { address_type: _, endpoints, metadata, ports } = slice;
         let mut problems = Vec::new();

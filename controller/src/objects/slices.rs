@@ -2,37 +2,89 @@
 
 use super::slice::Slice;
 use config::ObjectName;
-use rustc_hash::FxHashMap;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use rustc_hash::FxBuildHasher;
+use smallvec::{SmallVec, smallvec};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-/// Slices by the name of what they are for, sorted by their own names.
-#[derive(Debug, Default)]
-pub(super) struct SlicesByName(FxHashMap<ObjectName, Vec<Arc<Slice>>>);
+/// The slices of one name, sorted by their own; there is one at least, and of most names no more.
+type Group = SmallVec<[Arc<Slice>; 1]>;
+
+/// Slices by the name of what they are for. A group has its name in its slices, and so none of its own.
+#[derive(Debug)]
+pub(super) struct SlicesByName {
+    /// What a slice is for, in its own namespace.
+    target: fn(&Slice) -> Option<&Arc<str>>,
+    groups: HashTable<Group>,
+}
 
 impl SlicesByName {
+    /// None yet; `target`: what a slice is for, in its own namespace.
+    pub(super) fn new(target: fn(&Slice) -> Option<&Arc<str>>) -> Self {
+        Self { target, groups: HashTable::new() }
+    }
+
+    /// Those for what has this name; `None`: there are none.
     pub(super) fn find(&self, name: &ObjectName) -> Option<&[Arc<Slice>]> {
-        self.0.get(name).map(Vec::as_slice)
+        let wanted = (&*name.namespace, &*name.name);
+        let group = self.groups.find(hash(wanted), |group| name_of(self.target, group) == Some(wanted));
+        group.map(SmallVec::as_slice)
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &ObjectName> {
-        self.0.keys()
+    pub(super) fn names(&self) -> impl Iterator<Item = ObjectName> {
+        self.groups.iter().filter_map(|group| self.target_of(group.first()?))
     }
 
-    pub(super) fn insert(&mut self, name: &ObjectName, slice: &Arc<Slice>) {
-        let slices = self.0.entry(name.clone()).or_default();
-        let place = slices.partition_point(|known| known.object < slice.object);
-        // Most have one slice for good.
-        if slices.is_empty() {
-            slices.reserve_exact(1);
+    /// What a slice is for.
+    fn target_of(&self, slice: &Slice) -> Option<ObjectName> {
+        let name = (self.target)(slice)?;
+        Some(ObjectName { namespace: Arc::clone(&slice.object.namespace), name: Arc::clone(name) })
+    }
+
+    /// Takes a slice in; what it is for.
+    pub(super) fn insert(&mut self, slice: &Arc<Slice>) -> Option<ObjectName> {
+        let name = self.target_of(slice)?;
+        let wanted = (&*name.namespace, &*name.name);
+        let target = self.target;
+        let is_it = |group: &Group| name_of(target, group) == Some(wanted);
+        match self.groups.entry(hash(wanted), is_it, |group| name_of(target, group).map_or(0, hash)) {
+            Entry::Occupied(mut group) => {
+                let slices = group.get_mut();
+                let place = slices.partition_point(|known| known.object < slice.object);
+                slices.insert(place, Arc::clone(slice));
+            }
+            Entry::Vacant(place) => drop(place.insert(smallvec![Arc::clone(slice)])),
         }
-        slices.insert(place, Arc::clone(slice));
+        Some(name)
     }
 
-    pub(super) fn remove(&mut self, name: &ObjectName, slice: &Slice) {
-        let Some(slices) = self.0.get_mut(name) else { return };
-        slices.retain(|known| known.object != slice.object);
-        if slices.is_empty() {
-            self.0.remove(name);
+    /// Lets a slice go; what it was for.
+    pub(super) fn remove(&mut self, slice: &Slice) -> Option<ObjectName> {
+        let name = self.target_of(slice)?;
+        let wanted = (&*name.namespace, &*name.name);
+        let target = self.target;
+        let group = self.groups.find_entry(hash(wanted), |group| name_of(target, group) == Some(wanted));
+        if let Ok(mut group) = group {
+            let is_other = |known: &Arc<Slice>| known.object != slice.object;
+            // A group without slices would have no name.
+            if group.get().iter().any(is_other) {
+                group.get_mut().retain(|known| is_other(known));
+            } else {
+                group.remove();
+            }
         }
+        Some(name)
     }
+}
+
+/// The namespace and the name that a group is for.
+fn name_of(target: fn(&Slice) -> Option<&Arc<str>>, group: &Group) -> Option<(&str, &str)> {
+    let slice = group.first()?;
+    Some((&slice.object.namespace, target(slice)?))
+}
+
+fn hash(name: (&str, &str)) -> u64 {
+    FxBuildHasher.hash_one(name)
 }
