@@ -7,6 +7,7 @@ use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Source};
 use crate::question::{Query, Refusal};
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::net::IpAddr;
@@ -90,10 +91,11 @@ impl Clients {
     }
 }
 
-/// Whom an address stands for: a network of IPv6 is one host's.
+/// Whom an address stands for: a network of IPv6 is one host's, but for that of all who are on the same link.
 fn client(address: IpAddr) -> (bool, u64) {
     match address.to_canonical() {
         IpAddr::V4(address) => (true, address.to_bits().into()),
+        IpAddr::V6(address) if address.is_unicast_link_local() => (false, address.to_bits() as u64),
         IpAddr::V6(address) => (false, (address.to_bits() >> 64) as u64),
     }
 }
@@ -123,7 +125,9 @@ impl Responder {
         let code = ResponseCode::Refused;
         write_code(out, &head, asked, (code, Says::default()));
         ExtendedError::Prohibited.add(&clients.why, out, (&head, transport));
-        let record_type = asked.map(|asked| asked.record_type);
+        // A zone that is asked for would be sent where it is refused so far.
+        let is_zone = |record_type: &RecordType| matches!(record_type, RecordType::AXFR | RecordType::IXFR);
+        let record_type = asked.map(|asked| asked.record_type).filter(|record_type| !is_zone(record_type));
         Some(Response::Ready(Answered { question: Counted { record_type, ..counted }, source: Source::Itself, code }))
     }
 }
@@ -180,6 +184,8 @@ mod tests {
         assert_eq!(asked(&clients, "2001:db8:0:1::1", 100, start)[0], 20);
         assert_eq!(asked(&clients, "2001:db8:0:1:ffff::2", 100, start)[0], 0, "of the same network");
         assert_eq!(asked(&clients, "2001:db8:0:2::1", 100, start)[0], 20);
+        assert_eq!(asked(&clients, "fe80::1", 100, start)[0], 20);
+        assert_eq!(asked(&clients, "fe80::2", 100, start)[0], 20, "another host");
     }
 
     #[test]

@@ -49,6 +49,28 @@ async fn a_client_that_asks_too_much_is_told_so_and_then_nothing() {
 }
 
 #[tokio::test]
+async fn a_zone_is_not_sent_to_who_asks_too_much() {
+    let corefile = ".:PORT {\n bind 127.0.0.1\n transfer cluster.local {\n to *\n }\n kubernetes cluster.local\n}\n";
+    let server = start_corefile_bounded(corefile, Bounds { per_client: NonZeroU32::new(1), ..Bounds::default() });
+    let zone = frame(&question(1, "cluster.local.", RecordType::AXFR).to_vec().unwrap());
+    let first = async || {
+        let mut stream = server.connect().await;
+        stream.write_all(&zone).await.unwrap();
+        // Where nothing at all is said the connection ends.
+        let message = read_frame(&mut stream).await.ok()?;
+        Some(Message::from_vec(&message).unwrap().metadata.response_code)
+    };
+    assert_eq!(first().await, Some(ResponseCode::NoError), "this client may have it");
+    let mut codes = Vec::new();
+    // One more is allowed each second.
+    while codes.len() < 1000 && codes.last() != Some(&None) {
+        codes.push(first().await);
+    }
+    assert!(codes.contains(&Some(ResponseCode::Refused)) && codes.len() < 1000, "{codes:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_no_question_counts_too() {
     let server = start_bounded(settings(), Bounds { per_client: NonZeroU32::new(1), ..Bounds::default() });
     // Two questions, which is a mistake, until there is nothing more to be had.

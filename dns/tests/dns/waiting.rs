@@ -76,9 +76,12 @@ async fn names_of_the_cluster_wait_for_nobody() {
         assert_eq!(answered(&answer(&client).await), ["192.0.2.1"]);
     }
     assert_eq!(server.metric("tidegate_dns_waiting", &[]), 0.0);
-    fill(&server, &upstream, RecordType::AAAA).await;
+    let (_client, asked) = fill(&server, &upstream, RecordType::AAAA).await;
     assert_refused(&exchange(&mut stream, &outside(102, RecordType::A)).await, 102);
     drop(stream);
+    for (question, peer) in &asked {
+        upstream.reply(&addresses(question, &[]), *peer).await;
+    }
     server.stop().await;
 }
 
