@@ -1,10 +1,14 @@
 //! Questions that were taken out of a socket and are not answered yet: a queue while all can be answered in time, and a
 //! stack otherwise, since whoever has waited longest has given up first.
 
-use super::pace::IN_TIME;
+use super::pace::{IN_TIME, WATCHED};
 use crate::server::datagrams::Ends;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+/// Once the newest go first they do until the rest takes no longer than this: one answer more or less would otherwise
+/// choose the oldest, all of them in the last moment.
+const LITTLE: Duration = Duration::from_millis(100);
 
 /// A question that waits.
 #[derive(Debug)]
@@ -40,12 +44,16 @@ pub(super) struct Backlog {
     most: usize,
     /// How long an answer takes.
     each: Duration,
+    /// Since that was last found out: the time of so many answers.
+    watched: (Duration, u32),
+    is_newest_first: bool,
 }
 
 impl Backlog {
     /// None yet; there will be room for `most` bytes. `each`: how long an answer takes.
     pub(super) fn new(most: usize, each: Duration) -> Self {
-        Self { held: VecDeque::new(), size: 0, most, each }
+        let (held, watched) = Default::default();
+        Self { held, size: 0, most, each, watched, is_newest_first: false }
     }
 
     /// How long an answer takes of late.
@@ -62,8 +70,12 @@ impl Backlog {
     /// Whether all can be answered in time, one after the other.
     fn is_in_time(&self, now: Instant) -> bool {
         let age = self.held.front().map(|oldest| now.saturating_duration_since(oldest.at)).unwrap_or_default();
-        let count = u32::try_from(self.held.len()).unwrap_or(u32::MAX);
-        age.saturating_add(self.each.saturating_mul(count)) <= IN_TIME
+        age.saturating_add(self.work()) <= IN_TIME
+    }
+
+    /// How long it takes to answer all.
+    fn work(&self) -> Duration {
+        self.each.saturating_mul(u32::try_from(self.held.len()).unwrap_or(u32::MAX))
     }
 
     /// Whether what is in the socket waits there as well as here: more would cost the oldest their turn, which they can
@@ -86,12 +98,13 @@ impl Backlog {
         count
     }
 
-    /// The next ones, at most `count`: the oldest first if all can be answered in time, else the newest first.
+    /// The next ones, at most `count`: the oldest first as long as all can be answered in time, else the newest first.
     pub(super) fn turn(&mut self, count: usize, now: Instant) -> Vec<Held> {
         let count = count.min(self.held.len());
-        let turn: Vec<_> = match self.is_in_time(now) {
-            true => self.held.drain(..count).collect(),
-            false => self.held.drain(self.held.len() - count..).rev().collect(),
+        self.is_newest_first = !self.is_in_time(now) || self.is_newest_first && self.work() > LITTLE;
+        let turn: Vec<_> = match self.is_newest_first {
+            true => self.held.drain(self.held.len() - count..).rev().collect(),
+            false => self.held.drain(..count).collect(),
         };
         self.size -= turn.iter().map(Held::size).sum::<usize>();
         turn
@@ -99,8 +112,13 @@ impl Backlog {
 
     /// `count` were answered, which took that time.
     pub(super) fn answered(&mut self, count: usize, took: Duration) {
-        let Some(each) = u32::try_from(count).ok().and_then(|count| took.checked_div(count)) else { return };
-        // That it can be done as fast is known then; that it was slow may be since the thread lost its turn once.
-        self.each = each.min(self.each.saturating_mul(3).saturating_add(each) / 4);
+        let (spent, answered) = &mut self.watched;
+        *spent = spent.saturating_add(took);
+        *answered = answered.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+        // A thread with a part of a core has its turns and its pauses, which count together.
+        if *spent >= WATCHED {
+            self.each = spent.checked_div(*answered).unwrap_or(self.each);
+            self.watched = Default::default();
+        }
     }
 }

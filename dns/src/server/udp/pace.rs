@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// How long a question may wait for its answer to be of use: some resolvers ask again after a second.
 pub(super) const IN_TIME: Duration = Duration::from_secs(1);
 /// How long the pace is watched before it is judged.
-const WATCHED: Duration = Duration::from_millis(100);
+pub(super) const WATCHED: Duration = Duration::from_millis(100);
 
 /// How long an answer takes of late, known while batches come full one after the other.
 #[derive(Debug)]
