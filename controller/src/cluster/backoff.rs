@@ -6,9 +6,9 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_millis(200);
 /// A server that is back is found within this.
 const LAST: Duration = Duration::from_secs(5);
-/// What is forbidden is asked for rarely: only somebody's hand changes it.
-const FORBIDDEN: Duration = Duration::from_secs(10);
-const FORBIDDEN_LAST: Duration = Duration::from_secs(60);
+/// What is forbidden, or is not there, is asked for rarely: only somebody's hand changes that.
+const RARE: Duration = Duration::from_secs(10);
+const RARE_LAST: Duration = Duration::from_secs(60);
 
 /// The wait after each of several faults in a row.
 #[derive(Debug, Default)]
@@ -24,15 +24,24 @@ impl Backoff {
 
     /// The wait after one more fault. `chance`, from 0 to 1, spreads what happens to many at once.
     pub(crate) fn after(&mut self, fault: &Fault, chance: f64) -> Duration {
-        let (first, last) = match fault {
-            Fault::Forbidden(_) => (FORBIDDEN, FORBIDDEN_LAST),
+        let bounds = match fault {
+            Fault::Forbidden(_) => (RARE, RARE_LAST),
             _ => (FIRST, LAST),
         };
-        let whole = first.saturating_mul(1 << self.faults.min(16)).min(last);
-        self.faults = self.faults.saturating_add(1);
         let chance = chance.clamp(0.0, 1.0);
         // Who is asked to wait does not come early, nor at once with all others.
-        whole.mul_f64(0.5 + chance / 2.0).max(fault.wait().mul_f64(1.0 + chance / 4.0))
+        self.longer(bounds, chance).max(fault.wait().mul_f64(1.0 + chance / 4.0))
+    }
+
+    /// The wait after it has turned out once more that what is asked for does not exist.
+    pub(crate) fn after_absence(&mut self, chance: f64) -> Duration {
+        self.longer((RARE, RARE_LAST), chance.clamp(0.0, 1.0))
+    }
+
+    fn longer(&mut self, (first, last): (Duration, Duration), chance: f64) -> Duration {
+        let whole = first.saturating_mul(1 << self.faults.min(16)).min(last);
+        self.faults = self.faults.saturating_add(1);
+        whole.mul_f64(0.5 + chance / 2.0)
     }
 }
 
@@ -67,5 +76,8 @@ mod tests {
         let fault = Fault::Forbidden("no".into());
         let waits: Vec<_> = (0..4).map(|_| backoff.after(&fault, 1.0).as_secs()).collect();
         assert_eq!(waits, [10, 20, 40, 60]);
+        backoff.reset();
+        let waits: Vec<_> = (0..4).map(|_| backoff.after_absence(1.0).as_secs()).collect();
+        assert_eq!(waits, [10, 20, 40, 60], "as what is not there");
     }
 }

@@ -204,11 +204,12 @@ impl Collector {
         match what {
             What::Listed(changes) => {
                 batch.changes.extend(changes);
-                note(&self.progress, scope, |state| {
-                    state.is_listed = true;
-                    state.fault = None;
-                });
+                note(&self.progress, scope, |state| *state = State { is_listed: true, fault: None });
                 self.progress.send_modify(|progress| progress.count(scope).lists += 1);
+            }
+            What::Absent(changes) => {
+                batch.changes.extend(changes);
+                note(&self.progress, scope, |state| *state = State { is_listed: true, fault: None });
             }
             What::Changed(change) => {
                 batch.triggers.extend(trigger(&change));

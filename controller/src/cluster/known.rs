@@ -87,6 +87,11 @@ impl Known {
         Ok(!is_same)
     }
 
+    /// Whether there is no object.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
     /// Whether the list that has come so far would take away all that is known.
     pub(crate) fn would_lose_all(&self) -> bool {
         !self.objects.is_empty() && self.list.as_ref().is_some_and(|list| list.seen.is_empty())

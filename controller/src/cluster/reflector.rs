@@ -9,6 +9,7 @@ use super::backoff::Backoff;
 use super::clients::WatchClient;
 use super::fault::Fault;
 use super::received::Received;
+use super::resource::Resource;
 use super::scope::Scope;
 use futures_util::{Stream, StreamExt};
 use kube::core::WatchEvent;
@@ -51,12 +52,18 @@ pub(crate) enum Event {
     Heard,
     /// It does not, and is tried again.
     Fault(Fault),
+    /// The server does not have the resource, which is looked for again.
+    Absent(Fault),
 }
 
 /// Lists and watches a scope.
 pub(crate) struct Reflector {
     client: WatchClient,
     scope: Scope,
+    /// The resource in its newest version.
+    newest: &'static Resource,
+    /// Since which version of the resource none is there.
+    missing: Option<&'static Resource>,
     phase: Phase,
     backoff: Backoff,
     wait: Option<Duration>,
@@ -92,8 +99,9 @@ type Step = (Phase, Option<Event>);
 
 impl Reflector {
     pub(crate) fn new(client: WatchClient, scope: Scope) -> Self {
+        let (newest, missing) = (scope.resource, None);
         let (phase, backoff) = (Phase::default(), Backoff::default());
-        Self { client, scope, phase, backoff, wait: None, by_pages: false, is_relisted: false }
+        Self { client, scope, newest, missing, phase, backoff, wait: None, by_pages: false, is_relisted: false }
     }
 
     /// The next that is seen. Dropped before its end, a list is next.
@@ -144,6 +152,7 @@ impl Reflector {
                 if !bookmark.metadata.annotations.contains_key(INITIAL_EVENTS_END) {
                     return self.failed_to_stream(Fault::Invalid("the list has no end".into()));
                 }
+                self.missing = None;
                 let version = Arc::from(bookmark.metadata.resource_version);
                 (Phase::Watching(Watch::new(events, Arc::clone(&version))), Some(Event::End(version)))
             }
@@ -158,6 +167,7 @@ impl Reflector {
         match pages.next(&self.client, &self.scope).await {
             Ok(Some(object)) => (Phase::Paging(pages), Some(Event::Listed(object))),
             Ok(None) => {
+                self.missing = None;
                 let version = pages.version();
                 (Phase::Listed(Arc::clone(&version)), Some(Event::End(version)))
             }
@@ -228,8 +238,23 @@ impl Reflector {
     }
 
     fn failed(&mut self, phase: Phase, fault: Fault) -> Step {
+        if matches!(fault, Fault::NotFound(_)) && self.scope.resource.is_custom {
+            return self.not_there(fault);
+        }
         self.wait = Some(self.backoff.after(&fault, rand::random()));
         (phase, Some(Event::Fault(fault)))
+    }
+
+    /// The server lacks this version of the resource: another one is next, and at once, until none is left.
+    fn not_there(&mut self, fault: Fault) -> Step {
+        let first = *self.missing.get_or_insert(self.scope.resource);
+        self.scope.resource = self.scope.resource.older.unwrap_or(self.newest);
+        if self.scope.resource != first {
+            return (Phase::Unlisted, None);
+        }
+        self.missing = None;
+        self.wait = Some(self.backoff.after_absence(rand::random()));
+        (Phase::Unlisted, Some(Event::Absent(fault)))
     }
 }
 

@@ -11,19 +11,34 @@ pub(crate) struct Resource {
     pub(crate) kind: &'static str,
     /// As paths name it.
     pub(crate) plural: &'static str,
+    /// Whether somebody has to bring it (a CustomResourceDefinition): a cluster may not have it, now or ever.
+    pub(crate) is_custom: bool,
+    /// The same in an older version, of the same shape: what a server has that does not have this one.
+    pub(crate) older: Option<&'static Resource>,
 }
 
-pub(crate) const INGRESSES: &Resource =
-    &Resource { api_version: "networking.k8s.io/v1", kind: "Ingress", plural: "ingresses" };
-pub(crate) const INGRESS_CLASSES: &Resource =
-    &Resource { api_version: "networking.k8s.io/v1", kind: "IngressClass", plural: "ingressclasses" };
-pub(crate) const SERVICES: &Resource = &Resource { api_version: "v1", kind: "Service", plural: "services" };
-pub(crate) const ENDPOINT_SLICES: &Resource =
-    &Resource { api_version: "discovery.k8s.io/v1", kind: "EndpointSlice", plural: "endpointslices" };
-pub(crate) const NAMESPACES: &Resource = &Resource { api_version: "v1", kind: "Namespace", plural: "namespaces" };
-pub(crate) const PODS: &Resource = &Resource { api_version: "v1", kind: "Pod", plural: "pods" };
-pub(crate) const NODES: &Resource = &Resource { api_version: "v1", kind: "Node", plural: "nodes" };
-pub(crate) const SECRETS: &Resource = &Resource { api_version: "v1", kind: "Secret", plural: "secrets" };
+const fn built_in(api_version: &'static str, kind: &'static str, plural: &'static str) -> Resource {
+    Resource { api_version, kind, plural, is_custom: false, older: None }
+}
+
+pub(crate) const INGRESSES: &Resource = &built_in("networking.k8s.io/v1", "Ingress", "ingresses");
+pub(crate) const INGRESS_CLASSES: &Resource = &built_in("networking.k8s.io/v1", "IngressClass", "ingressclasses");
+pub(crate) const SERVICES: &Resource = &built_in("v1", "Service", "services");
+pub(crate) const ENDPOINT_SLICES: &Resource = &built_in("discovery.k8s.io/v1", "EndpointSlice", "endpointslices");
+pub(crate) const NAMESPACES: &Resource = &built_in("v1", "Namespace", "namespaces");
+pub(crate) const PODS: &Resource = &built_in("v1", "Pod", "pods");
+pub(crate) const NODES: &Resource = &built_in("v1", "Node", "nodes");
+pub(crate) const SECRETS: &Resource = &built_in("v1", "Secret", "secrets");
+
+pub(crate) const SERVICE_IMPORTS: &Resource = &Resource {
+    api_version: "multicluster.x-k8s.io/v1beta1",
+    older: Some(&Resource { api_version: "multicluster.x-k8s.io/v1alpha1", ..service_imports() }),
+    ..service_imports()
+};
+
+const fn service_imports() -> Resource {
+    Resource { is_custom: true, ..built_in("", "ServiceImport", "serviceimports") }
+}
 
 impl Resource {
     /// The path of all its objects, or of those in a namespace.
@@ -40,6 +55,7 @@ impl Resource {
             Kind::IngressClass,
             Kind::Service,
             Kind::EndpointSlice,
+            Kind::ServiceImport,
             Kind::Namespace,
             Kind::Pod,
             Kind::Secret,

@@ -1,7 +1,9 @@
 //! What one watch is about: a resource, everywhere or in a namespace, all of it or what a selector names.
 
 use super::fault::Fault;
-use super::resource::{ENDPOINT_SLICES, INGRESS_CLASSES, INGRESSES, NAMESPACES, PODS, Resource, SECRETS, SERVICES};
+use super::resource::{
+    ENDPOINT_SLICES, INGRESS_CLASSES, INGRESSES, NAMESPACES, PODS, Resource, SECRETS, SERVICE_IMPORTS, SERVICES,
+};
 use crate::Selection;
 use config::{Kind, ObjectName};
 use kube::api::{ListParams, WatchParams};
@@ -48,7 +50,7 @@ impl Watched {
         let mut scopes = Vec::new();
         let everywhere = self.namespaces.is_empty().then_some(None);
         for namespace in everywhere.into_iter().chain(self.namespaces.iter().cloned().map(Some)) {
-            let of_namespace = [INGRESSES, SERVICES, ENDPOINT_SLICES, PODS].into_iter();
+            let of_namespace = [INGRESSES, SERVICES, ENDPOINT_SLICES, SERVICE_IMPORTS, PODS].into_iter();
             let all = of_namespace.map(|resource| (resource, namespace.clone()));
             let all = all.chain([(INGRESS_CLASSES, None), (NAMESPACES, None)]);
             scopes.extend(all.filter_map(|(resource, namespace)| {

@@ -18,7 +18,7 @@ const fn resource(api_version: &'static str, kind: &'static str, plural: &'stati
     Resource { api_version, kind, plural, has_status }
 }
 
-static RESOURCES: [Resource; 10] = [
+static RESOURCES: [Resource; 12] = [
     resource("v1", "Namespace", "namespaces", true),
     resource("v1", "Node", "nodes", true),
     resource("v1", "Pod", "pods", true),
@@ -27,6 +27,8 @@ static RESOURCES: [Resource; 10] = [
     resource("coordination.k8s.io/v1", "Lease", "leases", false),
     resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", false),
     resource("events.k8s.io/v1", "Event", "events", false),
+    resource("multicluster.x-k8s.io/v1beta1", "ServiceImport", "serviceimports", true),
+    resource("multicluster.x-k8s.io/v1alpha1", "ServiceImport", "serviceimports", true),
     resource("networking.k8s.io/v1", "Ingress", "ingresses", true),
     resource("networking.k8s.io/v1", "IngressClass", "ingressclasses", false),
 ];

@@ -28,6 +28,8 @@ pub(super) enum What {
     Heard,
     /// It does not, and is tried again.
     Fault(Fault),
+    /// The server has no such resource: none of what there was is left.
+    Absent(Vec<Change>),
 }
 
 /// Watches a scope for ever, or until nobody listens.
@@ -42,7 +44,7 @@ pub(super) async fn watch(clients: Clients, scope: Scope, number: u64, outlets: 
     };
     let mut reflector = Reflector::new(client, scope.clone());
     let known = Known::new(scope.resource);
-    let mut watching = Watching { known, scope, seen, has_failed: false, is_refused: false };
+    let mut watching = Watching { known, scope, seen, has_failed: false, is_refused: false, is_absent: false };
     loop {
         let mut event = reflector.next().await;
         if watching.doubts(&event) {
@@ -73,6 +75,8 @@ struct Watching {
     /// Whether the last thing that was said is a fault.
     has_failed: bool,
     is_refused: bool,
+    /// Whether the server did not have the resource when it was last asked for.
+    is_absent: bool,
 }
 
 impl Watching {
@@ -98,6 +102,9 @@ impl Watching {
             }
             Event::End(version) => {
                 self.has_failed = false;
+                if std::mem::take(&mut self.is_absent) {
+                    tracing::info!(scope = %self.scope, "the API server has it now");
+                }
                 let changes = self.known.end(&version);
                 self.show_ends(&changes);
                 return Some(What::Listed(self.readable(changes)));
@@ -123,8 +130,25 @@ impl Watching {
                 self.is_refused |= matches!(fault, Fault::Forbidden(_));
                 return Some(What::Fault(fault));
             }
+            Event::Absent(fault) => return Some(self.absent(fault)),
         }
         self.heard()
+    }
+
+    /// The server does not have the resource. Where there were objects that is believed the second time: a server that
+    /// has just started may not have found its definition yet.
+    fn absent(&mut self, fault: Fault) -> What {
+        let (is_first, is_empty) = (!std::mem::replace(&mut self.is_absent, true), self.known.is_empty());
+        if is_first && !is_empty {
+            self.has_failed = true;
+            return What::Fault(fault);
+        }
+        if is_first || !is_empty {
+            tracing::info!(scope = %self.scope, "the API server does not have it, and is asked again now and then");
+        }
+        self.has_failed = false;
+        self.known.begin();
+        What::Absent(self.known.end(""))
     }
 
     /// Tells what an Ingress says of where it is served, which nothing keeps. Nobody listens where nothing is written.
@@ -173,6 +197,7 @@ impl Watching {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::resource::SERVICE_IMPORTS;
     use std::sync::Arc;
 
     fn received(version: u64) -> Received {
@@ -187,7 +212,8 @@ mod tests {
         let (sender, mut seen) = mpsc::unbounded_channel();
         let scope = Scope { labels: labels.map(Arc::from), ..Scope::of(INGRESSES) };
         let known = Known::new(scope.resource);
-        let mut watching = Watching { known, scope, seen: sender, has_failed: false, is_refused: false };
+        let mut watching =
+            Watching { known, scope, seen: sender, has_failed: false, is_refused: false, is_absent: false };
         watching.take(Event::Applied(received(1)));
         watching.take(Event::Deleted(received(2)));
         watching.take(Event::Applied(received(3)));
@@ -201,5 +227,30 @@ mod tests {
         let object = config::ObjectRef::new(Kind::Ingress, "shop", "web");
         assert_eq!(ends(None), [Seen::Gone(object.clone()), Seen::Gone(object.clone())]);
         assert_eq!(ends(Some("team=a")), [Seen::Left(object.clone()), Seen::Left(object)]);
+    }
+    #[test]
+    fn that_a_resource_is_not_there_is_believed_the_second_time_where_there_were_objects() {
+        let (sender, _) = mpsc::unbounded_channel();
+        let scope = Scope::of(SERVICE_IMPORTS);
+        let known = Known::new(scope.resource);
+        let mut watching =
+            Watching { known, scope, seen: sender, has_failed: false, is_refused: false, is_absent: false };
+        let absent = || Event::Absent(Fault::NotFound("404".into()));
+        let deletions = |what: Option<What>| match what {
+            Some(What::Absent(changes)) => Some(changes.len()),
+            _ => None,
+        };
+        assert_eq!(deletions(watching.take(absent())), Some(0), "nothing was there");
+        let listed = |watching: &mut Watching| {
+            watching.take(Event::Begin);
+            watching.take(Event::Listed(received(1)));
+            let what = watching.take(Event::End("1".into()));
+            assert!(matches!(what, Some(What::Listed(changes)) if changes.len() == 1));
+        };
+        listed(&mut watching);
+        assert!(matches!(watching.take(absent()), Some(What::Fault(Fault::NotFound(_)))));
+        assert_eq!(deletions(watching.take(absent())), Some(1));
+        assert_eq!(deletions(watching.take(absent())), Some(0), "it is gone already");
+        listed(&mut watching);
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::cluster::api_server::{Answer, ApiServer, Cut, Rule, Verb};
-use crate::cluster::resource::SERVICES;
+use crate::cluster::resource::{SERVICE_IMPORTS, SERVICES};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -17,10 +17,16 @@ struct Watched {
 
 impl Watched {
     async fn new() -> Self {
+        let watched = Self::of(SERVICES).await;
+        watched.server.put(service("a"));
+        watched
+    }
+
+    /// An empty server, and who watches a resource there.
+    async fn of(resource: &'static Resource) -> Self {
         let server = ApiServer::start().await;
-        server.put(service("a"));
         let client = server.clients().await.watch().expect("a client");
-        Self { server, reflector: Reflector::new(client, Scope::of(SERVICES)) }
+        Self { server, reflector: Reflector::new(client, Scope::of(resource)) }
     }
 
     fn rule(&self, answer: Answer) -> Rule {
@@ -41,6 +47,7 @@ impl Watched {
                 Event::Reached(version) => format!("reached {version}"),
                 Event::Heard => "heard".to_owned(),
                 Event::Fault(fault) => format!("fault {fault}"),
+                Event::Absent(_) => "absent".to_owned(),
             });
         }
         events
@@ -270,4 +277,63 @@ async fn a_server_that_is_away_is_found_again() {
         events = watched.next(1).await;
     }
     assert_eq!((&*events[0], &*watched.next(1).await[0]), ("heard", "applied b"));
+}
+
+fn import() -> Value {
+    let (api_version, kind) = ("multicluster.x-k8s.io/v1beta1", "ServiceImport");
+    json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "a", "namespace": "shop"}})
+}
+
+/// Requests for a version of ServiceImports are answered with 404.
+fn without(version: &str) -> Rule {
+    Rule::new("serviceimports", Answer::Status(404)).with(version)
+}
+
+#[tokio::test]
+async fn a_resource_that_is_not_there_is_looked_for_again_in_each_version() {
+    let mut watched = Watched::of(SERVICE_IMPORTS).await;
+    watched.server.put(import());
+    watched.server.rule(without("v1beta1"));
+    watched.server.rule(without("v1alpha1"));
+    for least in [5, 10, 20] {
+        assert_eq!(watched.next(1).await, ["absent"]);
+        let wait = watched.reflector.wait.take().expect("a wait");
+        assert!(wait >= Duration::from_secs(least), "{wait:?}");
+    }
+    let log = watched.server.log();
+    let versions: Vec<_> = log.iter().filter_map(|request| request.path.split('/').nth(3)).collect();
+    assert_eq!(versions, ["v1beta1", "v1alpha1", "v1beta1", "v1alpha1", "v1beta1", "v1alpha1"]);
+    watched.server.forgive();
+    assert_eq!(watched.next(3).await, LIST);
+}
+
+#[tokio::test]
+async fn an_older_version_is_watched_where_the_server_has_that_alone() {
+    let mut watched = Watched::of(SERVICE_IMPORTS).await;
+    watched.server.put(import());
+    watched.server.rule(without("v1beta1"));
+    watched.server.rule(Rule::new("serviceimports", Answer::Cut { after: 3, how: Cut::End }).with("v1alpha1").times(1));
+    assert_eq!(watched.next(3).await, LIST);
+    watched.server.delete("ServiceImport", "shop", "a");
+    assert_eq!(watched.next(1).await, ["deleted a"]);
+    // An upgrade: the older version is no longer there when the watch goes on.
+    watched.server.forgive();
+    watched.server.rule(without("v1alpha1"));
+    watched.server.put(import());
+    assert_eq!(watched.next(3).await, ["begin", "listed a", "end 3"]);
+}
+
+#[tokio::test]
+async fn a_resource_that_goes_while_it_is_watched_is_not_there() {
+    let mut watched = Watched::of(SERVICE_IMPORTS).await;
+    watched.server.put(import());
+    watched.server.rule(Rule::new("serviceimports", Answer::Cut { after: 3, how: Cut::End }).times(1));
+    watched.server.rule(without("resourceVersion=2"));
+    watched.server.rule(without("v1alpha1"));
+    assert_eq!(watched.next(3).await, LIST);
+    watched.server.delete("ServiceImport", "shop", "a");
+    assert_eq!(watched.next(2).await, ["deleted a", "absent"]);
+    watched.server.put(import());
+    watched.reflector.wait = None;
+    assert_eq!(watched.next(3).await, ["begin", "listed a", "end 3"]);
 }

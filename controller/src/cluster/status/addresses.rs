@@ -143,7 +143,7 @@ impl Offers {
             Event::Deleted(received) => drop(self.list.as_mut().unwrap_or(&mut self.known).remove(&received.name)),
             Event::End(_) => self.known = self.list.take().unwrap_or_default(),
             // Nothing has changed, but a fault may be over.
-            Event::Reached(_) | Event::Heard | Event::Fault(_) => {}
+            Event::Reached(_) | Event::Heard | Event::Fault(_) | Event::Absent(_) => {}
         }
         self.list.is_none()
     }

@@ -36,6 +36,62 @@ async fn in_a_namespace_no_other_is_looked_into() {
     assert_eq!(paths, expected.map(str::to_owned).into());
 }
 
+fn import(name: &str, spec: &Value) -> Value {
+    object("multicluster.x-k8s.io/v1beta1", "ServiceImport", name, &json!({"spec": spec}))
+}
+
+fn imports_watched() -> Watched {
+    let names = NameObjects { imports: true, ..NameObjects::default() };
+    Watched { selection: Selection::Names(names), ..Watched::default() }
+}
+
+#[tokio::test]
+async fn services_of_several_clusters_are_followed_where_they_are_of_use() {
+    let slice = |address: &str| {
+        let mut slice = slice(address, json!({}));
+        slice["metadata"]["labels"] = json!({
+            "multicluster.kubernetes.io/service-name": "db", "multicluster.kubernetes.io/source-cluster": "east",
+        });
+        slice
+    };
+    let objects = vec![import("db", &json!({"type": "Headless", "ports": []})), slice("10.0.0.1")];
+    let running = Running::watching(ApiServer::start().await, objects, imports_watched()).await;
+    let addresses = |names: &config::NameTable| -> Vec<String> {
+        let found = names.imports().find("shop", "db").map(|names| names.endpoints().to_vec());
+        found.into_iter().flatten().map(|endpoint| format!("{} {}", endpoint.name, endpoint.address)).collect()
+    };
+    let first = running.ready().await.current();
+    assert_eq!(addresses(&first.names), ["10-0-0-1.east 10.0.0.1"]);
+    running.server.put(slice("10.0.0.2"));
+    until_names(&running, |names| addresses(names) == ["10-0-0-2.east 10.0.0.2"]).await;
+    running.server.put(import("web", &json!({"type": "ClusterSetIP", "ips": ["10.9.0.1"], "ports": [{"port": 80}]})));
+    until_names(&running, |names| names.imports().find("shop", "web").is_some()).await;
+    running.server.delete("ServiceImport", "shop", "db");
+    until_names(&running, |names| names.imports().find("shop", "db").is_none()).await;
+}
+
+#[tokio::test]
+async fn a_cluster_without_services_of_several_clusters_is_ready_all_the_same() {
+    let server = ApiServer::start().await;
+    server.rule(Rule::new("serviceimports", Answer::Status(404)));
+    let running = Running::watching(server, vec![service("web")], imports_watched()).await;
+    let first = running.ready().await.current();
+    assert!(first.names.find("shop", "web").is_some());
+    let progress = running.progress.borrow();
+    assert!(progress.is_connected() && progress.waits().is_none());
+    assert!(progress.counts().get("ServiceImport").is_none_or(|counts| counts.faults == 0), "{progress:?}");
+}
+
+#[tokio::test]
+async fn services_of_several_clusters_that_may_not_be_read_are_waited_for() {
+    let server = ApiServer::start().await;
+    server.rule(Rule::new("serviceimports", Answer::Status(403)));
+    let running = Running::watching(server, vec![service("web")], imports_watched()).await;
+    running.until_progress(|progress| progress.counts().contains_key("ServiceImport")).await;
+    let waits = running.progress.borrow().waits().expect("it waits");
+    assert!(waits.contains("ServiceImport (told to answer 403"), "{waits}");
+}
+
 fn pod(name: &str, labels: &Value, status: &Value) -> Value {
     let mut pod = object("v1", "Pod", name, &json!({"spec": {"containers": []}, "status": status}));
     pod["metadata"]["labels"] = labels.clone();
