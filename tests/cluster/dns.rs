@@ -3,6 +3,7 @@
 
 mod client;
 mod installed;
+mod multicluster;
 mod musl;
 mod node_local;
 mod service_address;

@@ -19,7 +19,8 @@ fn an_api_server_accepts_every_way_to_install() -> anyhow::Result<()> {
         chart(&[], "restricted"),
         chart(&["dns.service.enabled=true", "controller.autoscaling.enabled=true"], "restricted"),
         chart(&["controller.kind=DaemonSet", "controller.hostNetwork=true"], "privileged"),
-        chart(&["kubeDns.enabled=true", "kubeDns.verifiedPods=true"], "restricted"),
+        chart(&["kubeDns.enabled=true", "kubeDns.verifiedPods=true", "kubeDns.multicluster=true"], "restricted"),
+        chart(&["dns.clustersetDomain=clusterset.local"], "restricted"),
         chart(&["controller.scope.enabled=true", "controller.scope.namespace=default"], "restricted"),
     ];
     for (name, manifests, level) in all {

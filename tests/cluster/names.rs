@@ -18,9 +18,17 @@ pub(crate) struct Answer {
 /// # Errors
 /// Where nobody answers.
 pub(crate) fn ask(ground: &Ground, name: &str, kind: &str) -> anyhow::Result<Answer> {
+    ask_whole(ground, &format!("{name}.cluster.local."), kind)
+}
+
+/// The same for a name in any zone.
+///
+/// # Errors
+/// Where nobody answers.
+pub(crate) fn ask_whole(ground: &Ground, name: &str, kind: &str) -> anyhow::Result<Answer> {
     let mut command = Command::new("dig");
     command.args(["@10.0.0.1", "-p", "5353", "+time=2", "+tries=2", "+noall", "+comments", "+answer", "-t", kind]);
-    command.arg(format!("{name}.cluster.local."));
+    command.arg(name);
     let output = ground.run(command)?;
     let text = String::from_utf8(output.stdout)?;
     ensure!(output.status.success(), "dig: {}: {text}", output.status);

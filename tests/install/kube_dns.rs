@@ -13,9 +13,10 @@ const ACCOUNT: (&str, &str) = ("kube-system", "tidegate-dns");
 const RIGHTS: [&str; 3] =
     ["* core/namespaces list,watch", "* core/services list,watch", "* discovery.k8s.io/endpointslices list,watch"];
 const PODS: &str = "* core/pods list,watch";
+const IMPORTS: &str = "* multicluster.x-k8s.io/serviceimports list,watch";
 
 /// An overlay with components, as somebody's own kustomization has them.
-fn with_components(overlay: &str, components: &[&str]) -> Manifests {
+pub(crate) fn with_components(overlay: &str, components: &[&str]) -> Manifests {
     let own = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
     let up = "../".repeat(own.path().strip_prefix(repository("")).expect("is below the repository").iter().count());
     let place = |kind: &str, name: &str| format!("{up}deploy/kustomize/{kind}/{name}");
@@ -48,15 +49,18 @@ fn the_overlay_leaves_alone_what_the_cluster_has() {
 }
 
 #[test]
-fn no_secret_can_be_read_and_pods_only_where_that_is_asked_for() {
+fn no_secret_can_be_read_and_other_kinds_only_where_that_is_asked_for() {
     let granted = |manifests: &Manifests| rights_of(manifests, ACCOUNT).into_iter().collect::<Vec<_>>();
     let with_pods = [RIGHTS[0], PODS, RIGHTS[1], RIGHTS[2]];
+    let with_imports = [&RIGHTS[..], &[IMPORTS]].concat();
     for overlay in ["kube-dns", "node-local-dns"] {
         assert_eq!(granted(&Manifests::overlay(overlay)), RIGHTS, "{overlay}");
         assert_eq!(granted(&with_components(overlay, &["verified-pods"])), with_pods, "{overlay}");
+        assert_eq!(granted(&with_components(overlay, &["multicluster"])), with_imports, "{overlay}");
     }
     assert_eq!(granted(&switched(&[])), RIGHTS);
     assert_eq!(granted(&switched(&["kubeDns.verifiedPods=true"])), with_pods);
+    assert_eq!(granted(&switched(&["kubeDns.multicluster=true"])), with_imports);
     assert!(granted(&switched(&["rbac.create=false"])).is_empty());
 }
 

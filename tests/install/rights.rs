@@ -1,6 +1,7 @@
 //! What the account may do: bindings and roles resolved to one line for each resource, so that a right too many is seen
 //! wherever it comes from.
 
+use crate::kube_dns::with_components;
 use crate::manifests::{Manifests, at, text};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -65,6 +66,7 @@ const EVERYWHERE: [&str; 8] = [
 ];
 const OWN_SECRETS: &str = "tidegate core/secrets get,list,watch";
 const ALL_SECRETS: &str = "* core/secrets get,list,watch";
+const IMPORTS: &str = "multicluster.x-k8s.io/serviceimports get,list,watch";
 const NODES: &str = "* core/nodes get,list,watch";
 
 /// What a watched namespace grants.
@@ -127,6 +129,26 @@ fn secrets_are_granted_by_namespace_unless_all_are_asked_for() {
         secrets(&["controller.scope.enabled=true", "controller.scope.namespaces={shop}", "secretNamespaces={bank}"]),
         set(["bank core/secrets get,list,watch"])
     );
+}
+
+/// With the zone of several clusters, and only then.
+#[test]
+fn service_imports_are_granted_with_their_zone() {
+    let everywhere = format!("* {IMPORTS}");
+    let expected = set(EVERYWHERE.into_iter().chain([OWN_SECRETS, everywhere.as_str()]));
+    let chart = Manifests::chart(&["dns.clustersetDomain=clusterset.local"]);
+    let argument = "--dns-clusterset-domain=clusterset.local";
+    for manifests in [&with_components("deployment", &["clusterset-domain"]), &chart] {
+        assert_eq!(rights(manifests, "tidegate"), expected);
+        assert!(manifests.arguments().contains(&argument), "{:?}", manifests.arguments());
+    }
+    let daemonset = with_components("daemonset", &["clusterset-domain"]);
+    assert!(daemonset.arguments().contains(&argument), "{:?}", daemonset.arguments());
+    let scope = ["controller.scope.enabled=true", "controller.scope.namespaces={shop}"];
+    let scoped = Manifests::chart(&[&scope[..], &["dns.clustersetDomain=clusterset.local"]].concat());
+    let found: Vec<_> =
+        rights(&scoped, "tidegate").into_iter().filter(|right| right.contains("serviceimports")).collect();
+    assert_eq!(found, [format!("shop {IMPORTS}")]);
 }
 
 /// Only what has no namespace is then left to the whole cluster.

@@ -3,7 +3,9 @@
 use super::agenda::Report;
 use crate::cluster::clients::Clients;
 use crate::cluster::fault::Fault;
-use crate::cluster::resource::{ENDPOINT_SLICES, INGRESS_CLASSES, INGRESSES, NAMESPACES, Resource, SECRETS, SERVICES};
+use crate::cluster::resource::{
+    ENDPOINT_SLICES, INGRESS_CLASSES, INGRESSES, NAMESPACES, Resource, SECRETS, SERVICE_IMPORTS, SERVICES,
+};
 use crate::{Printable, Problem};
 use config::{Kind, ObjectRef};
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -58,7 +60,19 @@ impl Reporter {
     /// asked for: nothing of a Secret is read. `None` where we may not even do that; the Event is then still in the list
     /// of its namespace.
     async fn uid(&self, object: &ObjectRef) -> Result<Option<String>, Fault> {
-        let Some(resource) = resource(object.kind) else { return Ok(None) };
+        let mut next = resource(object.kind);
+        let mut missing = Ok(None);
+        while let Some(resource) = next {
+            match self.uid_as(object, resource).await {
+                // The server may have an older version alone.
+                Err(fault @ Fault::NotFound(_)) => (next, missing) = (resource.older, Err(fault)),
+                found => return found,
+            }
+        }
+        missing
+    }
+
+    async fn uid_as(&self, object: &ObjectRef, resource: &Resource) -> Result<Option<String>, Fault> {
         let (group, version) = resource.api_version.split_once('/').unwrap_or(("", resource.api_version));
         let kind = GroupVersionKind::gvk(group, version, resource.kind);
         let kind = ApiResource::from_gvk_with_plural(&kind, resource.plural);
@@ -126,7 +140,7 @@ async fn repeat(events: &Api<Event>, event: &Event) -> Result<bool, Fault> {
 }
 
 fn resource(kind: Kind) -> Option<&'static Resource> {
-    let resources = [INGRESSES, INGRESS_CLASSES, SERVICES, ENDPOINT_SLICES, NAMESPACES, SECRETS];
+    let resources = [INGRESSES, INGRESS_CLASSES, SERVICES, ENDPOINT_SLICES, SERVICE_IMPORTS, NAMESPACES, SECRETS];
     resources.into_iter().find(|resource| resource.model() == Some(kind))
 }
 

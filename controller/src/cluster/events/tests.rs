@@ -46,7 +46,11 @@ impl Running {
     }
 
     fn put(&self, kind: &str, name: &str) {
-        let api_version = if kind.starts_with("Ingress") { "networking.k8s.io/v1" } else { "v1" };
+        let api_version = match kind {
+            "Ingress" | "IngressClass" => "networking.k8s.io/v1",
+            "ServiceImport" => "multicluster.x-k8s.io/v1beta1",
+            _ => "v1",
+        };
         let metadata = match kind {
             "IngressClass" => json!({"name": name}),
             _ => json!({"name": name, "namespace": "shop"}),
@@ -111,6 +115,22 @@ async fn a_problem_is_an_event_on_its_object() {
                       "uid": uid},
     });
     assert_eq!(event, expected);
+}
+
+#[tokio::test]
+async fn an_object_is_known_by_an_older_version_where_the_server_has_that_alone() {
+    for newer in [true, false] {
+        let running = Running::start().await;
+        if !newer {
+            running.server.rule(Rule::new("serviceimports", Answer::Status(404)).with("v1beta1"));
+        }
+        running.put("ServiceImport", "web");
+        let problem = Problem::at("spec.type", Reason::BadType, "there is no such type");
+        running.translated(&[(Kind::ServiceImport, "web", problem)]);
+        let event = running.until_events(1).await.remove(0);
+        let uid = &running.server.find("ServiceImport", "shop", "web").expect("there")["metadata"]["uid"];
+        assert_eq!((&event["reason"], &event["regarding"]["uid"]), (&"BadType".into(), uid), "{event}");
+    }
 }
 
 #[tokio::test]

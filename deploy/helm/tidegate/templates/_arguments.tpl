@@ -18,6 +18,7 @@ publish-address: controller.publishAddresses
 publish-node-addresses: controller.publishNodeAddresses
 default-backend: controller.defaultBackendService
 default-tls-secret: controller.defaultTLSSecret
+dns-clusterset-domain: dns.clustersetDomain
 drain-delay: controller.drain.delaySeconds
 drain-timeout: controller.drain.timeoutSeconds
 log-format: controller.logFormat
@@ -81,6 +82,9 @@ context: nothing, since the Pod's account is used
 {{- end }}
 {{- if ne $controller.accessLog "json" }}
 - --access-log={{ $controller.accessLog }}
+{{- end }}
+{{- with .Values.dns.clustersetDomain }}
+- {{ printf "--dns-clusterset-domain=%s" . | quote }}
 {{- end }}
 {{- include "tidegate.extraArguments" . }}
 {{- end -}}
