@@ -196,9 +196,9 @@ impl Report<'_> {
 /// Whether the name is one that a ServiceImport would have in some zone.
 fn names_import(name: &str, world: &World) -> bool {
     let name = name.to_ascii_lowercase();
-    let mut imports = world.snapshot.names.imports().services();
-    imports.any(|(namespace, service)| {
-        let own = format!("{service}.{namespace}.svc.");
+    let mut imports = world.names.iter().filter(|object| object.kind == Kind::ServiceImport);
+    imports.any(|import| {
+        let own = format!("{}.{}.svc.", import.name, import.namespace);
         name.starts_with(&own) || name.contains(&format!(".{own}"))
     })
 }

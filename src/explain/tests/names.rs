@@ -224,6 +224,7 @@ fn that_nobody_asked_for_a_zone_of_several_clusters_is_noted() {
     for (arguments, is_noted) in [
         (vec!["cart.shop.svc.clusterset.local."], true),
         (vec!["CART-0.east.cart.shop.svc.clusterset.local", "--from", "shop"], true),
+        (vec!["stock.shop.svc.clusterset.local."], true),
         (vec!["artcart.shop.svc.clusterset.local."], false),
         (vec!["web.shop.svc.clusterset.local."], false),
         (vec!["example.com."], false),

@@ -3,7 +3,11 @@
 
 use crate::harness::{Cluster, SOON};
 use crate::names::{Answer, ask, ask_whole};
+use anyhow::ensure;
 use ground::{Options, until};
+
+/// Where names are asked for.
+const ZONE: &str = "default.svc.clusterset.local.";
 
 /// ServiceImports, with one of the versions that there are of them.
 fn definition(version: &str) -> String {
@@ -54,10 +58,10 @@ fn is(code: &str, records: &[&str]) -> Answer {
     Answer { code: code.to_owned(), records: records.iter().map(|record| (*record).to_owned()).collect() }
 }
 
-/// Waits until a name below `default.svc.clusterset.local` has these records.
+/// Waits until a name has these records.
 fn until_has(cluster: &Cluster, name: &str, kind: &str, expected: &Answer) -> anyhow::Result<()> {
     until(&format!("{name} {kind} is {expected:?}"), SOON, || {
-        let said = ask_whole(&cluster.ground, &format!("{name}.default.svc.clusterset.local."), kind)?;
+        let said = ask_whole(&cluster.ground, &format!("{name}.{ZONE}"), kind)?;
         Ok((said == *expected).then_some(()))
     })
 }
@@ -97,12 +101,22 @@ fn services_of_several_clusters_come_and_go_with_their_definition() -> anyhow::R
     ground.apply(&[slice("west", "172.17.0.1"), slice("east", "172.16.0.2")].join("\n---\n"))?;
     until_has(&cluster, "db", "A", &is("NOERROR", &["172.16.0.2", "172.17.0.1"]))?;
     until_has(&cluster, "db-0.west.db", "A", &is("NOERROR", &["172.17.0.1"]))?;
-    let targets =
-        ["db-0.east.db", "db-0.west.db"].map(|name| format!("0 50 5432 {name}.default.svc.clusterset.local."));
+    let targets = ["db-0.east.db", "db-0.west.db"].map(|name| format!("0 50 5432 {name}.{ZONE}"));
     until_has(&cluster, "_sql._tcp.db", "SRV", &is("NOERROR", &[&targets[0], &targets[1]]))?;
     ground.kubectl(&["delete", "serviceimport", "db"])?;
     until_has(&cluster, "db", "A", &is("NXDOMAIN", &[]))?;
     until_has(&cluster, "web", "A", &is("NOERROR", &["10.97.0.1"]))?;
+
+    // A server that has just started may know its definitions later than it answers.
+    ground.api_server().kill();
+    ground.api_server().start()?;
+    let late = import("v1beta1", "late", &web.replace("10.97.0.1", "10.97.0.3"));
+    until("the API server takes objects", SOON, || Ok(ground.apply(&late).ok()))?;
+    until("what is new after that is known", SOON, || {
+        let [web, late] = ["web", "late"].map(|name| ask_whole(ground, &format!("{name}.{ZONE}"), "A"));
+        ensure!(web? == is("NOERROR", &["10.97.0.1"]), "what is known is served on");
+        Ok((late? == is("NOERROR", &["10.97.0.3"])).then_some(()))
+    })?;
 
     // With the definition everything of it goes, and another one brings what it has.
     ground.kubectl(&["delete", "crd", "serviceimports.multicluster.x-k8s.io"])?;
