@@ -1,8 +1,12 @@
 //! Services of several clusters: the resource is brought by a CustomResourceDefinition, which a cluster may get, and lose,
 //! at any time.
 
+use super::client::says;
+use super::installed::{ACCOUNT, Installed};
+use crate::audit::Audit;
 use crate::harness::{Cluster, SOON};
 use crate::names::{Answer, ask, ask_whole};
+use crate::tools::repository;
 use anyhow::ensure;
 use ground::{Options, until};
 
@@ -124,4 +128,35 @@ fn services_of_several_clusters_come_and_go_with_their_definition() -> anyhow::R
     define(&cluster, "v1alpha1")?;
     ground.apply(&import("v1alpha1", "web", &web.replace("10.97.0.1", "10.97.0.2")))?;
     until_has(&cluster, "web", "A", &is("NOERROR", &["10.97.0.2"]))
+}
+
+#[test]
+fn an_installation_has_the_right_to_read_them_from_its_component() -> anyhow::Result<()> {
+    let audit = Audit::of(ACCOUNT)?;
+    let installed = Installed::up(&audit.options())?;
+    let ground = &installed.cluster.ground;
+    let rights = repository("deploy/kustomize/components/multicluster/rights.yaml");
+    ground.kubectl(&["apply", "--filename", &rights.display().to_string()])?;
+    define(&installed.cluster, "v1beta1")?;
+    let namespace = "--namespace=kube-system";
+    let corefile = ground.kubectl(&["get", "configmap", "coredns", namespace, "--output=jsonpath={.data.Corefile}"])?;
+    let with_zone = corefile.replace(
+        "kubernetes cluster.local in-addr.arpa ip6.arpa {",
+        "kubernetes cluster.local clusterset.local in-addr.arpa ip6.arpa {\n multicluster clusterset.local",
+    );
+    ensure!(with_zone != corefile, "{corefile}");
+    let patch = serde_json::json!({"data": {"Corefile": with_zone}}).to_string();
+    ground.kubectl(&["patch", "configmap", "coredns", namespace, "--type=merge", "--patch", &patch])?;
+    installed.roll_out()?;
+    ground.apply(
+        &[import("v1beta1", "db", "{type: Headless, ports: []}"), slice("east", "172.16.0.1")].join("\n---\n"),
+    )?;
+    let client = installed.client()?;
+    says(&client, &["getent", "ahostsv4", &format!("db.{ZONE}")], &["172.16.0.1"])?;
+    says(&client, &["getent", "ahostsv4", &format!("db-0.east.db.{ZONE}")], &["172.16.0.1"])?;
+    says(&client, &["getent", "ahostsv4", "kubernetes.default"], &["10.96.0.1"])?;
+    let (granted, refused) = audit.asked()?;
+    assert!(refused.is_empty(), "{refused:?}");
+    assert!(granted.contains("watch serviceimports *"), "{granted:?}");
+    Ok(())
 }
