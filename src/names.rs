@@ -1,7 +1,7 @@
 //! `tidegate dns`: serves the names of a cluster, or of manifests, and follows their changes.
 
 use crate::cli::{DnsFlags, DnsPods, ObjectSourceFlags};
-use crate::serve::{self, Ended, NamesAlone, Naming, Source};
+use crate::serve::{self, Ended, NamesAlone, NamingOf, Source};
 use crate::settings::{naming, workers};
 use crate::{logging, probes};
 use controller::cluster::{Access, Watched};
@@ -35,7 +35,7 @@ pub(crate) fn serve(flags: DnsFlags) -> anyhow::Result<ExitCode> {
     let mut naming = naming(dns_bind, answers, &cluster_domain)?;
     let (names, planned) =
         naming.plan().map_or_else(|| (by_flags, usual_probes()), |plan| (objects_of(plan), plan.probes()));
-    if let Naming::Flags { settings, .. } = &mut naming {
+    if let NamingOf::Flags { settings, .. } = &mut naming.of {
         settings.records.only_declared = names.namespace_labels.is_some();
         let namespaces = objects.watch_namespace.iter().map(|name| Arc::from(name.as_str()));
         settings.records.namespaces = (!objects.watch_namespace.is_empty()).then(|| namespaces.collect());

@@ -13,7 +13,7 @@ mod writing;
 
 pub(crate) use bound::{Addresses, Bound, bind, bind_names};
 pub(crate) use names::{NamesAlone, serve_names};
-pub(crate) use naming::{Corefile, Naming};
+pub(crate) use naming::{Corefile, Naming, NamingOf};
 pub(crate) use source::Source;
 pub(crate) use writing::Writing;
 

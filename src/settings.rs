@@ -2,9 +2,10 @@
 
 use crate::cgroup::default_workers;
 use crate::cli::{
-    AccessLogForm, DnsAnswerFlags, DnsCompat, DnsPods, EncodedSlashes, ObjectFlags, PathFlags, ProcessFlags, ServeFlags,
+    AccessLogForm, DnsAnswerFlags, DnsCompat, DnsPods, DnsProtectionFlags, EncodedSlashes, ObjectFlags, PathFlags,
+    ProcessFlags, ServeFlags,
 };
-use crate::serve::{Corefile, Naming};
+use crate::serve::{Corefile, Naming, NamingOf};
 use config::{
     AccessLogFormat, DnsCompatibility, DomainName, DrainSettings, IngressSettings, ListenSettings, PathSettings,
     Settings,
@@ -73,14 +74,27 @@ pub(crate) fn naming(
     mut flags: DnsAnswerFlags,
     cluster_domain: &DomainName,
 ) -> anyhow::Result<Naming> {
+    let compatibility = compatibility(flags.dns_compat);
     let bounds = dns::Bounds { per_client: flags.dns_client_limit, ..dns::Bounds::default() };
-    match flags.corefile.take() {
-        Some(path) => Ok(Naming::Corefile(Corefile::read(path, compatibility(flags.dns_compat))?, bounds)),
-        None => {
-            let settings = Box::new(dns_settings(flags, cluster_domain.clone())?);
-            Ok(Naming::Flags { addresses, settings, bounds })
-        }
-    }
+    let protection = protection(flags.protection.clone(), compatibility)?;
+    let of = match flags.corefile.take() {
+        Some(path) => NamingOf::Corefile(Corefile::read(path, compatibility)?),
+        None => NamingOf::Flags { addresses, settings: Box::new(dns_settings(flags, cluster_domain.clone())?) },
+    };
+    Ok(Naming { of, bounds, protection })
+}
+
+/// How DNS is protected.
+///
+/// # Errors
+/// Flags do not go together.
+fn protection(flags: DnsProtectionFlags, compatibility: DnsCompatibility) -> anyhow::Result<dns::Protection> {
+    let DnsProtectionFlags { dns_cookie_secret: cookie_secret } = flags;
+    anyhow::ensure!(
+        cookie_secret.is_none() || compatibility == DnsCompatibility::Standard,
+        "--dns-cookie-secret has no effect with --dns-compat coredns, which answers no cookies"
+    );
+    Ok(dns::Protection { cookie_secret })
 }
 
 /// What DNS answers. Resolvers of the system that cannot be read are logged.
@@ -97,6 +111,7 @@ fn dns_settings(flags: DnsAnswerFlags, cluster_domain: DomainName) -> anyhow::Re
         dns_clusterset_domain,
         dns_compat,
         dns_client_limit: _,
+        protection: _,
     } = flags;
     let upstreams = if dns_upstream.is_empty() {
         dns::system_upstreams().unwrap_or_else(|error| {

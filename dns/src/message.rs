@@ -1,6 +1,7 @@
 //! What all replies have in common, and those that are made of another's records: an upstream's, behind our CNAMEs.
 
 use crate::answer::Sections;
+use crate::cookie::ClientCookie;
 use crate::question::{Asked, Head, MAX_UDP, Query};
 use crate::reply::Reply;
 use crate::wire::{self, HEADER, Header, flag};
@@ -9,7 +10,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, Record};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 
-/// Length of our OPT record in bytes.
+/// Length of our OPT record without options in bytes.
 const OPT_LEN: usize = 11;
 /// Where the question's name is: the owner of most records, named by two bytes.
 const QUESTION_NAME: u16 = 0xC000 | HEADER as u16;
@@ -32,14 +33,22 @@ impl Head {
 
     /// Bytes left for everything but our OPT record.
     pub(crate) fn room(&self, transport: Transport) -> usize {
-        self.limit(transport) - self.edns.map_or(0, |_| OPT_LEN)
+        self.limit(transport) - self.opt_len()
+    }
+
+    /// Bytes of our OPT record.
+    pub(crate) fn opt_len(&self) -> usize {
+        self.edns.map_or(0, |edns| OPT_LEN + edns.cookie.len())
     }
 
     /// Appends our OPT record where the client sent one, and puts the code's low bits into the header's flags.
     pub(crate) fn finish(&self, message: &mut Vec<u8>, mut header: Header, code: ResponseCode) {
         header.flags |= u16::from(code.low());
         if let Some(edns) = self.edns {
-            message.extend(opt(code.high(), edns.is_dnssec_ok));
+            message.extend(opt(code.high(), edns.is_dnssec_ok, edns.cookie.len() as u16));
+            if let ClientCookie::Answered(cookie) = edns.cookie {
+                message.extend(cookie.to_option());
+            }
             header.additionals += 1;
         }
         if let Some(place) = message.get_mut(..HEADER) {
@@ -48,12 +57,13 @@ impl Head {
     }
 }
 
-/// Our OPT record: version 0, no options (RFC 6891 §6.1.2).
-pub(crate) fn opt(extended_code: u8, is_dnssec_ok: bool) -> [u8; OPT_LEN] {
+/// Our OPT record: version 0, and before so many bytes of options (RFC 6891 §6.1.2).
+pub(crate) fn opt(extended_code: u8, is_dnssec_ok: bool, options: u16) -> [u8; OPT_LEN] {
     let [type_high, type_low] = wire::OPT.to_be_bytes();
     let [size_high, size_low] = MAX_UDP.to_be_bytes();
+    let [length_high, length_low] = options.to_be_bytes();
     let flags = if is_dnssec_ok { 0x80 } else { 0 };
-    [0, type_high, type_low, size_high, size_low, extended_code, 0, flags, 0, 0, 0]
+    [0, type_high, type_low, size_high, size_low, extended_code, 0, flags, 0, length_high, length_low]
 }
 
 /// A message with its length before it, as TCP carries it (RFC 1035 §4.2.2); messages are never longer than 65,535 bytes.

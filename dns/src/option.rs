@@ -23,6 +23,18 @@ pub(crate) fn find(code: u16, message: &[u8]) -> Option<&[u8]> {
     Cursor::new(edns.content).option(code)
 }
 
+/// A list of options without those of this code; what is malformed in it, and what follows that, is left out.
+pub(crate) fn others(code: u16, options: &[u8]) -> Vec<u8> {
+    let (mut cursor, mut others, mut start) = (Cursor::new(options), Vec::with_capacity(options.len()), 0);
+    while let Some((found, _)) = cursor.next_option() {
+        if found != code {
+            others.extend_from_slice(options.get(start..cursor.position()).unwrap_or_default());
+        }
+        start = cursor.position();
+    }
+    others
+}
+
 /// Adds options to the OPT record that ends a message, after those that it has. They are added whole or, where they
 /// would make the message longer than `limit` bytes or there is no such record, not at all; says whether they were.
 pub(crate) fn add(options: &[u8], message: &mut Vec<u8>, limit: usize) -> bool {
@@ -73,6 +85,17 @@ mod tests {
         let edns = Message::from_vec(&message).unwrap().edns.unwrap();
         let found: Vec<u16> = edns.options().options.iter().map(|(code, _)| u16::from(*code)).collect();
         assert_eq!(found, [3, 65_001]);
+    }
+
+    #[test]
+    fn others_are_whole_and_in_their_order() {
+        let list = |all: &[(u16, &str)]| -> Vec<u8> {
+            all.iter().flat_map(|(code, content)| option(*code, content.as_bytes()).unwrap()).collect()
+        };
+        let all = list(&[(10, "cookie"), (3, "name"), (10, ""), (15, "why")]);
+        assert_eq!(others(10, &all), list(&[(3, "name"), (15, "why")]));
+        assert_eq!(others(11, &all), all);
+        assert_eq!(others(10, &all[..all.len() - 1]), list(&[(3, "name")]), "what is cut");
     }
 
     #[test]

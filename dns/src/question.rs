@@ -1,7 +1,8 @@
 //! What a client asks: the gate that every packet passes first, on every transport.
 //! Counts in the header are believed only after the records that they promise were seen.
 
-use crate::wire::{Cursor, HEADER, Header, NSID, OPT, flag};
+use crate::cookie::ClientCookie;
+use crate::wire::{COOKIE, Cursor, HEADER, Header, NSID, OPT, flag};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
@@ -70,12 +71,13 @@ pub(crate) struct ClientEdns {
     pub(crate) is_dnssec_ok: bool,
     /// Whether it wants to know which server answers (RFC 5001).
     pub(crate) asks_nsid: bool,
+    pub(crate) cookie: ClientCookie,
 }
 
 impl ClientEdns {
     /// That of a client that takes so many bytes, and wants nothing.
     pub(crate) fn of(payload: u16) -> Self {
-        Self { payload, is_dnssec_ok: false, asks_nsid: false }
+        Self { payload, is_dnssec_ok: false, asks_nsid: false, cookie: ClientCookie::Absent }
     }
 }
 
@@ -102,6 +104,8 @@ pub(crate) struct Query<'p> {
 pub(crate) enum Refusal<'p> {
     /// Gets no answer, for this reason.
     Silence(&'static str),
+    /// Asks for nothing but a cookie (RFC 7873 §5.4).
+    CookieAlone(Head),
     /// Gets this code alone, with the question if one could be read.
     Code(Head, Option<Asked<'p>>, ResponseCode),
 }
@@ -124,6 +128,14 @@ impl<'p> Query<'p> {
         let mut head = Head { id: header.id, flags: header.flags & KEPT_FLAGS, class: CLASS_IN, edns: None };
         if header.flags & flag::OPCODE != 0 {
             return Err(Refusal::Code(head, None, ResponseCode::NotImp));
+        }
+        if header.questions == 0
+            && header.answers == 0
+            && header.authorities == 0
+            && let Ok(Some((edns, 0))) = read_edns(cursor.clone(), &header)
+            && edns.cookie == ClientCookie::Brought
+        {
+            return Err(Refusal::CookieAlone(Head { edns: Some(edns), ..head }));
         }
         let malformed = Refusal::Code(head, None, ResponseCode::FormErr);
         let Some((asked, class)) = read_question(&mut cursor, packet, &header) else { return Err(malformed) };
@@ -179,8 +191,11 @@ fn read_edns(mut cursor: Cursor<'_>, header: &Header) -> Result<Option<(ClientEd
         edns.is_dnssec_ok = flags & 0x80 != 0;
         let mut options = Cursor::new(record.content);
         while !options.is_at_end() {
-            let (code, _) = options.next_option().ok_or(Malformed)?;
-            edns.asks_nsid |= code == NSID;
+            match options.next_option().ok_or(Malformed)? {
+                (NSID, _) => edns.asks_nsid = true,
+                (COOKIE, _) => edns.cookie = ClientCookie::Brought,
+                _ => {}
+            }
         }
         found = Some((edns, version));
     }

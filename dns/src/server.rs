@@ -6,6 +6,7 @@ mod clients;
 mod datagrams;
 mod errand;
 mod every_address;
+mod guards;
 mod https;
 mod listeners;
 mod reloads;
@@ -21,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::plan::Plan;
 use crate::serving::{Clocks, Serving};
 use config::{DnsCompatibility, Subscriber};
+use guards::Guards;
 use listeners::Listeners;
 use prometheus::Registry;
 use reloads::Change;
@@ -32,6 +34,7 @@ use tokio::sync::mpsc;
 
 pub use bind::{Sockets, bind, bind_all};
 pub use every_address::of_host;
+pub use guards::Protection;
 pub use reloads::{Prepared, Reloads};
 pub use settings::{Bounds, Settings};
 
@@ -51,6 +54,7 @@ pub struct Server {
     metrics: Arc<Metrics>,
     limits: tcp::Limits,
     bounds: Bounds,
+    guards: Guards,
     reloads: Reloads,
     changes: mpsc::Receiver<Change>,
 }
@@ -63,9 +67,10 @@ impl Server {
     pub fn new(names: Subscriber, settings: Settings, registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Arc::new(Metrics::new(registry)?);
         let limits = tcp::Limits::new(settings.tcp_limit);
+        let guards = Guards::of(settings.records.compatibility);
         let (reloads, changes) = Reloads::new(Arc::clone(&metrics));
         let (what, bounds) = (What::Settings(Box::new(settings)), Bounds::default());
-        Ok(Self { names, what, metrics, limits, bounds, reloads, changes })
+        Ok(Self { names, what, metrics, limits, bounds, guards, reloads, changes })
     }
 
     /// The same as a plan has it.
@@ -80,14 +85,24 @@ impl Server {
         let metrics = Arc::new(Metrics::new(registry).map_err(io::Error::other)?);
         let (reloads, changes) = Reloads::new(Arc::clone(&metrics));
         let what = What::Plan(reloads.prepare(plan, compatibility)?.into_serving());
-        let (limits, bounds) = (Settings::tcp_defaults(), Bounds::default());
-        Ok(Self { names, what, metrics, limits, bounds, reloads, changes })
+        let (limits, bounds, guards) = (Settings::tcp_defaults(), Bounds::default(), Guards::of(compatibility));
+        Ok(Self { names, what, metrics, limits, bounds, guards, reloads, changes })
     }
 
     /// The same with other bounds than the usual ones.
     #[must_use]
     pub fn bounded(self, bounds: Bounds) -> Self {
         Self { bounds, ..self }
+    }
+
+    /// The same with this protection. Without it cookies are answered with a secret of this process alone; where CoreDNS's
+    /// mistakes are kept, none are.
+    ///
+    /// # Errors
+    /// A file cannot be read, or holds something else; the message names it.
+    pub fn protected(mut self, protection: Protection) -> io::Result<Self> {
+        self.guards.protect(protection)?;
+        Ok(self)
     }
 
     /// What changes it later.
@@ -101,7 +116,7 @@ impl Server {
     /// # Errors
     /// A socket cannot be used by the runtime, or a listening task died.
     pub async fn serve(self, sockets: Vec<Sockets>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { names, what, metrics, limits, bounds, reloads: _, mut changes } = self;
+        let Self { names, what, metrics, limits, bounds, guards, reloads: _, mut changes } = self;
         let serving = match what {
             What::Settings(settings) => {
                 let at = sockets.iter().map(|sockets| sockets.at);
@@ -110,8 +125,9 @@ impl Server {
             }
             What::Plan(serving) => serving,
         };
-        let shared = Arc::new(Shared::new(names, Arc::clone(&serving), metrics, bounds));
+        let shared = Arc::new(Shared { guards, ..Shared::new(names, Arc::clone(&serving), metrics, bounds) });
         serving.begin(&shared.names, &shared.runtime);
+        let _watches = shared.guards.watch(&shared.runtime);
         let mut listeners = Listeners::new(Arc::clone(&shared), limits);
         for sockets in sockets {
             listeners.add(sockets)?;

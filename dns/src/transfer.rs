@@ -190,7 +190,7 @@ impl Iterator for Transfer {
     type Item = Vec<u8>;
 
     fn next(&mut self) -> Option<Vec<u8>> {
-        let mut page = Page::new(&self.question, self.head.edns.is_some());
+        let mut page = Page::new(&self.question, &self.head);
         loop {
             while let Some(record) = self.records.peek() {
                 if !page.add(record) {

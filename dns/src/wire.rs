@@ -22,6 +22,9 @@ pub(crate) const OPT: u16 = 41;
 /// Code of the EDNS option by which a client asks which server answers, and by which it is told (RFC 5001 §2.3).
 pub(crate) const NSID: u16 = 3;
 
+/// Code of the EDNS option by which clients and servers know each other again (RFC 7873 §4).
+pub(crate) const COOKIE: u16 = 10;
+
 /// Code of the EDNS option about how long a connection may be silent (RFC 7828 §3.1).
 pub(crate) const KEEPALIVE: u16 = 11;
 

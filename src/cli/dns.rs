@@ -1,5 +1,9 @@
 //! The flags of DNS.
 
+mod protection;
+
+pub(crate) use protection::DnsProtectionFlags;
+
 use super::{ObjectSourceFlags, ProbeFlags, ProcessFlags, address};
 use clap::{Args, ValueEnum};
 use config::{DomainName, LabelSelector, parse_duration};
@@ -84,6 +88,8 @@ pub(crate) struct DnsAnswerFlags {
     /// limit]
     #[arg(long, value_name = "NUMBER", env = "TIDEGATE_DNS_CLIENT_LIMIT", value_parser = client_limit)]
     pub(crate) dns_client_limit: Option<NonZeroU32>,
+    #[command(flatten)]
+    pub(crate) protection: DnsProtectionFlags,
 }
 
 /// How a name is asked for, and of whom.

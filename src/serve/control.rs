@@ -1,11 +1,12 @@
 //! The side of the program that is not traffic: the source, DNS and the admin endpoint, each a task.
 
-use super::naming::Naming;
+use super::naming::{Naming, NamingOf};
 use super::resolving::on_own_threads;
 use super::source::Followed;
 use crate::admin::{self, Readiness, Shown};
 use crate::figures::ControlMetrics;
 use crate::probes::{self, BoundProbes};
+use anyhow::Context as _;
 use config::{Publisher, Subscriber, publisher};
 use controller::cluster::{Leadership, Progress, WantedSecrets};
 use controller::run::{Outputs, run};
@@ -151,12 +152,11 @@ impl Control {
         workers: usize,
     ) -> anyhow::Result<()> {
         let names = self.snapshots.clone();
-        let server = match naming {
-            Naming::Flags { settings, bounds, .. } => {
-                dns::Server::new(names, *settings, &self.registry)?.bounded(bounds)
-            }
-            Naming::Corefile(corefile, bounds) => {
-                let server = dns::Server::with_plan(names, corefile.plan(), &self.registry)?.bounded(bounds);
+        let Naming { of, bounds, protection } = naming;
+        let server = match of {
+            NamingOf::Flags { settings, .. } => dns::Server::new(names, *settings, &self.registry)?,
+            NamingOf::Corefile(corefile) => {
+                let server = dns::Server::with_plan(names, corefile.plan(), &self.registry)?;
                 let bound = sockets.iter().map(|sockets| sockets.at).collect();
                 let (following, stopped) = (corefile.follow(server.reloads(), bound, workers), self.stopped());
                 self.spawn("following the Corefile", async move {
@@ -168,6 +168,7 @@ impl Control {
                 server
             }
         };
+        let server = server.bounded(bounds).protected(protection).context("--dns-cookie-secret")?;
         let probes: Vec<_> = probes.into_iter().map(|bound| self.serve_probes(bound)).collect();
         let names = server.serve(sockets, self.stopped());
         let serving = on_own_threads(workers, async move {

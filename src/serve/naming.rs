@@ -12,13 +12,21 @@ use tokio::time::sleep;
 /// Errors of a Corefile that are told at once; one mistake often makes several.
 const TOLD: usize = 10;
 
-/// What DNS serves.
+/// What DNS serves, within which bounds, and how it is protected.
 #[derive(Debug)]
-pub(crate) enum Naming {
+pub(crate) struct Naming {
+    pub(crate) of: NamingOf,
+    pub(crate) bounds: Bounds,
+    pub(crate) protection: dns::Protection,
+}
+
+/// What says what DNS serves.
+#[derive(Debug)]
+pub(crate) enum NamingOf {
     /// One block, everywhere.
-    Flags { addresses: Vec<SocketAddr>, settings: Box<dns::Settings>, bounds: Bounds },
+    Flags { addresses: Vec<SocketAddr>, settings: Box<dns::Settings> },
     /// What a Corefile says.
-    Corefile(Corefile, Bounds),
+    Corefile(Corefile),
 }
 
 /// A Corefile that was understood.
@@ -32,20 +40,20 @@ pub(crate) struct Corefile {
 impl Naming {
     /// What a Corefile says; `None`: there is none.
     pub(crate) fn plan(&self) -> Option<&Plan> {
-        match self {
-            Self::Flags { .. } => None,
-            Self::Corefile(corefile, _) => Some(&corefile.plan),
+        match &self.of {
+            NamingOf::Flags { .. } => None,
+            NamingOf::Corefile(corefile) => Some(&corefile.plan),
         }
     }
 
     /// Binds all addresses.
     pub(super) fn bind(&self, workers: usize) -> anyhow::Result<Vec<dns::Sockets>> {
-        match self {
-            Self::Flags { addresses, .. } => {
+        match &self.of {
+            NamingOf::Flags { addresses, .. } => {
                 let all = addresses.iter().map(|address| At { transport: Transport::Dns, address: *address });
                 dns::bind_all(all, &[], workers).context("--dns-bind")
             }
-            Self::Corefile(corefile, _) => {
+            NamingOf::Corefile(corefile) => {
                 let addresses = dns::addresses(&corefile.plan)?;
                 dns::bind_all(addresses, &[], workers).with_context(|| corefile.path.display().to_string())
             }

@@ -99,6 +99,40 @@ fn names_are_served_and_nothing_else_is_read() {
     until("the change", || (names.ask(WEB, &[]) == "NOERROR 10.96.0.99").then_some(()));
 }
 
+/// The cookie that `dig` gets with this one.
+fn cookie(server: SocketAddr, known: &str) -> String {
+    let (ip, port) = (server.ip().to_string(), server.port().to_string());
+    let mut dig = Command::new("dig");
+    dig.args([&format!("@{ip}"), "-p", &port, "+tries=1", "+noall", "+comments", &format!("+cookie={known}"), WEB]);
+    let said = text(&dig.output().expect("dig is installed").stdout);
+    let cookie = said.lines().find_map(|line| line.strip_prefix("; COOKIE: ")?.strip_suffix(" (good)"));
+    cookie.unwrap_or_else(|| panic!("no good cookie in\n{said}")).to_owned()
+}
+
+#[test]
+fn replicas_share_cookies_by_a_file_with_a_corefile_too() {
+    let manifests = shop();
+    let directory = manifests.path().to_str().expect("UTF-8").to_owned();
+    let secrets = tempfile::tempdir().expect("a directory");
+    let [secret, corefile] = ["secret", "Corefile"].map(|name| secrets.path().join(name).display().to_string());
+    std::fs::write(&secret, "e5e973e5a6b2a43f48e7dc849e37bfcf\n").expect("written");
+    let one = Names::serve(&manifests, &["--dns-cookie-secret", &secret]);
+    std::fs::write(&corefile, ".:0 {\n bind 127.0.0.1\n kubernetes cluster.local\n}\n").expect("written");
+    let flags = ["--manifests", &directory, "--corefile", &corefile, "--dns-cookie-secret", &secret];
+    let two = Names::start(&flags, 1);
+    until("ready", || (two.ready().0 == 200).then_some(()));
+    let known = cookie(one.dns[0], "2464c4abcf10c957");
+    assert_eq!(cookie(two.dns[0], &known), known);
+
+    std::fs::write(&secret, "short\n").expect("written");
+    let flags = ["dns", "--log-level", "off", "--manifests", &directory, "--dns-bind", "127.0.0.1:0"];
+    let probes = ["--health-bind", "off", "--ready-bind", "off", "--metrics-bind", "off"];
+    let refused = output(&[&flags[..], &probes, &["--dns-cookie-secret", &secret]].concat());
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("--dns-cookie-secret: ") && said.contains("secret: line 1 is not 32 hexadecimal"), "{said}");
+}
+
 #[test]
 fn each_probe_has_its_own_address_and_shows_nothing_more() {
     let manifests = shop();

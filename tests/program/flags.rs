@@ -81,6 +81,10 @@ fn a_wrong_flag_is_named_in_one_line() {
         (&["--context", "a"], "--context a chooses from a kubeconfig"),
         (&["--watch-namespace", "Shop"], "not a namespace such as shop"),
         (&["--secret-namespace", ""], "not a namespace such as shop"),
+        (
+            &["--dns-compat", "coredns", "--dns-cookie-secret", "a"],
+            "--dns-cookie-secret has no effect with --dns-compat coredns",
+        ),
     ] {
         let refused = refusal(&output(&[&["run", "--log-level", "off"], flags, &BINDS].concat()));
         assert!(refused.contains(expected), "{flags:?}: {refused}");

@@ -3,9 +3,10 @@
 use super::{Said, Zone, ZoneSettings};
 use crate::message::{Says, Transport, write_code};
 use crate::name::LowerName;
-use crate::question::{Query, Refusal};
+use crate::question::{Head, Query, Refusal};
 use crate::reply::Reply;
 use config::NameTable;
+use hickory_proto::op::ResponseCode;
 
 /// Answers a UDP packet from the table alone, into `out`; says whether there is an answer: to what is no query there is
 /// none, nor about names that are none of ours. Allocates where `out` has too little room for the answer, and for SRV
@@ -14,6 +15,10 @@ pub fn answer_packet(table: &NameTable, settings: &ZoneSettings, packet: &[u8], 
     let Query { head, asked } = match Query::parse(packet) {
         Ok(query) => query,
         Err(Refusal::Silence(_)) => return false,
+        Err(Refusal::CookieAlone(head)) => {
+            write_code(out, &Head { edns: None, ..head }, None, (ResponseCode::FormErr, Says::default()));
+            return true;
+        }
         Err(Refusal::Code(head, asked, code)) => {
             write_code(out, &head, asked, (code, Says::default()));
             return true;

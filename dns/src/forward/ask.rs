@@ -65,7 +65,7 @@ impl Ask {
         let mut message = Vec::from(header.to_bytes());
         message.extend(question);
         if has_edns {
-            message.extend(crate::message::opt(0, self.is_dnssec_ok));
+            message.extend(crate::message::opt(0, self.is_dnssec_ok, 0));
             // It fits: there is nothing else.
             option::add(options, &mut message, usize::from(u16::MAX));
         }

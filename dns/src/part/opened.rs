@@ -4,7 +4,7 @@ use crate::answer::Sections;
 use crate::message::{Says, Transport, write, write_code};
 use crate::option;
 use crate::question::Query;
-use crate::wire::{Cursor, OPT, flag};
+use crate::wire::{COOKIE, Cursor, OPT, flag};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RData, Record};
 
@@ -13,7 +13,7 @@ use hickory_proto::rr::{Name, RData, Record};
 pub(super) struct Opened {
     pub(super) sections: Sections,
     pub(super) says: Says,
-    /// Those of its OPT record, as bytes.
+    /// Those of its OPT record, as bytes, but for the cookie, which every message gets anew.
     options: Vec<u8>,
 }
 
@@ -34,7 +34,7 @@ impl Opened {
         for _ in 0..u32::from(header.answers) + u32::from(header.authorities) + u32::from(header.additionals) {
             let record = cursor.record()?;
             if record.record_type == OPT {
-                options = record.content.to_vec();
+                options = option::others(COOKIE, record.content);
             }
         }
         Some(Self { sections: Sections::read(message)?, says, options })

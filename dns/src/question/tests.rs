@@ -34,6 +34,10 @@ fn answer_packet(packet: &[u8]) -> Result<(), TestCaseError> {
     let (table, settings, mut out) = (NameTable::default(), ZoneSettings::default(), Vec::new());
     let head = match Query::parse(packet) {
         Err(Refusal::Silence(_)) => return Ok(()),
+        Err(Refusal::CookieAlone(head)) => {
+            crate::message::write_code(&mut out, &head, None, (ResponseCode::NoError, Says::default()));
+            head
+        }
         Err(Refusal::Code(head, asked, code)) => {
             crate::message::write_code(&mut out, &head, asked, (code, Says::default()));
             head

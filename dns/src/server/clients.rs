@@ -2,6 +2,7 @@
 //! held back where both are empty, so that it takes two chances for it to suffer from others (a count-min sketch).
 
 use super::respond::{Responder, Response};
+use crate::cookie::Malformed;
 use crate::extended_error::ExtendedError;
 use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Source};
@@ -117,12 +118,16 @@ impl Responder {
         if verdict == Verdict::Dropped {
             return Some(self.silence("client"));
         }
-        let (head, asked) = match Query::parse(packet) {
+        let (mut head, asked) = match Query::parse(packet) {
             Ok(Query { head, asked }) => (head, Some(asked)),
             Err(Refusal::Code(head, asked, _)) => (head, asked),
+            Err(Refusal::CookieAlone(head)) => (head, None),
             Err(Refusal::Silence(reason)) => return Some(self.silence(reason)),
         };
-        let code = ResponseCode::Refused;
+        let code = match self.shared.guards.answer_cookie(&mut head, packet, address) {
+            Ok(()) => ResponseCode::Refused,
+            Err(Malformed) => ResponseCode::FormErr,
+        };
         write_code(out, &head, asked, (code, Says::default()));
         ExtendedError::Prohibited.add(&clients.why, out, (&head, transport));
         // A zone that is asked for would be sent where it is refused so far.

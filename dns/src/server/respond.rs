@@ -1,6 +1,7 @@
 //! From a packet to its answer: what all transports share.
 
 use super::clients::Clients;
+use super::guards::Guards;
 use super::resolve::{Asking, Pending};
 use super::settings::Bounds;
 use crate::extended_error::ExtendedError;
@@ -8,7 +9,7 @@ use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Metrics, Source};
 use crate::name::LowerName;
 use crate::plan;
-use crate::question::{CLASS_CHAOS, MAX_UDP, Query, Refusal};
+use crate::question::{CLASS_CHAOS, Head, MAX_UDP, Query, Refusal};
 use crate::room::{Behind, Room};
 use crate::serving::{At, Clocks, Secured, Served, Serving};
 use crate::written::Logged;
@@ -31,14 +32,16 @@ pub(super) struct Shared {
     pub(super) room: Room,
     /// `None`: each may ask as much as it likes.
     pub(super) clients: Option<Clients>,
+    pub(super) guards: Guards,
 }
 
 impl Shared {
-    /// Upstreams are asked on the runtime that is here.
+    /// Without guards. Upstreams are asked on the runtime that is here.
     pub(super) fn new(names: Subscriber, serving: Arc<Serving>, metrics: Arc<Metrics>, bounds: Bounds) -> Self {
+        let (serving, runtime, guards) = (ArcSwap::new(serving), Handle::current(), Guards::default());
         let room = Room::new(bounds.waiting, metrics.waiting.clone());
         let clients = bounds.per_client.map(|rate| Clients::new(rate, Instant::now()));
-        Self { names, serving: ArcSwap::new(serving), runtime: Handle::current(), metrics, room, clients }
+        Self { names, serving, runtime, metrics, room, clients, guards }
     }
 
     /// Where work goes on behind a question.
@@ -115,13 +118,14 @@ impl Responder {
         {
             return response;
         }
-        let (mut query, refusal) = match Query::parse(packet) {
+        let (mut query, mut refusal) = match Query::parse(packet) {
             Ok(query) => (query, None),
             Err(Refusal::Silence(reason)) => return self.silence(reason),
             Err(Refusal::Code(head, Some(asked), code)) => (Query { head, asked }, Some(code)),
-            Err(Refusal::Code(head, None, code)) => {
-                write_code(out, &head, None, (code, Says::default()));
-                return Response::Ready(Answered { question: counted, source: Source::Itself, code });
+            Err(Refusal::Code(head, None, code)) => return code_alone(&head, (code, counted), out),
+            Err(Refusal::CookieAlone(mut head)) => {
+                let code = self.shared.guards.code_of_cookie(&mut head, packet, peer.ip());
+                return code_alone(&head, (code, counted), out);
             }
         };
         // Those that can be parsed can be read.
@@ -131,6 +135,10 @@ impl Responder {
             let most = served.map_or(MAX_UDP, |served| served.block.most_over_udp);
             edns.payload = edns.payload.min(most);
             counted.is_dnssec_ok = edns.is_dnssec_ok;
+            let is_wrong = self.shared.guards.answer_cookie(&mut query.head, packet, peer.ip()).is_err();
+            if is_wrong && refusal != Some(ResponseCode::BADVERS) {
+                refusal = Some(ResponseCode::FormErr);
+            }
         }
         counted.record_type = Some(query.asked.record_type);
         counted.zone = served.map_or(site.outside(), |served| served.numbers);
@@ -198,6 +206,12 @@ fn refused(asking: &Asking<'_>, code: ResponseCode, why: Option<&str>, out: &mut
         ExtendedError::NotAuthoritative.add(why, out, (&query.head, transport));
     }
     asking.answered(Source::Itself, code)
+}
+
+/// A code alone, about no question.
+fn code_alone(head: &Head, (code, question): (ResponseCode, Counted), out: &mut Vec<u8>) -> Response {
+    write_code(out, head, None, (code, Says::default()));
+    Response::Ready(Answered { question, source: Source::Itself, code })
 }
 
 /// Whether an address is that of no single host.

@@ -32,7 +32,8 @@ impl Responder {
         packet: &[u8],
         (peer, asked_at): (SocketAddr, Option<SocketAddr>),
     ) -> Option<(Box<Sending>, Vec<u8>)> {
-        let Err(Refusal::Code(head, Some(asked), _)) = Query::parse(packet) else { return None };
+        let Err(Refusal::Code(mut head, Some(asked), _)) = Query::parse(packet) else { return None };
+        self.shared.guards.answer_cookie(&mut head, packet, peer.ip()).ok()?;
         let query = Query { head, asked };
         let name = LowerName::read(asked.name()).filter(|_| head.class == CLASS_IN)?;
         let serving = self.shared.serving.load();

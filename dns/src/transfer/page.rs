@@ -8,8 +8,6 @@ use hickory_proto::rr::RecordType;
 
 /// As far as names can be pointed to (RFC 1035 §4.1.4), which secondaries do when they read; bytes.
 const LONGEST: usize = 16 << 10;
-/// Room for our OPT record.
-const OPT_LEN: usize = 11;
 
 /// A message that is being written.
 #[derive(Debug)]
@@ -20,9 +18,9 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn new(question: &[u8], has_options: bool) -> Self {
+    pub(super) fn new(question: &[u8], head: &Head) -> Self {
         let out = [&[0; HEADER], question].concat();
-        let room = if has_options { LONGEST - OPT_LEN } else { LONGEST };
+        let room = LONGEST - head.opt_len();
         Self { out, answers: 0, room }
     }
 

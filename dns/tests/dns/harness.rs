@@ -11,7 +11,9 @@ use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use tidegate_dns::{Bounds, CacheSettings, Plan, Reloads, Server, Settings, Sockets, System, Transport, bind};
+use tidegate_dns::{
+    Bounds, CacheSettings, Plan, Protection, Reloads, Server, Settings, Sockets, System, Transport, bind,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
@@ -47,12 +49,28 @@ fn start_empty_at(address: SocketAddr, settings: impl FnOnce(SocketAddr) -> Sett
 
 /// Starts a server that has no names yet.
 fn running(sockets: Sockets, server: impl FnOnce(Subscriber, &Registry) -> Server) -> Running {
+    try_running(sockets, |names, registry| Ok(server(names, registry))).unwrap()
+}
+
+fn try_running(
+    sockets: Sockets,
+    server: impl FnOnce(Subscriber, &Registry) -> io::Result<Server>,
+) -> io::Result<Running> {
     let (publisher, subscriber) = config::publisher();
     let registry = Registry::new();
-    let (address, server) = (sockets.address, server(subscriber, &registry));
+    let (address, server) = (sockets.address, server(subscriber, &registry)?);
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(server.serve(vec![sockets], async move { drop(stopped.await) }));
-    Running { address, registry, publisher, stop, task }
+    Ok(Running { address, registry, publisher, stop, task })
+}
+
+/// Starts a server with the names of [`table`], and protected so.
+pub(crate) fn start_protected(settings: Settings, protection: Protection) -> io::Result<Running> {
+    let sockets = bind(ANY_PORT, 2).unwrap();
+    let running =
+        try_running(sockets, |names, registry| Server::new(names, settings, registry).unwrap().protected(protection))?;
+    running.publish(table());
+    Ok(running)
 }
 
 /// Starts a server with the names of [`table`] and these bounds.

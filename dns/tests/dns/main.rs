@@ -6,6 +6,7 @@ mod addresses;
 mod blocks;
 mod cache;
 mod clients;
+mod cookies;
 mod corefile;
 mod distrust;
 mod encrypted;
