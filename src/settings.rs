@@ -89,12 +89,18 @@ pub(crate) fn naming(
 /// # Errors
 /// Flags do not go together.
 fn protection(flags: DnsProtectionFlags, compatibility: DnsCompatibility) -> anyhow::Result<dns::Protection> {
-    let DnsProtectionFlags { dns_cookie_secret: cookie_secret } = flags;
+    let DnsProtectionFlags {
+        dns_cookie_secret: cookie_secret,
+        dns_rate_limit,
+        dns_rate_limit_exempt: exempt,
+        dns_rate_limit_report_only: is_report_only,
+    } = flags;
     anyhow::ensure!(
         cookie_secret.is_none() || compatibility == DnsCompatibility::Standard,
         "--dns-cookie-secret has no effect with --dns-compat coredns, which answers no cookies"
     );
-    Ok(dns::Protection { cookie_secret })
+    let rate_limit = dns_rate_limit.map(|rate| dns::RateLimit { rate, exempt, is_report_only });
+    Ok(dns::Protection { cookie_secret, rate_limit })
 }
 
 /// What DNS answers. Resolvers of the system that cannot be read are logged.

@@ -35,5 +35,7 @@ pub use hickory_proto::op::ResponseCode;
 pub use hickory_proto::rr::{Name, Record, RecordType};
 pub use plan::{Block, Listener, Plan, PlannedObjects, Probes, Transport, Zone, ZoneError};
 pub use question::Question;
-pub use server::{Bounds, Prepared, Protection, Reloads, Server, Settings, Sockets, bind, bind_all, of_host};
+pub use server::{
+    Bounds, Prepared, Protection, RateLimit, Reloads, Server, Settings, Sockets, bind, bind_all, of_host,
+};
 pub use serving::{At, addresses};

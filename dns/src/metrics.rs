@@ -4,6 +4,7 @@ mod cache;
 mod family;
 mod forward;
 mod mirror;
+mod rate_limit;
 mod unshared;
 mod zones;
 
@@ -19,6 +20,7 @@ use std::time::Duration;
 pub(crate) use cache::CacheMetrics;
 pub(crate) use forward::{ForwardMetrics, UpstreamMetrics};
 use mirror::Mirror;
+pub(crate) use rate_limit::RateLimitMetrics;
 pub(crate) use unshared::Unshared;
 use zones::ZoneCollector;
 
@@ -150,6 +152,7 @@ pub(crate) struct Metrics {
     /// By transport and source.
     durations: [[Histogram; DURATIONS_OF]; 2],
     pub(crate) dropped: IntCounterVec,
+    pub(crate) rate_limit: RateLimitMetrics,
     pub(crate) connections: IntGauge,
     pub(crate) waiting: IntGauge,
     pub(crate) held_back: IntCounter,
@@ -177,6 +180,7 @@ impl Metrics {
             request_cells: Default::default(),
             durations: [of("udp"), of("tcp")],
             dropped: FAMILIES.dropped.counters(registry)?,
+            rate_limit: RateLimitMetrics::new(registry)?,
             connections: FAMILIES.connections.gauge(registry)?,
             waiting: FAMILIES.waiting.gauge(registry)?,
             held_back: FAMILIES.held_back.counter(registry)?,

@@ -44,6 +44,33 @@ impl LowerName {
         (at.checked_add(1)? == len).then_some(name)
     }
 
+    /// The name that starts at a place in a message, where pointers lead on (RFC 1035 §4.1.4), which are followed towards
+    /// the message's start alone. `None`: it is malformed.
+    pub(crate) fn at(start: usize, message: &[u8]) -> Option<Self> {
+        let (mut wire, mut len) = ([0; LONGEST], 0);
+        let (mut at, mut bound) = (start, start);
+        loop {
+            match *message.get(at)? {
+                0 => break,
+                length @ 1..=63 => {
+                    let label = message.get(at..=at + usize::from(length))?;
+                    wire.get_mut(len..len + label.len())?.copy_from_slice(label);
+                    len += label.len();
+                    at += label.len();
+                }
+                high @ 192.. => {
+                    at = usize::from(u16::from_be_bytes([high & 0x3F, *message.get(at + 1)?]));
+                    if at >= bound {
+                        return None;
+                    }
+                    bound = at;
+                }
+                64..192 => return None,
+            }
+        }
+        Self::read(wire.get(..=len)?)
+    }
+
     /// A name that a user wrote; those are never too long.
     pub(crate) fn of(domain: &DomainName) -> Option<Self> {
         let mut wire = [0; LONGEST];
@@ -132,6 +159,29 @@ mod tests {
             let is_whole = Name::read(&mut decoder).is_ok() && decoder.is_empty();
             prop_assert_eq!(LowerName::read(&wire).is_some(), is_whole);
         }
+    }
+
+    #[test]
+    fn a_name_in_a_message_is_read_through_its_pointers_and_no_circle_of_them() {
+        // Places: 0 org, 5 Example.org, 15 a.Example.org, 19 a pointer to that.
+        let message = b"\x03org\0\x07Example\xC0\x00\x01a\xC0\x05\xC0\x0F";
+        let read = |place: usize| LowerName::at(place, message).map(|name| format!("{name:?}"));
+        let expected = ["org.", "example.org.", "a.example.org.", "a.example.org."];
+        assert_eq!([0, 5, 15, 19].map(|place| read(place).unwrap()), expected);
+        for (what, bytes) in [
+            ("itself", &b"\xC0\x00"[..]),
+            ("itself behind a label", b"\x01a\xC0\x00"),
+            ("forward", b"\xC0\x02\x01a\0"),
+            ("nowhere", b"\xFF\xFF"),
+            ("half of one", b"\xC0"),
+            ("a label that is cut", b"\x05a"),
+            ("no end", b"\x01a"),
+            ("a label of another kind", b"\x41a\0"),
+        ] {
+            assert_eq!(LowerName::at(0, bytes), None, "{what}");
+        }
+        let long = [&[63][..], &[b'a'; 63]].concat().repeat(4);
+        assert_eq!(LowerName::at(0, &[&long[..], &[0]].concat()), None, "257 bytes");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod every_address;
 mod guards;
 mod https;
 mod listeners;
+mod rate_limit;
 mod reloads;
 mod resolve;
 mod respond;
@@ -35,6 +36,7 @@ use tokio::sync::mpsc;
 pub use bind::{Sockets, bind, bind_all};
 pub use every_address::of_host;
 pub use guards::Protection;
+pub use rate_limit::RateLimit;
 pub use reloads::{Prepared, Reloads};
 pub use settings::{Bounds, Settings};
 
@@ -101,7 +103,7 @@ impl Server {
     /// # Errors
     /// A file cannot be read, or holds something else; the message names it.
     pub fn protected(mut self, protection: Protection) -> io::Result<Self> {
-        self.guards.protect(protection)?;
+        self.guards.protect(protection, &self.metrics)?;
         Ok(self)
     }
 

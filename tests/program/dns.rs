@@ -4,7 +4,7 @@ use crate::client::get;
 use crate::manifests::{Manifests, ingress, service};
 use crate::tidegate::{Process, Tidegate, command, output, text, until};
 use serde_json::json;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
 /// A started `tidegate dns`.
@@ -117,12 +117,17 @@ fn replicas_share_cookies_by_a_file_with_a_corefile_too() {
     let [secret, corefile] = ["secret", "Corefile"].map(|name| secrets.path().join(name).display().to_string());
     std::fs::write(&secret, "e5e973e5a6b2a43f48e7dc849e37bfcf\n").expect("written");
     let one = Names::serve(&manifests, &["--dns-cookie-secret", &secret]);
-    std::fs::write(&corefile, ".:0 {\n bind 127.0.0.1\n kubernetes cluster.local\n}\n").expect("written");
-    let flags = ["--manifests", &directory, "--corefile", &corefile, "--dns-cookie-secret", &secret];
-    let two = Names::start(&flags, 1);
-    until("ready", || (two.ready().0 == 200).then_some(()));
+    // One that was free a moment ago: a Corefile has no port 0.
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("bound");
+    let block = format!(".:{} {{\n bind 127.0.0.1\n kubernetes cluster.local\n}}\n", free.port());
+    std::fs::write(&corefile, block).expect("written");
+    let mut command = command();
+    command.args(["dns", "--log-format", "json", "--manifests", &directory]);
+    command.args(["--corefile", &corefile, "--dns-cookie-secret", &secret]);
+    let (_two, _) = Process::spawn(&mut command, 1);
+    until("names", || (ask(free, WEB, &[]) == "NOERROR 10.96.0.10").then_some(()));
     let known = cookie(one.dns[0], "2464c4abcf10c957");
-    assert_eq!(cookie(two.dns[0], &known), known);
+    assert_eq!(cookie(free, &known), known);
 
     std::fs::write(&secret, "short\n").expect("written");
     let flags = ["dns", "--log-level", "off", "--manifests", &directory, "--dns-bind", "127.0.0.1:0"];

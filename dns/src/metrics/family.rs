@@ -21,6 +21,7 @@ pub(super) struct Families {
     pub(super) requests: Family,
     pub(super) durations: Family,
     pub(super) dropped: Family,
+    pub(super) rate_limited: Family,
     pub(super) connections: Family,
     pub(super) waiting: Family,
     pub(super) held_back: Family,
@@ -58,6 +59,12 @@ pub(super) const FAMILIES: Families = Families {
                port (from port 0), broadcast (sent to more than one host), connections (too many of one client), buffer \
                (no room in a socket's buffer, counted once a second), overload (waited for more than a second, where \
                newer ones are answered first), client (asked more than twice --dns-client-limit).",
+    },
+    rate_limited: Family {
+        name: "tidegate_dns_rate_limited_total",
+        labels: &["action"],
+        help: "Answers over UDP that were more than --dns-rate-limit, by what became of them, or would have: slip (cut, so \
+               that the client asks over TCP), drop, badcookie (the client is to ask again with the cookie that it gets).",
     },
     connections: Family {
         name: "tidegate_dns_tcp_connections",

@@ -1,7 +1,10 @@
 //! What stands between the server and those who ask in the name of others: on for the whole server, whatever its blocks
 //! are, and through every change of them.
 
+use super::rate_limit::{RateLimit, RateLimiter};
 use crate::cookie::{ClientCookie, Cookies, Malformed, SecretFile, Standing};
+use crate::message::Transport;
+use crate::metrics::Metrics;
 use crate::option;
 use crate::question::Head;
 use crate::wire::COOKIE;
@@ -20,6 +23,8 @@ pub struct Protection {
     /// File with the secret of server cookies (RFC 9018), which all replicas share: one or two lines of 32 hexadecimal
     /// digits, of which the first makes new cookies. It is looked at again every 10 s. `None`: a random one.
     pub cookie_secret: Option<PathBuf>,
+    /// How many answers one network gets over UDP. `None`: all.
+    pub rate_limit: Option<RateLimit>,
 }
 
 /// The same at work; nothing by default.
@@ -28,6 +33,8 @@ pub(super) struct Guards {
     /// `None`: cookies are not answered.
     cookies: Option<Arc<Cookies>>,
     secret: Option<Arc<SecretFile>>,
+    /// `None`: there is no limit.
+    rate_limiter: Option<Box<RateLimiter>>,
 }
 
 impl Guards {
@@ -37,18 +44,19 @@ impl Guards {
             DnsCompatibility::Standard => Some(Arc::new(Cookies::random())),
             DnsCompatibility::CoreDns => None,
         };
-        Self { cookies, secret: None }
+        Self { cookies, ..Self::default() }
     }
 
     /// # Errors
     /// A file cannot be read, or holds something else; the message names it.
-    pub(super) fn protect(&mut self, protection: Protection) -> io::Result<()> {
-        let Protection { cookie_secret } = protection;
+    pub(super) fn protect(&mut self, protection: Protection, metrics: &Metrics) -> io::Result<()> {
+        let Protection { cookie_secret, rate_limit } = protection;
         if let (Some(path), Some(cookies)) = (cookie_secret, &mut self.cookies) {
             let secret = SecretFile::open(&path)?;
             *cookies = Arc::clone(&secret.cookies);
             self.secret = Some(Arc::new(secret));
         }
+        self.rate_limiter = rate_limit.map(|limit| Box::new(RateLimiter::new(limit, metrics.rate_limit.clone())));
         Ok(())
     }
 
@@ -59,6 +67,11 @@ impl Guards {
             watches.spawn_on(Arc::clone(secret).watch(), runtime);
         }
         watches
+    }
+
+    /// What answers that leave like this have to pass.
+    pub(super) fn rate_limiter(&self, transport: Transport) -> Option<&RateLimiter> {
+        self.rate_limiter.as_deref().filter(|_| transport == Transport::Udp)
     }
 
     /// Finds out what the COOKIE option of a packet gets, if there is one and cookies are answered.

@@ -2,6 +2,7 @@
 
 use super::after::After;
 use super::errand::Running;
+use super::rate_limit::{Client, Verdict};
 use super::respond::{Responder, Response};
 use super::through::written;
 use crate::answer::{Said, Zone};
@@ -19,7 +20,7 @@ use crate::wire::flag;
 use crate::written::Logged;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -66,6 +67,8 @@ pub(super) struct Pending {
     pub(super) patience: Option<Box<(Duration, Head, Vec<u8>)>>,
     /// What is written about it.
     pub(super) logged: Option<Box<Logged>>,
+    /// Who gets it, where so many answers are sent and no more.
+    pub(super) limited: Option<Client>,
 }
 
 /// Who has it.
@@ -110,6 +113,7 @@ impl Asking<'_> {
             counted,
             patience: None,
             logged: None,
+            limited: None,
         }))
     }
 }
@@ -209,12 +213,15 @@ impl Responder {
     }
 
     /// Refuses a question that would wait, where no more may: into `out`, at once.
-    pub(super) fn refuse(&self, pending: Pending, packet: &[u8], out: &mut Vec<u8>) -> Response {
+    pub(super) fn refuse(&self, pending: Pending, (packet, client): (&[u8], IpAddr), out: &mut Vec<u8>) -> Response {
         let Pending { awaited, transport, counted, logged, .. } = pending;
         // What it would have taken is free for others.
         drop(awaited);
         // Who waits has been read before.
-        let Ok(query) = Query::parse(packet) else { return Response::Silence };
+        let Ok(mut query) = Query::parse(packet) else { return Response::Silence };
+        if self.shared.guards.answer_cookie(&mut query.head, packet, client).is_err() {
+            return Response::Silence;
+        }
         let (failure, says) = (Failure::Busy, Says { offers_recursion: true, ..Says::default() });
         self.metrics.forward.failures.with_label_values(&[failure.reason()]).inc();
         write_code(out, &query.head, Some(query.asked), (failure.code(), says));
@@ -225,19 +232,25 @@ impl Responder {
         Response::Ready(Answered { question: counted, source: Source::Upstream, code: failure.code() })
     }
 
-    /// Waits for an answer, and counts it.
+    /// Waits for an answer, and counts it; empty where none is sent, which can be so over UDP alone.
     pub(super) async fn finish(&self, mut pending: Box<Pending>) -> Vec<u8> {
         let (transport, since, question) = (pending.transport, pending.since, pending.counted);
         let logged = pending.logged.take();
-        let patience = pending.patience.take();
+        let (patience, limited) = (pending.patience.take(), pending.limited);
         let settled = self.settle(pending);
-        let Settled { message, code, source } = match patience {
+        let Settled { mut message, mut code, source } = match patience {
             None => settled.await,
             Some(patience) => {
                 let (span, head, question) = *patience;
                 timeout(span, settled).await.unwrap_or_else(|_| given_up(&head, &question, transport))
             }
         };
+        if let (Some(client), Some(limiter)) = (limited, self.shared.guards.rate_limiter(transport)) {
+            match limiter.look(&mut message, code, client, Instant::now().into_std()) {
+                Verdict::Sent(as_code) => code = as_code,
+                Verdict::Dropped => return Vec::new(),
+            }
+        }
         if let Some(logged) = logged {
             logged.end(&message);
         }

@@ -2,6 +2,7 @@
 
 use super::clients::Clients;
 use super::guards::Guards;
+use super::rate_limit::{Client, Verdict};
 use super::resolve::{Asking, Pending};
 use super::settings::Bounds;
 use crate::extended_error::ExtendedError;
@@ -122,10 +123,14 @@ impl Responder {
             Ok(query) => (query, None),
             Err(Refusal::Silence(reason)) => return self.silence(reason),
             Err(Refusal::Code(head, Some(asked), code)) => (Query { head, asked }, Some(code)),
-            Err(Refusal::Code(head, None, code)) => return code_alone(&head, (code, counted), out),
+            Err(Refusal::Code(head, None, code)) => {
+                let response = code_alone(&head, (code, counted), out);
+                return self.limited(response, &head, (peer, transport), out);
+            }
             Err(Refusal::CookieAlone(mut head)) => {
                 let code = self.shared.guards.code_of_cookie(&mut head, packet, peer.ip());
-                return code_alone(&head, (code, counted), out);
+                let response = code_alone(&head, (code, counted), out);
+                return self.limited(response, &head, (peer, transport), out);
             }
         };
         // Those that can be parsed can be read.
@@ -154,16 +159,17 @@ impl Responder {
         out: &mut Vec<u8>,
     ) -> Response {
         let Asking { query, name, packet, peer, transport, .. } = *asking;
-        match (served, refusal) {
+        let mut logged = None;
+        let response = match (served, refusal) {
             (Some(served), None) => {
                 let block = &served.block;
                 let queries = block.queries.as_ref();
-                let logged = queries.and_then(|queries| queries.begin((&query, name, packet.len()), (peer, transport)));
+                logged = queries.and_then(|queries| queries.begin((&query, name, packet.len()), (peer, transport)));
                 let mut response = self.respond_in(block, asking, out);
                 if let (Response::Pending(pending), Some(span)) = (&mut response, block.patience) {
                     pending.patience = Some(Box::new((span, query.head, query.asked.wire.to_vec())));
                 }
-                logged_too(response, logged, out)
+                response
             }
             (served, Some(code)) => {
                 let is_chaos = query.head.class == CLASS_CHAOS && code == ResponseCode::Refused;
@@ -171,6 +177,30 @@ impl Responder {
                 told.unwrap_or_else(|| refused(asking, code, None, out))
             }
             (None, None) => refused(asking, ResponseCode::Refused, Some(NO_ZONE), out),
+        };
+        logged_too(self.limited(response, &query.head, (peer, transport), out), logged, out)
+    }
+
+    /// Holds an answer back where its client's network has had too many, now or once it is there.
+    fn limited(
+        &self,
+        response: Response,
+        head: &Head,
+        (peer, transport): (SocketAddr, Transport),
+        out: &mut Vec<u8>,
+    ) -> Response {
+        let Some(limiter) = self.shared.guards.rate_limiter(transport) else { return response };
+        let client = Client::new(peer.ip(), head);
+        match response {
+            Response::Silence => Response::Silence,
+            Response::Ready(answered) => match limiter.look(out, answered.code, client, Instant::now()) {
+                Verdict::Sent(code) => Response::Ready(Answered { code, ..answered }),
+                Verdict::Dropped => Response::Silence,
+            },
+            Response::Pending(mut pending) => {
+                pending.limited = Some(client);
+                Response::Pending(pending)
+            }
         }
     }
 

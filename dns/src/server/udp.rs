@@ -211,11 +211,12 @@ impl Listener {
                 let (mut ends, waits) = (*ends, self.shared.waiting.clone());
                 self.shared.runtime.spawn(async move {
                     let message = responder.finish(pending).await;
-                    let mut replies = Replies::new();
-                    // The runtime's threads wait for nobody.
-                    replies.send(&socket, std::iter::once((&*message, &mut ends)), false, |error| {
-                        debug!(%error, "dns: cannot send");
-                    });
+                    if !message.is_empty() {
+                        // The runtime's threads wait for nobody.
+                        Replies::new().send(&socket, std::iter::once((&*message, &mut ends)), false, |error| {
+                            debug!(%error, "dns: cannot send");
+                        });
+                    }
                     drop(waits);
                 });
                 None

@@ -250,7 +250,7 @@ async fn replicas_with_the_same_secret_know_each_others() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("secret");
     std::fs::write(&path, "e5e973e5a6b2a43f48e7dc849e37bfcf\n").unwrap();
-    let shared = || Protection { cookie_secret: Some(path.clone()) };
+    let shared = || Protection { cookie_secret: Some(path.clone()), ..Protection::default() };
     let [one, other] = [(); 2].map(|()| start_protected(settings(), shared()).unwrap());
     let stranger = start(settings());
     let known = cookie(&one.ask(&asking(OURS, RecordType::A, &CLIENT)).await, "of one");

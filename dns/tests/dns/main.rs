@@ -16,6 +16,7 @@ mod harness;
 mod hostile;
 mod loops;
 mod parts;
+mod rate_limit;
 mod steps;
 mod tcp;
 mod transfer;

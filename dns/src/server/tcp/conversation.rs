@@ -244,7 +244,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     fn respond(&mut self, packet: &[u8]) -> Response {
         match self.responder.respond(packet, self.ends, Transport::Tcp, &mut self.reply) {
             Response::Pending(pending) if self.waiting.as_ref().is_some_and(|waiting| waiting.len() >= WAITING) => {
-                self.responder.refuse(*pending, packet, &mut self.reply)
+                let (peer, _) = self.ends;
+                self.responder.refuse(*pending, (packet, peer.ip()), &mut self.reply)
             }
             response => response,
         }

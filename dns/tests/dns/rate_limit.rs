@@ -1,0 +1,179 @@
+//! Response rate limiting: what is sent over UDP to a network that gets too much, and what is not touched by it.
+
+use crate::harness::*;
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::RecordType;
+use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
+use std::num::NonZeroU32;
+use tidegate_dns::{Protection, RateLimit, Settings};
+use tokio::io::AsyncWriteExt;
+
+const OURS: &str = "web.shop.svc.cluster.local.";
+const THEIRS: &str = "example.org.";
+/// Questions of a burst: far more than are earned while it is answered.
+const BURST: u16 = 100;
+
+fn start_limited(settings: Settings, change: impl FnOnce(&mut RateLimit)) -> Running {
+    let mut limit = RateLimit { rate: NonZeroU32::MIN, exempt: Vec::new(), is_report_only: false };
+    change(&mut limit);
+    start_protected(settings, Protection { rate_limit: Some(limit), ..Protection::default() }).unwrap()
+}
+
+fn counted(server: &Running) -> [f64; 3] {
+    ["slip", "drop", "badcookie"]
+        .map(|action| server.metric("tidegate_dns_rate_limited_total", &[&format!("action=\"{action}\"")]))
+}
+
+/// Asks the same again and again from one socket.
+async fn burst(server: &Running, query: &Message) -> tokio::net::UdpSocket {
+    let (client, query) = (server.client().await, query.to_vec().unwrap());
+    for id in 0..BURST {
+        client.send(&[&id.to_be_bytes(), &query[2..]].concat()).await.unwrap();
+    }
+    client
+}
+
+/// The answers to a burst about the zone, which come in the order of their questions.
+async fn answers(server: &Running, query: &Message) -> Vec<Message> {
+    let client = burst(server, query).await;
+    // Nobody has asked for that name, so that it is answered.
+    let last = question(u16::MAX, "10-0-0-1.shop.pod.cluster.local.", RecordType::A);
+    client.send(&last.to_vec().unwrap()).await.unwrap();
+    let mut answers = Vec::new();
+    loop {
+        match answer(&client).await {
+            last if last.metadata.id == u16::MAX => return answers,
+            found => answers.push(found),
+        }
+    }
+}
+
+/// How many are whole, and how many are cut; none has anything else.
+fn sorted(answers: &[Message]) -> [usize; 2] {
+    let (cut, whole): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.metadata.truncation);
+    assert!(cut.iter().all(|answer| answer.answers.is_empty() && answer.additionals.is_empty()));
+    assert!(whole.iter().all(|answer| answer.answers.len() == 1), "{whole:?}");
+    [whole.len(), cut.len()]
+}
+
+/// Half of what is too much is dropped, but for one, and nothing is missing.
+fn is_shared_out([whole, cut]: [usize; 2], [slip, drop, badcookie]: [f64; 3]) {
+    assert!((1..usize::from(BURST) / 2).contains(&whole), "{whole} whole answers");
+    assert_eq!((cut as f64, badcookie), (slip, 0.0));
+    assert_eq!(whole as f64 + slip + drop, f64::from(BURST));
+    assert!((slip - drop).abs() <= whole as f64, "{slip} slips and {drop} drops, which begin anew after each answer");
+}
+
+#[tokio::test]
+async fn what_is_too_much_is_cut_or_not_sent_and_tcp_is_open() {
+    let server = start_limited(settings(), |_| {});
+    let query = question(1, OURS, RecordType::A);
+    let found = sorted(&answers(&server, &query).await);
+    is_shared_out(found, counted(&server));
+    let mut stream = server.connect().await;
+    for _ in 0..BURST {
+        stream.write_all(&frame(&query.to_vec().unwrap())).await.unwrap();
+        let answer = Message::from_vec(&read_frame(&mut stream).await.unwrap()).unwrap();
+        assert_eq!(answered(&answer), ["10.0.0.1"], "over TCP");
+    }
+    // What was not sent is no answer, and what was is one.
+    let sent = server.metric("tidegate_dns_requests_total", &["proto=\"udp\""]);
+    assert_eq!(sent, (found[0] + found[1] + 1) as f64);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_upstreams_answer_is_limited_when_it_is_there() {
+    let upstream = Upstream::new().await;
+    let settings = upstreams(&[upstream.address()]);
+    upstream.answering(one_address);
+    let server = start_limited(settings, |_| {});
+    let client = burst(&server, &question(1, THEIRS, RecordType::A)).await;
+    let mut found = Vec::new();
+    let dropped = || {
+        let [_, drop, _] = counted(&server);
+        drop
+    };
+    while found.len() as f64 + dropped() < f64::from(BURST) {
+        tokio::select! {
+            one = answer(&client) => found.push(one),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    is_shared_out(sorted(&found), counted(&server));
+    // Nothing at all was sent where nothing was to be: the next thing that comes is the next answer.
+    client.send(&question(777, OURS, RecordType::A).to_vec().unwrap()).await.unwrap();
+    assert_eq!(answer(&client).await.metadata.id, 777);
+    server.stop().await;
+}
+
+fn with_cookie(mut query: Message, cookie: &[u8]) -> Message {
+    query = with_edns(query, 1232);
+    query.edns.as_mut().unwrap().options_mut().insert(EdnsOption::Unknown(10, cookie.to_vec()));
+    query
+}
+
+fn cookie(answer: &Message) -> Vec<u8> {
+    match answer.edns.as_ref().unwrap().option(EdnsCode::Cookie) {
+        Some(EdnsOption::Unknown(10, content)) => content.clone(),
+        option => panic!("{option:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_client_with_a_cookie_asks_once_more_and_is_known() {
+    let server = start_limited(settings(), |_| {});
+    // Somebody floods the client's network.
+    answers(&server, &question(1, OURS, RecordType::A)).await;
+    let query = with_cookie(question(1, OURS, RecordType::A), b"a client");
+    let packet = query.to_vec().unwrap();
+    let bytes = server.exchange(&packet).await;
+    let refused = Message::from_vec(&bytes).unwrap();
+    assert_eq!((refused.metadata.response_code, refused.answers.len()), (ResponseCode::BADCOOKIE, 0));
+    assert_eq!(bytes.len(), packet.len() + 16, "the server's part, and nothing else");
+    let known = with_cookie(question(1, OURS, RecordType::A), &cookie(&refused));
+    let client = burst(&server, &known).await;
+    for _ in 0..BURST {
+        assert_eq!(answered(&answer(&client).await), ["10.0.0.1"]);
+    }
+    assert_eq!(counted(&server)[2], 1.0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_exempt_and_what_is_only_counted_is_answered() {
+    let everybody = "127.0.0.0/8".parse().unwrap();
+    for (is_report_only, exempt, is_counted) in [(false, vec![everybody], false), (true, Vec::new(), true)] {
+        let server = start_limited(settings(), |limit| {
+            limit.exempt = exempt;
+            limit.is_report_only = is_report_only;
+        });
+        let found = answers(&server, &question(1, OURS, RecordType::A)).await;
+        assert_eq!(sorted(&found), [usize::from(BURST), 0]);
+        assert_eq!(counted(&server).iter().sum::<f64>() > 0.0, is_counted);
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn errors_and_denials_are_limited_too() {
+    let server = start_limited(settings(), |_| {});
+    for (name, code) in [(THEIRS, ResponseCode::Refused), ("no.shop.svc.cluster.local.", ResponseCode::NXDomain)] {
+        let found = answers(&server, &question(1, name, RecordType::A)).await;
+        assert!(found.len() < usize::from(BURST) * 3 / 4, "{name}: {} answers", found.len());
+        assert!(found.iter().all(|answer| answer.metadata.response_code == code), "{name}");
+    }
+    // Packets without a question are reflected as little.
+    let client = server.client().await;
+    for _ in 0..BURST {
+        client.send(&[0, 1, 0x28, 0, 0, 0, 0, 0, 0, 0, 0, 0]).await.unwrap();
+    }
+    let last = question(u16::MAX, OURS, RecordType::A);
+    client.send(&last.to_vec().unwrap()).await.unwrap();
+    let mut count = 0;
+    while answer(&client).await.metadata.id != u16::MAX {
+        count += 1;
+    }
+    assert!(count < BURST * 3 / 4, "{count} answers");
+    server.stop().await;
+}
