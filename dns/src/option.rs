@@ -1,6 +1,6 @@
 //! EDNS options (RFC 6891 §6.1.2): found in a message, and added to a finished one of ours.
 
-use crate::wire::{Cursor, OPT};
+use crate::wire::{Cursor, OPT, RawRecord};
 
 /// One option as bytes; `None`: the content is longer than its length can say.
 pub(crate) fn option(code: u16, content: &[u8]) -> Option<Vec<u8>> {
@@ -11,6 +11,17 @@ pub(crate) fn option(code: u16, content: &[u8]) -> Option<Vec<u8>> {
 /// The content of the first option with this code in a message's OPT record; `None`: there is none, or the message is
 /// malformed before it.
 pub(crate) fn find(code: u16, message: &[u8]) -> Option<&[u8]> {
+    Cursor::new(record(message)?.content).option(code)
+}
+
+/// The high bits of a message's code, which its OPT record has (RFC 6891 §6.1.3).
+pub(crate) fn code_high(message: &[u8]) -> u8 {
+    let [high, ..] = record(message).map_or(0, |record| record.ttl).to_be_bytes();
+    high
+}
+
+/// The first OPT record of a message.
+fn record(message: &[u8]) -> Option<RawRecord<'_>> {
     let mut cursor = Cursor::new(message);
     // Most questions have none, and are read no further.
     let header = cursor.header().filter(|header| header.additionals > 0)?;
@@ -19,8 +30,7 @@ pub(crate) fn find(code: u16, message: &[u8]) -> Option<&[u8]> {
     }
     let count = u32::from(header.answers) + u32::from(header.authorities) + u32::from(header.additionals);
     let mut records = (0..count).map_while(|_| cursor.record());
-    let edns = records.find(|record| record.record_type == OPT)?;
-    Cursor::new(edns.content).option(code)
+    records.find(|record| record.record_type == OPT)
 }
 
 /// A list of options without those of this code; what is malformed in it, and what follows that, is left out.

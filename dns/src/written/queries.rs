@@ -3,6 +3,7 @@
 use super::{Line, Writer};
 use crate::message::Transport;
 use crate::name::LowerName;
+use crate::option;
 use crate::part::spelling;
 use crate::plan::{self, Class, Zone};
 use crate::question::{CLASS_CHAOS, CLASS_IN, Query};
@@ -91,7 +92,7 @@ impl Logged {
             Transport::Tcp => "tcp",
         };
         let flags = Cursor::new(message).header().map_or(0, |header| header.flags);
-        let code = code_name(flags);
+        let code = code_name(message, flags);
         let flags = flag_names(flags);
         let (size, took) = (message.len(), self.since.elapsed().as_secs_f64());
         format!(
@@ -110,8 +111,11 @@ fn class_of(message: &[u8]) -> Class {
     }
 }
 
-fn code_name(flags: u16) -> String {
-    plan::Rcode((flags & flag::CODE) as u8).to_string()
+/// The one longer code that an answer in a block can have is BADCOOKIE, whose low bits alone are another's.
+fn code_name(message: &[u8], flags: u16) -> String {
+    let low = (flags & flag::CODE) as u8;
+    let code = ResponseCode::from(option::code_high(message), low);
+    if code == ResponseCode::BADCOOKIE { "BADCOOKIE".to_owned() } else { plan::Rcode(low).to_string() }
 }
 
 fn flag_names(flags: u16) -> String {
@@ -165,6 +169,17 @@ mod tests {
             format!("[2001:db8::1]:4000 - 7 \"A IN Example.org. udp 40 false 1232\" NOERROR qr,rd,ra {answer}");
         assert_eq!(said, expected);
         assert!(took.strip_suffix('s').is_some_and(|took| took.parse::<f64>().is_ok()), "{took}");
+    }
+
+    #[test]
+    fn a_long_code_is_told_whole() {
+        let head = client("example.org.", "A").head;
+        for (code, name) in [(ResponseCode::BADCOOKIE, "BADCOOKIE"), (ResponseCode::YXRRSet, "YXRRSET")] {
+            let mut message = Vec::new();
+            crate::message::write_code(&mut message, &head, None, (code, crate::message::Says::default()));
+            let flags = Cursor::new(&message).header().unwrap().flags;
+            assert_eq!(code_name(&message, flags), name);
+        }
     }
 
     #[test]
