@@ -111,7 +111,13 @@ async fn parts_that_change_answers_leave_one() {
         RecordType::A => one_address(question),
         _ => addresses(question, &[]),
     });
+    let directory = tempfile::tempdir().unwrap();
+    let list = directory.path().join("resolv.conf");
+    std::fs::write(&list, "search front.svc.cluster.local svc.cluster.local\n").unwrap();
+    let autopath = &format!("autopath {}", list.display());
     for (plugins, name, record_type, code) in [
+        (&**autopath, "web.shop.front.svc.cluster.local.", RecordType::A, ResponseCode::NoError),
+        (autopath, "gone.shop.front.svc.cluster.local.", RecordType::A, ResponseCode::NoError),
         ("rewrite name short.test web.shop.svc.cluster.local", "short.test.", RecordType::A, ResponseCode::NoError),
         ("rewrite name short.test example.org", "short.test.", RecordType::A, ResponseCode::NoError),
         ("dns64 {\n allow_ipv4\n}", OURS, RecordType::AAAA, ResponseCode::NoError),
@@ -264,4 +270,39 @@ async fn replicas_with_the_same_secret_know_each_others() {
     std::fs::write(&path, "short\n").unwrap();
     let told = start_protected(settings(), shared()).err().unwrap().to_string();
     assert!(told.contains("secret: line 1 is not 32 hexadecimal digits"), "{told}");
+}
+
+#[tokio::test]
+async fn a_secret_is_changed_while_the_server_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let [path, next] = ["secret", "next"].map(|name| directory.path().join(name));
+    let put = |text: &str| {
+        std::fs::write(&next, text).unwrap();
+        std::fs::rename(&next, &path).unwrap();
+    };
+    let [old, new] = ["e5e973e5a6b2a43f48e7dc849e37bfcf", "445536bcd2513298075a5d379663c962"];
+    put(old);
+    tokio::time::pause();
+    let protection = Protection { cookie_secret: Some(path.clone()), ..Protection::default() };
+    let server = start_protected(settings(), protection).unwrap();
+    let known = cookie(&server.ask(&asking(OURS, RecordType::A, &CLIENT)).await, "of the old one");
+    put(&format!("{new}\n{old}\n"));
+    let mut alone = asking(OURS, RecordType::A, &known);
+    alone.queries.clear();
+    let renewed = loop {
+        let answer = server.ask(&alone).await;
+        assert_eq!(answer.metadata.response_code, ResponseCode::NoError, "it is good all the time");
+        let found = cookie(&answer, "while it changes");
+        if found != known {
+            break found;
+        }
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    };
+    put(new);
+    while server.ask(&alone).await.metadata.response_code != ResponseCode::BADCOOKIE {
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    }
+    let again = server.ask(&asking(OURS, RecordType::A, &renewed)).await;
+    assert_eq!(cookie(&again, "of the new one"), renewed);
+    server.stop().await;
 }

@@ -216,6 +216,31 @@ async fn questions_are_answered_over_https() {
 }
 
 #[tokio::test]
+async fn cookies_are_answered_over_tls_and_https() {
+    let authority = Authority::new();
+    authority.mount("dns.test");
+    let mut query = query();
+    query[11] = 1;
+    query.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 12, 0, 10, 0, 8]);
+    query.extend(b"a client");
+    let server = start_secured("https", &authority, "");
+    let mut stream = authority.connect(&server, "dns.test", &["http/1.1"], None).await.unwrap();
+    let post = "POST /dns-query HTTP/1.1\r\nContent-Type: application/dns-message";
+    let (_, _, over_https) = request(&mut stream, post, &query).await;
+    server.stop().await;
+    let server = start_secured("tls", &authority, "");
+    let mut stream = authority.connect(&server, "dns.test", &["dot"], None).await.unwrap();
+    stream.write_all(&frame(&query)).await.unwrap();
+    let mut over_tls = vec![0; usize::from(stream.read_u16().await.unwrap())];
+    stream.read_exact(&mut over_tls).await.unwrap();
+    server.stop().await;
+    for answer in [over_https, over_tls] {
+        assert_eq!(answered(&Message::from_vec(&answer).unwrap()), ["10.0.0.1"]);
+        assert_eq!(answer[answer.len() - 28..][..12], *b"\0\x0A\0\x18a client", "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn many_questions_share_a_connection_of_http2() {
     let authority = Authority::new();
     authority.mount("dns.test");
