@@ -139,6 +139,31 @@ fn replicas_share_cookies_by_a_file_with_a_corefile_too() {
 }
 
 #[test]
+fn a_client_of_a_flooded_network_is_answered_by_its_cookie_or_over_tcp() {
+    let manifests = shop();
+    let names = Names::serve(&manifests, &["--dns-rate-limit", "1"]);
+    let counted = |action: &str| {
+        let metrics = get(names.metrics, "localhost", "/metrics").body;
+        metrics.contains(&format!("\ntidegate_dns_rate_limited_total{{action=\"{action}\"}} 1\n")).then_some(())
+    };
+    until("cut", || {
+        // As somebody without a cookie asks who does not go on over TCP.
+        names.ask(WEB, &["+nocookie", "+ignore", "+time=1"]);
+        counted("slip")
+    });
+    until("asked for the cookie", || {
+        assert_eq!(names.ask(WEB, &["+cookie"]), "NOERROR 10.96.0.10");
+        counted("badcookie")
+    });
+    assert_eq!(names.ask(WEB, &["+tcp", "+nocookie"]), "NOERROR 10.96.0.10");
+    let exempt =
+        Names::serve(&manifests, &["--dns-rate-limit", "1", "--dns-rate-limit-exempt", "10.0.0.0/8,127.0.0.1/32"]);
+    for _ in 0..5 {
+        assert_eq!(exempt.ask(WEB, &["+nocookie"]), "NOERROR 10.96.0.10");
+    }
+}
+
+#[test]
 fn each_probe_has_its_own_address_and_shows_nothing_more() {
     let manifests = shop();
     let names = Names::serve(&manifests, &[]);
