@@ -79,13 +79,12 @@ impl Guards {
     /// # Errors
     /// It is none.
     pub(super) fn answer_cookie(&self, head: &mut Head, packet: &[u8], client: IpAddr) -> Result<(), Malformed> {
-        if let (Some(edns), Some(cookies)) = (&mut head.edns, &self.cookies)
-            && edns.cookie == ClientCookie::Brought
-        {
-            // Of several the first one counts (RFC 7873 §5.2).
-            let content = option::find(COOKIE, packet).ok_or(Malformed)?;
-            edns.cookie = ClientCookie::Answered(cookies.answer(content, client)?);
-        }
+        // Most questions have none, and are looked at no further.
+        let Some(edns) = head.edns.as_mut().filter(|edns| edns.cookie == ClientCookie::Brought) else { return Ok(()) };
+        let Some(cookies) = &self.cookies else { return Ok(()) };
+        // Of several the first one counts (RFC 7873 §5.2).
+        let content = option::find(COOKIE, packet).ok_or(Malformed)?;
+        edns.cookie = ClientCookie::Answered(cookies.answer(content, client)?);
         Ok(())
     }
 
