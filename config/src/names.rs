@@ -115,9 +115,9 @@ impl NameTable {
     /// hundred addresses of the cluster; how many share an address does not matter.
     #[must_use]
     pub fn patched(&self, changes: impl IntoIterator<Item = NameChange>, version: u64) -> Self {
-        let mut table = Self { version, ..self.clone() };
-        let mut imports = None;
+        let (mut table, mut imports, mut has_others) = (self.clone(), None, false);
         for change in changes {
+            has_others |= !matches!(change, NameChange::Import { .. });
             match change {
                 NameChange::Service { namespace, service, names } => table.put(&namespace, &service, names),
                 NameChange::Import { namespace, service, names } => {
@@ -139,6 +139,10 @@ impl NameTable {
                     }
                 }
             }
+        }
+        // Imports have a serial of their own.
+        if has_others || imports.is_none() {
+            table.version = version;
         }
         if let Some(imports) = imports {
             table.imports = Some(Arc::new(Self { version, ..imports }));

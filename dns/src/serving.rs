@@ -102,8 +102,8 @@ impl Serving {
             if let Some(hosts) = block.parts.as_ref().and_then(|parts| parts.hosts.as_ref()) {
                 watches.spawn_on(Arc::clone(hosts).watch(), runtime);
             }
-            for (zone, secondary) in block.secondaries() {
-                watches.spawn_on(notify(names.clone(), zone, secondary), runtime);
+            for secondary in block.secondaries() {
+                watches.spawn_on(notify(names.clone(), secondary), runtime);
             }
         }
         for secured in self.sites.iter().filter_map(|site| site.secured.as_ref()) {

@@ -6,7 +6,7 @@ mod notify;
 mod page;
 
 pub(crate) use allowed::Transfers;
-pub(crate) use notify::notify;
+pub(crate) use notify::{Secondary, notify};
 
 use crate::answer::{Sections, Zone, ZoneSettings};
 use crate::message::Says;

@@ -213,10 +213,14 @@ fn imports_are_a_table_of_their_own() {
     assert!(table.owners([10, 0, 0, 1].into()).is_empty());
     assert_eq!((table.imports().serial(), table.service_count()), (5, 0));
     assert_ne!(table, empty);
-    // Another change leaves their serial as it is.
+    // A change of one leaves the serial of the other as it is.
+    assert_eq!(table.serial(), empty.serial());
     let local = NameChange::Service { namespace: "shop".into(), service: "web".into(), names: names() };
     assert_eq!(table.patched([local], 6).imports().serial(), 5);
     let gone = table.patched([import(None)], 7);
     assert_eq!((gone.imports().serial(), gone.imports().service_count()), (7, 0));
+    let both = [import(None), NameChange::Namespace { name: "shop".into(), exists: true }];
+    let both = table.patched(both, 8);
+    assert_eq!((both.serial(), both.imports().serial()), (8, 8));
     assert_eq!(gone, empty);
 }

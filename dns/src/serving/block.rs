@@ -4,6 +4,7 @@ use super::Parts;
 use crate::answer::ZoneSettings;
 use crate::forward::Forwarder;
 use crate::name::LowerName;
+use crate::transfer::Secondary;
 use crate::written::{Errors, Queries};
 use config::{DomainName, NameTable};
 use std::net::SocketAddr;
@@ -29,18 +30,20 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// Zones, in wire form, with those who are told of their changes.
-    pub(super) fn secondaries(&self) -> Vec<(Box<[u8]>, SocketAddr)> {
+    /// Those who are told of changes of its zones.
+    pub(super) fn secondaries(&self) -> Vec<Secondary> {
         let transfers = self.parts.as_ref().and_then(|parts| parts.transfers.as_ref());
         let (Some(transfers), Some(Records { settings, unknown })) = (transfers, &self.records) else {
             return Vec::new();
         };
         let primary = settings.primary.as_ref().unwrap_or(unknown.zone());
-        let zones = std::iter::once(primary).chain(&settings.zones).filter_map(LowerName::of);
-        let told = zones.flat_map(|zone| {
-            transfers.secondaries(&zone).iter().map(move |to| (zone.suffix(0).into(), *to)).collect::<Vec<_>>()
+        let zones = std::iter::once(primary).chain(&settings.zones);
+        let told = zones.filter_map(|zone| {
+            let (is_multicluster, zone) = (settings.multicluster.contains(zone), LowerName::of(zone)?);
+            let secondary = |to: &SocketAddr| Secondary { zone: zone.suffix(0).into(), is_multicluster, to: *to };
+            Some(transfers.secondaries(&zone).iter().map(secondary).collect::<Vec<_>>())
         });
-        told.collect()
+        told.flatten().collect()
     }
 }
 

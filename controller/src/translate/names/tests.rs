@@ -323,6 +323,7 @@ fn imports_are_followed_with_a_serial_of_their_own() {
     objects.apply(versioned(import("web", "{type: Headless, ports: []}"), "9"));
     let second = update(&mut objects);
     assert_eq!((addresses(&second), second.imports().serial()), (vec!["172.0.0.1".to_owned()], 9));
+    assert_eq!(second.serial(), 7, "that of the cluster's own zone");
     objects.apply(versioned(service("api", "spec: {clusterIP: 10.0.0.3, ports: [{port: 80}]}"), "10"));
     let third = update(&mut objects);
     assert_eq!((third.serial(), third.imports().serial()), (10, 9));
