@@ -10,7 +10,6 @@ mod zones;
 
 use crate::message::Transport;
 use crate::written::Writer;
-use family::{FAMILIES, RELOAD_FAILED};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
@@ -170,26 +169,26 @@ impl Metrics {
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let zones = Arc::<Zones>::default();
         registry.register(Box::new(ZoneCollector::new(Arc::clone(&zones))?))?;
-        let reloads_refused = FAMILIES.reloads_refused.counter(registry)?;
-        registry.register(Box::new(Mirror::new(&RELOAD_FAILED, reloads_refused.clone())?))?;
-        let durations = FAMILIES.durations.histograms(registry, &DURATIONS)?;
+        let reloads_refused = family::RELOADS_REFUSED.counter(registry)?;
+        registry.register(Box::new(Mirror::new(&family::COREDNS_RELOAD_FAILED, reloads_refused.clone())?))?;
+        let durations = family::DURATIONS.histograms(registry, &DURATIONS)?;
         let of =
             |proto: &str| ["zone", "upstream", "cache"].map(|source| durations.with_label_values(&[proto, source]));
         Ok(Self {
-            requests: FAMILIES.requests.counters(registry)?,
+            requests: family::REQUESTS.counters(registry)?,
             request_cells: Default::default(),
             durations: [of("udp"), of("tcp")],
-            dropped: FAMILIES.dropped.counters(registry)?,
+            dropped: family::DROPPED.counters(registry)?,
             rate_limit: RateLimitMetrics::new(registry)?,
-            connections: FAMILIES.connections.gauge(registry)?,
-            waiting: FAMILIES.waiting.gauge(registry)?,
-            held_back: FAMILIES.held_back.counter(registry)?,
-            https: FAMILIES.https.counters(registry)?,
+            connections: family::CONNECTIONS.gauge(registry)?,
+            waiting: family::WAITING.gauge(registry)?,
+            held_back: family::HELD_BACK.counter(registry)?,
+            https: family::HTTPS.counters(registry)?,
             reloads_refused,
             forward: ForwardMetrics::new(registry)?,
             cache: CacheMetrics::new(registry)?,
             zones,
-            writer: Writer::start(FAMILIES.log_lost.counter(registry)?),
+            writer: Writer::start(family::LOG_LOST.counter(registry)?),
         })
     }
 

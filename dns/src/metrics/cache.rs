@@ -2,7 +2,7 @@
 
 mod collect;
 
-use super::family::FAMILIES;
+use super::family;
 use crate::cache::Kind;
 use collect::CacheCollector;
 use prometheus::{IntCounter, IntGauge, Registry};
@@ -27,11 +27,11 @@ pub(crate) struct CacheRequests {
 
 impl CacheMetrics {
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let requests = FAMILIES.cache_requests.counters(registry)?;
+        let requests = family::CACHE_REQUESTS.counters(registry)?;
         let of = |result: &str, kind: &str| requests.with_label_values(&[result, kind]);
         let pair = |result: &str| TYPES.map(|kind| of(result, kind));
-        let entries = FAMILIES.cache_entries.gauges(registry)?;
-        let evictions = FAMILIES.cache_evictions.counters(registry)?;
+        let entries = family::CACHE_ENTRIES.gauges(registry)?;
+        let evictions = family::CACHE_EVICTIONS.counters(registry)?;
         let metrics = Self {
             requests: CacheRequests {
                 hit: pair("hit"),
@@ -41,7 +41,7 @@ impl CacheMetrics {
             },
             entries: TYPES.map(|kind| entries.with_label_values(&[kind])),
             evictions: TYPES.map(|kind| evictions.with_label_values(&[kind])),
-            prefetches: FAMILIES.cache_prefetches.counter(registry)?,
+            prefetches: family::CACHE_PREFETCHES.counter(registry)?,
         };
         registry.register(Box::new(CacheCollector::new(metrics.clone())?))?;
         Ok(metrics)

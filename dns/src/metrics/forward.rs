@@ -1,8 +1,7 @@
 //! What is counted of questions to upstreams.
 
-use super::family::{FAMILIES, FORWARD};
 use super::mirror::Mirror;
-use super::{CODES, index};
+use super::{CODES, family, index};
 use crate::forward::Failure;
 use hickory_proto::op::ResponseCode;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry};
@@ -47,13 +46,13 @@ pub(crate) struct UpstreamMetrics {
 impl ForwardMetrics {
     pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Self {
-            failures: FAMILIES.forward_failures.counters(registry)?,
-            broken: FAMILIES.forward_broken.counter(registry)?,
-            durations: FAMILIES.upstream_durations.histograms(registry, &DURATIONS)?,
-            upstream_failures: FAMILIES.upstream_failures.counters(registry)?,
-            mismatches: FAMILIES.upstream_mismatches.counters(registry)?,
-            failed_checks: FAMILIES.upstream_failed_checks.counters(registry)?,
-            connections: FAMILIES.upstream_connections.counters(registry)?,
+            failures: family::FORWARD_FAILURES.counters(registry)?,
+            broken: family::FORWARD_BROKEN.counter(registry)?,
+            durations: family::UPSTREAM_DURATIONS.histograms(registry, &DURATIONS)?,
+            upstream_failures: family::UPSTREAM_FAILURES.counters(registry)?,
+            mismatches: family::UPSTREAM_MISMATCHES.counters(registry)?,
+            failed_checks: family::UPSTREAM_FAILED_CHECKS.counters(registry)?,
+            connections: family::UPSTREAM_CONNECTIONS.counters(registry)?,
         };
         metrics.mirrors()?.into_iter().try_for_each(|mirror| registry.register(Box::new(mirror)))?;
         Ok(metrics)
@@ -66,12 +65,12 @@ impl ForwardMetrics {
             Mirror::new(family, self.connections.clone()).map(|mirror| of_forward(mirror.only("result", result)))
         };
         Ok([
-            Mirror::new(&FORWARD.broken, self.broken.clone())?,
-            Mirror::new(&FORWARD.rejects, self.failures.with_label_values(&[Failure::Busy.reason()]))?,
-            of_forward(Mirror::new(&FORWARD.durations, self.durations.clone())?),
-            of_forward(Mirror::new(&FORWARD.failed_checks, self.failed_checks.clone())?),
-            connections(&FORWARD.kept_connections, "kept")?,
-            connections(&FORWARD.new_connections, "new")?,
+            Mirror::new(&family::COREDNS_FORWARD_BROKEN, self.broken.clone())?,
+            Mirror::new(&family::COREDNS_FORWARD_REJECTS, self.failures.with_label_values(&[Failure::Busy.reason()]))?,
+            of_forward(Mirror::new(&family::COREDNS_FORWARD_DURATIONS, self.durations.clone())?),
+            of_forward(Mirror::new(&family::COREDNS_FORWARD_FAILED_CHECKS, self.failed_checks.clone())?),
+            connections(&family::COREDNS_FORWARD_KEPT_CONNECTIONS, "kept")?,
+            connections(&family::COREDNS_FORWARD_NEW_CONNECTIONS, "new")?,
         ])
     }
 

@@ -1,8 +1,7 @@
 //! Our own counters under the names of CoreDNS's plugins: counted once, and read by both names when they are asked for.
 //! Nothing of it is on the way of a question.
 
-use super::family::Family;
-use super::zones::pair;
+use super::family::{Family, pair};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Metric, MetricFamily};
 

@@ -1,6 +1,6 @@
 //! What is counted of answers that are too many.
 
-use super::family::FAMILIES;
+use super::family::RATE_LIMITED;
 use prometheus::{IntCounter, Registry};
 
 /// A counter for each thing that becomes of them.
@@ -14,7 +14,7 @@ pub(crate) struct RateLimitMetrics {
 impl RateLimitMetrics {
     /// Registers them.
     pub(super) fn new(registry: &Registry) -> prometheus::Result<Self> {
-        let counters = FAMILIES.rate_limited.counters(registry)?;
+        let counters = RATE_LIMITED.counters(registry)?;
         let [slip, drop, badcookie] = ["slip", "drop", "badcookie"].map(|action| counters.with_label_values(&[action]));
         Ok(Self { slip, drop, badcookie })
     }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use cells::Took;
-pub(super) use collect::{ZoneCollector, counter, family, pair, pairs};
+pub(super) use collect::ZoneCollector;
 
 /// Which server and zone a question is counted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

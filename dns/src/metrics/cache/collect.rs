@@ -1,10 +1,9 @@
 //! The same counters under the names of CoreDNS's plugin `cache`, read when they are asked for.
 
 use super::{CacheMetrics, CacheRequests, TYPES};
-use crate::metrics::family::{CACHE, Family};
-use crate::metrics::zones::{counter, family, pairs};
+use crate::metrics::family::{self, CACHE, Family};
 use prometheus::core::{Collector, Desc};
-use prometheus::proto::{Gauge, Metric, MetricFamily, MetricType};
+use prometheus::proto::MetricFamily;
 
 /// Collects them.
 #[derive(Debug)]
@@ -15,8 +14,7 @@ pub(super) struct CacheCollector {
 
 impl CacheCollector {
     pub(super) fn new(metrics: CacheMetrics) -> prometheus::Result<Self> {
-        let descriptions = CACHE.all().map(Family::description).into_iter().collect::<Result<_, _>>()?;
-        Ok(Self { metrics, descriptions })
+        Ok(Self { metrics, descriptions: Family::descriptions(CACHE)? })
     }
 }
 
@@ -32,33 +30,25 @@ impl Collector for CacheCollector {
         let [records, denials] = hit.each_ref().map(|counter| counter.get());
         // A failure that is remembered lies among denials; what is over counts as a hit there, too.
         let hits = [records + old_records, denials + old_denials + failed.get()];
-        let entries = entries.iter().zip(TYPES).map(|(gauge, kind)| {
-            let mut value = Gauge::default();
-            value.set_value(gauge.get() as f64);
-            let mut metric = Metric::from_label(pairs(&CACHE.entries, &["", kind, "", ""]));
-            metric.set_gauge(value);
-            metric
-        });
-        let mut families = vec![family(&CACHE.entries, MetricType::GAUGE, entries.collect())];
+        let entries = entries
+            .iter()
+            .zip(TYPES)
+            .map(|(gauge, kind)| family::COREDNS_CACHE_ENTRIES.sample(&["", kind, "", ""], gauge.get() as f64));
+        let mut families = vec![family::COREDNS_CACHE_ENTRIES.of(entries.collect())];
         let evictions = evictions.each_ref().map(|counter| counter.get());
-        for (described, counts) in [(&CACHE.hits, hits), (&CACHE.evictions, evictions)] {
-            let of = |(count, kind)| counter(described, &["", kind, "", ""], count);
-            families.push(family(
-                described,
-                MetricType::COUNTER,
-                counts.into_iter().zip(TYPES).filter_map(of).collect(),
-            ));
+        for (family, counts) in [(&family::COREDNS_CACHE_HITS, hits), (&family::COREDNS_CACHE_EVICTIONS, evictions)] {
+            let counted =
+                counts.into_iter().zip(TYPES).filter_map(|(count, kind)| family.counted(&["", kind, "", ""], count));
+            families.push(family.of(counted.collect()));
         }
-        for (described, count) in [
-            (&CACHE.requests, hits.iter().sum::<u64>() + miss.get()),
-            (&CACHE.misses, miss.get()),
-            (&CACHE.prefetches, prefetches.get()),
-            (&CACHE.stale, old_records + old_denials),
+        for (family, count) in [
+            (&family::COREDNS_CACHE_REQUESTS, hits.iter().sum::<u64>() + miss.get()),
+            (&family::COREDNS_CACHE_MISSES, miss.get()),
+            (&family::COREDNS_CACHE_PREFETCHES, prefetches.get()),
+            (&family::COREDNS_CACHE_STALE, old_records + old_denials),
         ] {
-            let metrics = counter(described, &["", "", ""], count).into_iter().collect();
-            families.push(family(described, MetricType::COUNTER, metrics));
+            families.push(family.of(family.counted(&["", "", ""], count).into_iter().collect()));
         }
-        families.retain(|family| !family.get_metric().is_empty());
-        families
+        families.into_iter().flatten().collect()
     }
 }

@@ -2,10 +2,10 @@
 
 use super::cells::{self, ANSWERS, DNSSEC, DURATIONS, FAMILIES, QUESTIONS, SECONDS, SIZES};
 use super::{PROTOCOLS, Row, Zone, Zones};
-use crate::metrics::family::{CORE, Family};
+use crate::metrics::family::{self, CORE, Family};
 use crate::metrics::{CODES, SOURCES, TYPES};
 use prometheus::core::{Collector, Desc};
-use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -26,8 +26,7 @@ pub(in crate::metrics) struct ZoneCollector {
 
 impl ZoneCollector {
     pub(in crate::metrics) fn new(zones: Arc<Zones>) -> prometheus::Result<Self> {
-        let descriptions = CORE.all().map(Family::description).into_iter().collect::<Result<_, _>>()?;
-        Ok(Self { zones, descriptions })
+        Ok(Self { zones, descriptions: Family::descriptions(CORE)? })
     }
 }
 
@@ -38,23 +37,17 @@ impl Collector for ZoneCollector {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let all = self.zones.all.load();
-        let mut build = Metric::from_label(pairs(&CORE.build_info, &[env!("CARGO_PKG_VERSION"), "", "rust"]));
-        let mut one = Gauge::default();
-        one.set_value(1.0);
-        build.set_gauge(one);
-        let mut families = vec![family(&CORE.build_info, MetricType::GAUGE, vec![build])];
-        let counters: [(&Family, Of); 3] =
-            [(&CORE.requests, requests), (&CORE.dnssec, dnssec), (&CORE.responses, responses)];
-        for (described, of) in counters {
-            families.push(family(described, MetricType::COUNTER, all.iter().flat_map(|zone| of(zone)).collect()));
-        }
-        let histograms: [(&Family, Of); 3] =
-            [(&CORE.durations, durations), (&CORE.question_sizes, question_sizes), (&CORE.answer_sizes, answer_sizes)];
-        for (described, of) in histograms {
-            families.push(family(described, MetricType::HISTOGRAM, all.iter().flat_map(|zone| of(zone)).collect()));
-        }
-        families.retain(|family| !family.get_metric().is_empty());
-        families
+        let build = family::COREDNS_BUILD_INFO.sample(&[env!("CARGO_PKG_VERSION"), "", "rust"], 1.0);
+        let by_zone: [(&Family, Of); 6] = [
+            (&family::COREDNS_REQUESTS, requests),
+            (&family::COREDNS_DNSSEC, dnssec),
+            (&family::COREDNS_RESPONSES, responses),
+            (&family::COREDNS_DURATIONS, durations),
+            (&family::COREDNS_QUESTION_SIZES, question_sizes),
+            (&family::COREDNS_ANSWER_SIZES, answer_sizes),
+        ];
+        let by_zone = by_zone.into_iter().map(|(family, of)| family.of(all.iter().flat_map(|zone| of(zone)).collect()));
+        std::iter::once(family::COREDNS_BUILD_INFO.of(vec![build])).chain(by_zone).flatten().collect()
     }
 }
 
@@ -68,7 +61,7 @@ fn requests(zone: &Zone) -> Vec<Metric> {
         for (family, family_name) in FAMILY_NAMES.iter().enumerate() {
             for (index, (_, type_name)) in TYPES.iter().enumerate() {
                 let labels = [&zone.server, &zone.zone, "", proto, family_name, type_name];
-                metrics.extend(counter(&CORE.requests, &labels, read(row, cells::request(family, index))));
+                metrics.extend(family::COREDNS_REQUESTS.counted(&labels, read(row, cells::request(family, index))));
             }
         }
     }
@@ -80,7 +73,8 @@ fn responses(zone: &Zone) -> Vec<Metric> {
     for (code, (_, code_name)) in CODES.iter().enumerate() {
         for (source, (_, plugin)) in SOURCES.iter().enumerate() {
             let count = zone.rows.iter().map(|row| read(row, cells::response(code, source))).sum();
-            metrics.extend(counter(&CORE.responses, &[&zone.server, &zone.zone, "", code_name, plugin], count));
+            metrics
+                .extend(family::COREDNS_RESPONSES.counted(&[&zone.server, &zone.zone, "", code_name, plugin], count));
         }
     }
     metrics
@@ -88,27 +82,27 @@ fn responses(zone: &Zone) -> Vec<Metric> {
 
 fn dnssec(zone: &Zone) -> Vec<Metric> {
     let count = zone.rows.iter().map(|row| read(row, DNSSEC)).sum();
-    counter(&CORE.dnssec, &[&zone.server, &zone.zone, ""], count).into_iter().collect()
+    family::COREDNS_DNSSEC.counted(&[&zone.server, &zone.zone, ""], count).into_iter().collect()
 }
 
 fn durations(zone: &Zone) -> Vec<Metric> {
     let rows: Vec<&Row> = zone.rows.iter().collect();
-    let labels = pairs(&CORE.durations, &[&zone.server, &zone.zone, ""]);
+    let labels = family::COREDNS_DURATIONS.pairs(&[&zone.server, &zone.zone, ""]);
     histogram(&rows, (DURATIONS, 1e-9), &SECONDS, labels).into_iter().collect()
 }
 
 fn question_sizes(zone: &Zone) -> Vec<Metric> {
-    sizes(zone, &CORE.question_sizes, QUESTIONS)
+    sizes(zone, &family::COREDNS_QUESTION_SIZES, QUESTIONS)
 }
 
 fn answer_sizes(zone: &Zone) -> Vec<Metric> {
-    sizes(zone, &CORE.answer_sizes, ANSWERS)
+    sizes(zone, &family::COREDNS_ANSWER_SIZES, ANSWERS)
 }
 
 fn sizes(zone: &Zone, family: &Family, start: usize) -> Vec<Metric> {
     let bounds = SIZES.map(|size| size as f64);
     let of = |(row, proto)| {
-        let labels = pairs(family, &[&zone.server, &zone.zone, "", proto]);
+        let labels = family.pairs(&[&zone.server, &zone.zone, "", proto]);
         histogram(&[row], (start, 1.0), &bounds, labels)
     };
     zone.rows.iter().zip(PROTOCOL_NAMES).filter_map(of).collect()
@@ -134,37 +128,4 @@ fn histogram(rows: &[&Row], (start, unit): (usize, f64), bounds: &[f64], labels:
     let mut metric = Metric::from_label(labels);
     metric.set_histogram(histogram);
     (count > 0).then_some(metric)
-}
-
-/// One that was ever counted.
-pub(in crate::metrics) fn counter(family: &Family, values: &[&str], count: u64) -> Option<Metric> {
-    let mut counter = Counter::default();
-    counter.set_value(count as f64);
-    let mut metric = Metric::from_label(pairs(family, values));
-    metric.set_counter(counter);
-    (count > 0).then_some(metric)
-}
-
-/// In the order that Prometheus has them.
-pub(in crate::metrics) fn pairs(family: &Family, values: &[&str]) -> Vec<LabelPair> {
-    let mut pairs: Vec<_> = family.labels.iter().zip(values).map(|(name, value)| pair(name, value)).collect();
-    pairs.sort_by(|one, other| one.name().cmp(other.name()));
-    pairs
-}
-
-/// A label.
-pub(in crate::metrics) fn pair(name: &str, value: &str) -> LabelPair {
-    let mut pair = LabelPair::default();
-    pair.set_name(name.to_owned());
-    pair.set_value(value.to_owned());
-    pair
-}
-
-pub(in crate::metrics) fn family(described: &Family, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
-    let mut family = MetricFamily::default();
-    family.set_name(described.name.to_owned());
-    family.set_help(described.help.to_owned());
-    family.set_field_type(kind);
-    family.set_metric(metrics);
-    family
 }

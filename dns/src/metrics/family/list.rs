@@ -1,0 +1,130 @@
+//! Every family, in the order of the table of `docs/dns.md`: the one place where one is added.
+
+use super::Family;
+use prometheus::proto::MetricType;
+
+/// Each list with what it holds, as `NAME = KIND "name" ["label"] "meaning";`.
+macro_rules! families {
+    ($(#[$attribute:meta])* $list:ident; $($name:ident = $kind:ident $text:literal [$($label:literal),*] $help:literal;)+) => {
+        $(pub(in crate::metrics) static $name: Family = Family {
+            name: $text,
+            kind: MetricType::$kind,
+            labels: &[$($label),*],
+            help: $help,
+        };)+
+        $(#[$attribute])*
+        pub(in crate::metrics) static $list: &[&Family] = &[$(&$name),+];
+    };
+}
+
+// Our own.
+families! { #[cfg(test)] OWN;
+    REQUESTS = COUNTER "tidegate_dns_requests_total" ["proto", "type", "rcode"]
+        "Questions answered, by transport, type and code; rare types and codes are other.";
+    DURATIONS = HISTOGRAM "tidegate_dns_request_duration_seconds" ["proto", "source"]
+        "Time from a question to its answer, from the zone, from upstream or from the cache.";
+    DROPPED = COUNTER "tidegate_dns_dropped_total" ["reason"]
+        "Packets and connections left without an answer: short, long (over 2,048 bytes), response (no question), \
+         port (from port 0), broadcast (sent to more than one host), connections (too many of one client), buffer \
+         (no room in a socket's buffer, counted once a second), overload (waited for more than a second, where \
+         newer ones are answered first), client (asked more than twice --dns-client-limit).";
+    RATE_LIMITED = COUNTER "tidegate_dns_rate_limited_total" ["action"]
+        "Answers over UDP that were more than --dns-rate-limit, by what became of them, or would have: slip (cut, so \
+         that the client asks over TCP), drop, badcookie (the client is to ask again with the cookie that it gets).";
+    CONNECTIONS = GAUGE "tidegate_dns_tcp_connections" []
+        "Open connections of DNS over TCP.";
+    WAITING = GAUGE "tidegate_dns_waiting" []
+        "Questions that wait for upstreams now, and answers that are fetched behind others.";
+    HELD_BACK = COUNTER "tidegate_dns_held_back_total" []
+        "Questions of clients that asked more than --dns-client-limit, refused or dropped.";
+    RELOADS_REFUSED = COUNTER "tidegate_dns_reloads_refused_total" []
+        "Changes of the Corefile that could not be taken; what was served before went on.";
+    LOG_LOST = COUNTER "tidegate_dns_log_lost_total" []
+        "Lines of `log` and `errors` that the log's reader was too slow for.";
+    HTTPS = COUNTER "coredns_dns_https_responses_total" ["server", "status"]
+        "Answers over HTTPS by their status.";
+    FORWARD_FAILURES = COUNTER "tidegate_dns_forward_failures_total" ["reason"]
+        "Questions that no upstream answered: busy (too many wait), loop (an upstream leads back to this server), down \
+         (all are), no_socket (this host has none left), unanswered, malformed.";
+    FORWARD_BROKEN = COUNTER "tidegate_dns_forward_broken_total" []
+        "Questions that came while all upstreams that they may go to were down.";
+    UPSTREAM_DURATIONS = HISTOGRAM "tidegate_dns_upstream_request_duration_seconds" ["to", "rcode"]
+        "Time that an upstream took to answer, by the code of its answer.";
+    UPSTREAM_FAILURES = COUNTER "tidegate_dns_upstream_failures_total" ["to"]
+        "Tries that an upstream did not answer in time, not wholly or not at all.";
+    UPSTREAM_MISMATCHES = COUNTER "tidegate_dns_upstream_mismatches_total" ["to"]
+        "Packets from upstreams that answer another question than the one sent.";
+    UPSTREAM_FAILED_CHECKS = COUNTER "tidegate_dns_upstream_failed_checks_total" ["to"]
+        "Health checks that an upstream did not answer; they begin after a failure and end with an answer.";
+    UPSTREAM_CONNECTIONS = COUNTER "tidegate_dns_upstream_connections_total" ["to", "proto", "result"]
+        "Questions over TCP (proto tcp) and TLS (tcp-tls), by whether their connection was kept from before or is new.";
+    CACHE_REQUESTS = COUNTER "tidegate_dns_cache_requests_total" ["result", "type"]
+        "Questions for names outside the zone: hit (the answer was kept), miss (upstreams were asked), stale (upstreams \
+         failed, or were slow, and an answer that is over was given), failed (they had failed a moment ago).";
+    CACHE_ENTRIES = GAUGE "tidegate_dns_cache_entries" ["type"]
+        "Answers that are kept, of type success, or denial, which failures count as.";
+    CACHE_EVICTIONS = COUNTER "tidegate_dns_cache_evictions_total" ["type"]
+        "Answers that were thrown away to make room.";
+    CACHE_PREFETCHES = COUNTER "tidegate_dns_cache_prefetches_total" []
+        "Answers that were fetched again before they were over.";
+}
+
+// Those that CoreDNS has by the same names, with the labels that they have there: of its plugin `metrics`.
+families! { CORE;
+    COREDNS_BUILD_INFO = GAUGE "coredns_build_info" ["version", "revision", "goversion"]
+        "1, with the version of Tidegate.";
+    COREDNS_REQUESTS = COUNTER "coredns_dns_requests_total" ["server", "zone", "view", "proto", "family", "type"]
+        "Questions answered, by server and zone, transport, the client's address family (1: IPv4, 2: IPv6) and type; \
+         zone is dropped where the name is in none.";
+    COREDNS_DURATIONS = HISTOGRAM "coredns_dns_request_duration_seconds" ["server", "zone", "view"]
+        "Time from a question to its answer.";
+    COREDNS_QUESTION_SIZES = HISTOGRAM "coredns_dns_request_size_bytes" ["server", "zone", "view", "proto"]
+        "Length of questions.";
+    COREDNS_DNSSEC = COUNTER "coredns_dns_do_requests_total" ["server", "zone", "view"]
+        "Questions with the DO bit.";
+    COREDNS_ANSWER_SIZES = HISTOGRAM "coredns_dns_response_size_bytes" ["server", "zone", "view", "proto"]
+        "Length of answers.";
+    COREDNS_RESPONSES = COUNTER "coredns_dns_responses_total" ["server", "zone", "view", "rcode", "plugin"]
+        "Answers by server and zone, code, and the plugin that knew it: kubernetes, forward, cache, hosts, template, or \
+         none.";
+}
+
+// Of `cache`.
+families! { CACHE;
+    COREDNS_CACHE_ENTRIES = GAUGE "coredns_cache_entries" ["server", "type", "zones", "view"]
+        "The same as `tidegate_dns_cache_entries`, of all caches: server and zones are empty here and below.";
+    COREDNS_CACHE_REQUESTS = COUNTER "coredns_cache_requests_total" ["server", "zones", "view"]
+        "Questions that a cache was asked, names of the cluster not among them.";
+    COREDNS_CACHE_HITS = COUNTER "coredns_cache_hits_total" ["server", "type", "zones", "view"]
+        "Questions that a cache answered, also with what is over; failures that it remembers are of type denial.";
+    COREDNS_CACHE_MISSES = COUNTER "coredns_cache_misses_total" ["server", "zones", "view"]
+        "Questions that upstreams were asked.";
+    COREDNS_CACHE_PREFETCHES = COUNTER "coredns_cache_prefetch_total" ["server", "zones", "view"]
+        "The same as `tidegate_dns_cache_prefetches_total`.";
+    COREDNS_CACHE_STALE = COUNTER "coredns_cache_served_stale_total" ["server", "zones", "view"]
+        "Questions that were answered with what is over.";
+    COREDNS_CACHE_EVICTIONS = COUNTER "coredns_cache_evictions_total" ["server", "type", "zones", "view"]
+        "The same as `tidegate_dns_cache_evictions_total`.";
+}
+
+// Of `forward` (its packages `forward` and `proxy`).
+families! { #[cfg(test)] FORWARD;
+    COREDNS_FORWARD_BROKEN = COUNTER "coredns_forward_healthcheck_broken_total" []
+        "The same as `tidegate_dns_forward_broken_total`.";
+    COREDNS_FORWARD_REJECTS = COUNTER "coredns_forward_max_concurrent_rejects_total" []
+        "Questions that were not asked since too many waited: those of `tidegate_dns_forward_failures_total` that are busy.";
+    COREDNS_FORWARD_DURATIONS = HISTOGRAM "coredns_proxy_request_duration_seconds" ["proxy_name", "to", "rcode"]
+        "The same as `tidegate_dns_upstream_request_duration_seconds`; proxy_name is forward.";
+    COREDNS_FORWARD_FAILED_CHECKS = COUNTER "coredns_proxy_healthcheck_failures_total" ["proxy_name", "to"]
+        "The same as `tidegate_dns_upstream_failed_checks_total`.";
+    COREDNS_FORWARD_KEPT_CONNECTIONS = COUNTER "coredns_proxy_conn_cache_hits_total" ["proxy_name", "to", "proto"]
+        "Questions over TCP (proto tcp) and TLS (tcp-tls) on a connection that was kept; UDP keeps none.";
+    COREDNS_FORWARD_NEW_CONNECTIONS = COUNTER "coredns_proxy_conn_cache_misses_total" ["proxy_name", "to", "proto"]
+        "Questions over TCP and TLS for which a connection was made.";
+}
+
+// Of `reload`.
+families! { #[cfg(test)] RELOAD;
+    COREDNS_RELOAD_FAILED = COUNTER "coredns_reload_failed_total" []
+        "The same as `tidegate_dns_reloads_refused_total`.";
+}
