@@ -98,6 +98,11 @@ impl Cache {
         Self { plan, parts, hasher, metrics }
     }
 
+    /// Whether any answer is kept.
+    pub(crate) fn keeps_any(&self) -> bool {
+        self.plan.is_some()
+    }
+
     /// What is to be done about the names of a zone that this question is about, and where; `None`: nothing is kept.
     fn place(&self, ask: &Ask) -> Option<(&plan::Cache, MutexGuard<'_, Part>)> {
         let plan = self.plan.as_ref().filter(|plan| is_in(&plan.zones, ask))?;

@@ -16,6 +16,12 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
+    /// The time of its last change, since 1970; nanoseconds.
+    pub(crate) fn changed(&self) -> i64 {
+        let (seconds, nanoseconds) = self.changed;
+        seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
+    }
+
     /// # Errors
     /// There is none, or it cannot be looked at.
     pub(crate) fn of(path: impl AsRef<Path>) -> io::Result<Self> {

@@ -92,6 +92,10 @@ impl Forwarder {
         !self.routes.is_empty()
     }
 
+    pub(crate) fn keeps_answers(&self) -> bool {
+        self.cache.keeps_any()
+    }
+
     /// Whether anybody may be asked for this name.
     pub(crate) fn takes(&self, name: &LowerName) -> bool {
         self.routes_of(name.suffix(0)).next().is_some()

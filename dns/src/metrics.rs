@@ -1,6 +1,7 @@
 //! What the server counts; labels are bounded sets, and the counters of the usual path are found by index.
 
 mod cache;
+mod configured;
 mod family;
 mod forward;
 mod mirror;
@@ -10,6 +11,7 @@ mod zones;
 
 use crate::message::Transport;
 use crate::written::Writer;
+use arc_swap::ArcSwap;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
@@ -17,6 +19,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub(crate) use cache::CacheMetrics;
+use configured::ConfiguredCollector;
+pub(crate) use configured::{Configured, Enabled};
 pub(crate) use forward::{ForwardMetrics, UpstreamMetrics};
 use mirror::Mirror;
 pub(crate) use rate_limit::RateLimitMetrics;
@@ -160,6 +164,8 @@ pub(crate) struct Metrics {
     pub(crate) forward: ForwardMetrics,
     pub(crate) cache: CacheMetrics,
     pub(crate) zones: Arc<Zones>,
+    /// What is served now.
+    pub(crate) configured: Arc<ArcSwap<Configured>>,
     /// Counts what of it the log does not take.
     pub(crate) writer: Writer,
 }
@@ -169,6 +175,8 @@ impl Metrics {
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
         let zones = Arc::<Zones>::default();
         registry.register(Box::new(ZoneCollector::new(Arc::clone(&zones))?))?;
+        let configured = Arc::<ArcSwap<Configured>>::default();
+        registry.register(Box::new(ConfiguredCollector::new(Arc::clone(&configured))?))?;
         let reloads_refused = family::RELOADS_REFUSED.counter(registry)?;
         registry.register(Box::new(Mirror::new(&family::COREDNS_RELOAD_FAILED, reloads_refused.clone())?))?;
         let durations = family::DURATIONS.histograms(registry, &DURATIONS)?;
@@ -188,6 +196,7 @@ impl Metrics {
             forward: ForwardMetrics::new(registry)?,
             cache: CacheMetrics::new(registry)?,
             zones,
+            configured,
             writer: Writer::start(family::LOG_LOST.counter(registry)?),
         })
     }

@@ -123,12 +123,12 @@ impl Server {
             What::Settings(settings) => {
                 let at = sockets.iter().map(|sockets| sockets.at);
                 let clocks = Clocks { idle: settings.tcp_idle, ..Clocks::default() };
-                Arc::new(Serving::everywhere(settings.block(&metrics), at, (clocks, &metrics.zones)))
+                Arc::new(Serving::everywhere(settings.block(&metrics), at, (clocks, &metrics)))
             }
             What::Plan(serving) => serving,
         };
         let shared = Arc::new(Shared { guards, ..Shared::new(names, Arc::clone(&serving), metrics, bounds) });
-        serving.begin(&shared.names, &shared.runtime);
+        serving.begin(&shared.names, &shared.runtime, &shared.metrics);
         let _watches = shared.guards.watch(&shared.runtime);
         let mut listeners = Listeners::new(Arc::clone(&shared), limits);
         for sockets in sockets {
@@ -140,7 +140,7 @@ impl Server {
                 () = &mut shutdown => break Ok(()),
                 Some(Change { serving, sockets, done }) = changes.recv() => {
                     // Who is asked at a new address must find it there.
-                    serving.begin(&shared.names, &shared.runtime);
+                    serving.begin(&shared.names, &shared.runtime, &shared.metrics);
                     let before = shared.serving.swap(Arc::clone(&serving));
                     let next = Arc::clone(&serving);
                     shared.runtime.spawn(async move { before.stop(Some(&next)).await });

@@ -15,7 +15,7 @@ pub(crate) use forwarders::Forwarders;
 pub(crate) use parts::Parts;
 pub(crate) use tls::Secured;
 
-use crate::metrics::{ZoneId, Zones};
+use crate::metrics::{Configured, Enabled, Metrics, ZoneId};
 use crate::name::LowerName;
 use crate::plan::{Plan, Transport, Zone};
 use crate::transfer::notify;
@@ -41,6 +41,8 @@ pub struct At {
 pub(crate) struct Serving {
     sites: Vec<Site>,
     blocks: Vec<Arc<Block>>,
+    /// The same as metrics tell it.
+    configured: Arc<Configured>,
     /// What looks at files again and again, until this is dropped.
     watches: Mutex<JoinSet<()>>,
 }
@@ -83,11 +85,17 @@ impl Serving {
     pub(crate) fn everywhere(
         block: Block,
         at: impl IntoIterator<Item = At>,
-        (clocks, zones): (Clocks, &Zones),
+        (clocks, metrics): (Clocks, &Metrics),
     ) -> Self {
         let block = Arc::new(block);
-        let site = |at| Site { clocks, ..Site::new(at, vec![(Zone::root(), Arc::clone(&block))], zones) };
-        Self { sites: at.into_iter().map(site).collect(), blocks: vec![block], watches: Mutex::default() }
+        let site = |at| Site { clocks, ..Site::new(at, vec![(Zone::root(), Arc::clone(&block))], metrics) };
+        let sites: Vec<_> = at.into_iter().map(site).collect();
+        let enabled = |site: &Site| {
+            block.plugins().map(|plugin| Enabled::new(site.at, &Zone::root(), plugin)).collect::<Vec<_>>()
+        };
+        let enabled = sites.iter().flat_map(enabled).collect();
+        let configured = Arc::new(Configured { enabled, ..Configured::default() });
+        Self { sites, blocks: vec![block], configured, watches: Mutex::default() }
     }
 
     /// What is served there.
@@ -96,7 +104,8 @@ impl Serving {
     }
 
     /// Begins what goes on behind questions; called once.
-    pub(crate) fn begin(&self, names: &Subscriber, runtime: &Handle) {
+    pub(crate) fn begin(&self, names: &Subscriber, runtime: &Handle, metrics: &Metrics) {
+        metrics.configured.store(Arc::clone(&self.configured));
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         for block in &self.blocks {
             if let Some(hosts) = block.parts.as_ref().and_then(|parts| parts.hosts.as_ref()) {
@@ -131,12 +140,11 @@ impl Serving {
 }
 
 impl Site {
-    fn new(at: At, mut zones: Vec<(Zone, Arc<Block>)>, numbers: &Zones) -> Self {
+    fn new(at: At, mut zones: Vec<(Zone, Arc<Block>)>, metrics: &Metrics) -> Self {
         zones.sort_by_key(|(zone, _)| std::cmp::Reverse(zone.label_count()));
         let server = at.to_string();
-        // As CoreDNS writes zones: with the dot at the end.
-        let name = |zone: &Zone| if *zone == Zone::root() { zone.to_string() } else { format!("{zone}.") };
-        let served = |(zone, block)| Served { numbers: numbers.id(&server, &name(&zone)), zone, block };
+        let numbers = &metrics.zones;
+        let served = |(zone, block): (Zone, _)| Served { numbers: numbers.id(&server, &zone.absolute()), zone, block };
         Self {
             zones: zones.into_iter().map(served).collect(),
             outside: numbers.id(&server, "dropped"),

@@ -1,12 +1,16 @@
-use super::family::{CACHE, CORE, FORWARD, Family, OWN, RELOAD};
+use super::family::{CACHE, CONFIGURED, CORE, FORWARD, Family, OWN, RELOAD};
 use super::*;
 use crate::cache::Kind;
+use crate::part::harness::block;
+use crate::part::hosts::Hosts;
+use crate::plan;
+use crate::serving::At;
 use prometheus::proto::{MetricFamily, MetricType};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 fn families() -> Vec<&'static Family> {
-    [OWN, CORE, CACHE, FORWARD, RELOAD].concat()
+    [OWN, CORE, CACHE, FORWARD, RELOAD, CONFIGURED].concat()
 }
 
 /// Everything, counted once.
@@ -46,6 +50,12 @@ fn gathered() -> Vec<MetricFamily> {
     cache.prefetches.inc_by(6);
     cache.evictions(Kind::Denial).inc_by(7);
     cache.entries[0].set(8);
+    let at = At { transport: plan::Transport::Dns, address: "[::]:53".parse().unwrap() };
+    let enabled = Enabled::new(at, &plan::Zone::parse("example.org").unwrap(), "hosts");
+    let hosts =
+        block("hosts /nonexistent {\n 192.0.2.1 a.example.org b.example.org\n 192.0.2.1 a.example.org\n}").hosts;
+    let hosts = vec![Arc::new(Hosts::new(&hosts.unwrap()))];
+    metrics.configured.store(Arc::new(Configured { enabled: vec![enabled], digest: Some("beef".to_owned()), hosts }));
     assert!(Metrics::new(&registry).is_err(), "registered twice");
     registry.gather()
 }
@@ -101,6 +111,10 @@ fn an_answer_is_counted_under_its_labels() {
         "coredns_cache_served_stale_total{server=\"\",view=\"\",zones=\"\"} 3",
         "coredns_cache_evictions_total{server=\"\",type=\"denial\",view=\"\",zones=\"\"} 7",
         "coredns_reload_failed_total 2",
+        "coredns_plugin_enabled{name=\"hosts\",server=\"dns://:53\",view=\"\",zone=\"example.org.\"} 1",
+        "coredns_reload_version_info{hash=\"sha512\",value=\"beef\"} 1",
+        "coredns_hosts_entries 4",
+        "coredns_hosts_reload_timestamp_seconds 0",
         "coredns_forward_healthcheck_broken_total 3",
         "coredns_forward_max_concurrent_rejects_total 1",
         "coredns_proxy_request_duration_seconds_bucket{proxy_name=\"forward\",rcode=\"NXDOMAIN\",to=\"192.0.2.1:53\",le=\"0.002\"} 0",

@@ -15,6 +15,7 @@ use hickory_proto::rr::RecordType;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use table::HostTable;
 
@@ -32,6 +33,8 @@ pub(crate) struct Hosts {
     reload: Duration,
     /// What the file said when it was last read; nothing before that.
     file: ArcSwap<HostTable>,
+    /// When that file was last changed, since 1970; nanoseconds. 0: none was read.
+    changed: AtomicI64,
     /// Held by the one who looks at the file.
     seen: Mutex<Seen>,
 }
@@ -53,6 +56,7 @@ impl Hosts {
             path: PathBuf::from(&plan.file),
             reload: plan.reload,
             file: ArcSwap::from_pointee(HostTable::new(plan.has_reverse)),
+            changed: AtomicI64::new(0),
             seen: Mutex::default(),
         }
     }
@@ -93,6 +97,16 @@ impl Hosts {
         };
         addresses.filter(asked_for).all(|address| reply.address(self.start(asked), *address));
         Told::Answered
+    }
+
+    /// How many addresses of names, and names of addresses, there are.
+    pub(crate) fn entries(&self) -> usize {
+        self.file.load().entries() + self.inline.entries()
+    }
+
+    /// When the file that was last read had been changed, since 1970; nanoseconds. 0: none was read.
+    pub(crate) fn changed(&self) -> i64 {
+        self.changed.load(Ordering::Relaxed)
     }
 
     fn start(&self, record_type: RecordType) -> Start<'static> {

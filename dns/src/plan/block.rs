@@ -27,6 +27,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+/// Plugins that CoreDNS asks nothing about a question.
+const SETTING_UP: [&str; 9] = ["bind", "debug", "health", "multisocket", "pprof", "ready", "reload", "timeouts", "tls"];
+
 /// What is done with questions for some zones.
 #[derive(Debug, Clone)]
 pub struct Block {
@@ -122,6 +125,11 @@ impl Block {
             }
         }
         zones
+    }
+
+    /// Those of its plugins that take part in answers: the others set its server up.
+    pub(crate) fn answering(&self) -> impl Iterator<Item = &str> {
+        self.places.keys().map(String::as_str).filter(|name| !SETTING_UP.contains(name))
     }
 
     /// Each of its listeners with each of its zones there.

@@ -144,6 +144,13 @@ impl Zone {
 }
 
 /// Without the dot at the end, but for the root, which is that dot.
+impl Zone {
+    /// As CoreDNS's metrics have it: with the dot at the end.
+    pub(crate) fn absolute(&self) -> String {
+        if *self == Self::root() { self.to_string() } else { format!("{self}.") }
+    }
+}
+
 impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {

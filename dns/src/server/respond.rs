@@ -265,7 +265,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
         let block = Settings::new(DomainName::cluster_local(), Vec::new()).block(&metrics);
         let at = At { transport: plan::Transport::Dns, address: "192.0.2.1:53".parse().unwrap() };
-        let serving = Arc::new(Serving::everywhere(block, [at], (Clocks::default(), &metrics.zones)));
+        let serving = Arc::new(Serving::everywhere(block, [at], (Clocks::default(), &metrics)));
         let shared = Shared::new(subscriber, serving, metrics, Bounds::default());
         let responder = Responder::new(Arc::new(shared), at);
         let packet = [&[0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x07example\x00", &[0, 1, 0, 1]].concat();

@@ -30,6 +30,16 @@ pub(crate) struct Block {
 }
 
 impl Block {
+    /// What flags alone make of it, by the words of a Corefile.
+    pub(super) fn plugins(&self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            ("kubernetes", self.records.is_some()),
+            ("cache", self.forwarder.keeps_answers()),
+            ("forward", self.forwarder.has_upstreams()),
+        ];
+        all.into_iter().filter_map(|(plugin, is_there)| is_there.then_some(plugin))
+    }
+
     /// Those who are told of changes of its zones.
     pub(super) fn secondaries(&self) -> Vec<Secondary> {
         let transfers = self.parts.as_ref().and_then(|parts| parts.transfers.as_ref());

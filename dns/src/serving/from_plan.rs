@@ -3,7 +3,7 @@
 use super::addresses::{Place, places};
 use super::{At, Block, Clocks, Forwarders, Parts, Records, Secured, Serving, Site};
 use crate::answer::{Fallthrough, PodNames, ReverseZones, ZoneSettings};
-use crate::metrics::Metrics;
+use crate::metrics::{Configured, Enabled, Metrics};
 use crate::plan::{self, Plan, Transport, Zone};
 use crate::question::MAX_UDP;
 use crate::written::{Errors, Queries};
@@ -29,8 +29,10 @@ impl Serving {
         let blocks = blocks.collect::<io::Result<Vec<_>>>()?;
         let mut sites: BTreeMap<At, Vec<(Zone, Arc<Block>)>> = BTreeMap::new();
         let mut connections: BTreeMap<At, (Option<Clocks>, Option<Arc<Secured>>)> = BTreeMap::new();
+        let mut enabled = Vec::new();
         for Place { at, zone, index, block: planned } in places(plan)? {
             let Some(block) = blocks.get(index) else { continue };
+            enabled.extend(planned.answering().map(|plugin| Enabled::new(at, zone, plugin)));
             let (clocks, secured) = connections.entry(at).or_default();
             // Those of the first block that has any are for all at the address.
             *clocks = clocks.or(planned.timeouts.map(Clocks::from));
@@ -41,9 +43,12 @@ impl Serving {
         }
         let mut site = |(at, zones)| {
             let (clocks, secured) = connections.remove(&at).unwrap_or_default();
-            Site { clocks: clocks.unwrap_or_default(), secured, ..Site::new(at, zones, &metrics.zones) }
+            Site { clocks: clocks.unwrap_or_default(), secured, ..Site::new(at, zones, metrics) }
         };
-        Ok(Self { sites: sites.into_iter().map(&mut site).collect(), blocks, watches: Mutex::default() })
+        let sites = sites.into_iter().map(&mut site).collect();
+        let hosts = blocks.iter().filter_map(|block| block.parts.as_ref()?.hosts.clone()).collect();
+        let configured = Arc::new(Configured { enabled, digest: Some(digest(plan)), hosts });
+        Ok(Self { sites, blocks, configured, watches: Mutex::default() })
     }
 }
 
@@ -114,6 +119,12 @@ impl Records {
         };
         Self::new(settings, primary)
     }
+}
+
+/// SHA-512 of a plan as it is printed, in hexadecimal: where it is the same, so is what is served.
+fn digest(plan: &Plan) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA512, plan.to_string().as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The name of this machine, as those are told it that ask.

@@ -180,14 +180,18 @@ impl Running {
         TcpStream::connect(self.address).await.unwrap()
     }
 
+    /// The lines of a family.
+    pub(crate) fn samples(&self, name: &str) -> Vec<String> {
+        let text = prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap();
+        let is_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        text.lines().filter(is_it).map(str::to_owned).collect()
+    }
+
     /// The value of a counter or gauge, 0 where it was never touched; `labels` as `name="value"`.
     pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> f64 {
-        let text = prometheus::TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap();
-        let is_it = |line: &&str| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
-                && labels.iter().all(|label| line.contains(label))
-        };
-        text.lines().filter(is_it).map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+        let samples = self.samples(name);
+        let samples = samples.iter().filter(|line| labels.iter().all(|label| line.contains(label)));
+        samples.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
     }
 }
 

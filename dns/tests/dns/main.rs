@@ -15,6 +15,7 @@ mod forward;
 mod harness;
 mod hostile;
 mod loops;
+mod metrics;
 mod parts;
 mod rate_limit;
 mod steps;

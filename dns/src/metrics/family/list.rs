@@ -128,3 +128,16 @@ families! { #[cfg(test)] RELOAD;
     COREDNS_RELOAD_FAILED = COUNTER "coredns_reload_failed_total" []
         "The same as `tidegate_dns_reloads_refused_total`.";
 }
+
+// Of what is served now: `metrics`, `reload`, `hosts`.
+families! { CONFIGURED;
+    COREDNS_PLUGIN_ENABLED = GAUGE "coredns_plugin_enabled" ["server", "zone", "view", "name"]
+        "1 for each plugin that takes part in answers for a zone; those that set up a server alone, as bind or health, do not.";
+    COREDNS_RELOAD_VERSION = GAUGE "coredns_reload_version_info" ["hash", "value"]
+        "1, with the SHA-512 of the Corefile that is served as `tidegate check` prints it, so that replicas can be compared; \
+         CoreDNS's is another for the same file.";
+    COREDNS_HOSTS_ENTRIES = GAUGE "coredns_hosts_entries" []
+        "Addresses of names and names of addresses in all `hosts`, of their files and the Corefile.";
+    COREDNS_HOSTS_CHANGED = GAUGE "coredns_hosts_reload_timestamp_seconds" []
+        "When the newest file of a `hosts` that was read was last changed; 0: none was read.";
+}

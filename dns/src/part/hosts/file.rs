@@ -3,6 +3,7 @@
 use super::Hosts;
 use super::table::HostTable;
 use crate::file::{self, Stamp};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
@@ -33,7 +34,8 @@ impl Hosts {
         }
         let read = match &now {
             Seen::Failure(why) => Err(why.clone()),
-            _ => self.read(),
+            Seen::File(stamp) => self.read().inspect(|()| self.changed.store(stamp.changed(), Ordering::Relaxed)),
+            Seen::Nothing => Ok(()),
         };
         if let Err(why) = read {
             warn!(file = %self.path.display(), %why, "hosts cannot be read; what was known of them stays");

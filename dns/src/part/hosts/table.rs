@@ -21,6 +21,8 @@ const MAX_TOLD: usize = 64;
 pub(super) struct HostTable {
     names: HashMap<Box<[u8]>, Vec<IpAddr>>,
     addresses: HashMap<IpAddr, Vec<Box<[u8]>>>,
+    /// Of both.
+    entries: usize,
     has_reverse: bool,
     has_wild: bool,
 }
@@ -34,7 +36,7 @@ pub(super) struct Faults {
 
 impl HostTable {
     pub(super) fn new(has_reverse: bool) -> Self {
-        Self { names: HashMap::new(), addresses: HashMap::new(), has_reverse, has_wild: false }
+        Self { names: HashMap::new(), addresses: HashMap::new(), entries: 0, has_reverse, has_wild: false }
     }
 
     /// Reads hosts(5): an address and its names a line, with comments behind `#`. What is wrong is passed over and told;
@@ -71,6 +73,11 @@ impl HostTable {
         self.names.len()
     }
 
+    /// How many addresses of names, and names of addresses, there are.
+    pub(super) fn entries(&self) -> usize {
+        self.entries
+    }
+
     /// An address that a name has already, and one past the first thousand, is passed over.
     pub(super) fn add(&mut self, address: IpAddr, name: &LowerName) {
         let address = address.to_canonical();
@@ -81,11 +88,13 @@ impl HostTable {
             return;
         }
         known.push(address);
+        self.entries += 1;
         self.has_wild |= is_wild;
         if self.has_reverse && !is_wild {
             let names = self.addresses.entry(address).or_default();
             if names.len() < MOST {
                 names.push(wire);
+                self.entries += 1;
             }
         }
     }

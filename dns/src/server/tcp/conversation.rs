@@ -323,7 +323,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
         let block = Settings::new(DomainName::cluster_local(), Vec::new()).block(&metrics);
         let at = At { transport: crate::plan::Transport::Dns, address: "192.0.2.1:53".parse().unwrap() };
-        let serving = Arc::new(Serving::everywhere(block, [at], (Clocks::default(), &metrics.zones)));
+        let serving = Arc::new(Serving::everywhere(block, [at], (Clocks::default(), &metrics)));
         let shared = Shared::new(names, serving, metrics, Bounds::default());
         let ends = ("192.0.2.9:4000".parse().unwrap(), None);
         Conversation::new(stream, ends, Arc::new(Responder::new(Arc::new(shared), at)))

@@ -27,7 +27,7 @@ fn pair(buffer: usize) -> Pair {
     let (publisher, names) = config::publisher();
     let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
     let block = Settings::new(DomainName::cluster_local(), Vec::new()).block(&metrics);
-    let serving = Arc::new(Serving::everywhere(block, [at], (Clocks::default(), &metrics.zones)));
+    let serving = Arc::new(Serving::everywhere(block, [at], (Clocks::default(), &metrics)));
     let shared = respond::Shared::new(names, serving, metrics, Bounds::default());
     let responder = Arc::new(Responder::new(Arc::new(shared), at));
     let (waiting, waited) = mpsc::channel(1);
