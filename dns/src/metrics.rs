@@ -5,6 +5,7 @@ mod configured;
 mod family;
 mod forward;
 mod mirror;
+mod parts;
 mod rate_limit;
 mod unshared;
 mod zones;
@@ -23,6 +24,7 @@ use configured::ConfiguredCollector;
 pub(crate) use configured::{Configured, Enabled};
 pub(crate) use forward::{ForwardMetrics, UpstreamMetrics};
 use mirror::Mirror;
+pub(crate) use parts::{Matched, PartMetrics, ServerMetrics};
 pub(crate) use rate_limit::RateLimitMetrics;
 pub(crate) use unshared::Unshared;
 use zones::ZoneCollector;
@@ -163,6 +165,7 @@ pub(crate) struct Metrics {
     pub(crate) https: IntCounterVec,
     pub(crate) forward: ForwardMetrics,
     pub(crate) cache: CacheMetrics,
+    pub(crate) parts: PartMetrics,
     pub(crate) zones: Arc<Zones>,
     /// What is served now.
     pub(crate) configured: Arc<ArcSwap<Configured>>,
@@ -195,6 +198,7 @@ impl Metrics {
             reloads_refused,
             forward: ForwardMetrics::new(registry)?,
             cache: CacheMetrics::new(registry)?,
+            parts: PartMetrics::new(registry)?,
             zones,
             configured,
             writer: Writer::start(family::LOG_LOST.counter(registry)?),

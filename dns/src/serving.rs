@@ -15,7 +15,7 @@ pub(crate) use forwarders::Forwarders;
 pub(crate) use parts::Parts;
 pub(crate) use tls::Secured;
 
-use crate::metrics::{Configured, Enabled, Metrics, ZoneId};
+use crate::metrics::{Configured, Enabled, Metrics, ServerMetrics, ZoneId};
 use crate::name::LowerName;
 use crate::plan::{Plan, Transport, Zone};
 use crate::transfer::notify;
@@ -55,6 +55,8 @@ pub(crate) struct Site {
     zones: Vec<Served>,
     /// What names are counted as that are in none of them.
     outside: ZoneId,
+    /// What its parts count.
+    pub(crate) metrics: ServerMetrics,
     pub(crate) clocks: Clocks,
     /// How connections are secured; `None`: not at all.
     pub(crate) secured: Option<Arc<Secured>>,
@@ -148,6 +150,7 @@ impl Site {
         Self {
             zones: zones.into_iter().map(served).collect(),
             outside: numbers.id(&server, "dropped"),
+            metrics: metrics.parts.of_server(server),
             at,
             clocks: Clocks::default(),
             secured: None,

@@ -1,16 +1,16 @@
-use super::family::{CACHE, CONFIGURED, CORE, FORWARD, Family, OWN, RELOAD};
+use super::family::{CACHE, CONFIGURED, CORE, FORWARD, Family, OWN, PARTS, RELOAD};
 use super::*;
 use crate::cache::Kind;
 use crate::part::harness::block;
 use crate::part::hosts::Hosts;
-use crate::plan;
+use crate::plan::{self, AclAction};
 use crate::serving::At;
 use prometheus::proto::{MetricFamily, MetricType};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 fn families() -> Vec<&'static Family> {
-    [OWN, CORE, CACHE, FORWARD, RELOAD, CONFIGURED].concat()
+    [OWN, CORE, CACHE, FORWARD, RELOAD, CONFIGURED, PARTS].concat()
 }
 
 /// Everything, counted once.
@@ -56,6 +56,15 @@ fn gathered() -> Vec<MetricFamily> {
         block("hosts /nonexistent {\n 192.0.2.1 a.example.org b.example.org\n 192.0.2.1 a.example.org\n}").hosts;
     let hosts = vec![Arc::new(Hosts::new(&hosts.unwrap()))];
     metrics.configured.store(Arc::new(Configured { enabled: vec![enabled], digest: Some("beef".to_owned()), hosts }));
+    let server = metrics.parts.of_server("dns://:53".to_owned());
+    for action in [AclAction::Allow, AclAction::Allow, AclAction::Block, AclAction::Filter, AclAction::Drop] {
+        server.judged(action, plan::Zone::parse("example.org").ok().as_ref());
+    }
+    server.walked();
+    server.translated();
+    let matched = Matched { zone: ".".to_owned(), class: 1, record_type: RecordType::NAPTR };
+    server.matched(&matched);
+    server.record_failed(&Matched { class: 3, ..matched }, "answer", "{{ .Name }} A {{ .Name }}");
     assert!(Metrics::new(&registry).is_err(), "registered twice");
     registry.gather()
 }
@@ -112,6 +121,12 @@ fn an_answer_is_counted_under_its_labels() {
         "coredns_cache_evictions_total{server=\"\",type=\"denial\",view=\"\",zones=\"\"} 7",
         "coredns_reload_failed_total 2",
         "coredns_plugin_enabled{name=\"hosts\",server=\"dns://:53\",view=\"\",zone=\"example.org.\"} 1",
+        "coredns_acl_allowed_requests_total{server=\"dns://:53\",view=\"\"} 2",
+        "coredns_acl_blocked_requests_total{server=\"dns://:53\",view=\"\",zone=\"example.org.\"} 1",
+        "coredns_autopath_success_total{server=\"dns://:53\"} 1",
+        "coredns_template_matches_total{class=\"IN\",server=\"dns://:53\",type=\"other\",view=\"\",zone=\".\"} 1",
+        "coredns_template_rr_failures_total{class=\"CH\",section=\"answer\",server=\"dns://:53\",\
+         template=\"{{ .Name }} A {{ .Name }}\",type=\"other\",view=\"\",zone=\".\"} 1",
         "coredns_reload_version_info{hash=\"sha512\",value=\"beef\"} 1",
         "coredns_hosts_entries 4",
         "coredns_hosts_reload_timestamp_seconds 0",

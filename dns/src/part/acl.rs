@@ -38,13 +38,27 @@ impl Acls {
         Self(acls.iter().map(acl).collect())
     }
 
-    /// What the first rule says that is for this question, of the first list that has one; none: the client may ask.
-    /// O(zones and rules), and O(log networks) each.
-    pub(crate) fn verdict(&self, name: &LowerName, record_type: RecordType, client: IpAddr) -> AclAction {
+    /// What the first rule says that is for this question, of the first list that has one, and the list's zone that the
+    /// name is in; none: the client may ask. O(zones and rules), and O(log networks) each.
+    pub(crate) fn verdict(
+        &self,
+        name: &LowerName,
+        record_type: RecordType,
+        client: IpAddr,
+    ) -> (AclAction, Option<&Zone>) {
         let client = client.to_canonical();
-        let acls = self.0.iter().filter(|acl| acl.zones.iter().any(|zone| zone.holds(name.suffix(0))));
-        let mut rules = acls.flat_map(|acl| &acl.rules);
-        rules.find(|rule| rule.is_for(record_type, client)).map_or(AclAction::Allow, |rule| rule.action)
+        let acls = self.0.iter().filter_map(|acl| Some((acl, acl.zone_of(name)?)));
+        let mut rules = acls.flat_map(|(acl, zone)| acl.rules.iter().map(move |rule| (rule, zone)));
+        let found = rules.find(|(rule, _)| rule.is_for(record_type, client));
+        found.map_or((AclAction::Allow, None), |(rule, zone)| (rule.action, Some(zone)))
+    }
+}
+
+impl Acl {
+    /// The longest of its zones that holds the name.
+    fn zone_of(&self, name: &LowerName) -> Option<&Zone> {
+        let zones = self.zones.iter().filter(|zone| zone.holds(name.suffix(0)));
+        zones.max_by_key(|zone| zone.label_count())
     }
 }
 
@@ -80,7 +94,7 @@ mod tests {
     fn verdict(plugins: &str, name: &str, record_type: &str, address: &str) -> AclAction {
         let client = client(name, record_type);
         let acls = Acls::new(&block(plugins).acls);
-        acls.verdict(&client.name, record_type.parse().unwrap(), address.parse().unwrap())
+        acls.verdict(&client.name, record_type.parse().unwrap(), address.parse().unwrap()).0
     }
 
     #[test]

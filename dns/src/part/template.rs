@@ -4,6 +4,7 @@ mod record;
 
 use super::spelling;
 use crate::extended_error::ExtendedError;
+use crate::metrics::Matched;
 use crate::name::LowerName;
 use crate::plan::{self, TemplateClass, Zone};
 use crate::question::{CLASS_IN, Query};
@@ -47,6 +48,10 @@ pub(crate) struct Also<'t> {
     /// Where a CNAME leads, in wire form, whose records are to be looked up and added, as those who asked for addresses
     /// want them; where they cannot be, the CNAME is the answer.
     pub(crate) alias: Option<Vec<u8>>,
+    /// What is counted of it; `None`: no template was met.
+    pub(crate) matched: Option<Matched>,
+    /// The record that could not be made, with its section.
+    pub(crate) failed: Option<(&'static str, String)>,
 }
 
 /// What the fields of a record are made of.
@@ -95,7 +100,9 @@ impl Templates {
             let client = client.to_canonical();
             let zone = spelling::text(zone.wire());
             let fields = Fields { name: text, zone, query, record_type, client, groups };
-            return Templated::Answered(template.write(&fields, name, reply));
+            let mut also = template.write(&fields, name, reply);
+            also.matched = Some(Matched { zone: fields.zone, class: query.head.class, record_type: asked });
+            return Templated::Answered(also);
         }
         Templated::Nothing
     }
@@ -124,21 +131,27 @@ impl Template {
         let code = ResponseCode::from(0, plan.rcode.0);
         let error = plan.extended_error.as_ref().map(|(code, text)| (*code, text.as_str()));
         let sections = [
-            (Section::Answer, &plan.answers),
-            (Section::Authority, &plan.authorities),
-            (Section::Additional, &plan.additionals),
+            (Section::Answer, "answer", &plan.answers),
+            (Section::Authority, "authority", &plan.authorities),
+            (Section::Additional, "additional", &plan.additionals),
         ];
-        let records = sections.into_iter().flat_map(|(section, records)| records.iter().map(move |one| (section, one)));
-        let made = records.map(|(section, record)| record.make(fields).map(|made| (section, made)));
+        let records = sections
+            .into_iter()
+            .flat_map(|(section, name, records)| records.iter().map(move |record| (section, name, record)));
+        let made = records.map(|(section, name, record)| match record.make(fields) {
+            Ok(made) => Ok((section, made)),
+            Err(why) => Err((why, (name, record.to_string()))),
+        });
         let made: Vec<(Section, Made)> = match made.collect() {
             Ok(made) if code != ResponseCode::ServFail => made,
             Ok(_) => Vec::new(),
-            Err(why) => {
+            Err((why, failed)) => {
                 if !self.has_failed.swap(true, Ordering::Relaxed) {
                     warn!(place = %plan.place, name = %fields.name, "template makes no record: {why}");
                 }
                 reply.code = ResponseCode::ServFail;
-                return Also { error: Some((ExtendedError::Other as u16, "a template makes no record")), alias: None };
+                let error = Some((ExtendedError::Other as u16, "a template makes no record"));
+                return Also { error, failed: Some(failed), ..Also::default() };
             }
         };
         reply.code = code;
@@ -153,7 +166,7 @@ impl Template {
             };
             reply.record_of(lead, owner, |reply| reply.bytes(&made.content))
         });
-        Also { error, alias: alias(&made, fields.query.asked.record_type) }
+        Also { error, alias: alias(&made, fields.query.asked.record_type), ..Also::default() }
     }
 }
 

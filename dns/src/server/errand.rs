@@ -172,6 +172,7 @@ impl Responder {
         let question = Dns64::question(&asked.query());
         match Box::pin(self.ask_too(asked, (&question, RecordType::A), true)).await {
             Some(a) => {
+                asked.serving.site(self.at).iter().for_each(|site| site.metrics.translated());
                 let message = dns64.synthesise(&asked.query(), &aaaa.message, &a.message, asked.transport);
                 Settled { code: code(&message), message, source: a.source }
             }
@@ -185,7 +186,11 @@ impl Responder {
         let query = asked.query();
         let name = LowerName::read(query.asked.name());
         let walk = name.as_ref().and_then(|name| list.walk(&query, name));
-        let Some(walk) = walk.filter(|_| first.code == ResponseCode::NXDomain) else { return first };
+        let site = asked.serving.site(self.at);
+        let Some(walk) = walk.filter(|_| first.code == ResponseCode::NXDomain) else {
+            site.iter().for_each(|site| site.metrics.walked());
+            return first;
+        };
         let meant = walk.meant();
         let kind = query.asked.wire.last_chunk::<4>().copied().unwrap_or_default();
         let (mut last, mut is_denied) = (None, true);
@@ -194,6 +199,7 @@ impl Responder {
             let asked_too = self.ask_too(asked, (&question, asked.record_type), false);
             let Some(found) = Box::pin(asked_too).await else { continue };
             if found.code == ResponseCode::NoError {
+                site.iter().for_each(|site| site.metrics.walked());
                 let message = autopath::bridge(&query, &name, &found.message, asked.transport);
                 return Settled { code: code(&message), message, source: found.source };
             }

@@ -31,7 +31,10 @@ impl Responder {
             written(asking, (Source::Itself, Says::default()), out, |reply| local::answer(name, record_type, reply))
         });
         let response = match told.flatten() {
-            Some(response) => response,
+            Some(response) => {
+                self.metrics.parts.local(asking.name);
+                response
+            }
             None => self.translated(parts, block, asking, out),
         };
         match &parts.nsid {
@@ -104,6 +107,7 @@ impl Responder {
         let response = self.inner(parts, block, asking, out);
         let Some((list, is_whole)) = list else { return response };
         if matches!(&response, Response::Ready(answered) if answered.code != ResponseCode::NXDomain) {
+            asking.site.metrics.walked();
             return response;
         }
         match First::of(response, out) {
@@ -128,7 +132,8 @@ impl Responder {
     /// What those get that may not ask.
     fn refusal(&self, parts: &Parts, asking: &Asking<'_>, out: &mut Vec<u8>) -> Option<Response> {
         let Asking { query, name, peer, transport, .. } = *asking;
-        let verdict = parts.acls.as_ref()?.verdict(name, query.asked.record_type, peer.ip());
+        let (verdict, zone) = parts.acls.as_ref()?.verdict(name, query.asked.record_type, peer.ip());
+        asking.site.metrics.judged(verdict, zone);
         if verdict == AclAction::Drop {
             return Some(self.silence("acl"));
         }
@@ -173,7 +178,12 @@ impl Responder {
         let Asking { query, name, peer, transport, .. } = *asking;
         let mut reply = Reply::new(out, query.asked.wire, query.head.room(transport));
         let templated = parts.templates.as_ref()?.answer(&query, name, peer.ip(), &mut reply);
-        let Templated::Answered(Also { error, alias }) = templated else { return None };
+        let Templated::Answered(Also { error, alias, matched, failed }) = templated else { return None };
+        let metrics = &asking.site.metrics;
+        matched.iter().for_each(|matched| metrics.matched(matched));
+        if let Some((matched, (section, record))) = matched.zip(failed) {
+            metrics.record_failed(&matched, section, &record);
+        }
         let code = reply.code;
         reply.finish(&query.head, says(&block.forwarder, true));
         if let Some((number, text)) = error {

@@ -47,7 +47,7 @@ impl Responder {
             }
             _ => None,
         };
-        let verdict = parts.acls.as_ref().map(|acls| acls.verdict(&name, asked.record_type, peer.ip()));
+        let verdict = parts.acls.as_ref().map(|acls| acls.verdict(&name, asked.record_type, peer.ip()).0);
         let may_ask = verdict.is_none_or(|verdict| verdict == AclAction::Allow);
         let place = parts.transfers.as_ref().filter(|_| may_ask)?.admit(&name, peer.ip())?;
         let asked_at = asked_at.map(|at| SocketAddr::new(at.ip().to_canonical(), at.port()));

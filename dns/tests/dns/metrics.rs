@@ -1,6 +1,6 @@
 //! What is told of plugins under CoreDNS's names, as its dashboards ask for it.
 
-use crate::harness::{plan, question, start_corefile};
+use crate::harness::{plan, question, receive, start_corefile};
 use config::DnsCompatibility;
 use hickory_proto::rr::RecordType;
 use std::fs::File;
@@ -81,5 +81,84 @@ async fn hosts_tell_how_many_they_are_and_since_when() {
     // Both directions; the second block has one.
     assert_eq!(server.metric("coredns_hosts_entries", &[]), 9.0);
     assert_eq!(server.metric("coredns_hosts_reload_timestamp_seconds", &[]), 1_700_000_000.5);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn parts_count_what_they_do_by_server_and_zone() {
+    let mut search = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut search, b"search one.example two.example\n").unwrap();
+    let corefile = format!(
+        "example:PORT {{
+            bind 127.0.0.1
+            local
+            dns64 {{
+                allow_ipv4
+            }}
+            acl refused.example {{
+                block type A
+                filter type TXT
+                drop type MX
+            }}
+            autopath {}
+            template IN ANY one.example {{
+                rcode NXDOMAIN
+            }}
+            template IN A two.example v4.example {{
+                answer \"{{{{ .Name }}}} 5 IN A 192.0.2.1\"
+            }}
+            template IN AAAA v4.example {{
+                authority \"example. 5 IN SOA ns.example. root.example. 1 2 3 4 5\"
+            }}
+            template IN A bad.example {{
+                match ^(?P<first>[a-z]+)
+                answer \"{{{{ .Name }}}} 5 IN A {{{{ .Group.first }}}}\"
+            }}
+        }}
+",
+        search.path().display()
+    );
+    let (server, _) = start_corefile(&corefile);
+    let client = server.client().await;
+    client.send(&question(1, "refused.example.", RecordType::MX).to_vec().unwrap()).await.unwrap();
+    for (name, record_type) in [
+        ("refused.example.", RecordType::A),
+        ("www.refused.example.", RecordType::TXT),
+        ("localhost.example.", RecordType::A),
+        ("www.one.example.", RecordType::A),
+        ("v4.example.", RecordType::AAAA),
+        ("word.bad.example.", RecordType::A),
+    ] {
+        client.send(&question(2, name, record_type).to_vec().unwrap()).await.unwrap();
+        // Answers of one socket come in their order, so the question before them was dropped by then.
+        assert!(receive(&client).await.starts_with(&[0, 2]), "{name}");
+    }
+    let server_label = format!("server=\"dns://{}\"", server.address);
+    let label = |name: &str, value: &str| format!("{name}=\"{value}\"");
+    for (name, labels, expected) in [
+        ("acl_blocked_requests_total", vec![label("zone", "refused.example."), label("view", "")], 1.0),
+        ("acl_filtered_requests_total", vec![label("zone", "refused.example."), label("view", "")], 1.0),
+        ("acl_dropped_requests_total", vec![label("zone", "refused.example."), label("view", "")], 1.0),
+        // One of them twice: the addresses that `dns64` makes are asked for.
+        ("acl_allowed_requests_total", vec![label("view", "")], 4.0),
+        ("autopath_success_total", vec![], 1.0),
+        ("dns64_requests_translated_total", vec![], 1.0),
+        ("template_matches_total", vec![label("zone", "two.example."), label("class", "IN"), label("type", "A")], 1.0),
+        ("template_matches_total", vec![label("zone", "v4.example."), label("type", "AAAA")], 1.0),
+        (
+            "template_rr_failures_total",
+            vec![
+                label("section", "answer"),
+                label("template", "{{ .Name }} 5 IN A {{ .Group.first }}"),
+                label("zone", "bad.example."),
+            ],
+            1.0,
+        ),
+    ] {
+        let labels: Vec<_> = labels.iter().chain([&server_label]).map(String::as_str).collect();
+        let name = format!("coredns_{name}");
+        assert_eq!(server.metric(&name, &labels), expected, "{name} {labels:?}: {:?}", server.samples(&name));
+    }
+    assert_eq!(server.samples("coredns_local_localhost_requests_total"), ["coredns_local_localhost_requests_total 1"]);
     server.stop().await;
 }

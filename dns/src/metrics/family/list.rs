@@ -141,3 +141,25 @@ families! { CONFIGURED;
     COREDNS_HOSTS_CHANGED = GAUGE "coredns_hosts_reload_timestamp_seconds" []
         "When the newest file of a `hosts` that was read was last changed; 0: none was read.";
 }
+
+// Of parts of a block: `acl`, `autopath`, `dns64`, `template`, `local`.
+families! { #[cfg(test)] PARTS;
+    COREDNS_ACL_BLOCKED = COUNTER "coredns_acl_blocked_requests_total" ["server", "zone", "view"]
+        "Questions that `acl` refused; zone is the list's.";
+    COREDNS_ACL_FILTERED = COUNTER "coredns_acl_filtered_requests_total" ["server", "zone", "view"]
+        "Questions that `acl` gave an empty answer.";
+    COREDNS_ACL_DROPPED = COUNTER "coredns_acl_dropped_requests_total" ["server", "zone", "view"]
+        "Questions that `acl` left without an answer.";
+    COREDNS_ACL_ALLOWED = COUNTER "coredns_acl_allowed_requests_total" ["server", "view"]
+        "Questions that `acl` let pass, those of no list among them.";
+    COREDNS_AUTOPATH_SUCCESS = COUNTER "coredns_autopath_success_total" ["server"]
+        "Walks through a search list that came to a name that exists.";
+    COREDNS_DNS64_TRANSLATED = COUNTER "coredns_dns64_requests_translated_total" ["server"]
+        "Questions for AAAA records that were answered by way of A records.";
+    COREDNS_TEMPLATE_MATCHES = COUNTER "coredns_template_matches_total" ["server", "zone", "view", "class", "type"]
+        "Questions that a `template` answered, by the template's zone and the question's class and type.";
+    COREDNS_TEMPLATE_RECORD_FAILURES = COUNTER "coredns_template_rr_failures_total" ["server", "zone", "view", "class", "type", "section", "template"]
+        "Records that a `template` could not make of a question; template is how the record is written.";
+    COREDNS_LOCALHOST = COUNTER "coredns_local_localhost_requests_total" []
+        "Questions for localhost with a domain behind it, which `local` answers.";
+}
