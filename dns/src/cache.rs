@@ -9,7 +9,7 @@ mod settings;
 mod tests;
 
 use crate::forward::Ask;
-use crate::metrics::CacheMetrics;
+use crate::metrics::{CacheCounts, CacheMetrics, CacheRow};
 use crate::plan::Zone;
 use crate::plan::cache::{self as plan, Stale};
 use crate::wire::{Cursor, flag};
@@ -87,15 +87,17 @@ pub(crate) struct Cache {
     parts: Box<[Mutex<Part>]>,
     /// Its keys are random: nobody can make questions that meet in one place.
     hasher: RandomState,
-    metrics: CacheMetrics,
+    counts: Arc<CacheCounts>,
 }
 
 impl Cache {
-    pub(crate) fn new(plan: Option<plan::Cache>, metrics: CacheMetrics) -> Self {
+    pub(crate) fn new(plan: Option<plan::Cache>, metrics: &CacheMetrics) -> Self {
         let hasher = RandomState::new();
         let count = plan.as_ref().map_or(0, |plan| plan.success.capacity.min(plan.denial.capacity).clamp(1, PARTS));
         let parts = (0..count).map(|_| Mutex::new(Part::new(&hasher))).collect();
-        Self { plan, parts, hasher, metrics }
+        let zones = |plan: &plan::Cache| plan.zones.iter().map(Zone::absolute).collect::<Vec<_>>().join(",");
+        let counts = metrics.of_cache(plan.as_ref().map(zones));
+        Self { plan, parts, hasher, counts }
     }
 
     /// Whether any answer is kept.
@@ -242,26 +244,12 @@ impl Cache {
     }
 
     fn count(&self, kind: Kind, change: Change) {
-        for (gauge, more) in self.metrics.entries.iter().zip(change.more) {
-            gauge.add(more);
-        }
-        self.metrics.evictions(kind).inc_by(change.evicted);
+        self.counts.changed(change.more, kind, change.evicted);
     }
 
-    pub(crate) fn metrics(&self) -> &CacheMetrics {
-        &self.metrics
-    }
-}
-
-/// What is counted is that of all caches.
-impl Drop for Cache {
-    fn drop(&mut self) {
-        for part in &self.parts {
-            let lens = part.lock().unwrap_or_else(PoisonError::into_inner).lens();
-            for (gauge, len) in self.metrics.entries.iter().zip(lens) {
-                gauge.sub(i64::try_from(len).unwrap_or(i64::MAX));
-            }
-        }
+    /// What is counted of questions at that server.
+    pub(crate) fn counted_at(&self, server: &str) -> Arc<CacheRow> {
+        self.counts.at(server)
     }
 }
 

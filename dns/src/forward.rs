@@ -137,7 +137,7 @@ impl Forwarder {
         (peer, transport): (SocketAddr, Transport),
         behind: Behind<'_>,
     ) -> AtOnce {
-        let counted = &self.cache.metrics().requests;
+        let counted = self.cache.counted_at(&waiting.server);
         if self.is_back(waiting) {
             return AtOnce::Told(Err(self.in_circle(peer)));
         }
@@ -171,7 +171,7 @@ impl Forwarder {
     /// Asks, so that the answer is there for the next one.
     fn fetch_ahead(self: &Arc<Self>, waiting: &Waiting, transport: Transport, behind: Behind<'_>) {
         match self.refresh(waiting, transport, behind) {
-            Some(_) => self.cache.metrics().prefetches.inc(),
+            Some(_) => self.cache.counted_at(&waiting.server).prefetches.inc(),
             None => self.cache.gave_up(&waiting.ask),
         }
     }
@@ -194,19 +194,24 @@ impl Forwarder {
             }
             None => self.ask(ask, How { transport, trail: &waiting.trail, is_repeated: false }).await,
         };
+        let counted = self.cache.counted_at(&waiting.server);
+        if matches!(&outcome, Err(Failure::Malformed)) {
+            counted.drops.inc();
+        }
         if let Some(over) = over
             && outcome.as_ref().map_or(true, |new| is_unhelpful(new) || self.cache.prefers(&over, new, ask))
         {
             return self.tell_stale(&over, waiting, transport);
         }
-        self.cache.metrics().requests.miss.inc();
+        counted.miss.inc();
         let message = outcome?;
-        self.tell(&message, self.cache.new_ttls(&message, ask), waiting, transport)
+        let told = self.tell(&message, self.cache.new_ttls(&message, ask), waiting, transport);
+        told.inspect_err(|_| counted.drops.inc())
     }
 
     /// Tells what is over.
     pub(crate) fn tell_stale(&self, over: &Over, waiting: &Waiting, transport: Transport) -> Told {
-        self.cache.metrics().requests.stale(over.kind).inc();
+        self.cache.counted_at(&waiting.server).stale(over.kind).inc();
         let (mut message, code) = self.tell(&over.message, self.cache.stale_ttls(), waiting, transport)?;
         ExtendedError::StaleAnswer.add("", &mut message, (&waiting.head, transport));
         Ok((message, code))

@@ -19,7 +19,7 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-pub(crate) use cache::CacheMetrics;
+pub(crate) use cache::{CacheCounts, CacheMetrics, CacheRow};
 use configured::ConfiguredCollector;
 pub(crate) use configured::{Configured, Enabled};
 pub(crate) use forward::{ForwardMetrics, UpstreamMetrics};

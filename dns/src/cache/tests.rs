@@ -3,12 +3,11 @@ use crate::question::{CLASS_IN, Head};
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
 use hickory_proto::serialize::binary::BinEncodable;
-use prometheus::Registry;
 
 fn cache(change: impl FnOnce(&mut CacheSettings)) -> Cache {
     let mut settings = CacheSettings { max_ttl: 3600, max_denial_ttl: 1800, ..CacheSettings::default() };
     change(&mut settings);
-    Cache::new(settings.to_plan(), CacheMetrics::new(&Registry::new()).unwrap())
+    Cache::new(settings.to_plan(), &CacheMetrics::default())
 }
 
 fn name(text: &str) -> Name {
@@ -184,7 +183,7 @@ fn the_number_of_answers_is_bounded() {
     }
     let kept = cache.parts.iter().map(|part| part.lock().unwrap().lens()[0]).sum::<usize>();
     assert!(kept <= 640 && kept > 500, "{kept}");
-    let counted = (cache.metrics.entries[0].get(), cache.metrics.evictions(Kind::Records).get());
+    let counted = (cache.counts.entries()[0], cache.counted_at("").evictions(Kind::Records).get());
     assert_eq!(counted, (kept as i64, 5000 - kept as u64));
     // One that is too long is not kept.
     let long = bytes(&message(ResponseCode::NoError, vec![address(60); 500], vec![]));
@@ -206,7 +205,7 @@ fn a_cache_of_no_time_keeps_nothing() {
 fn planned(body: &str) -> Cache {
     let text = format!(". {{\n{body}\n}}\n");
     let plan = crate::plan::Plan::from_corefile(&text, "Corefile", &crate::corefile::System).unwrap().0;
-    Cache::new(plan.blocks()[0].cache.clone(), CacheMetrics::new(&Registry::new()).unwrap())
+    Cache::new(plan.blocks()[0].cache.clone(), &CacheMetrics::default())
 }
 
 fn denial(ttl: u32) -> Arc<[u8]> {
@@ -271,12 +270,9 @@ fn records_and_denials_have_their_own_bounds() {
         cache.keep(&ask(&format!("n{number}.example.org.")), &denial(60), now);
     }
     assert_eq!(told(&cache, "kept.example.org.", 60, now), Some(50));
-    let [records, denials] = cache.metrics.entries.each_ref().map(|gauge| gauge.get());
+    let [records, denials] = cache.counts.entries();
     assert!(records == 1 && denials > 500 && denials <= 640, "{records} {denials}");
-    assert_eq!(cache.metrics.evictions(Kind::Records).get(), 0);
-    let metrics = cache.metrics.clone();
-    drop(cache);
-    assert_eq!(metrics.entries.map(|gauge| gauge.get()), [0, 0], "what is gone is counted no more");
+    assert_eq!(cache.counted_at("").evictions(Kind::Records).get(), 0);
 }
 
 #[test]
@@ -286,7 +282,7 @@ fn a_small_capacity_is_kept_to() {
         cache.keep(&ask(&format!("n{number}.example.org.")), &found(60), now);
         assert!(told(&cache, &format!("n{number}.example.org."), 60, now).is_some());
     }
-    assert_eq!(cache.metrics.entries[0].get(), 3);
+    assert_eq!(cache.counts.entries()[0], 3);
 }
 
 #[test]
@@ -391,7 +387,7 @@ fn an_answer_that_is_not_kept_ends_the_one_before() {
         cache.keep(&ask("example.org."), &message, now + seconds(61));
         let found = cache.find(&ask("example.org."), now + seconds(62));
         assert_eq!(matches!(found, Found::Over { then: Then::Give, .. }), is_kept, "{found:?}");
-        assert_eq!(cache.metrics.entries[0].get(), i64::from(is_kept));
+        assert_eq!(cache.counts.entries()[0], i64::from(is_kept));
     }
 }
 

@@ -6,6 +6,7 @@ use crate::option;
 use crate::question::{Asked, CLASS_IN, Head, Query};
 use crate::wire::{Header, flag};
 use hickory_proto::rr::RecordType;
+use std::sync::Arc;
 
 /// A question as it goes upstream; equal ones share one exchange.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -106,18 +107,21 @@ pub(crate) struct Waiting {
     pub(super) ask: Ask,
     /// The forwarders that it has passed.
     pub(super) trail: Trail,
+    /// The server that it is counted for, as `dns://:53`.
+    pub(super) server: Arc<str>,
 }
 
 impl Waiting {
-    /// The query's own question waits, or the one that `alias` led to. `packet`: the one that it came in.
-    pub(crate) fn new(query: &Query<'_>, alias: Option<Alias>, packet: &[u8]) -> Self {
+    /// The query's own question waits, or the one that `alias` led to. `packet`: the one that it came in, to
+    /// `server`.
+    pub(crate) fn new(query: &Query<'_>, alias: Option<Alias>, (packet, server): (&[u8], Arc<str>)) -> Self {
         let Query { head, asked: Asked { wire, record_type } } = *query;
         let ask = match &alias {
             Some(alias) => Ask::new(&head, &alias.question),
             None => Ask::new(&head, wire),
         };
         let trail = head.edns.map(|_| Trail::of_question(packet)).unwrap_or_default();
-        Self { head, question: wire.into(), record_type, alias: alias.map(Box::new), ask, trail }
+        Self { head, question: wire.into(), record_type, alias: alias.map(Box::new), ask, trail, server }
     }
 
     /// What the client asked.

@@ -4,7 +4,7 @@ mod list;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use std::collections::HashMap;
 
 pub(super) use list::*;
@@ -30,10 +30,6 @@ impl Family {
 
     pub(super) fn gauge(&self, registry: &Registry) -> prometheus::Result<IntGauge> {
         registered(registry, IntGauge::new(self.name, self.help)?)
-    }
-
-    pub(super) fn gauges(&self, registry: &Registry) -> prometheus::Result<IntGaugeVec> {
-        registered(registry, IntGaugeVec::new(Opts::new(self.name, self.help), self.labels)?)
     }
 
     /// With bounds in seconds.

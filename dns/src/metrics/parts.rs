@@ -7,7 +7,7 @@ use crate::plan::{AclAction, Zone};
 use crate::question::CLASS_IN;
 use hickory_proto::rr::RecordType;
 use prometheus::{IntCounter, IntCounterVec, Registry};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// Those of all servers.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub(crate) struct PartMetrics {
 pub(crate) struct ServerMetrics {
     all: PartMetrics,
     /// As `dns://:53`.
-    server: String,
+    server: Arc<str>,
     allowed: OnceLock<IntCounter>,
     walked: OnceLock<IntCounter>,
     translated: OnceLock<IntCounter>,
@@ -69,11 +69,15 @@ impl PartMetrics {
     /// Those of a server, as it is called in the label `server`.
     pub(crate) fn of_server(&self, server: String) -> ServerMetrics {
         let (all, [allowed, walked, translated]) = (self.clone(), [const { OnceLock::new() }; 3]);
-        ServerMetrics { all, server, allowed, walked, translated }
+        ServerMetrics { all, server: server.into(), allowed, walked, translated }
     }
 }
 
 impl ServerMetrics {
+    pub(crate) fn server(&self) -> Arc<str> {
+        Arc::clone(&self.server)
+    }
+
     /// Counts what `acl` says to a question; `zone`: the list's that the name is in.
     pub(crate) fn judged(&self, action: AclAction, zone: Option<&Zone>) {
         let of = match action {
@@ -83,7 +87,7 @@ impl ServerMetrics {
             AclAction::Drop => &self.all.dropped,
         };
         let zone = zone.map(Zone::absolute).unwrap_or_default();
-        of.with_label_values(&[self.server.as_str(), &zone, ""]).inc();
+        of.with_label_values(&[&*self.server, &zone, ""]).inc();
     }
 
     /// Counts an answer that `autopath` has found.
@@ -99,13 +103,13 @@ impl ServerMetrics {
     /// Counts a question that a template answers.
     pub(crate) fn matched(&self, matched: &Matched) {
         let [zone, class, record_type] = matched.labels();
-        self.all.matches.with_label_values(&[self.server.as_str(), zone, "", class, record_type]).inc();
+        self.all.matches.with_label_values(&[&*self.server, zone, "", class, record_type]).inc();
     }
 
     /// Counts a record that could not be made; `template`: how it is written, in that section.
     pub(crate) fn record_failed(&self, matched: &Matched, section: &str, template: &str) {
         let [zone, class, record_type] = matched.labels();
-        let labels = [self.server.as_str(), zone, "", class, record_type, section, template];
+        let labels = [&*self.server, zone, "", class, record_type, section, template];
         self.all.record_failures.with_label_values(&labels).inc();
     }
 }

@@ -1,4 +1,4 @@
-use super::family::{CACHE, CONFIGURED, CORE, FORWARD, Family, OWN, PARTS, RELOAD};
+use super::family::{CACHE, CONFIGURED, CORE, FORWARD, Family, OWN, OWN_CACHE, PARTS, RELOAD};
 use super::*;
 use crate::cache::Kind;
 use crate::part::harness::block;
@@ -10,7 +10,27 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 fn families() -> Vec<&'static Family> {
-    [OWN, CORE, CACHE, FORWARD, RELOAD, CONFIGURED, PARTS].concat()
+    [OWN, OWN_CACHE, CORE, CACHE, FORWARD, RELOAD, CONFIGURED, PARTS].concat()
+}
+
+/// Two caches of the same zones, of which one is gone, and one that keeps nothing. The other one is there still.
+fn count_cached(metrics: &CacheMetrics) -> Arc<CacheCounts> {
+    let caches = [Some("."), Some("."), None].map(|zones| metrics.of_cache(zones.map(str::to_owned)));
+    let [first, gone, none] = &caches;
+    let row = first.at("dns://:53");
+    assert!(Arc::ptr_eq(&row, &gone.at("dns://:53")) && !Arc::ptr_eq(&row, &none.at("dns://:53")));
+    row.hit(Kind::Records).add(5);
+    row.stale(Kind::Records).add(2);
+    gone.at("dns://:53").stale(Kind::Denial).inc();
+    row.failed.add(4);
+    row.miss.add(3);
+    row.prefetches.add(6);
+    row.drops.add(2);
+    first.at("dns://:54").hit(Kind::Denial).inc();
+    first.changed([8, 0], Kind::Denial, 7);
+    gone.changed([100, 1], Kind::Records, 0);
+    none.at("dns://:53").miss.inc();
+    Arc::clone(first)
 }
 
 /// Everything, counted once.
@@ -41,15 +61,7 @@ fn gathered() -> Vec<MetricFamily> {
     upstream.failed_checks.inc();
     metrics.forward.broken.inc_by(3);
     metrics.reloads_refused.inc_by(2);
-    let cache = &metrics.cache;
-    cache.requests.hit(Kind::Records).inc_by(5);
-    cache.requests.stale(Kind::Records).inc_by(2);
-    cache.requests.stale(Kind::Denial).inc();
-    cache.requests.failed.inc_by(4);
-    cache.requests.miss.inc_by(3);
-    cache.prefetches.inc_by(6);
-    cache.evictions(Kind::Denial).inc_by(7);
-    cache.entries[0].set(8);
+    let _cache = count_cached(&metrics.cache);
     let at = At { transport: plan::Transport::Dns, address: "[::]:53".parse().unwrap() };
     let enabled = Enabled::new(at, &plan::Zone::parse("example.org").unwrap(), "hosts");
     let hosts =
@@ -111,14 +123,21 @@ fn an_answer_is_counted_under_its_labels() {
         "coredns_dns_response_size_bytes_bucket{proto=\"udp\",server=\"dns://:53\",view=\"\",zone=\".\",le=\"511\"} 0",
         "coredns_dns_response_size_bytes_count{proto=\"udp\",server=\"dns://:53\",view=\"\",zone=\".\"} 3",
         "tidegate_dns_upstream_request_duration_seconds_count{rcode=\"NXDOMAIN\",to=\"192.0.2.1:53\"} 1",
-        "coredns_cache_entries{server=\"\",type=\"success\",view=\"\",zones=\"\"} 8",
-        "coredns_cache_requests_total{server=\"\",view=\"\",zones=\"\"} 15",
-        "coredns_cache_hits_total{server=\"\",type=\"success\",view=\"\",zones=\"\"} 7",
-        "coredns_cache_hits_total{server=\"\",type=\"denial\",view=\"\",zones=\"\"} 5",
-        "coredns_cache_misses_total{server=\"\",view=\"\",zones=\"\"} 3",
-        "coredns_cache_prefetch_total{server=\"\",view=\"\",zones=\"\"} 6",
-        "coredns_cache_served_stale_total{server=\"\",view=\"\",zones=\"\"} 3",
-        "coredns_cache_evictions_total{server=\"\",type=\"denial\",view=\"\",zones=\"\"} 7",
+        "tidegate_dns_cache_requests_total{result=\"miss\",type=\"\"} 4",
+        "tidegate_dns_cache_requests_total{result=\"stale\",type=\"denial\"} 1",
+        "tidegate_dns_cache_entries{type=\"success\"} 8",
+        "tidegate_dns_cache_evictions_total{type=\"success\"} 0",
+        "coredns_cache_entries{server=\"dns://:53\",type=\"success\",view=\"\",zones=\".\"} 8",
+        "coredns_cache_entries{server=\"dns://:54\",type=\"success\",view=\"\",zones=\".\"} 8",
+        "coredns_cache_requests_total{server=\"dns://:53\",view=\"\",zones=\".\"} 15",
+        "coredns_cache_hits_total{server=\"dns://:53\",type=\"success\",view=\"\",zones=\".\"} 7",
+        "coredns_cache_hits_total{server=\"dns://:53\",type=\"denial\",view=\"\",zones=\".\"} 5",
+        "coredns_cache_hits_total{server=\"dns://:54\",type=\"denial\",view=\"\",zones=\".\"} 1",
+        "coredns_cache_misses_total{server=\"dns://:53\",view=\"\",zones=\".\"} 3",
+        "coredns_cache_prefetch_total{server=\"dns://:53\",view=\"\",zones=\".\"} 6",
+        "coredns_cache_drops_total{server=\"dns://:53\",view=\"\",zones=\".\"} 2",
+        "coredns_cache_served_stale_total{server=\"dns://:53\",view=\"\",zones=\".\"} 3",
+        "coredns_cache_evictions_total{server=\"dns://:53\",type=\"denial\",view=\"\",zones=\".\"} 7",
         "coredns_reload_failed_total 2",
         "coredns_plugin_enabled{name=\"hosts\",server=\"dns://:53\",view=\"\",zone=\"example.org.\"} 1",
         "coredns_acl_allowed_requests_total{server=\"dns://:53\",view=\"\"} 2",

@@ -148,7 +148,7 @@ impl Responder {
     fn forward(&self, block: &Arc<Block>, alias: Option<Alias>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
         let forwarder = &block.forwarder;
         let Asking { query, packet, peer, transport, .. } = *asking;
-        let waiting = Waiting::new(&query, alias, packet);
+        let waiting = Waiting::new(&query, alias, (packet, asking.site.metrics.server()));
         let told = match forwarder.at_once(&waiting, (peer, transport), self.shared.behind()) {
             AtOnce::Told(told) => told,
             AtOnce::Ask(over) => match (forwarder.admit(&waiting, peer, &self.shared.room), over) {

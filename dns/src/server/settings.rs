@@ -84,7 +84,7 @@ impl Settings {
     /// The one block that they make.
     pub(super) fn block(self, metrics: &Metrics) -> Block {
         let Self { zone, records, upstreams, upstream_timeout, forward_limit, cache, .. } = self;
-        let cache = Cache::new(cache.to_plan(), metrics.cache.clone());
+        let cache = Cache::new(cache.to_plan(), &metrics.cache);
         let route = Route::of_addresses(&upstreams, upstream_timeout, forward_limit);
         let routes = if upstreams.is_empty() { Vec::new() } else { vec![route] };
         let forwarder = Forwarder::new(routes, cache, metrics.forward.clone());

@@ -26,7 +26,7 @@ impl Forwarders {
             return Ok(forwarder);
         }
         let routes = block.forwards.iter().map(Route::new).collect::<Result<_, _>>().map_err(io::Error::other)?;
-        let cache = Cache::new(block.cache.clone(), metrics.cache.clone());
+        let cache = Cache::new(block.cache.clone(), &metrics.cache);
         let forwarder = Arc::new(Forwarder::new(routes, cache, metrics.forward.clone()));
         known.insert(words, Arc::downgrade(&forwarder));
         Ok(forwarder)

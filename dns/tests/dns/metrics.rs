@@ -1,9 +1,12 @@
 //! What is told of plugins under CoreDNS's names, as its dashboards ask for it.
 
-use crate::harness::{plan, question, receive, start_corefile};
+use crate::harness::{Running, Upstream, one_address, plan, question, receive, start_corefile, with_edns};
 use config::DnsCompatibility;
+use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
+use prometheus::proto::MetricType;
 use std::fs::File;
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 const BEFORE: &str = "example.org:PORT {
@@ -84,41 +87,37 @@ async fn hosts_tell_how_many_they_are_and_since_when() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn parts_count_what_they_do_by_server_and_zone() {
-    let mut search = tempfile::NamedTempFile::new().unwrap();
-    std::io::Write::write_all(&mut search, b"search one.example two.example\n").unwrap();
-    let corefile = format!(
-        "example:PORT {{
-            bind 127.0.0.1
-            local
-            dns64 {{
-                allow_ipv4
-            }}
-            acl refused.example {{
-                block type A
-                filter type TXT
-                drop type MX
-            }}
-            autopath {}
-            template IN ANY one.example {{
-                rcode NXDOMAIN
-            }}
-            template IN A two.example v4.example {{
-                answer \"{{{{ .Name }}}} 5 IN A 192.0.2.1\"
-            }}
-            template IN AAAA v4.example {{
-                authority \"example. 5 IN SOA ns.example. root.example. 1 2 3 4 5\"
-            }}
-            template IN A bad.example {{
-                match ^(?P<first>[a-z]+)
-                answer \"{{{{ .Name }}}} 5 IN A {{{{ .Group.first }}}}\"
-            }}
-        }}
-",
-        search.path().display()
-    );
-    let (server, _) = start_corefile(&corefile);
+const PARTS: &str = r#"example:PORT {
+    bind 127.0.0.1
+    local
+    dns64 {
+        allow_ipv4
+    }
+    acl refused.example {
+        block type A
+        filter type TXT
+        drop type MX
+    }
+    autopath SEARCH
+    template IN ANY one.example {
+        rcode NXDOMAIN
+    }
+    template IN A two.example v4.example {
+        answer "{{ .Name }} 5 IN A 192.0.2.1"
+    }
+    template IN AAAA v4.example {
+        authority "example. 5 IN SOA ns.example. root.example. 1 2 3 4 5"
+    }
+    template IN A bad.example {
+        match ^(?P<first>[a-z]+)
+        answer "{{ .Name }} 5 IN A {{ .Group.first }}"
+    }
+    LAST
+}
+"#;
+
+/// Asks each part for something.
+async fn ask_parts(server: &Running) {
     let client = server.client().await;
     client.send(&question(1, "refused.example.", RecordType::MX).to_vec().unwrap()).await.unwrap();
     for (name, record_type) in [
@@ -133,6 +132,15 @@ async fn parts_count_what_they_do_by_server_and_zone() {
         // Answers of one socket come in their order, so the question before them was dropped by then.
         assert!(receive(&client).await.starts_with(&[0, 2]), "{name}");
     }
+}
+
+#[tokio::test]
+async fn parts_count_what_they_do_by_server_and_zone() {
+    let mut search = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut search, b"search one.example two.example\n").unwrap();
+    let (server, _) =
+        start_corefile(&PARTS.replace("SEARCH", &search.path().display().to_string()).replace("LAST", "any"));
+    ask_parts(&server).await;
     let server_label = format!("server=\"dns://{}\"", server.address);
     let label = |name: &str, value: &str| format!("{name}=\"{value}\"");
     for (name, labels, expected) in [
@@ -160,5 +168,135 @@ async fn parts_count_what_they_do_by_server_and_zone() {
         assert_eq!(server.metric(&name, &labels), expected, "{name} {labels:?}: {:?}", server.samples(&name));
     }
     assert_eq!(server.samples("coredns_local_localhost_requests_total"), ["coredns_local_localhost_requests_total 1"]);
+    server.stop().await;
+}
+
+/// An upstream that knows everything, and one name wrongly.
+async fn knowing_upstream() -> SocketAddr {
+    let upstream = Upstream::new().await;
+    let address = upstream.address();
+    tokio::spawn(async move {
+        loop {
+            let (question, peer) = upstream.asked().await;
+            let mut packet = one_address(&question).to_vec().unwrap();
+            // A second try has letters of random case.
+            if question.queries[0].name().to_ascii().to_ascii_lowercase().starts_with("bad.") {
+                // In the middle of its record.
+                packet.truncate(40);
+            }
+            upstream.udp.send_to(&packet, peer).await.unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn caches_count_by_server_and_zones() {
+    let upstream = knowing_upstream().await;
+    let (server, _) = start_corefile(&format!(
+        "example.org:PORT example.net:PORT {{
+            bind 127.0.0.1
+            cache
+            forward . {upstream}
+        }}
+        .:PORT {{
+            bind 127.0.0.1
+            forward . {upstream}
+        }}
+"
+    ));
+    for name in ["www.example.org.", "www.example.org.", "www.example.org.", "www.example.net.", "uncached.example."] {
+        assert_eq!(server.ask(&question(1, name, RecordType::A)).await.answers.len(), 1, "{name}");
+    }
+    let asked = server.ask(&question(1, "bad.example.org.", RecordType::A)).await;
+    assert_eq!(asked.metadata.response_code, ResponseCode::ServFail);
+    let labels = [
+        format!("server=\"dns://{}\"", server.address),
+        "view=\"\"".into(),
+        "zones=\"example.org.,example.net.\"".into(),
+    ];
+    let labels: Vec<_> = labels.iter().map(String::as_str).collect();
+    for (name, kind, expected) in [
+        ("requests_total", None, 5.0),
+        ("hits_total", Some("type=\"success\""), 2.0),
+        ("misses_total", None, 3.0),
+        ("drops_total", None, 1.0),
+        ("entries", Some("type=\"success\""), 2.0),
+        ("entries", Some("type=\"denial\""), 1.0),
+    ] {
+        let labels: Vec<_> = labels.iter().copied().chain(kind).collect();
+        let name = format!("coredns_cache_{name}");
+        assert_eq!(server.metric(&name, &labels), expected, "{name}: {:?}", server.samples(&name));
+        assert_eq!(
+            server.metric(&name, &kind.into_iter().collect::<Vec<_>>()),
+            expected,
+            "no block without a cache counts"
+        );
+    }
+    assert_eq!(server.metric("tidegate_dns_cache_requests_total", &["result=\"miss\""]), 4.0);
+    server.stop().await;
+}
+
+/// What dashboards and checks for CoreDNS ask for: those of its mixin (Grafana 14981 and its kin), of Datadog, Elastic and
+/// netdata. Each with its type and all of its labels, as CoreDNS 1.14 has them.
+const ASKED_FOR: [(&str, MetricType, &str); 31] = [
+    ("coredns_build_info", MetricType::GAUGE, "goversion revision version"),
+    ("coredns_plugin_enabled", MetricType::GAUGE, "name server view zone"),
+    ("coredns_dns_requests_total", MetricType::COUNTER, "family proto server type view zone"),
+    ("coredns_dns_request_duration_seconds", MetricType::HISTOGRAM, "server view zone"),
+    ("coredns_dns_request_size_bytes", MetricType::HISTOGRAM, "proto server view zone"),
+    ("coredns_dns_response_size_bytes", MetricType::HISTOGRAM, "proto server view zone"),
+    ("coredns_dns_do_requests_total", MetricType::COUNTER, "server view zone"),
+    ("coredns_dns_responses_total", MetricType::COUNTER, "plugin rcode server view zone"),
+    ("coredns_cache_entries", MetricType::GAUGE, "server type view zones"),
+    ("coredns_cache_requests_total", MetricType::COUNTER, "server view zones"),
+    ("coredns_cache_hits_total", MetricType::COUNTER, "server type view zones"),
+    ("coredns_cache_misses_total", MetricType::COUNTER, "server view zones"),
+    ("coredns_cache_drops_total", MetricType::COUNTER, "server view zones"),
+    ("coredns_cache_evictions_total", MetricType::COUNTER, "server type view zones"),
+    ("coredns_forward_healthcheck_broken_total", MetricType::COUNTER, ""),
+    ("coredns_forward_max_concurrent_rejects_total", MetricType::COUNTER, ""),
+    ("coredns_proxy_request_duration_seconds", MetricType::HISTOGRAM, "proxy_name rcode to"),
+    ("coredns_proxy_healthcheck_failures_total", MetricType::COUNTER, "proxy_name to"),
+    ("coredns_acl_blocked_requests_total", MetricType::COUNTER, "server view zone"),
+    ("coredns_acl_filtered_requests_total", MetricType::COUNTER, "server view zone"),
+    ("coredns_acl_dropped_requests_total", MetricType::COUNTER, "server view zone"),
+    ("coredns_acl_allowed_requests_total", MetricType::COUNTER, "server view"),
+    ("coredns_autopath_success_total", MetricType::COUNTER, "server"),
+    ("coredns_dns64_requests_translated_total", MetricType::COUNTER, "server"),
+    ("coredns_hosts_entries", MetricType::GAUGE, ""),
+    ("coredns_hosts_reload_timestamp_seconds", MetricType::GAUGE, ""),
+    ("coredns_local_localhost_requests_total", MetricType::COUNTER, ""),
+    ("coredns_reload_failed_total", MetricType::COUNTER, ""),
+    ("coredns_reload_version_info", MetricType::GAUGE, "hash value"),
+    ("coredns_template_matches_total", MetricType::COUNTER, "class server type view zone"),
+    ("coredns_template_rr_failures_total", MetricType::COUNTER, "class section server template type view zone"),
+];
+
+#[tokio::test]
+async fn what_dashboards_of_coredns_ask_for_is_there() {
+    let mut search = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut search, b"search one.example two.example\n").unwrap();
+    let upstream = knowing_upstream().await;
+    let (server, _) = start_corefile(&PARTS.replace("SEARCH", &search.path().display().to_string()).replace(
+        "LAST",
+        &format!("hosts /nonexistent {{\n 192.0.2.7 host.example\n fallthrough\n}}\ncache {{\n success 1\n}}\nforward . {upstream}"),
+    ));
+    ask_parts(&server).await;
+    for name in ["one.up.example.", "one.up.example.", "two.up.example.", "bad.up.example."] {
+        server.ask(&with_edns(question(1, name, RecordType::A), 1232)).await;
+    }
+    let mut question = with_edns(question(1, "host.example.", RecordType::A), 1232);
+    question.edns.as_mut().unwrap().set_dnssec_ok(true);
+    server.ask(&question).await;
+    let gathered = server.registry.gather();
+    for (name, kind, labels) in ASKED_FOR {
+        let family = gathered.iter().find(|family| family.name() == name).unwrap_or_else(|| panic!("{name}"));
+        assert_eq!(family.get_field_type(), kind, "{name}");
+        for metric in family.get_metric() {
+            let found: Vec<_> = metric.get_label().iter().map(|label| label.name()).collect();
+            assert_eq!(found.join(" "), labels, "{name}");
+        }
+    }
     server.stop().await;
 }

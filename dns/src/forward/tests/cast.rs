@@ -133,7 +133,7 @@ impl Asker {
         let registry = Registry::new();
         let metrics = Metrics::new(&registry).unwrap();
         let room = Room::new(100, metrics.waiting);
-        let cache = Cache::new(block.cache.clone(), metrics.cache.clone());
+        let cache = Cache::new(block.cache.clone(), &metrics.cache);
         let forwarder = Arc::new(Forwarder::new(routes(body).unwrap(), cache, metrics.forward));
         Self { forwarder, room, registry }
     }
@@ -151,7 +151,7 @@ impl Asker {
 
     pub(super) async fn exchange(&self, transport: Transport, question: &Message) -> Result<Message, Failure> {
         let packet = question.to_vec().unwrap();
-        let waiting = Waiting::new(&Query::parse(&packet).unwrap(), None, &packet);
+        let waiting = Waiting::new(&Query::parse(&packet).unwrap(), None, (&packet, "dns://:53".into()));
         let peer = "192.0.2.99:5000".parse().unwrap();
         let behind = Behind { runtime: &Handle::current(), room: &self.room };
         let told = match self.forwarder.at_once(&waiting, (peer, transport), behind) {

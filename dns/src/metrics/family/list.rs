@@ -58,6 +58,10 @@ families! { #[cfg(test)] OWN;
         "Health checks that an upstream did not answer; they begin after a failure and end with an answer.";
     UPSTREAM_CONNECTIONS = COUNTER "tidegate_dns_upstream_connections_total" ["to", "proto", "result"]
         "Questions over TCP (proto tcp) and TLS (tcp-tls), by whether their connection was kept from before or is new.";
+}
+
+// Of caches.
+families! { OWN_CACHE;
     CACHE_REQUESTS = COUNTER "tidegate_dns_cache_requests_total" ["result", "type"]
         "Questions for names outside the zone: hit (the answer was kept), miss (upstreams were asked), stale (upstreams \
          failed, or were slow, and an answer that is over was given), failed (they had failed a moment ago).";
@@ -92,7 +96,8 @@ families! { CORE;
 // Of `cache`.
 families! { CACHE;
     COREDNS_CACHE_ENTRIES = GAUGE "coredns_cache_entries" ["server", "type", "zones", "view"]
-        "The same as `tidegate_dns_cache_entries`, of all caches: server and zones are empty here and below.";
+        "Answers that caches keep which were asked at a server: zones are those of the cache, with commas between them, here \
+         and below.";
     COREDNS_CACHE_REQUESTS = COUNTER "coredns_cache_requests_total" ["server", "zones", "view"]
         "Questions that a cache was asked, names of the cluster not among them.";
     COREDNS_CACHE_HITS = COUNTER "coredns_cache_hits_total" ["server", "type", "zones", "view"]
@@ -100,11 +105,13 @@ families! { CACHE;
     COREDNS_CACHE_MISSES = COUNTER "coredns_cache_misses_total" ["server", "zones", "view"]
         "Questions that upstreams were asked.";
     COREDNS_CACHE_PREFETCHES = COUNTER "coredns_cache_prefetch_total" ["server", "zones", "view"]
-        "The same as `tidegate_dns_cache_prefetches_total`.";
+        "Answers that were fetched again before they were over.";
+    COREDNS_CACHE_DROPS = COUNTER "coredns_cache_drops_total" ["server", "zones", "view"]
+        "Answers of upstreams that were malformed, and so not kept; the client is told SERVFAIL.";
     COREDNS_CACHE_STALE = COUNTER "coredns_cache_served_stale_total" ["server", "zones", "view"]
         "Questions that were answered with what is over.";
     COREDNS_CACHE_EVICTIONS = COUNTER "coredns_cache_evictions_total" ["server", "type", "zones", "view"]
-        "The same as `tidegate_dns_cache_evictions_total`.";
+        "Answers that were thrown away to make room, for the server that a cache was first asked at.";
 }
 
 // Of `forward` (its packages `forward` and `proxy`).
