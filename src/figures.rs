@@ -1,10 +1,14 @@
 //! What is counted of the control side: snapshots, and what they take to make.
 
 mod cluster;
+mod health;
+mod panics;
 
 use cluster::ClusterMetrics;
 use controller::cluster::{Leadership, Progress};
 use controller::run::{Figures, Programmed, Propagation};
+pub(crate) use health::HealthMetrics;
+pub(crate) use panics::count_panics;
 use prometheus::core::Collector;
 use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntGauge, IntGaugeVec, Opts, Registry, exponential_buckets,
@@ -163,6 +167,8 @@ mod tests {
         metrics.observe(&Figures { generation: 7, objects, translate, publish, propagation, programmed });
         metrics.refresh(None, None);
         metrics.cluster.show_all();
+        HealthMetrics::register(&registry).expect("registered");
+        panics::register(&registry).expect("registered");
         let mut documented = "| name | type | labels | meaning |\n| --- | --- | --- | --- |\n".to_owned();
         for family in registry.gather() {
             let kind = format!("{:?}", family.get_field_type()).to_ascii_lowercase();

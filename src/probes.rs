@@ -1,6 +1,8 @@
 //! What kubelets and Prometheus ask where CoreDNS has it: `/health`, `/ready` and `/metrics`, each at an address of its
 //! own or with others. Says nothing else, so that it may be bound to all addresses of a Pod.
 
+pub(crate) mod health;
+
 use crate::admin::{self, Connections, Shown};
 use crate::cli::{ProbeAddress, ProbeFlags};
 use anyhow::Context as _;
@@ -58,6 +60,16 @@ pub(crate) fn wanted(flags: &ProbeFlags, planned: &dns::Probes) -> Vec<(Probe, S
 pub(crate) struct BoundProbes {
     socket: std::net::TcpListener,
     probes: Vec<Probe>,
+}
+
+impl BoundProbes {
+    /// Where `/health` is asked; `None`: not here.
+    ///
+    /// # Errors
+    /// The socket has no address.
+    pub(crate) fn health(&self) -> std::io::Result<Option<SocketAddr>> {
+        self.probes.contains(&Probe::Health).then(|| self.socket.local_addr()).transpose()
+    }
 }
 
 /// Binds each address once, for all that is to be asked there; port 0: each time another one that is free.

@@ -19,6 +19,7 @@ pub(crate) use writing::Writing;
 
 use crate::admin::Readiness;
 use crate::cgroup::memory;
+use crate::figures::count_panics;
 use anyhow::Context as _;
 use config::{ListenerName, Protocol, Reader, Settings, Snapshot};
 use control::Control;
@@ -169,6 +170,7 @@ fn shared(settings: &Settings, registry: &Registry) -> anyhow::Result<(Shared, A
     let files = open_files();
     let metrics = Metrics::register(registry)?;
     ProcessCollector::register(registry)?;
+    count_panics(registry)?;
     let (access_log, thread) = AccessLog::start(settings.access_log, std::io::stdout(), metrics.access_log())?;
     let ceiling = ConnectionCeiling::new(connections(files, settings.workers)?);
     Ok((Shared { ceiling, metrics, access_log }, thread))

@@ -4,7 +4,7 @@ use super::naming::{Naming, NamingOf};
 use super::resolving::on_own_threads;
 use super::source::Followed;
 use crate::admin::{self, Readiness, Shown};
-use crate::figures::ControlMetrics;
+use crate::figures::{ControlMetrics, HealthMetrics};
 use crate::probes::{self, BoundProbes};
 use anyhow::Context as _;
 use config::{Publisher, Subscriber, publisher};
@@ -152,6 +152,7 @@ impl Control {
         workers: usize,
     ) -> anyhow::Result<()> {
         let names = self.snapshots.clone();
+        let asking = self.ask_for_health(&naming, &probes)?;
         let Naming { of, bounds, protection } = naming;
         let server = match of {
             NamingOf::Flags { settings, .. } => dns::Server::new(names, *settings, &self.registry)?,
@@ -173,6 +174,7 @@ impl Control {
         let names = server.serve(sockets, self.stopped());
         let serving = on_own_threads(workers, async move {
             let probes: JoinSet<()> = probes.into_iter().collect();
+            let _asking: JoinSet<()> = asking.into_iter().collect();
             let ended = names.await;
             probes.join_all().await;
             ended
@@ -183,6 +185,21 @@ impl Control {
             }
         });
         Ok(())
+    }
+
+    /// What asks `/health` again and again, where a Corefile has it, until it is dropped.
+    fn ask_for_health(
+        &self,
+        naming: &Naming,
+        probes: &[BoundProbes],
+    ) -> anyhow::Result<Vec<impl Future<Output = ()> + Send + 'static>> {
+        if naming.plan().is_none_or(|plan| plan.probes().health.is_empty()) {
+            return Ok(Vec::new());
+        }
+        let metrics = Arc::new(HealthMetrics::register(&self.registry)?);
+        let addresses = probes.iter().filter_map(|bound| bound.health().transpose());
+        let asking = addresses.map(|address| Ok(probes::health::ask_again_and_again(address?, Arc::clone(&metrics))));
+        asking.collect()
     }
 
     fn shown(&self) -> Shown {

@@ -7,6 +7,7 @@ use super::signals::Signals;
 use super::source::Source;
 use super::{CONTROL_THREADS, Ended, on_control_runtime, open_files};
 use crate::admin::Readiness;
+use crate::figures::count_panics;
 use anyhow::Context as _;
 use config::{DomainName, IngressSettings};
 use controller::TranslateSettings;
@@ -40,6 +41,7 @@ async fn run(names: NamesAlone, source: Source, bound: BoundNames) -> anyhow::Re
     let mut signals = Signals::new().context("signals cannot be caught")?;
     let registry = Registry::new();
     ProcessCollector::register(&registry)?;
+    count_panics(&registry)?;
     tracing::debug!(limit = open_files(), "open files");
     let mut control = Control::new(registry)?;
     let followed = tokio::select! {

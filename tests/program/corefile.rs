@@ -156,6 +156,14 @@ fn probes_pods_and_labels_are_as_the_corefile_says() {
     let is_at = |listener: &str, port| addresses.iter().any(|(name, at)| name == listener && at.port() == port);
     assert!(["health", "ready", "metrics"].iter().all(|listener| is_at(listener, probes)), "{addresses:?}");
     assert!(probe("/metrics").body.contains("\ntidegate_objects{kind=\"Pod\"} 1\n"));
+    let said = until("it has asked itself how it is", || {
+        let said = probe("/metrics").body;
+        let count = said.lines().find_map(|line| line.strip_prefix("coredns_health_request_duration_seconds_count "));
+        count.is_some_and(|count| count != "0").then_some(said)
+    });
+    for counter in ["coredns_health_request_failures_total", "coredns_panics_total"] {
+        assert!(said.contains(&format!("\n{counter} 0\n")), "{counter}: {said}");
+    }
     for (name, expected) in [("web.shop.svc", true), ("api.shop.svc", false), ("10-0-0-1.shop.pod", true)] {
         let said = dig_at(port, &format!("{name}.cluster.local"));
         assert_eq!(!said.is_empty(), expected, "{name}: {said}");
