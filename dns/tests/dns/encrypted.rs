@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -44,13 +45,23 @@ impl Authority {
         (params.signed_by(&key, &self.issuer).unwrap(), key)
     }
 
-    /// Writes what the server is to show, as a Secret is mounted.
+    /// Writes what the server is to show as a kubelet does with a Secret that is mounted: the files are links through
+    /// `..data`, a link to a folder that is new each time, which is replaced at once; the folder before goes then.
     fn mount(&self, name: &str) {
         let (certificate, key) = self.issue(name);
+        let (folder, data) = (format!("..{name}"), self.path().join("..data"));
+        std::fs::create_dir(self.path().join(&folder)).unwrap();
         for (file, text) in [("tls.crt", certificate.pem()), ("tls.key", key.serialize_pem())] {
-            let new = self.path().join("new");
-            std::fs::write(&new, text).unwrap();
-            std::fs::rename(new, self.path().join(file)).unwrap();
+            std::fs::write(self.path().join(&folder).join(file), text).unwrap();
+        }
+        let before = std::fs::read_link(&data).ok();
+        symlink(&folder, self.path().join("..data_tmp")).unwrap();
+        std::fs::rename(self.path().join("..data_tmp"), &data).unwrap();
+        match before {
+            Some(before) => std::fs::remove_dir_all(self.path().join(before)).unwrap(),
+            None => ["tls.crt", "tls.key"]
+                .iter()
+                .for_each(|file| symlink(format!("..data/{file}"), self.path().join(file)).unwrap()),
         }
     }
 
