@@ -98,7 +98,12 @@ impl Forwarder {
 
     /// Whether anybody may be asked for this name.
     pub(crate) fn takes(&self, name: &LowerName) -> bool {
-        self.routes_of(name.suffix(0)).next().is_some()
+        self.route_of(name.suffix(0)).is_some()
+    }
+
+    /// Which of its routes is asked first for a name in wire form and lower case; `None`: nobody is.
+    pub(crate) fn route_of(&self, name: &[u8]) -> Option<usize> {
+        self.routes.iter().position(|route| route.takes(name))
     }
 
     /// Those for a name in wire form and lower case.

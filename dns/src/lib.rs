@@ -36,6 +36,7 @@ pub use hickory_proto::rr::{Name, Record, RecordType};
 pub use plan::{Block, Listener, Plan, PlannedObjects, Probes, Transport, Zone, ZoneError};
 pub use question::Question;
 pub use server::{
-    Bounds, Prepared, Protection, RateLimit, Reloads, Server, Settings, Sockets, bind, bind_all, of_host,
+    Bounds, Explained, Explainer, Found, Outcome, Prepared, Protection, RateLimit, Reloads, Server, Settings, Sockets,
+    Step, bind, bind_all, of_host,
 };
 pub use serving::{At, addresses};

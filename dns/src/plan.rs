@@ -131,6 +131,14 @@ impl Plan {
         reloads.map(|reload| (reload.interval, reload.jitter)).min()
     }
 
+    /// The same without the certificates that its listeners show.
+    #[must_use]
+    pub(crate) fn without_certificates(&self) -> Self {
+        let mut plan = self.clone();
+        plan.blocks.iter_mut().for_each(|block| block.tls = None);
+        plan
+    }
+
     /// Each listener with its zones, longest first, and the block that each belongs to.
     pub(crate) fn listening(&self) -> impl Iterator<Item = (&Listener, &[(Zone, usize)])> {
         self.listening.iter().map(|(listener, zones)| (listener, &zones[..]))

@@ -6,6 +6,7 @@ mod clients;
 mod datagrams;
 mod errand;
 mod every_address;
+mod explainer;
 mod guards;
 mod https;
 mod listeners;
@@ -16,6 +17,7 @@ mod respond;
 mod settings;
 mod tcp;
 mod through;
+mod trace;
 mod transfer;
 mod udp;
 
@@ -35,6 +37,7 @@ use tokio::sync::mpsc;
 
 pub use bind::{Sockets, bind, bind_all};
 pub use every_address::of_host;
+pub use explainer::{Explained, Explainer, Found, Outcome, Step};
 pub use guards::Protection;
 pub use rate_limit::RateLimit;
 pub use reloads::{Prepared, Reloads};

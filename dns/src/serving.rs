@@ -135,9 +135,20 @@ impl Serving {
         }
     }
 
+    /// Which of its blocks that is, in the order of the plan; `None`: none.
+    pub(crate) fn index(&self, block: &Arc<Block>) -> Option<usize> {
+        self.blocks.iter().position(|other| Arc::ptr_eq(other, block))
+    }
+
     /// Every address with a socket of its own.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = At> {
         self.sites.iter().map(|site| site.at)
+    }
+}
+
+impl Served {
+    pub(crate) fn zone(&self) -> &Zone {
+        &self.zone
     }
 }
 

@@ -124,6 +124,11 @@ impl Waiting {
         Self { head, question: wire.into(), record_type, alias: alias.map(Box::new), ask, trail, server }
     }
 
+    /// The name that upstreams are asked for, in wire form and lower case.
+    pub(crate) fn name(&self) -> &[u8] {
+        self.ask.name()
+    }
+
     /// What the client asked.
     pub(crate) fn query(&self) -> Query<'_> {
         Query { head: self.head, asked: Asked { wire: &self.question, record_type: self.record_type } }

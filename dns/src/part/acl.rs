@@ -27,6 +27,16 @@ struct Rule {
     networks: Vec<IpNet>,
 }
 
+/// What the lists say of a question.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AclVerdict<'a> {
+    pub(crate) action: AclAction,
+    /// Which list says it, of those of the block.
+    pub(crate) list: usize,
+    /// Its zone that the name is in.
+    pub(crate) zone: &'a Zone,
+}
+
 impl Acls {
     pub(crate) fn new(acls: &[plan::Acl]) -> Self {
         let rule = |rule: &plan::AclRule| {
@@ -38,19 +48,16 @@ impl Acls {
         Self(acls.iter().map(acl).collect())
     }
 
-    /// What the first rule says that is for this question, of the first list that has one, and the list's zone that the
-    /// name is in; none: the client may ask. O(zones and rules), and O(log networks) each.
-    pub(crate) fn verdict(
-        &self,
-        name: &LowerName,
-        record_type: RecordType,
-        client: IpAddr,
-    ) -> (AclAction, Option<&Zone>) {
+    /// What the first rule says that is for this question, of the first list that has one; `None`: the client may ask.
+    /// O(zones and rules), and O(log networks) each.
+    pub(crate) fn verdict(&self, name: &LowerName, record_type: RecordType, client: IpAddr) -> Option<AclVerdict<'_>> {
         let client = client.to_canonical();
-        let acls = self.0.iter().filter_map(|acl| Some((acl, acl.zone_of(name)?)));
-        let mut rules = acls.flat_map(|(acl, zone)| acl.rules.iter().map(move |rule| (rule, zone)));
-        let found = rules.find(|(rule, _)| rule.is_for(record_type, client));
-        found.map_or((AclAction::Allow, None), |(rule, zone)| (rule.action, Some(zone)))
+        let acls = self.0.iter().enumerate().filter_map(|(list, acl)| Some((list, acl, acl.zone_of(name)?)));
+        let mut verdicts = acls.flat_map(|(list, acl, zone)| {
+            let rules = acl.rules.iter().filter(move |rule| rule.is_for(record_type, client));
+            rules.map(move |rule| AclVerdict { action: rule.action, list, zone })
+        });
+        verdicts.next()
     }
 }
 
@@ -76,6 +83,16 @@ impl Rule {
 }
 
 impl AclAction {
+    /// What becomes of a client's question.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Allow => "may ask",
+            Self::Block => "is refused",
+            Self::Filter => "gets an empty answer",
+            Self::Drop => "gets no answer",
+        }
+    }
+
     /// What a client that may not ask is told, if anything (RFC 8914 §4.16, §4.18).
     pub(crate) fn refusal(self) -> Option<(ResponseCode, ExtendedError)> {
         match self {
@@ -94,7 +111,8 @@ mod tests {
     fn verdict(plugins: &str, name: &str, record_type: &str, address: &str) -> AclAction {
         let client = client(name, record_type);
         let acls = Acls::new(&block(plugins).acls);
-        acls.verdict(&client.name, record_type.parse().unwrap(), address.parse().unwrap()).0
+        let verdict = acls.verdict(&client.name, record_type.parse().unwrap(), address.parse().unwrap());
+        verdict.map_or(AclAction::Allow, |verdict| verdict.action)
     }
 
     #[test]

@@ -65,8 +65,8 @@ impl Rewrites {
     /// Applies each rule to what those before it have made, to the first that is for the question and says `stop`.
     pub(crate) fn apply(&self, name: &LowerName, record_type: RecordType) -> Rewriting {
         let mut text = spelling::text(name.suffix(0));
-        let (mut wire, mut record_type, mut backs, mut is_other) = (None, record_type, Vec::new(), false);
-        for Rule { is_last, change } in &self.0 {
+        let (mut wire, mut record_type, mut backs, mut rules) = (None, record_type, Vec::new(), Vec::new());
+        for (index, Rule { is_last, change }) in self.0.iter().enumerate() {
             match change {
                 Change::Name { names, to, answers } => {
                     let Some(next) = names.rewritten(&text, to) else { continue };
@@ -86,17 +86,17 @@ impl Rewrites {
                 }
                 _ => continue,
             }
-            is_other = true;
+            rules.push(index);
             if *is_last {
                 break;
             }
         }
-        if !is_other {
+        if rules.is_empty() {
             return Rewriting::Same;
         }
         let mut wire = wire.unwrap_or_else(|| name.suffix(0).to_vec());
         wire.extend([record_type.into(), CLASS_IN].into_iter().flat_map(u16::to_be_bytes));
-        Rewriting::Other(Rewritten { wire, record_type, backs })
+        Rewriting::Other(Rewritten { wire, record_type, backs, rules })
     }
 }
 

@@ -34,8 +34,8 @@ struct Template {
 /// What the templates did with a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Templated<'t> {
-    /// The reply is written, its code too.
-    Answered(Also<'t>),
+    /// The reply is written, its code too; by which of the block's templates, counted from 0.
+    Answered { template: usize, also: Also<'t> },
     /// The question is for those after this part; nothing is written.
     Nothing,
 }
@@ -84,7 +84,7 @@ impl Templates {
     ) -> Templated<'_> {
         let asked = query.asked.record_type;
         let mut text = None;
-        for template in &self.0 {
+        for (index, template) in self.0.iter().enumerate() {
             let plan = &template.plan;
             let Some(zone) = plan.zone_of(name).filter(|_| plan.is_for(query.head.class, asked)) else { continue };
             let text = text.get_or_insert_with(|| spelling::text(name.suffix(0)));
@@ -94,7 +94,7 @@ impl Templates {
                     continue;
                 }
                 reply.code = ResponseCode::ServFail;
-                return Templated::Answered(Also::default());
+                return Templated::Answered { template: index, also: Also::default() };
             }
             let record_type = if asked == RecordType::ANY { plan.record_type } else { asked };
             let client = client.to_canonical();
@@ -102,7 +102,7 @@ impl Templates {
             let fields = Fields { name: text, zone, query, record_type, client, groups };
             let mut also = template.write(&fields, name, reply);
             also.matched = Some(Matched { zone: fields.zone, class: query.head.class, record_type: asked });
-            return Templated::Answered(also);
+            return Templated::Answered { template: index, also };
         }
         Templated::Nothing
     }

@@ -35,8 +35,8 @@ const SETTING_UP: [&str; 9] = ["bind", "debug", "health", "multisocket", "pprof"
 pub struct Block {
     /// Where it was written.
     pub(crate) place: Place,
-    /// Where each of its plugins was first written.
-    pub(crate) places: BTreeMap<String, Place>,
+    /// Where each of its plugins was written, every time.
+    pub(crate) places: BTreeMap<String, Vec<Place>>,
     /// At least one.
     pub(crate) keys: Vec<Key>,
     pub(crate) bind: Option<Bind>,
@@ -150,9 +150,14 @@ impl Block {
         self.keys.len().saturating_mul(self.bind.as_ref().map_or(1, |bind| bind.to.len()))
     }
 
+    /// Where a plugin was written for the `nth` time, counted from 0; the block's own place where it was not.
+    pub(crate) fn place_of(&self, plugin: &str, nth: usize) -> &Place {
+        self.places.get(plugin).and_then(|places| places.get(nth)).unwrap_or(&self.place)
+    }
+
     /// What there is to say about one of its plugins.
     pub(super) fn note(&self, plugin: &str, message: impl Into<String>) -> Note {
-        let place = self.places.get(plugin).unwrap_or(&self.place).clone();
+        let place = self.place_of(plugin, 0).clone();
         Note { place, subject: plugin.to_owned(), message: message.into() }
     }
 

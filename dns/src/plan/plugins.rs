@@ -114,7 +114,7 @@ pub(super) fn block(section: &Section, reading: &mut Reading<'_>) -> Option<Bloc
     let mut block = Block::new(section.place.clone(), keys);
     for line in &section.lines {
         let item = Item::plugin(line, reading.zones_left);
-        block.places.entry(item.name().to_owned()).or_insert_with(|| line.name.place.clone());
+        block.places.entry(item.name().to_owned()).or_default().push(line.name.place.clone());
         let read = read(&mut block, item, reading, &zones);
         reading.keep(read);
     }

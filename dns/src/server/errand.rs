@@ -2,6 +2,7 @@
 
 use super::resolve::{Asking, Pending, Settled, code};
 use super::respond::{Responder, Response};
+use super::trace::spelled;
 use crate::message::Transport;
 use crate::metrics::{Counted, Source};
 use crate::name::LowerName;
@@ -154,6 +155,8 @@ impl Responder {
             let (peer, asked_at, transport, counted) = (*peer, *asked_at, *transport, *counted);
             let asking = Asking { query, packet, name: &name, peer, asked_at, transport, serving, site, counted };
             let parts = block.parts.as_ref()?;
+            let plugin = if is_whole { "dns64" } else { "autopath" };
+            self.said((block, &asking), (plugin, 0), || format!("{} is asked for too", spelled(&query.asked)));
             let mut out = Vec::new();
             let response = match is_whole {
                 true => self.changed(parts, block, &asking, &mut out),

@@ -5,6 +5,7 @@ use super::errand::Running;
 use super::rate_limit::{Client, Verdict};
 use super::respond::{Responder, Response};
 use super::through::written;
+use super::trace::Finding;
 use crate::answer::{Said, Zone};
 use crate::cache::Over;
 use crate::extended_error::ExtendedError;
@@ -12,7 +13,7 @@ use crate::forward::{Alias, AtOnce, Failure, Forwarder, Place, Waiting};
 use crate::message::{Says, Transport, write, write_code};
 use crate::metrics::{Answered, Counted, Source};
 use crate::name::LowerName;
-use crate::part::{Told, whoami};
+use crate::part::{Told, spelling, whoami};
 use crate::question::{Asked, Head, Query};
 use crate::reply::Reply;
 use crate::serving::{Block, Records, Serving, Site};
@@ -122,7 +123,10 @@ impl Responder {
     /// Answers at once what needs no upstream, into `out`.
     pub(super) fn resolve(&self, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
         let local = match &block.records {
-            Some(records) => self.answer(records, &block.forwarder, asking, out),
+            Some(records) => {
+                self.looked_up(records, (block, asking));
+                self.answer(records, &block.forwarder, asking, out)
+            }
             None => Local::Outside,
         };
         match local {
@@ -131,6 +135,9 @@ impl Responder {
             Local::Outside => {
                 let tells = block.parts.as_ref().is_some_and(|parts| parts.tells_clients);
                 let told = (tells && !block.forwarder.takes(asking.name)).then(|| tell_client(asking, out)).flatten();
+                if told.is_some() {
+                    self.said((block, asking), ("whoami", 0), || "the client is told its own address".to_owned());
+                }
                 told.unwrap_or_else(|| self.forward(block, None, asking, out))
             }
         }
@@ -149,6 +156,9 @@ impl Responder {
         let forwarder = &block.forwarder;
         let Asking { query, packet, peer, transport, .. } = *asking;
         let waiting = Waiting::new(&query, alias, (packet, asking.site.metrics.server()));
+        if let Some(asked) = self.would_ask(block, &waiting, asking) {
+            return asked;
+        }
         let told = match forwarder.at_once(&waiting, (peer, transport), self.shared.behind()) {
             AtOnce::Told(told) => told,
             AtOnce::Ask(over) => match (forwarder.admit(&waiting, peer, &self.shared.room), over) {
@@ -175,6 +185,15 @@ impl Responder {
         // Else it is written where the alias leads, so that whoever asked may go on from there.
         failure.extended_error().add(&failure.to_string(), out, (&query.head, transport));
         asking.answered(Source::Upstream, code)
+    }
+
+    /// Where questions are explained nobody is asked, and what depends on the answer is waited for without an end.
+    fn would_ask(&self, block: &Arc<Block>, waiting: &Waiting, asking: &Asking<'_>) -> Option<Response> {
+        self.shared.trace.as_ref()?;
+        let name = waiting.name();
+        let route = block.forwarder.route_of(name)?;
+        self.met((block, asking), ("forward", route), || Finding::Upstreams(spelling::text(name)));
+        Some(asking.pending(Running(Box::pin(std::future::pending()))))
     }
 
     /// Writes what the table says; nothing where the name is none of ours.

@@ -5,6 +5,7 @@ use super::guards::Guards;
 use super::rate_limit::{Client, Verdict};
 use super::resolve::{Asking, Pending};
 use super::settings::Bounds;
+use super::trace::Trace;
 use crate::extended_error::ExtendedError;
 use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Metrics, Source};
@@ -34,15 +35,17 @@ pub(super) struct Shared {
     /// `None`: each may ask as much as it likes.
     pub(super) clients: Option<Clients>,
     pub(super) guards: Guards,
+    /// What questions meet; `None`: it is not noted, as everywhere but where they are explained.
+    pub(super) trace: Option<Trace>,
 }
 
 impl Shared {
-    /// Without guards. Upstreams are asked on the runtime that is here.
+    /// Without guards, and without notes. Upstreams are asked on the runtime that is here.
     pub(super) fn new(names: Subscriber, serving: Arc<Serving>, metrics: Arc<Metrics>, bounds: Bounds) -> Self {
         let (serving, runtime, guards) = (ArcSwap::new(serving), Handle::current(), Guards::default());
         let room = Room::new(bounds.waiting, metrics.waiting.clone());
         let clients = bounds.per_client.map(|rate| Clients::new(rate, Instant::now()));
-        Self { names, serving, runtime, metrics, room, clients, guards }
+        Self { names, serving, runtime, metrics, room, clients, guards, trace: None }
     }
 
     /// Where work goes on behind a question.

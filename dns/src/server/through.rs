@@ -9,6 +9,7 @@ use crate::forward::Alias;
 use crate::message::{Says, write_code};
 use crate::metrics::{Answered, Source};
 use crate::name::LowerName;
+use crate::part::acl::AclVerdict;
 use crate::part::autopath::SearchList;
 use crate::part::rewrite::Rewriting;
 use crate::part::template::{Also, Templated};
@@ -33,6 +34,7 @@ impl Responder {
         let response = match told.flatten() {
             Some(response) => {
                 self.metrics.parts.local(asking.name);
+                self.said((block, asking), ("local", 0), || "names of this host itself are answered here".to_owned());
                 response
             }
             None => self.translated(parts, block, asking, out),
@@ -51,6 +53,9 @@ impl Responder {
         if matches!(response, Response::Ready(_)) && !dns64.is_lacking(out) {
             return response;
         }
+        self.said((block, asking), ("dns64", 0), || {
+            "where there is no AAAA record the A records are asked for, and translated".to_owned()
+        });
         match First::of(response, out) {
             Some(aaaa) => self.send(Errand::Translate { asked: Owned::of(asking, block), aaaa }, asking, out),
             None => Response::Silence,
@@ -65,7 +70,7 @@ impl Responder {
         asking: &Asking<'_>,
         out: &mut Vec<u8>,
     ) -> Response {
-        if let Some(response) = self.before(parts, asking, out) {
+        if let Some(response) = self.before(parts, block, asking, out) {
             return response;
         }
         let rewriting =
@@ -74,11 +79,13 @@ impl Responder {
             None | Some(Rewriting::Same) => self.headed(parts, block, asking, out),
             Some(Rewriting::Invalid) => {
                 let query = asking.query;
+                self.said((block, asking), ("rewrite", 0), || "a rule makes of it what is no name".to_owned());
                 write_code(out, &query.head, Some(query.asked), (ResponseCode::ServFail, Says::default()));
                 asking.answered(Source::Itself, ResponseCode::ServFail)
             }
             Some(Rewriting::Other(rewritten)) => {
                 let query = Query { head: asking.query.head, asked: rewritten.asked() };
+                self.rewritten((block, asking), &rewritten);
                 // It was made of text that was checked.
                 let Some(name) = LowerName::read(query.asked.name()) else { return Response::Silence };
                 let response = self.headed(parts, block, &Asking { query, name: &name, ..*asking }, out);
@@ -92,6 +99,10 @@ impl Responder {
         let mut asking = *asking;
         if let Some(headers) = &parts.headers {
             headers.change_query(&mut asking.query.head);
+            self.said((block, &asking), ("header", 0), || "flags of question and answer are changed".to_owned());
+        }
+        if parts.is_minimal {
+            self.said((block, &asking), ("minimal", 0), || "what was not asked for is left out".to_owned());
         }
         let response = self.walked(parts, block, &asking, out);
         if parts.headers.is_none() && !parts.is_minimal {
@@ -110,6 +121,9 @@ impl Responder {
             asking.site.metrics.walked();
             return response;
         }
+        self.said((block, asking), ("autopath", 0), || {
+            "where there is no such name the rest of the client's search list is walked here".to_owned()
+        });
         match First::of(response, out) {
             Some(first) => {
                 self.send(Errand::Walk { asked: Owned::of(asking, block), list, is_whole, first }, asking, out)
@@ -130,10 +144,14 @@ impl Responder {
     }
 
     /// What those get that may not ask.
-    fn refusal(&self, parts: &Parts, asking: &Asking<'_>, out: &mut Vec<u8>) -> Option<Response> {
+    fn refusal(&self, parts: &Parts, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Option<Response> {
         let Asking { query, name, peer, transport, .. } = *asking;
-        let (verdict, zone) = parts.acls.as_ref()?.verdict(name, query.asked.record_type, peer.ip());
-        asking.site.metrics.judged(verdict, zone);
+        let found = parts.acls.as_ref()?.verdict(name, query.asked.record_type, peer.ip());
+        asking.site.metrics.judged(found.map_or(AclAction::Allow, |found| found.action), found.map(|found| found.zone));
+        let AclVerdict { action: verdict, list, zone: _ } = found?;
+        self.said((block, asking), ("acl", list), || {
+            format!("the client {} {}", peer.ip().to_canonical(), verdict.words())
+        });
         if verdict == AclAction::Drop {
             return Some(self.silence("acl"));
         }
@@ -144,13 +162,14 @@ impl Responder {
     }
 
     /// What answers before anything is changed.
-    fn before(&self, parts: &Parts, asking: &Asking<'_>, out: &mut Vec<u8>) -> Option<Response> {
-        if let Some(refusal) = self.refusal(parts, asking, out) {
+    fn before(&self, parts: &Parts, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Option<Response> {
+        if let Some(refusal) = self.refusal(parts, block, asking, out) {
             return Some(refusal);
         }
         if !parts.minimises_any || asking.query.asked.record_type != RecordType::ANY {
             return None;
         }
+        self.said((block, asking), ("any", 0), || "ANY gets one record (RFC 8482)".to_owned());
         written(asking, (Source::Itself, Says::default()), out, |reply| {
             any::answer(reply);
             Told::Answered
@@ -167,6 +186,7 @@ impl Responder {
             let (name, record_type) = (asking.name, asking.query.asked.record_type);
             let told = written(asking, (Source::Hosts, says), out, |reply| hosts.answer(name, record_type, reply));
             if let Some(response) = told {
+                self.said((block, asking), ("hosts", 0), || "it is among its entries".to_owned());
                 return response;
             }
         }
@@ -178,7 +198,8 @@ impl Responder {
         let Asking { query, name, peer, transport, .. } = *asking;
         let mut reply = Reply::new(out, query.asked.wire, query.head.room(transport));
         let templated = parts.templates.as_ref()?.answer(&query, name, peer.ip(), &mut reply);
-        let Templated::Answered(Also { error, alias, matched, failed }) = templated else { return None };
+        let Templated::Answered { template, also } = templated else { return None };
+        let Also { error, alias, matched, failed } = also;
         let metrics = &asking.site.metrics;
         matched.iter().for_each(|matched| metrics.matched(matched));
         if let Some((matched, (section, record))) = matched.zip(failed) {
@@ -189,6 +210,7 @@ impl Responder {
         if let Some((number, text)) = error {
             extended_error::add(number, text, out, (&query.head, transport));
         }
+        self.said((block, asking), ("template", template), || format!("it answers {code}"));
         let alias = alias.and_then(|target| Alias::new(&target, query.asked.record_type, out));
         Some(match alias {
             Some(alias) => self.follow(alias, block, asking, out),
@@ -199,7 +221,7 @@ impl Responder {
     /// Answers in class CHAOS, where the block does; else such a question is refused, as any other class is.
     pub(super) fn chaos(&self, asking: &Asking<'_>, block: &Arc<Block>, out: &mut Vec<u8>) -> Option<Response> {
         let parts = block.parts.as_ref()?;
-        if let Some(refusal) = self.refusal(parts, asking, out) {
+        if let Some(refusal) = self.refusal(parts, block, asking, out) {
             return Some(refusal);
         }
         let kind = (asking.query.head.class, asking.query.asked.record_type);

@@ -10,6 +10,7 @@ mod cookies;
 mod corefile;
 mod distrust;
 mod encrypted;
+mod explained;
 mod extended_errors;
 mod forward;
 mod harness;

@@ -12,7 +12,7 @@ fn ask(plugins: &str, name: &str, record_type: &str) -> (Option<Besides>, String
         let address = "::ffff:192.0.2.7".parse().unwrap();
         match templates.answer(&client.query(), &client.name, address, reply) {
             Templated::Nothing => None,
-            Templated::Answered(Also { error, alias, .. }) => {
+            Templated::Answered { also: Also { error, alias, .. }, .. } => {
                 Some((error.map(|(code, text)| (code, text.to_owned())), alias.map(|alias| spelling::text(&alias))))
             }
         }

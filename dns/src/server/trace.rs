@@ -1,0 +1,97 @@
+//! What a question meets on its way, noted where it is explained. A server notes nothing.
+
+use super::resolve::Asking;
+use super::respond::Responder;
+use crate::answer::{Reason, explain};
+use crate::part::rewrite::Rewritten;
+use crate::part::spelling;
+use crate::question::Asked;
+use crate::serving::{Block, Records};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The notes of one question after the other.
+#[derive(Debug, Default)]
+pub(super) struct Trace(Mutex<Vec<Met>>);
+
+/// A part that had a say.
+#[derive(Debug)]
+pub(super) struct Met {
+    /// Which of the blocks that are served; `None`: one that is no longer.
+    pub(super) block: Option<usize>,
+    pub(super) plugin: &'static str,
+    /// Which of the block's parts of this kind, counted from 0.
+    pub(super) nth: usize,
+    pub(super) finding: Finding,
+}
+
+/// What it said.
+#[derive(Debug)]
+pub(super) enum Finding {
+    Words(String),
+    /// Why the cluster's names are as they are.
+    Names(Vec<Reason>),
+    /// Upstreams are to be asked for this name.
+    Upstreams(String),
+}
+
+impl Trace {
+    fn add(&self, met: Met) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(met);
+    }
+
+    /// What was noted since the last time, in its order.
+    pub(super) fn take(&self) -> Vec<Met> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Responder {
+    /// Notes that a part of the block had a say, where that is wanted.
+    pub(super) fn met(
+        &self,
+        (block, asking): (&Arc<Block>, &Asking<'_>),
+        (plugin, nth): (&'static str, usize),
+        finding: impl FnOnce() -> Finding,
+    ) {
+        if let Some(trace) = &self.shared.trace {
+            trace.add(Met { block: asking.serving.index(block), plugin, nth, finding: finding() });
+        }
+    }
+
+    /// The same in words.
+    pub(super) fn said(
+        &self,
+        of: (&Arc<Block>, &Asking<'_>),
+        part: (&'static str, usize),
+        words: impl FnOnce() -> String,
+    ) {
+        self.met(of, part, || Finding::Words(words()));
+    }
+
+    /// Notes which question is answered in place of another, with each rule that had a part in that.
+    pub(super) fn rewritten(&self, of: (&Arc<Block>, &Asking<'_>), rewritten: &Rewritten) {
+        for rule in &rewritten.rules {
+            self.said(of, ("rewrite", *rule), || match rewritten.asked() {
+                asked if asked == of.1.query.asked => "its answer is changed".to_owned(),
+                asked => format!("{} is answered in its place", spelled(&asked)),
+            });
+        }
+    }
+
+    /// Notes why the cluster's names are as they are.
+    pub(super) fn looked_up(&self, records: &Records, of: (&Arc<Block>, &Asking<'_>)) {
+        let reasons = || {
+            let (snapshot, question) = (self.shared.names.load(), of.1.query.asked.to_question());
+            let reasons = snapshot
+                .zip(question)
+                .map(|(snapshot, question)| explain(&snapshot.names, &question, &records.settings).reasons);
+            Finding::Names(reasons.unwrap_or_default())
+        };
+        self.met(of, ("kubernetes", 0), reasons);
+    }
+}
+
+/// A question as people read it.
+pub(super) fn spelled(asked: &Asked<'_>) -> String {
+    format!("{} {}", spelling::text(asked.name()), asked.record_type)
+}

@@ -1,0 +1,230 @@
+//! What is explained is what is served: the same Corefiles and questions, asked of a server and explained.
+
+use crate::harness::*;
+use config::DnsCompatibility;
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::{Name, Record, RecordType};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_dns::{Explained, Explainer, Found, Outcome, Question};
+use tokio::io::AsyncWriteExt;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+const LOCAL: IpAddr = ANY_PORT.ip();
+
+/// What explains a Corefile at 127.0.0.1 and this port.
+fn explainer(corefile: &str, port: u16) -> Explainer {
+    let names = Arc::new(table());
+    Explainer::new(&plan(corefile, port), DnsCompatibility::Standard, names, Handle::current()).unwrap()
+}
+
+/// What it makes of a question.
+fn explained(explainer: &Explainer, port: u16, (name, record_type): (&str, RecordType)) -> Explained {
+    let question = Question { name: Name::from_ascii(name).unwrap(), record_type };
+    explainer.explain(&question, (Some(LOCAL), Some(port)), LOCAL).unwrap()
+}
+
+/// `line plugin` of all that had a say.
+fn steps(explained: &Explained) -> Vec<String> {
+    explained.steps.iter().map(|step| format!("{} {}", step.place.line, step.plugin)).collect()
+}
+
+/// Everything that was said in words, a line each.
+fn words(explained: &Explained) -> String {
+    let words = explained.steps.iter().map(|step| match &step.found {
+        Found::Words(words) => words.clone(),
+        Found::Names(reasons) => reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+    });
+    words.collect::<Vec<_>>().join("\n")
+}
+
+/// Over TCP, so that nothing is cut.
+async fn ask(server: &Running, query: &Message) -> Message {
+    let mut stream = server.connect().await;
+    stream.write_all(&frame(&query.to_vec().unwrap())).await.unwrap();
+    let read = timeout(Duration::from_secs(20), read_frame(&mut stream)).await;
+    Message::from_vec(&read.expect("an answer").unwrap()).unwrap()
+}
+
+const COREFILES: [&str; 4] = [
+    ".:PORT {
+        bind 127.0.0.1
+        kubernetes cluster.local in-addr.arpa {
+            fallthrough in-addr.arpa
+        }
+        forward . UPSTREAM {
+            prefer_udp
+        }
+    }",
+    "stub.test:PORT {
+        bind 127.0.0.1
+        rewrite stop name suffix .stub.test .svc.cluster.local answer auto
+        kubernetes cluster.local
+    }
+    .:PORT {
+        bind 127.0.0.1
+        acl {
+            allow net 127.0.0.0/8 ::1
+            block
+        }
+        rewrite type ANY HINFO
+        rewrite name www.alias.test web.shop.svc.cluster.local
+        header {
+            response clear ra
+        }
+        minimal
+        template IN AAAA test {
+            rcode NXDOMAIN
+        }
+        hosts {
+            192.0.2.9 printer.test
+            fallthrough
+        }
+        kubernetes cluster.local
+        forward corp.example UPSTREAM {
+            prefer_udp
+        }
+    }",
+    "cluster.local:PORT {
+        bind 127.0.0.1
+        acl {
+            drop type TXT
+            filter type MX
+        }
+        any
+        dns64 {
+            allow_ipv4
+        }
+        kubernetes cluster.local
+        forward . UPSTREAM {
+            prefer_udp
+        }
+    }",
+    "local:PORT {
+        bind 127.0.0.1
+        local
+        kubernetes cluster.local
+        whoami
+    }
+    .:PORT {
+        bind 127.0.0.1
+        cancel
+        nsid here
+        forward . UPSTREAM {
+            except example.org
+            prefer_udp
+        }
+    }",
+];
+
+#[tokio::test]
+async fn what_is_explained_is_what_is_served() {
+    let names = [
+        "web.shop.svc.cluster.local.",
+        "WEB.Shop.svc.cluster.local.",
+        "gone.shop.svc.cluster.local.",
+        "small.shop.svc.cluster.local.",
+        "out.shop.svc.cluster.local.",
+        "web.shop.stub.test.",
+        "gone.shop.stub.test.",
+        "www.alias.test.",
+        "printer.test.",
+        "1.0.0.10.in-addr.arpa.",
+        "1.0.168.192.in-addr.arpa.",
+        "host.corp.example.",
+        "example.org.",
+        "localhost.",
+        "elsewhere.local.",
+        ".",
+    ];
+    let types = [RecordType::A, RecordType::AAAA, RecordType::TXT, RecordType::MX, RecordType::ANY, RecordType::PTR];
+    let mut seen = [0; 3];
+    for corefile in COREFILES {
+        let upstream = Upstream::new().await;
+        let corefile = corefile.replace("UPSTREAM", &upstream.address().to_string());
+        let mut asked = upstream.answering(|question| match question.queries[0].query_type() {
+            RecordType::A => one_address(question),
+            _ => code(question, ResponseCode::NoError),
+        });
+        let (server, _) = start_corefile(&corefile);
+        let explainer = explainer(&corefile, server.address.port());
+        for question_of in names.iter().flat_map(|name| types.map(|record_type| (*name, record_type))) {
+            let explained = explained(&explainer, server.address.port(), question_of);
+            let query = question(0, question_of.0, question_of.1);
+            let case = format!("{question_of:?} {explained:?}");
+            match explained.outcome {
+                Outcome::Answered(sections) => {
+                    let Message { metadata, answers, authorities, additionals, .. } = ask(&server, &query).await;
+                    assert_eq!(metadata.response_code, sections.code, "{case}");
+                    assert_eq!(answers, sections.answers, "{case}");
+                    assert_eq!(authorities, sections.authorities, "{case}");
+                    // `whoami` tells the client's port in an SRV record.
+                    let comparable = |records: Vec<Record>| {
+                        records.into_iter().filter(|one| one.record_type() != RecordType::SRV).collect::<Vec<_>>()
+                    };
+                    assert_eq!(comparable(additionals), comparable(sections.additionals), "{case}");
+                    assert_eq!(asked.try_recv().ok(), None, "an upstream was asked: {case}");
+                    seen[0] += 1;
+                }
+                Outcome::Upstreams => {
+                    ask(&server, &query).await;
+                    assert!(asked.try_recv().is_ok(), "no upstream was asked: {case}");
+                    // Such as for both A and AAAA.
+                    while asked.try_recv().is_ok() {}
+                    seen[1] += 1;
+                }
+                Outcome::Silence => {
+                    let client = server.client().await;
+                    client.send(&query.to_vec().unwrap()).await.unwrap();
+                    let next = question(1, "web.shop.svc.cluster.local.", RecordType::A);
+                    client.send(&next.to_vec().unwrap()).await.unwrap();
+                    assert_eq!(answer(&client).await.metadata.id, 1, "{case}");
+                    seen[2] += 1;
+                }
+            }
+        }
+        server.stop().await;
+    }
+    assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
+}
+
+#[tokio::test]
+async fn each_part_that_has_a_say_is_told_in_its_order_with_its_line() {
+    let corefile = COREFILES[1].replace("UPSTREAM", "192.0.2.53");
+    let explainer = explainer(&corefile, 1053);
+    let of = |name, record_type| explained(&explainer, 1053, (name, record_type));
+    let rewritten = of("web.shop.stub.test.", RecordType::A);
+    assert_eq!(steps(&rewritten), ["3 rewrite", "4 kubernetes"]);
+    assert!(words(&rewritten).contains("web.shop.svc.cluster.local. A is answered in its place"), "{rewritten:?}");
+    let (zone, place) = rewritten.block.unwrap();
+    assert_eq!((zone.to_string().as_str(), place.line), ("stub.test", 1));
+    let alias = of("www.alias.test.", RecordType::A);
+    assert_eq!(steps(&alias), ["8 acl", "13 rewrite", "14 header", "17 minimal", "25 kubernetes"]);
+    assert_eq!(steps(&of("x.test.", RecordType::AAAA))[3..], ["18 template"]);
+    let hosts = of("printer.test.", RecordType::A);
+    assert_eq!(steps(&hosts)[3..], ["21 hosts"]);
+    let theirs = of("host.corp.example.", RecordType::A);
+    assert_eq!(steps(&theirs).last().unwrap(), "26 forward");
+    assert!(words(&theirs).ends_with("host.corp.example. is asked of 192.0.2.53:53"), "{theirs:?}");
+    let nobody = of("example.org.", RecordType::A);
+    assert!(matches!(nobody.outcome, Outcome::Answered(sections) if sections.code == ResponseCode::Refused));
+}
+
+#[tokio::test]
+async fn the_address_that_is_asked_decides_on_the_block() {
+    let text = "a.test:53 {\n bind 127.0.0.1\n whoami\n}\n.:53 {\n bind 127.0.0.2\n whoami\n}\n.:5353 {\n whoami\n}\n";
+    let explainer = explainer(text, 0);
+    let line = |name: &str, ip: Option<&str>, port| {
+        let question = Question { name: Name::from_ascii(name).unwrap(), record_type: RecordType::A };
+        let at = (ip.map(|ip| ip.parse().unwrap()), port);
+        explainer.explain(&question, at, LOCAL).map(|explained| explained.block.map(|(_, place)| place.line))
+    };
+    assert_eq!(line("x.a.test.", None, None), Some(Some(1)));
+    assert_eq!(line("x.b.test.", None, None), Some(Some(5)));
+    assert_eq!(line("x.b.test.", Some("127.0.0.1"), None), Some(None));
+    assert_eq!(line("x.b.test.", Some("127.0.0.1"), Some(5353)), Some(Some(9)));
+    assert_eq!(line("x.b.test.", Some("192.0.2.1"), None), Some(Some(9)));
+    assert_eq!(line("x.b.test.", Some("192.0.2.1"), Some(53)), None);
+}
