@@ -1,6 +1,7 @@
 //! `tidegate explain`: what becomes of one request, and why of nothing else; or what is answered for one name.
 
 mod client_certificate;
+mod corefile;
 mod name;
 mod request;
 mod search;
@@ -38,11 +39,14 @@ pub(crate) fn explain(flags: ExplainFlags) -> anyhow::Result<String> {
         let asking = name::Asking::new(&target, name, &translation.cluster_domain)?;
         let world = World::read(source.manifests, translation)?;
         world.tell_unread();
-        return written(&asking.report(&world), output);
+        return written(&asking.report(&world)?, output);
     }
-    let NameFlags { record_type, from, search, .. } = name;
-    let is_asked_like_a_name = record_type.is_some() || from.is_some() || !search.is_empty();
-    anyhow::ensure!(!is_asked_like_a_name, "--type, --from and --search are for names, and {target:?} is a URL");
+    let NameFlags { record_type, from, search, corefile, .. } = name;
+    let is_asked_like_a_name = record_type.is_some() || from.is_some() || !search.is_empty() || corefile.is_some();
+    anyhow::ensure!(
+        !is_asked_like_a_name,
+        "--type, --from, --search and --corefile are for names, and {target:?} is a URL"
+    );
     let method = method.unwrap_or_else(|| "GET".to_owned());
     let request = Request::new(&target, method, &headers, path_settings(paths))?;
     let world = World::read(source.manifests, translation)?;

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use config::{DomainName, LabelSelector, parse_duration};
 use dns::RecordType;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -101,6 +101,15 @@ pub(crate) struct NameFlags {
     /// Namespace of the Pod that asks, and the Pod: its search list is walked
     #[arg(long, value_name = "NS[/POD]", value_parser = asker)]
     pub(crate) from: Option<Asker>,
+    /// Configuration of CoreDNS: which of its blocks answers, what of it has a say, and whom it would ask
+    #[arg(long, value_name = "FILE")]
+    pub(crate) corefile: Option<PathBuf>,
+    /// Address that is asked, with a port or without [default: the first one with a block for the name]
+    #[arg(long, value_name = "ADDRESS", requires = "corefile", value_parser = asked_at)]
+    pub(crate) at: Option<AskedAt>,
+    /// Address that the question comes from [default: that of the Pod, or 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS", requires = "corefile")]
+    pub(crate) client: Option<IpAddr>,
     /// Domain that the search lists of the node's Pods end with (repeatable)
     #[arg(long, value_name = "DOMAIN")]
     pub(crate) search: Vec<DomainName>,
@@ -116,6 +125,20 @@ pub(crate) struct NameFlags {
     /// Whose mistakes in answers of the zone are kept
     #[arg(long, value_name = "WHOSE", env = "TIDEGATE_DNS_COMPAT", default_value = "none")]
     pub(crate) dns_compat: DnsCompat,
+}
+
+/// Who is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AskedAt {
+    pub(crate) ip: IpAddr,
+    /// `None`: whatever there is.
+    pub(crate) port: Option<u16>,
+}
+
+fn asked_at(text: &str) -> Result<AskedAt, String> {
+    let whole = text.parse().map(|address: SocketAddr| AskedAt { ip: address.ip(), port: Some(address.port()) });
+    let alone = || text.parse().map(|ip| AskedAt { ip, port: None });
+    whole.or_else(|_| alone()).map_err(|_| "not an address such as 10.96.0.10 or 127.0.0.1:5353".to_owned())
 }
 
 /// Who asks.

@@ -1,5 +1,6 @@
 //! What DNS answers for a name and why, with each question that a resolver asks on its way.
 
+use super::corefile::Planned;
 use super::search;
 use crate::cli::{Asker, NameFlags};
 use crate::offline::World;
@@ -7,7 +8,9 @@ use crate::settings::{clusterset_zones, compatibility};
 use crate::text::Table;
 use anyhow::Context as _;
 use config::{DomainName, Kind, ObjectName, ObjectRef};
-use dns::{Answer, Explanation, Name, Question, Reason, RecordType, ResponseCode, Sections, ZoneSettings};
+use dns::{
+    Answer, Explanation, Name, Question, Reason, Record, RecordType, ResponseCode, Sections, ZoneSettings, explain,
+};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -20,16 +23,50 @@ pub(super) struct Asking {
     from: Option<Asker>,
     search: Vec<DomainName>,
     questions: Vec<Name>,
-    upstreams: Vec<SocketAddr>,
-    settings: ZoneSettings,
+    answering: Answering,
+}
+
+/// Who answers.
+#[derive(Debug)]
+enum Answering {
+    Flags { settings: Box<ZoneSettings>, upstreams: Vec<SocketAddr> },
+    Corefile(Planned),
+}
+
+/// What is said to one question.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) verdict: Verdict,
+    pub(super) records: Vec<Record>,
+    pub(super) why: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Code(ResponseCode),
+    /// What upstreams say.
+    Upstream,
+    /// There is no answer.
+    Silence,
 }
 
 impl Asking {
     /// # Errors
-    /// The name is none, asks for what only a Pod's search list has, or for a second zone that is the first one.
+    /// The name is none, asks for what only a Pod's search list has, or for a second zone that is the first one; or the
+    /// Corefile cannot be taken.
     pub(super) fn new(name: &str, flags: NameFlags, zone: &DomainName) -> anyhow::Result<Self> {
-        let NameFlags { record_type, from, search: of_node, dns_upstream, dns_ttl, dns_clusterset_domain, dns_compat } =
-            flags;
+        let NameFlags {
+            record_type,
+            from,
+            corefile,
+            at,
+            client,
+            search: of_node,
+            dns_upstream,
+            dns_ttl,
+            dns_clusterset_domain,
+            dns_compat,
+        } = flags;
         let (name, usual_type) = match name.parse::<IpAddr>() {
             Ok(address) => (Name::from(address).to_string(), RecordType::PTR),
             Err(_) => (name.to_owned(), RecordType::A),
@@ -38,20 +75,36 @@ impl Asking {
         anyhow::ensure!(from.is_some() || of_node.is_empty(), "--search is for the Pods that --from names");
         let search = from.as_ref().map(|from| search::list(&from.namespace, zone, of_node)).unwrap_or_default();
         let questions = search::questions(&name, &search);
-        let mut settings = ZoneSettings::default();
-        (settings.ttl, settings.compatibility) = (dns_ttl, compatibility(dns_compat));
-        settings.multicluster = clusterset_zones(dns_clusterset_domain, zone)?;
-        settings.zones.clone_from(&settings.multicluster);
+        let compatibility = compatibility(dns_compat);
+        let answering = match corefile {
+            Some(path) => Answering::Corefile(Planned::read(path, compatibility, (at, client))?),
+            None => {
+                let multicluster = clusterset_zones(dns_clusterset_domain, zone)?;
+                let settings = ZoneSettings {
+                    ttl: dns_ttl,
+                    compatibility,
+                    zones: multicluster.clone(),
+                    multicluster,
+                    ..ZoneSettings::default()
+                };
+                Answering::Flags { settings: Box::new(settings), upstreams: dns_upstream }
+            }
+        };
         let record_type = record_type.unwrap_or(usual_type);
-        Ok(Self { name, record_type, from, search, questions, upstreams: dns_upstream, settings })
+        Ok(Self { name, record_type, from, search, questions, answering })
     }
 
     /// Asks one question after the other until one has an answer.
-    pub(super) fn report(&self, world: &World) -> Report<'_> {
+    ///
+    /// # Errors
+    /// Something that the Corefile names cannot be had here, or nothing listens where it is to be asked.
+    pub(super) fn report(&self, world: &World) -> anyhow::Result<Report<'_>> {
+        let asked = self.asked(world)?;
         let mut report = Report {
             name: &self.name,
             record_type: self.record_type,
             from: self.from.as_ref(),
+            client: asked.as_ref().map(|asked| asked.client()),
             search: &self.search,
             questions: Vec::new(),
             answer: Outcome::None { code: code(ResponseCode::NXDomain) },
@@ -60,10 +113,14 @@ impl Asking {
         let mut questions = self.questions.iter().peekable();
         while let Some(name) = questions.next() {
             let question = Question { name: name.clone(), record_type: self.record_type };
-            let explanation = dns::explain(&world.snapshot.names, &question, &self.settings);
-            let why = explanation.reasons.iter().map(|reason| told(reason, world)).collect();
-            let asked = Asked { question: name.to_string(), code: None, records: Vec::new(), why, is_empty: false };
-            let goes_on = report.take(explanation, asked, &self.upstreams);
+            let said = match (&self.answering, &asked) {
+                (Answering::Flags { settings, upstreams }, _) => {
+                    said(explain(&world.snapshot.names, &question, settings), upstreams, world)
+                }
+                (Answering::Corefile(_), Some(asked)) => asked.said(&question, world)?,
+                (Answering::Corefile(_), None) => break,
+            };
+            let goes_on = report.take(name.to_string(), said);
             if !goes_on {
                 break;
             }
@@ -72,17 +129,35 @@ impl Asking {
             report.note = report.note.or(is_cut_short.then_some(MUSL));
         }
         let is_upstream = matches!(report.answer, Outcome::Upstream { .. });
-        if is_upstream && self.settings.multicluster.is_empty() && names_import(&self.name, world) {
+        if is_upstream && !self.has_clusterset() && names_import(&self.name, world) {
             report.note = Some(NO_CLUSTERSET);
         } else if self.from.is_none() && !self.name.ends_with('.') && is_upstream {
             report.note = Some(UNSEARCHED);
         }
-        report
+        Ok(report)
+    }
+}
+
+impl Asking {
+    /// Whether there may be a zone of several clusters: a Corefile says it where it is asked for names of that zone.
+    fn has_clusterset(&self) -> bool {
+        match &self.answering {
+            Answering::Flags { settings, .. } => !settings.multicluster.is_empty(),
+            Answering::Corefile(_) => true,
+        }
+    }
+
+    /// What the Corefile makes of questions; `None`: there is none.
+    fn asked(&self, world: &World) -> anyhow::Result<Option<super::corefile::Asked<'_>>> {
+        match &self.answering {
+            Answering::Flags { .. } => Ok(None),
+            Answering::Corefile(planned) => planned.asked(self.from.as_ref(), world).map(Some),
+        }
     }
 }
 
 /// A reason, with where the Service is described that it is about, and what there is where nothing is ready.
-fn told(reason: &Reason, world: &World) -> String {
+pub(super) fn told(reason: &Reason, world: &World) -> String {
     let mut text = reason.to_string();
     let Some(object) = reason.service() else { return text };
     let name = ObjectName::from(object);
@@ -125,6 +200,9 @@ pub(super) struct Report<'a> {
     /// `None`: somebody who asks for this very name.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text_of_some")]
     from: Option<&'a Asker>,
+    /// Where the questions come from, where that counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<IpAddr>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     search: &'a [DomainName],
     questions: Vec<Asked>,
@@ -159,36 +237,33 @@ enum Outcome {
 
 impl Report<'_> {
     /// Takes what is said to a question; whether the next one is asked.
-    fn take(&mut self, Explanation { answer, .. }: Explanation, mut asked: Asked, upstreams: &[SocketAddr]) -> bool {
-        let is_known = !matches!(self.answer, Outcome::Upstream { .. });
+    fn take(&mut self, question: String, Said { verdict, records, why }: Said) -> bool {
         let is_asked_for = |of: RecordType| of == self.record_type || self.record_type == RecordType::ANY;
-        let (sections, led_to) = match answer {
-            Answer::Zone(sections) => (sections, None),
-            Answer::Alias { sections, target } => (sections, Some(format!("{target} is"))),
-            Answer::Outside => (Sections::default(), Some("it is".to_owned())),
+        let has_answer = records.iter().any(|record| is_asked_for(record.record_type()));
+        let is_empty = verdict == Verdict::Code(ResponseCode::NoError) && !has_answer;
+        let goes_on = verdict == Verdict::Upstream || (verdict != Verdict::Silence && !has_answer);
+        let word = match verdict {
+            Verdict::Upstream => None,
+            Verdict::Code(of) => Some(code(of)),
+            Verdict::Silence => Some(SILENCE.to_owned()),
         };
-        asked.records = sections.answers.iter().map(ToString::to_string).collect();
-        let has_answer = sections.answers.iter().any(|record| is_asked_for(record.record_type()));
-        let question = asked.question.clone();
-        if let Some(what) = led_to {
-            asked.why.push(asked_of(&what, upstreams));
-            if is_known {
-                self.answer = Outcome::Upstream { question, is_last: true };
+        let was_empty =
+            matches!(&self.answer, Outcome::None { code: before } if *before == code(ResponseCode::NoError));
+        let outcome = match (&word, verdict) {
+            (None, _) => Some(Outcome::Upstream { question: question.clone(), is_last: true }),
+            _ if has_answer => Some(Outcome::Records { question: question.clone() }),
+            (Some(word), of) if of != Verdict::Code(ResponseCode::NXDomain) && !was_empty => {
+                Some(Outcome::None { code: word.clone() })
             }
-        } else {
-            asked.code = Some(code(sections.code));
-            asked.is_empty = sections.code == ResponseCode::NoError && !has_answer;
-            if is_known && has_answer {
-                self.answer = Outcome::Records { question };
-            } else if is_known && asked.is_empty {
-                self.answer = Outcome::None { code: code(sections.code) };
-            }
+            _ => None,
+        };
+        match (outcome, &mut self.answer) {
+            (_, Outcome::Upstream { is_last, .. }) => *is_last = false,
+            (Some(outcome), answer) => *answer = outcome,
+            (None, _) => {}
         }
-        let goes_on = asked.code.is_none() || !has_answer;
-        if let (false, Outcome::Upstream { is_last, .. }) = (is_known, &mut self.answer) {
-            *is_last = false;
-        }
-        self.questions.push(asked);
+        let records = records.iter().map(ToString::to_string).collect();
+        self.questions.push(Asked { question, code: word, records, why, is_empty });
         goes_on
     }
 }
@@ -203,6 +278,21 @@ fn names_import(name: &str, world: &World) -> bool {
     })
 }
 
+/// What is said where flags say what is answered.
+fn said(Explanation { answer, reasons }: Explanation, upstreams: &[SocketAddr], world: &World) -> Said {
+    let mut why: Vec<_> = reasons.iter().map(|reason| told(reason, world)).collect();
+    let (sections, led_to) = match answer {
+        Answer::Zone(sections) => (sections, None),
+        Answer::Alias { sections, target } => (sections, Some(format!("{target} is"))),
+        Answer::Outside => (Sections::default(), Some("it is".to_owned())),
+    };
+    why.extend(led_to.as_ref().map(|what| asked_of(what, upstreams)));
+    let verdict = if led_to.is_some() { Verdict::Upstream } else { Verdict::Code(sections.code) };
+    Said { verdict, records: sections.answers, why }
+}
+
+/// In place of a code.
+const SILENCE: &str = "no answer";
 /// What is easily forgotten.
 const NO_CLUSTERSET: &str =
     "ServiceImports have names in the zone that --dns-clusterset-domain says, and none without it";
@@ -247,6 +337,7 @@ impl fmt::Display for Report<'_> {
             let search: Vec<_> = self.search.iter().map(DomainName::as_str).collect();
             say("search", search.join(" "));
         }
+        self.client.into_iter().for_each(|client| say("client", client.to_string()));
         writeln!(f, "{head}")?;
         let mut questions = Table::default();
         for Asked { question, code, records, why, .. } in &self.questions {

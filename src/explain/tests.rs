@@ -1,3 +1,4 @@
+mod corefile;
 mod names;
 
 use super::*;

@@ -82,7 +82,7 @@ impl Corefile {
         Ok((Self { path, plan, compatibility }, notes))
     }
 
-    pub(super) fn plan(&self) -> (&Plan, DnsCompatibility) {
+    pub(crate) fn plan(&self) -> (&Plan, DnsCompatibility) {
         (&self.plan, self.compatibility)
     }
 

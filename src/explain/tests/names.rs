@@ -252,7 +252,10 @@ fn json_says_the_same() {
 fn what_goes_with_names_goes_with_nothing_else() {
     for (arguments, expected) in [
         (vec!["web", "-H", "Host: a"], "-X and -H are for requests, and \"web\" is a name: the URL is web/"),
-        (vec!["web/", "--from", "shop"], "--type, --from and --search are for names, and \"web/\" is a URL"),
+        (
+            vec!["web/", "--from", "shop"],
+            "--type, --from, --search and --corefile are for names, and \"web/\" is a URL",
+        ),
         (vec!["web", "--search", "a.example"], "--search is for the Pods that --from names"),
         (
             vec!["web", "--dns-clusterset-domain", "cluster.local"],

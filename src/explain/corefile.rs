@@ -1,0 +1,99 @@
+//! What a Corefile makes of a question: the same server that serves it is asked, with what the manifests hold.
+
+use super::name::{Said, Verdict, told};
+use crate::cli::{AskedAt, Asker};
+use crate::offline::World;
+use crate::serve::Corefile;
+use anyhow::Context as _;
+use config::{DnsCompatibility, Kind, ObjectRef};
+use dns::{Explained, Explainer, Found, Outcome, Question, Step};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::runtime::{Builder, Runtime};
+
+/// A Corefile, and how it is asked.
+#[derive(Debug)]
+pub(super) struct Planned {
+    corefile: Corefile,
+    name: String,
+    at: Option<AskedAt>,
+    client: Option<IpAddr>,
+}
+
+/// The same with what it answers from.
+#[derive(Debug)]
+pub(super) struct Asked<'p> {
+    planned: &'p Planned,
+    explainer: Explainer,
+    client: IpAddr,
+    /// It would ask upstreams, which nobody does here.
+    _runtime: Runtime,
+}
+
+impl Planned {
+    /// # Errors
+    /// The Corefile cannot be taken; the message names each line.
+    pub(super) fn read(
+        path: PathBuf,
+        compatibility: DnsCompatibility,
+        (at, client): (Option<AskedAt>, Option<IpAddr>),
+    ) -> anyhow::Result<Self> {
+        let name = path.display().to_string();
+        Ok(Self { corefile: Corefile::read(path, compatibility)?, name, at, client })
+    }
+
+    /// # Errors
+    /// Something that it names cannot be had on this host.
+    pub(super) fn asked(&self, from: Option<&Asker>, world: &World) -> anyhow::Result<Asked<'_>> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (plan, compatibility) = self.corefile.plan();
+        let names = Arc::clone(&world.snapshot.names);
+        let explainer = Explainer::new(plan, compatibility, names, runtime.handle().clone());
+        let explainer = explainer.with_context(|| self.name.clone())?;
+        let pod = from.and_then(|Asker { namespace, pod }| {
+            world.objects.pod_address(&ObjectRef::new(Kind::Pod, namespace.as_str(), pod.as_deref()?))
+        });
+        let client = self.client.or(pod).unwrap_or(Ipv4Addr::LOCALHOST.into());
+        Ok(Asked { planned: self, explainer, client, _runtime: runtime })
+    }
+}
+
+impl Asked<'_> {
+    /// Who asks.
+    pub(super) fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// # Errors
+    /// Nothing listens where it is to be asked.
+    pub(super) fn said(&self, question: &Question, world: &World) -> anyhow::Result<Said> {
+        let (ip, port) = self.planned.at.map_or((None, None), |at| (Some(at.ip), at.port));
+        let explained = self.explainer.explain(question, (ip, port), self.client).with_context(|| {
+            let addresses: Vec<_> = self.explainer.addresses().iter().map(ToString::to_string).collect();
+            format!("{}: nothing is served at --at; there is {}", self.planned.name, addresses.join(", "))
+        })?;
+        let Explained { at, block, steps, outcome } = explained;
+        let mut why = vec![match block {
+            Some((zone, place)) => format!("{}:{}: {at}, the block of zone {zone}", place.file, place.line),
+            None => format!("{at} has no block for the name"),
+        }];
+        why.extend(steps.iter().flat_map(|step| step_words(step, world)));
+        Ok(match outcome {
+            Outcome::Answered(sections) => {
+                Said { verdict: Verdict::Code(sections.code), records: sections.answers, why }
+            }
+            Outcome::Silence => Said { verdict: Verdict::Silence, records: Vec::new(), why },
+            Outcome::Upstreams => Said { verdict: Verdict::Upstream, records: Vec::new(), why },
+        })
+    }
+}
+
+/// A line for each thing that the part said.
+fn step_words(Step { plugin, place, found }: &Step, world: &World) -> Vec<String> {
+    let words = match found {
+        Found::Words(words) => vec![words.clone()],
+        Found::Names(reasons) => reasons.iter().map(|reason| told(reason, world)).collect(),
+    };
+    words.iter().map(|words| format!("{}:{}: {plugin}: {words}", place.file, place.line)).collect()
+}

@@ -1,0 +1,147 @@
+//! Names with a Corefile: which of its lines have a say, at which address and for whom.
+
+use super::said_of;
+use crate::cli::{Cli, Command};
+use crate::explain::explain;
+use clap::Parser;
+use std::fs;
+
+const MANIFESTS: &str = r#"
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {clusterIP: 10.0.0.1, ports: [{name: http, port: 80}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: front-0, namespace: blog}
+spec: {dnsPolicy: ClusterFirst}
+status: {phase: Running, podIPs: [{ip: 10.1.0.9}]}
+"#;
+
+const COREFILE: &str = "cluster.local:5353 {
+    bind 127.0.0.1
+    acl {
+        block net 10.1.0.9
+    }
+    kubernetes cluster.local
+}
+.:53 {
+    autopath @kubernetes
+    kubernetes cluster.local {
+        pods verified
+    }
+    forward corp.example 192.0.2.1
+    forward . 192.0.2.53 192.0.2.54 {
+        except private.example
+    }
+}
+";
+
+fn said(corefile: &str, arguments: &[&str]) -> String {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().join("Corefile");
+    fs::write(&path, corefile).expect("written");
+    let path = path.to_str().expect("UTF-8");
+    said_of(MANIFESTS, &[arguments, &["--corefile", path]].concat()).replace(path, "Corefile")
+}
+
+#[test]
+fn the_block_its_parts_and_the_upstreams_are_told_with_their_lines() {
+    assert_eq!(
+        said(COREFILE, &["example.com", "--from", "shop"]),
+        "name example.com
+type A
+asked by Pods of shop
+search shop.svc.cluster.local svc.cluster.local cluster.local
+client 127.0.0.1
+
+example.com.shop.svc.cluster.local. NXDOMAIN
+Corefile:1: dns://127.0.0.1:5353, the block of zone cluster.local
+Corefile:6: kubernetes: there is no Service shop/com
+example.com.svc.cluster.local. NXDOMAIN
+Corefile:1: dns://127.0.0.1:5353, the block of zone cluster.local
+Corefile:6: kubernetes: there is no namespace com
+example.com.cluster.local. NXDOMAIN
+Corefile:1: dns://127.0.0.1:5353, the block of zone cluster.local
+Corefile:6: kubernetes: no name of the zone has this form
+example.com. upstream
+Corefile:8: dns://:53, the block of zone .
+Corefile:10: kubernetes: outside of the cluster's zone
+Corefile:14: forward: example.com. is asked of 192.0.2.53:53, 192.0.2.54:53
+
+answer what upstreams say to example.com.
+"
+    );
+}
+
+#[test]
+fn who_asks_and_where_decides() {
+    let web = "web.shop.svc.cluster.local.";
+    for (arguments, expected) in [
+        (vec![web, "--at", "127.0.0.1", "--from", "blog/front-0"], "Corefile:3: acl: the client 10.1.0.9 is refused"),
+        (vec![web, "--at", "127.0.0.1", "--from", "blog/front-0"], "answer none (REFUSED)"),
+        (vec![web, "--at", "127.0.0.1", "--from", "blog/front-0", "--client", "10.1.0.8"], "client 10.1.0.8"),
+        (vec![web, "--at", "127.0.0.1:5353"], "answer that to web.shop.svc.cluster.local."),
+        (
+            vec![web, "--at", "192.0.2.9"],
+            "Corefile:10: kubernetes: Service shop/web has addresses of its own (shop.yaml:2)",
+        ),
+        (
+            vec!["a.corp.example.", "--at", "192.0.2.9"],
+            "Corefile:13: forward: a.corp.example. is asked of 192.0.2.1:53",
+        ),
+        (vec!["private.example.", "--at", "192.0.2.9"], "answer none (REFUSED)"),
+        (vec!["a.test.", "--at", "127.0.0.1"], "dns://127.0.0.1:5353 has no block for the name"),
+        (
+            vec!["web.shop.blog.svc.cluster.local.", "--at", "192.0.2.9", "--from", "blog/front-0"],
+            "Corefile:9: autopath: web.shop.svc.cluster.local. A is asked for too",
+        ),
+        (
+            vec!["web.shop.blog.svc.cluster.local.", "--at", "192.0.2.9", "--from", "blog/front-0"],
+            "web.shop.svc.cluster.local. 5 IN A 10.0.0.1",
+        ),
+    ] {
+        let said = said(COREFILE, &arguments);
+        assert!(said.lines().any(|line| line == expected), "{arguments:?}: {expected:?} is not in\n{said}");
+    }
+    let dropped = said(".:53 {\n acl {\n  drop\n }\n whoami\n}\n", &["web", "--from", "shop"]);
+    assert!(
+        dropped.ends_with("answer none (no answer)\n") && dropped.matches(". no answer\n").count() == 1,
+        "{dropped}"
+    );
+}
+
+#[test]
+fn what_cannot_be_explained_says_why() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let error = |corefile: &str, arguments: &[&str]| {
+        let path = folder.path().join("Corefile");
+        fs::write(&path, corefile).expect("written");
+        let fixed = ["tidegate", "explain", "--corefile", path.to_str().expect("UTF-8"), "--manifests"];
+        let own = folder.path().to_str().expect("UTF-8");
+        match Cli::try_parse_from(fixed.iter().chain(&[own]).chain(arguments)) {
+            Err(error) => error.to_string(),
+            Ok(cli) => {
+                let Command::Explain(flags) = cli.command else { panic!("explain") };
+                format!("{:#}", explain(*flags).expect_err("refused"))
+            }
+        }
+    };
+    for (corefile, arguments, expected) in [
+        (
+            COREFILE,
+            vec!["web.", "--at", "192.0.2.1:5353"],
+            "nothing is served at --at; there is dns://127.0.0.1:5353, dns://:53",
+        ),
+        (COREFILE, vec!["web.", "--at", "here"], "not an address such as 10.96.0.10 or 127.0.0.1:5353"),
+        (COREFILE, vec!["web.", "--client", "10.0.0.0/8"], "invalid value '10.0.0.0/8' for '--client"),
+        (COREFILE, vec!["http://web/"], "--corefile are for names"),
+        (". {\n nosuch\n}\n", vec!["web."], "Corefile:2"),
+        (". {\n bind nosuch0\n whoami\n}\n", vec!["web."], "there is no interface nosuch0"),
+        (". {\n forward . /nowhere/resolv.conf\n}\n", vec!["web."], "/nowhere/resolv.conf"),
+    ] {
+        let said = error(corefile, &arguments);
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+}
