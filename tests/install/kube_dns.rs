@@ -151,6 +151,28 @@ fn pods_have_no_capability_but_for_port_53() {
     }
 }
 
+/// The volumes of the Pods with what is mounted of them.
+fn mounted(manifests: &Manifests) -> Vec<Value> {
+    let list = |value: &Value, pointer: &str| at(value, pointer).as_array().expect("a list").clone();
+    let pod = at(manifests.workload(), "/spec/template/spec");
+    [list(pod, "/volumes"), list(manifests.container(), "/volumeMounts")].concat()
+}
+
+#[test]
+fn a_certificate_is_mounted_as_a_folder_and_only_where_there_is_one() {
+    let with = mounted(&switched(&["kubeDns.certificateSecret=dns-tls"]));
+    let without = mounted(&switched(&[]));
+    let own: Vec<_> = with.iter().filter(|one| !without.contains(one)).cloned().collect();
+    let volume = json!({"name": "certificate", "secret": {"secretName": "dns-tls"}});
+    let mount = json!({"name": "certificate", "mountPath": "/etc/tidegate/tls", "readOnly": true});
+    assert_eq!(own, [volume, mount]);
+    assert_eq!(with.len(), without.len() + 2);
+    assert_eq!(
+        rights_of(&switched(&["kubeDns.certificateSecret=dns-tls"]), ACCOUNT).into_iter().collect::<Vec<_>>(),
+        RIGHTS
+    );
+}
+
 #[test]
 fn on_a_node_everything_is_at_the_link_local_address_alone() {
     let manifests = Manifests::overlay("node-local-dns");

@@ -81,7 +81,15 @@ spec:
       capabilities: {drop: [ALL], add: [NET_BIND_SERVICE]}
     volumeMounts:
     - {name: corefile, mountPath: /etc/coredns, readOnly: true}
+    {{- if $dns.certificateSecret }}
+    # The folder whole: a kubelet never replaces what is mounted file by file (subPath).
+    - {name: certificate, mountPath: /etc/tidegate/tls, readOnly: true}
+    {{- end }}
   volumes:
   - name: corefile
     configMap: {name: {{ $dns.configMap | quote }}, items: [{key: Corefile, path: Corefile}]}
+  {{- with $dns.certificateSecret }}
+  - name: certificate
+    secret: {secretName: {{ . | quote }}}
+  {{- end }}
 {{- end -}}
