@@ -185,6 +185,31 @@ fn on_a_node_everything_is_at_the_link_local_address_alone() {
 }
 
 #[test]
+fn on_a_node_the_service_address_takes_a_container_of_its_own_that_may_change_the_network() {
+    let manifests = with_components("node-local-dns", &["node-local-service-address"]);
+    let pod = at(manifests.workload(), "/spec/template/spec");
+    let arguments: Vec<_> = at(pod, "/containers/0/args").as_array().expect("arguments").iter().collect();
+    assert!(arguments.contains(&&json!("--dns-bind=$(SERVICE):53")), "{arguments:?}");
+    // While /ready fails and the rules are taken back.
+    assert!(arguments.contains(&&json!("--lameduck=5s")), "{arguments:?}");
+    let list = |pointer: &str| at(pod, pointer).as_array().expect("containers").clone();
+    let may_change = |container: &Value| at(container, "/securityContext/capabilities/add") == &json!(["NET_ADMIN"]);
+    let containers = [list("/containers"), list("/initContainers")].concat();
+    let changing =
+        containers.iter().filter(|container| may_change(container)).map(|container| text(container, "/name"));
+    let mut changing: Vec<_> = changing.collect();
+    changing.sort_unstable();
+    assert_eq!(changing, ["address", "begin", "rules"]);
+    let serving = at(&containers[0], "/securityContext/capabilities");
+    assert_eq!(
+        (text(&containers[0], "/name"), serving),
+        ("tidegate", &json!({"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}))
+    );
+    let address = at(&containers[0], "/env/0/valueFrom/configMapKeyRef/name").as_str().expect("a ConfigMap");
+    assert_eq!(text(manifests.find("ConfigMap", address), "/data/service"), "10.96.0.10");
+}
+
+#[test]
 fn the_program_takes_every_argument_and_the_corefile() {
     for manifests in [Manifests::overlay("kube-dns"), Manifests::overlay("node-local-dns"), switched(&[])] {
         let arguments = manifests.arguments();
