@@ -45,7 +45,7 @@ async fn ask(server: &Running, query: &Message) -> Message {
     let mut stream = server.connect().await;
     stream.write_all(&frame(&query.to_vec().unwrap())).await.unwrap();
     let read = timeout(Duration::from_secs(20), read_frame(&mut stream)).await;
-    Message::from_vec(&read.expect("an answer").unwrap()).unwrap()
+    Message::from_vec(&read.unwrap().unwrap()).unwrap()
 }
 
 const COREFILES: [&str; 4] = [
