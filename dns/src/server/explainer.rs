@@ -84,7 +84,7 @@ impl Explainer {
         plan: &Plan,
         compatibility: DnsCompatibility,
         names: Arc<NameTable>,
-        runtime: Handle,
+        runtime: &Handle,
     ) -> io::Result<Self> {
         let plan = plan.without_certificates();
         let metrics = Arc::new(Metrics::new(&Registry::new()).map_err(io::Error::other)?);

@@ -17,7 +17,7 @@ const LOCAL: IpAddr = ANY_PORT.ip();
 /// What explains a Corefile at 127.0.0.1 and this port.
 fn explainer(corefile: &str, port: u16) -> Explainer {
     let names = Arc::new(table());
-    Explainer::new(&plan(corefile, port), DnsCompatibility::Standard, names, Handle::current()).unwrap()
+    Explainer::new(&plan(corefile, port), DnsCompatibility::Standard, names, &Handle::current()).unwrap()
 }
 
 /// What it makes of a question.
