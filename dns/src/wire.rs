@@ -140,7 +140,11 @@ impl<'a> Cursor<'a> {
             match self.u8()? {
                 0 => return Some(()),
                 len @ 1..=63 => drop(self.take(usize::from(len))?),
-                192.. => return self.u8().map(drop),
+                high @ 192.. => {
+                    // A pointer leads to an earlier name (RFC 1035 §4.1.4), and none is in the header, which changes.
+                    let place = usize::from(high & 63) << 8 | usize::from(self.u8()?);
+                    return (place >= HEADER).then_some(());
+                }
                 64..192 => return None,
             }
         }

@@ -36,7 +36,7 @@ fn commands(options: &Options) -> [Command; 2] {
         command.args(["test", "--release", "--locked", "--package", "tidegate-dns"]).args(what);
         command
     };
-    let mut properties = test(&["--lib", "--", "question::", "name::", "forward::relay::", "answer::"]);
+    let mut properties = test(&["--lib", "--", "question::", "name::", "forward::relay::", "answer::", "part::"]);
     properties.env("PROPTEST_CASES", options.cases.to_string());
     let mut flood = test(&["--test", "flood", "--", "--nocapture"]);
     for (name, value) in

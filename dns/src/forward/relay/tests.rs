@@ -116,6 +116,18 @@ fn an_answer_whose_question_is_shorter_is_not_relayed() {
     assert!(relay(&bytes, Ttls::AsTheyCame, &query(None), Transport::Udp).is_none());
 }
 
+#[test]
+fn an_answer_whose_owner_is_in_its_header_is_not_relayed() {
+    let bytes = message([1, 0, 0], None).to_vec().unwrap();
+    let owner = HEADER + query(None).asked.wire.len();
+    assert_eq!(bytes[owner..owner + 2], [0xC0, 12], "the question's name");
+    for (place, is_relayed) in [(12, true), (11, false), (0, false)] {
+        let mut bytes = bytes.clone();
+        bytes[owner + 1] = place;
+        assert_eq!(relay(&bytes, Ttls::AsTheyCame, &query(None), Transport::Udp).is_some(), is_relayed, "{place}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_damaged_message_passes_whole_or_not_at_all(
