@@ -26,8 +26,8 @@ const CONTROLLERS: [&str; 17] = [
     "ttl-after-finished-controller",
 ];
 
-/// Where etcd answers clients.
-pub(crate) const ETCD: &str = "127.0.0.1:2379";
+/// Where etcd answers clients, inside the ground alone.
+pub const ETCD: &str = "127.0.0.1:2379";
 
 /// # Errors
 /// Where etcd is not built.

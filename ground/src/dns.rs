@@ -7,6 +7,7 @@ mod cluster;
 mod dnsperf;
 mod questions;
 mod servers;
+mod stored;
 mod summary;
 
 use crate::measure::{Figure, Writer, place as place_on_cores};

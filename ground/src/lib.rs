@@ -16,6 +16,7 @@ pub mod standing;
 mod until;
 
 pub use build::{build, build_coredns};
+pub use control_plane::ETCD;
 pub use directory::sweep;
 pub use ground::{Ground, Options, check_machine};
 pub use kubelet::Kubelet;

@@ -1,6 +1,7 @@
 //! The cluster whose names are asked for: as objects for an API server, and as a zone file with the same records.
 
 use super::CHANGED;
+use super::stored::store_all;
 use crate::measure::Writer;
 use crate::measure::objects::{create_all, endpoints, service, services, slice, slices};
 use serde_json::{Value, json};
@@ -15,6 +16,8 @@ const FIRST_ENDPOINT: u32 = u32::from_be_bytes([10, 128, 0, 1]);
 /// Where the addresses start that only changes use.
 const FIRST_CHANGED: u32 = u32::from_be_bytes([10, 192, 0, 1]);
 const NAMESPACES: u32 = 50;
+/// More Services than these are not created but stored.
+const CREATED: u32 = 20_000;
 /// One in so many Services is headless.
 const HEADLESS: u32 = 10;
 const ENDPOINTS: u32 = 2;
@@ -41,10 +44,10 @@ impl Cluster {
         self.all().map(Service::endpoint_count).sum()
     }
 
-    /// Creates all of it, and a headless Service for the changes that are waited for; says how many objects there are.
+    /// Makes all of it, and a headless Service for the changes that are waited for; says how many objects there are.
     ///
     /// # Errors
-    /// Where the API server refuses one.
+    /// Where the API server refuses one, or etcd.
     pub(super) async fn create(self, writer: &Writer) -> anyhow::Result<usize> {
         for number in 0..NAMESPACES {
             let namespace = json!({"metadata": {"name": format!("ns{number}")}});
@@ -54,6 +57,10 @@ impl Cluster {
             (services("ns0"), service(CHANGED, "None")),
             (slices("ns0"), slice(CHANGED, PORT, &[Ipv4Addr::from_bits(FIRST_CHANGED - 1)])),
         ];
+        if self.services > CREATED {
+            let count = create_all(writer, measured.into_iter()).await? + NAMESPACES as usize;
+            return Ok(count + store_all(self).await?);
+        }
         let objects = self.all().flat_map(Service::objects).chain(measured);
         Ok(create_all(writer, objects).await? + NAMESPACES as usize)
     }
@@ -97,11 +104,11 @@ impl Service {
         endpoints(&addresses)
     }
 
-    fn name(self) -> String {
+    pub(super) fn name(self) -> String {
         format!("svc-{}", self.0)
     }
 
-    fn address(self) -> Option<Ipv4Addr> {
+    pub(super) fn address(self) -> Option<Ipv4Addr> {
         (!self.is_headless()).then(|| Ipv4Addr::from_bits(FIRST_SERVICE + self.0))
     }
 
@@ -114,7 +121,7 @@ impl Service {
         (first..first + self.endpoint_count()).map(Ipv4Addr::from_bits).collect()
     }
 
-    fn objects(self) -> [(String, Value); 2] {
+    pub(super) fn objects(self) -> [(String, Value); 2] {
         let (name, namespace) = (self.name(), self.namespace());
         let address = self.address().map_or_else(|| "None".to_owned(), |address| address.to_string());
         [(services(&namespace), service(&name, &address)), (slices(&namespace), slice(&name, PORT, &self.endpoints()))]
