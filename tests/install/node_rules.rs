@@ -20,8 +20,8 @@ esac
 "#;
 const IP: &str = r#"#!/bin/sh
 case "$*" in
-*show*) if [ -e address ]; then echo "    inet 10.96.0.10/32 scope global lo"; fi;;
-"address add 10.96.0.10/32 dev lo") touch address; echo "address" >> log;;
+*show*) if [ -e address ]; then echo "    inet 10.96.0.10/32 scope host lo"; fi;;
+"address add 10.96.0.10/32 dev lo scope host") touch address; echo "address" >> log;;
 "address del 10.96.0.10/32 dev lo") rm address; echo "no address" >> log;;
 *) exit 1;;
 esac
@@ -30,8 +30,12 @@ esac
 const WGET: &str = r#"#!/bin/sh
 read -r now < turns || { kill -TERM "$PPID"; exit 0; }
 sed -i 1d turns
+case "$now" in
+robbed) rm address;;
+flushed) rm table;;
+esac
 echo "$now" >> log
-[ "$now" = ready ]
+case "$now" in ready | robbed | flushed) ;; *) exit 1;; esac
 "#;
 
 fn write_tool(folder: &Path, name: &str, text: &str) {
@@ -84,6 +88,15 @@ fn rules_are_there_as_long_as_the_server_is_ready_and_nothing_is_left() {
 }
 
 #[test]
+fn what_others_take_away_is_set_right_again() {
+    let run = told(&[("begin", &[]), ("run", &["ready", "robbed", "flushed", "ready"])]);
+    assert_eq!(
+        run[2..],
+        ["ready", "rules 6", "robbed", "address", "rules 6", "flushed", "rules 6", "ready", "no rules", "no address"]
+    );
+}
+
+#[test]
 fn what_one_before_has_left_is_known_and_taken_back() {
     // A Pod that was killed: the next one begins without rules, and finds the address there.
     let first: (&str, &[&str]) = ("begin", &[]);
@@ -102,4 +115,5 @@ fn it_does_not_run_without_the_address_or_a_command() {
     };
     assert!(run(&["run"], None).contains("the address of the Service kube-dns"));
     assert!(run(&[], Some("10.96.0.10")).contains("rules.sh begin|run"));
+    assert!(run(&["begin"], Some("fd00:96::a")).contains("no IPv4 address: fd00:96::a"));
 }

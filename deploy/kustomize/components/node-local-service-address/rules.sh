@@ -4,6 +4,12 @@
 # `rules.sh run`: until SIGTERM, with which all is taken back.
 set -eu
 : "${SERVICE:?the address of the Service kube-dns}"
+case $SERVICE in
+*[!0-9.]*)
+  echo "SERVICE is no IPv4 address: $SERVICE" >&2
+  exit 2
+  ;;
+esac
 READY=${READY:-http://169.254.20.10:8080/ready}
 
 # Before connection tracking, so that kube-proxy's rules, of iptables or of nftables, never see the packets.
@@ -32,10 +38,12 @@ rule() { printf '%s\n' "$1" | nft -f -; }
 
 has_address() { ip -4 address show dev lo | grep -qF "inet $SERVICE/32"; }
 
-take() {
-  has_address || ip address add "$SERVICE/32" dev lo
-  rule "$NONE$RULES"
-}
+# Of the scope of this host, or the node would send from it over interfaces that have no address of their own.
+add_address() { has_address || ip address add "$SERVICE/32" dev lo scope host; }
+
+has_rules() { nft list tables ip | grep -qw tidegate_node_dns; }
+
+take() { add_address && rule "$NONE$RULES"; }
 
 # The address stays: a server that starts again has to bind it.
 release() { rule "$NONE"; }
@@ -49,19 +57,18 @@ end() {
 case "${1:-}" in
 begin)
   release
-  has_address || ip address add "$SERVICE/32" dev lo
+  add_address
   ;;
 run)
   trap 'end; exit 0' TERM INT
-  # As the container before this one has left it.
-  held=no
-  if nft list tables ip | grep -qw tidegate_node_dns; then held=yes; fi
   while :; do
-    if wget -q -T 2 -O /dev/null "$READY"; then now=yes; else now=no; fi
-    case "$held$now" in
-    noyes) take && held=yes ;;
-    yesno) release && held=no ;;
-    esac
+    # Looked at each time: others may have taken away the address, or all tables with `nft flush ruleset`. What cannot be
+    # set right ends the container, which the Pod then tells.
+    if wget -q -T 2 -O /dev/null "$READY"; then
+      { has_address && has_rules; } || take || exit 1
+    elif has_rules; then
+      release
+    fi
     # A signal ends the wait, and not the sleep.
     sleep 1 &
     wait $!
