@@ -181,7 +181,9 @@ fn on_a_node_everything_is_at_the_link_local_address_alone() {
     assert_eq!(binds.len(), 4, "{arguments:?}");
     assert!(binds.iter().all(|(_, address)| address.starts_with("169.254.20.10:")), "{binds:?}");
     let command = at(at(manifests.workload(), "/spec/template/spec"), "/initContainers/0/command/2");
-    assert!(command.as_str().is_some_and(|command| command.ends_with("ip address add 169.254.20.10/32 dev lo scope host")));
+    assert!(
+        command.as_str().is_some_and(|command| command.ends_with("ip address add 169.254.20.10/32 dev lo scope host"))
+    );
 }
 
 #[test]

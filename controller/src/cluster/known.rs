@@ -9,13 +9,15 @@ use super::resource::Resource;
 use crate::Change;
 use config::ObjectRef;
 use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::hash::RandomState;
 
 /// The objects of a scope, by what tells each version of them.
 pub(crate) struct Known {
     resource: &'static Resource,
     hasher: RandomState,
-    objects: FxHashMap<Box<Key>, Version>,
+    /// Sorted, which takes two thirds of the room of a table by hash.
+    objects: BTreeMap<Box<Key>, Version>,
     /// Of objects that are gone, until all that was older has been told.
     gone: FxHashMap<Box<Key>, Version>,
     /// All up to here has been told; what comes of it later is old.
@@ -59,7 +61,7 @@ fn order(version: &str) -> u64 {
 
 impl Known {
     pub(crate) fn new(resource: &'static Resource) -> Self {
-        let (objects, gone) = Default::default();
+        let (objects, gone) = (BTreeMap::new(), FxHashMap::default());
         Self { resource, hasher: RandomState::new(), objects, gone, reached: 0, list: None }
     }
 
