@@ -4,6 +4,7 @@ use super::after::{After, Restore};
 use super::errand::{Errand, First, Owned};
 use super::resolve::{Asking, code, says};
 use super::respond::{Responder, Response};
+use super::trace;
 use crate::extended_error;
 use crate::forward::Alias;
 use crate::message::{Says, write_code};
@@ -186,7 +187,7 @@ impl Responder {
             let (name, record_type) = (asking.name, asking.query.asked.record_type);
             let told = written(asking, (Source::Hosts, says), out, |reply| hosts.answer(name, record_type, reply));
             if let Some(response) = told {
-                self.said((block, asking), ("hosts", 0), || "it is among its entries".to_owned());
+                self.said((block, asking), ("hosts", 0), || trace::hosts_words(out, record_type));
                 return response;
             }
         }

@@ -1,12 +1,14 @@
 //! What a question meets on its way, noted where it is explained. A server notes nothing.
 
-use super::resolve::Asking;
+use super::resolve::{Asking, code};
 use super::respond::Responder;
 use crate::answer::{Reason, explain};
 use crate::part::rewrite::Rewritten;
 use crate::part::spelling;
 use crate::question::Asked;
 use crate::serving::{Block, Records};
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The notes of one question after the other.
@@ -88,6 +90,19 @@ impl Responder {
             Finding::Names(reasons.unwrap_or_default())
         };
         self.met(of, ("kubernetes", 0), reasons);
+    }
+}
+
+/// What `hosts` says by its answer.
+pub(super) fn hosts_words(answer: &[u8], asked: RecordType) -> String {
+    let answers = answer.get(6..8).is_some_and(|count| count != [0, 0]);
+    match code(answer) {
+        // It gives no other code but for what it has.
+        ResponseCode::ServFail => {
+            "it is not among its entries, and nobody else is asked (no fallthrough for it)".to_owned()
+        }
+        _ if answers => "it is among its entries".to_owned(),
+        _ => format!("it is among its entries, which have no {asked} record for it"),
     }
 }
 

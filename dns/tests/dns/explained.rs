@@ -205,6 +205,7 @@ async fn each_part_that_has_a_say_is_told_in_its_order_with_its_line() {
     assert_eq!(steps(&of("x.test.", RecordType::AAAA))[3..], ["18 template"]);
     let hosts = of("printer.test.", RecordType::A);
     assert_eq!(steps(&hosts)[3..], ["21 hosts"]);
+    assert!(words(&hosts).ends_with("it is among its entries"), "{hosts:?}");
     let theirs = of("host.corp.example.", RecordType::A);
     assert_eq!(steps(&theirs).last().unwrap(), "26 forward");
     assert!(words(&theirs).ends_with("host.corp.example. is asked of 192.0.2.53:53"), "{theirs:?}");
@@ -227,4 +228,28 @@ async fn the_address_that_is_asked_decides_on_the_block() {
     assert_eq!(line("x.b.test.", Some("127.0.0.1"), Some(5353)), Some(Some(9)));
     assert_eq!(line("x.b.test.", Some("192.0.2.1"), None), Some(Some(9)));
     assert_eq!(line("x.b.test.", Some("192.0.2.1"), Some(53)), None);
+}
+
+#[tokio::test]
+async fn hosts_says_what_is_not_among_its_entries() {
+    let explainer = explainer(".:PORT {\n hosts {\n  192.0.2.9 printer.test\n }\n}\n", 1053);
+    for (name, record_type, code, expected) in [
+        ("printer.test.", RecordType::A, ResponseCode::NoError, "it is among its entries"),
+        (
+            "printer.test.",
+            RecordType::TXT,
+            ResponseCode::NoError,
+            "it is among its entries, which have no TXT record for it",
+        ),
+        (
+            "scanner.test.",
+            RecordType::A,
+            ResponseCode::ServFail,
+            "it is not among its entries, and nobody else is asked (no fallthrough for it)",
+        ),
+    ] {
+        let explained = explained(&explainer, 1053, (name, record_type));
+        assert_eq!((words(&explained).as_str(), steps(&explained)), (expected, vec!["2 hosts".to_owned()]));
+        assert!(matches!(&explained.outcome, Outcome::Answered(said) if said.code == code), "{explained:?}");
+    }
 }
