@@ -95,5 +95,7 @@ fn step_words(Step { plugin, place, found }: &Step, world: &World) -> Vec<String
         Found::Words(words) => vec![words.clone()],
         Found::Names(reasons) => reasons.iter().map(|reason| told(reason, world)).collect(),
     };
-    words.iter().map(|words| format!("{}:{}: {plugin}: {words}", place.file, place.line)).collect()
+    // The block itself has no plugin.
+    let of = if plugin.is_empty() { String::new() } else { format!("{plugin}: ") };
+    words.iter().map(|words| format!("{}:{}: {of}{words}", place.file, place.line)).collect()
 }

@@ -9,6 +9,7 @@ use crate::corefile::Place;
 use crate::message::Transport;
 use crate::metrics::Metrics;
 use crate::name::LowerName;
+use crate::part::spelling;
 use crate::plan::{self, Plan, Zone};
 use crate::question::Question;
 use crate::serving::{At, Forwarders, Serving};
@@ -46,7 +47,7 @@ pub struct Explained {
 /// A part of the Corefile that had a say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// Its plugin.
+    /// Its plugin; empty: the block itself.
     pub plugin: &'static str,
     /// Where it is written.
     pub place: Place,
@@ -166,6 +167,7 @@ impl Explainer {
             Finding::Words(words) => Found::Words(words),
             Finding::Names(reasons) => Found::Names(reasons),
             Finding::Upstreams(name) => Found::Words(upstreams(block, nth, &name)),
+            Finding::Nobody(name) => Found::Words(nobody(block, &name)),
         };
         Some(Step { plugin, place: block.place_of(plugin, nth).clone(), found })
     }
@@ -176,4 +178,14 @@ fn upstreams(block: &plan::Block, route: usize, name: &str) -> String {
     let forward = block.forwards.get(route);
     let to = forward.map(|forward| forward.to.iter().map(ToString::to_string).collect::<Vec<_>>());
     format!("{name} is asked of {}", to.unwrap_or_default().join(", "))
+}
+
+/// Why nobody is asked for a name, in wire form and lower case, that no `forward` takes.
+fn nobody(block: &plan::Block, name: &[u8]) -> String {
+    let leaves_out =
+        block.forwards.iter().enumerate().filter(|(_, forward)| forward.from.holds(name)).map(|(nth, _)| {
+            let line = block.place_of("forward", nth).line;
+            format!("; the forward of line {line} leaves it out (except)")
+        });
+    format!("nothing in this block answers {}{}", spelling::text(name), leaves_out.collect::<String>())
 }

@@ -5,7 +5,7 @@ use super::errand::Running;
 use super::rate_limit::{Client, Verdict};
 use super::respond::{Responder, Response};
 use super::through::written;
-use super::trace::Finding;
+use super::trace::{BLOCK, Finding};
 use crate::answer::{Said, Zone};
 use crate::cache::Over;
 use crate::extended_error::ExtendedError;
@@ -191,7 +191,10 @@ impl Responder {
     fn would_ask(&self, block: &Arc<Block>, waiting: &Waiting, asking: &Asking<'_>) -> Option<Response> {
         self.shared.trace.as_ref()?;
         let name = waiting.name();
-        let route = block.forwarder.route_of(name)?;
+        let Some(route) = block.forwarder.route_of(name) else {
+            self.met((block, asking), BLOCK, || Finding::Nobody(name.to_vec()));
+            return None;
+        };
         self.met((block, asking), ("forward", route), || Finding::Upstreams(spelling::text(name)));
         Some(asking.pending(Running(Box::pin(std::future::pending()))))
     }

@@ -5,7 +5,7 @@ use super::guards::Guards;
 use super::rate_limit::{Client, Verdict};
 use super::resolve::{Asking, Pending};
 use super::settings::Bounds;
-use super::trace::Trace;
+use super::trace::{self, Trace};
 use crate::extended_error::ExtendedError;
 use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Metrics, Source};
@@ -177,7 +177,13 @@ impl Responder {
             (served, Some(code)) => {
                 let is_chaos = query.head.class == CLASS_CHAOS && code == ResponseCode::Refused;
                 let told = served.filter(|_| is_chaos).and_then(|served| self.chaos(asking, &served.block, out));
-                told.unwrap_or_else(|| refused(asking, code, None, out))
+                told.unwrap_or_else(|| {
+                    if let Some(served) = served {
+                        let record_type = query.asked.record_type;
+                        self.said((&served.block, asking), trace::BLOCK, || trace::refusal_words(record_type));
+                    }
+                    refused(asking, code, None, out)
+                })
             }
             (None, None) => refused(asking, ResponseCode::Refused, Some(NO_ZONE), out),
         };

@@ -20,6 +20,7 @@ pub(super) struct Trace(Mutex<Vec<Met>>);
 pub(super) struct Met {
     /// Which of the blocks that are served; `None`: one that is no longer.
     pub(super) block: Option<usize>,
+    /// Empty: the block itself.
     pub(super) plugin: &'static str,
     /// Which of the block's parts of this kind, counted from 0.
     pub(super) nth: usize,
@@ -34,7 +35,12 @@ pub(super) enum Finding {
     Names(Vec<Reason>),
     /// Upstreams are to be asked for this name.
     Upstreams(String),
+    /// Nobody is there to be asked for this name, in wire form and lower case.
+    Nobody(Vec<u8>),
 }
+
+/// Stands for the block itself in the place of a part.
+pub(super) const BLOCK: (&str, usize) = ("", 0);
 
 impl Trace {
     fn add(&self, met: Met) {
@@ -90,6 +96,16 @@ impl Responder {
             Finding::Names(reasons.unwrap_or_default())
         };
         self.met(of, ("kubernetes", 0), reasons);
+    }
+}
+
+/// Why no block answers a question of this type.
+pub(super) fn refusal_words(asked: RecordType) -> String {
+    match asked {
+        RecordType::AXFR | RecordType::IXFR => {
+            format!("{asked} is for whole zones, which those get whom a transfer names, and is not explained")
+        }
+        _ => format!("no name has records of the type {asked}"),
     }
 }
 

@@ -210,6 +210,7 @@ async fn each_part_that_has_a_say_is_told_in_its_order_with_its_line() {
     assert_eq!(steps(&theirs).last().unwrap(), "26 forward");
     assert!(words(&theirs).ends_with("host.corp.example. is asked of 192.0.2.53:53"), "{theirs:?}");
     let nobody = of("example.org.", RecordType::A);
+    assert!(words(&nobody).ends_with("nothing in this block answers example.org."), "{nobody:?}");
     assert!(matches!(nobody.outcome, Outcome::Answered(sections) if sections.code == ResponseCode::Refused));
 }
 
@@ -251,5 +252,55 @@ async fn hosts_says_what_is_not_among_its_entries() {
         let explained = explained(&explainer, 1053, (name, record_type));
         assert_eq!((words(&explained).as_str(), steps(&explained)), (expected, vec!["2 hosts".to_owned()]));
         assert!(matches!(&explained.outcome, Outcome::Answered(said) if said.code == code), "{explained:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_answers_is_told_with_its_block() {
+    let corefile = "out.test:PORT {
+        kubernetes cluster.local test {
+            fallthrough
+        }
+    }
+    empty.test:PORT {
+        minimal
+    }
+    .:PORT {
+        forward . 192.0.2.53 {
+            except private.test example.org
+        }
+        forward private.test 192.0.2.54 {
+            except very.private.test
+        }
+    }";
+    let explainer = explainer(corefile, 1053);
+    for (name, record_type, expected) in [
+        ("gone.out.test.", RecordType::A, "1 : nothing in this block answers gone.out.test."),
+        ("Any.Empty.test.", RecordType::A, "6 : nothing in this block answers any.empty.test."),
+        (
+            "example.org.",
+            RecordType::A,
+            "9 : nothing in this block answers example.org.; the forward of line 10 leaves it out (except)",
+        ),
+        (
+            "very.private.test.",
+            RecordType::A,
+            "9 : nothing in this block answers very.private.test.; the forward of line 10 leaves it out (except); \
+             the forward of line 13 leaves it out (except)",
+        ),
+        (
+            "example.com.",
+            RecordType::AXFR,
+            "9 : AXFR is for whole zones, which those get whom a transfer names, and is not explained",
+        ),
+    ] {
+        let explained = explained(&explainer, 1053, (name, record_type));
+        let last = explained.steps.last().unwrap();
+        let Found::Words(words) = &last.found else { panic!("{explained:?}") };
+        assert_eq!(format!("{} {}: {words}", last.place.line, last.plugin), expected);
+        assert!(
+            matches!(&explained.outcome, Outcome::Answered(said) if said.code == ResponseCode::Refused),
+            "{explained:?}"
+        );
     }
 }
