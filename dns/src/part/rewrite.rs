@@ -53,6 +53,17 @@ pub(crate) enum Rewriting {
     Invalid,
 }
 
+/// What a rule makes of a question.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Made<'t> {
+    /// Another one, which the rules after it see.
+    Question(&'t str, RecordType),
+    /// The same one, whose answer is changed.
+    Answer,
+    /// What is no name.
+    NoName,
+}
+
 impl Rewrites {
     pub(crate) fn new(rewrites: &[plan::Rewrite]) -> Self {
         let rule = |rewrite: &plan::Rewrite| Rule {
@@ -63,14 +74,23 @@ impl Rewrites {
     }
 
     /// Applies each rule to what those before it have made, to the first that is for the question and says `stop`.
-    pub(crate) fn apply(&self, name: &LowerName, record_type: RecordType) -> Rewriting {
+    /// `tell` is told what each rule, by its place among all of the block, makes of it.
+    pub(crate) fn apply(
+        &self,
+        name: &LowerName,
+        record_type: RecordType,
+        tell: impl Fn(usize, Made<'_>),
+    ) -> Rewriting {
         let mut text = spelling::text(name.suffix(0));
-        let (mut wire, mut record_type, mut backs, mut rules) = (None, record_type, Vec::new(), Vec::new());
+        let (mut wire, mut record_type, mut backs, mut is_same) = (None, record_type, Vec::new(), true);
         for (index, Rule { is_last, change }) in self.0.iter().enumerate() {
             match change {
                 Change::Name { names, to, answers } => {
                     let Some(next) = names.rewritten(&text, to) else { continue };
-                    let Some(name) = spelling::wire(&next) else { return Rewriting::Invalid };
+                    let Some(name) = spelling::wire(&next) else {
+                        tell(index, Made::NoName);
+                        return Rewriting::Invalid;
+                    };
                     // As the next rule would see it had it been asked for.
                     let next = spelling::text(&name).to_ascii_lowercase();
                     backs.extend(answers.iter().map(|answer| match answer {
@@ -86,17 +106,18 @@ impl Rewrites {
                 }
                 _ => continue,
             }
-            rules.push(index);
+            is_same = false;
+            tell(index, change.made(&text, record_type));
             if *is_last {
                 break;
             }
         }
-        if rules.is_empty() {
+        if is_same {
             return Rewriting::Same;
         }
         let mut wire = wire.unwrap_or_else(|| name.suffix(0).to_vec());
         wire.extend([record_type.into(), CLASS_IN].into_iter().flat_map(u16::to_be_bytes));
-        Rewriting::Other(Rewritten { wire, record_type, backs, rules })
+        Rewriting::Other(Rewritten { wire, record_type, backs })
     }
 }
 
@@ -126,6 +147,14 @@ impl Change {
                 let [from, to] = [from, to].map(|code| ResponseCode::from(0, code.0));
                 Self::Code { names: Names::new(names), from, to }
             }
+        }
+    }
+
+    /// What it has made where this is the question now.
+    fn made<'t>(&self, name: &'t str, record_type: RecordType) -> Made<'t> {
+        match self {
+            Self::Name { .. } | Self::Type { .. } => Made::Question(name, record_type),
+            Self::Ttl { .. } | Self::Code { .. } => Made::Answer,
         }
     }
 }

@@ -79,7 +79,7 @@ proptest! {
             rewrite continue name regex (.*) x.{1} answer name (.*)b.example(.*) {1}q{2} answer value .* long.{0}{0}
             rewrite continue ttl suffix example 5-10
             rewrite rcode suffix example NOERROR NXDOMAIN";
-        match Rewrites::new(&block(rules).rewrites).apply(&asked.name, query.asked.record_type) {
+        match Rewrites::new(&block(rules).rewrites).apply(&asked.name, query.asked.record_type, |_, _| ()) {
             Rewriting::Other(rewritten) => is_whole(&rewritten.restore(&message, &query, transport), &query, transport)?,
             other => prop_assert!(false, "{:?}", other),
         }

@@ -12,7 +12,7 @@ use crate::metrics::{Answered, Source};
 use crate::name::LowerName;
 use crate::part::acl::AclVerdict;
 use crate::part::autopath::SearchList;
-use crate::part::rewrite::Rewriting;
+use crate::part::rewrite::{Made, Rewriting};
 use crate::part::template::{Also, Templated};
 use crate::part::{Told, any, local};
 use crate::plan::AclAction;
@@ -74,19 +74,19 @@ impl Responder {
         if let Some(response) = self.before(parts, block, asking, out) {
             return response;
         }
-        let rewriting =
-            parts.rewrites.as_ref().map(|rewrites| rewrites.apply(asking.name, asking.query.asked.record_type));
+        let rewriting = parts.rewrites.as_ref().map(|rewrites| {
+            let tell = |rule, made: Made<'_>| self.rewritten((block, asking), rule, made);
+            rewrites.apply(asking.name, asking.query.asked.record_type, tell)
+        });
         match rewriting {
             None | Some(Rewriting::Same) => self.headed(parts, block, asking, out),
             Some(Rewriting::Invalid) => {
                 let query = asking.query;
-                self.said((block, asking), ("rewrite", 0), || "a rule makes of it what is no name".to_owned());
                 write_code(out, &query.head, Some(query.asked), (ResponseCode::ServFail, Says::default()));
                 asking.answered(Source::Itself, ResponseCode::ServFail)
             }
             Some(Rewriting::Other(rewritten)) => {
                 let query = Query { head: asking.query.head, asked: rewritten.asked() };
-                self.rewritten((block, asking), &rewritten);
                 // It was made of text that was checked.
                 let Some(name) = LowerName::read(query.asked.name()) else { return Response::Silence };
                 let response = self.headed(parts, block, &Asking { query, name: &name, ..*asking }, out);

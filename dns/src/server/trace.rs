@@ -3,7 +3,7 @@
 use super::resolve::{Asking, code};
 use super::respond::Responder;
 use crate::answer::{Reason, explain};
-use crate::part::rewrite::Rewritten;
+use crate::part::rewrite::Made;
 use crate::part::spelling;
 use crate::question::Asked;
 use crate::serving::{Block, Records};
@@ -76,14 +76,13 @@ impl Responder {
         self.met(of, part, || Finding::Words(words()));
     }
 
-    /// Notes which question is answered in place of another, with each rule that had a part in that.
-    pub(super) fn rewritten(&self, of: (&Arc<Block>, &Asking<'_>), rewritten: &Rewritten) {
-        for rule in &rewritten.rules {
-            self.said(of, ("rewrite", *rule), || match rewritten.asked() {
-                asked if asked == of.1.query.asked => "its answer is changed".to_owned(),
-                asked => format!("{} is answered in its place", spelled(&asked)),
-            });
-        }
+    /// Notes what a rule makes of a question.
+    pub(super) fn rewritten(&self, of: (&Arc<Block>, &Asking<'_>), rule: usize, made: Made<'_>) {
+        self.said(of, ("rewrite", rule), || match made {
+            Made::Question(name, record_type) => format!("{name} {record_type} is answered in its place"),
+            Made::Answer => "its answer is changed".to_owned(),
+            Made::NoName => "it makes of it what is no name".to_owned(),
+        });
     }
 
     /// Notes why the cluster's names are as they are.

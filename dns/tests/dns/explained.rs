@@ -304,3 +304,32 @@ async fn what_nobody_answers_is_told_with_its_block() {
         );
     }
 }
+
+#[tokio::test]
+async fn each_rule_is_told_with_the_question_that_it_makes() {
+    let corefile = ".:PORT {
+        rewrite continue ttl suffix .test 30
+        rewrite continue name suffix .one.test .two.test answer auto
+        rewrite continue type MX TXT
+        rewrite continue name suffix .two.test .three.test answer auto
+        rewrite name prefix bad .
+        whoami
+    }";
+    let explainer = explainer(corefile, 1053);
+    let told = |name| {
+        let explained = explained(&explainer, 1053, (name, RecordType::MX));
+        let lines: Vec<_> = steps(&explained).into_iter().zip(words(&explained).lines().map(str::to_owned)).collect();
+        lines.into_iter().map(|(step, words)| format!("{step}: {words}")).collect::<Vec<_>>()
+    };
+    let all = [
+        "2 rewrite: its answer is changed",
+        "3 rewrite: a.two.test. MX is answered in its place",
+        "4 rewrite: a.two.test. TXT is answered in its place",
+        "5 rewrite: a.three.test. TXT is answered in its place",
+    ];
+    assert_eq!(told("a.one.test.")[..4], all);
+    assert_eq!(
+        told("bad.example."),
+        ["4 rewrite: bad.example. TXT is answered in its place", "6 rewrite: it makes of it what is no name"]
+    );
+}

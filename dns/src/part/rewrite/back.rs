@@ -19,8 +19,6 @@ pub(crate) struct Rewritten {
     pub(super) record_type: RecordType,
     /// In the order of their rules.
     pub(super) backs: Vec<Back>,
-    /// The rules that were applied: their places among all of the block.
-    pub(crate) rules: Vec<usize>,
 }
 
 /// What is done with an answer. Names are text in lower case with a dot at the end.

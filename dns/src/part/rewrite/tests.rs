@@ -6,7 +6,7 @@ use hickory_proto::op::{Message, ResponseCode};
 /// The question that rules make of another: `NAME TYPE`.
 fn rewritten(rules: &str, name: &str, record_type: &str) -> String {
     let client = client(name, record_type);
-    match Rewrites::new(&block(rules).rewrites).apply(&client.name, record_type.parse().unwrap()) {
+    match Rewrites::new(&block(rules).rewrites).apply(&client.name, record_type.parse().unwrap(), |_, _| ()) {
         Rewriting::Same => "same".to_owned(),
         Rewriting::Invalid => "invalid".to_owned(),
         Rewriting::Other(other) => {
@@ -18,7 +18,7 @@ fn rewritten(rules: &str, name: &str, record_type: &str) -> String {
 /// The answer to a question whose rewritten one gets this code and these records.
 fn restored(rules: &str, (name, record_type): (&str, &str), code: &str, records: &str) -> String {
     let asked = client(name, record_type);
-    let rewriting = Rewrites::new(&block(rules).rewrites).apply(&asked.name, record_type.parse().unwrap());
+    let rewriting = Rewrites::new(&block(rules).rewrites).apply(&asked.name, record_type.parse().unwrap(), |_, _| ());
     let Rewriting::Other(other) = rewriting else { panic!("{rewriting:?}") };
     let upstream = client(&spelling::text(other.asked().name()), &other.asked().record_type.to_string());
     let message = other.restore(&upstream.answer(code, records), &asked.query(), Transport::Udp);
@@ -172,7 +172,7 @@ fn times_and_codes_are_changed() {
 #[test]
 fn what_does_not_fit_is_cut_and_options_stay() {
     let asked = client("a.example.", "A");
-    let rewriting = Rewrites::new(&block("rewrite name a.example b.test").rewrites).apply(&asked.name, RecordType::A);
+    let rewriting = Rewrites::new(&block("rewrite name a.example b.test").rewrites).apply(&asked.name, RecordType::A, |_, _| ());
     let Rewriting::Other(other) = rewriting else { panic!("{rewriting:?}") };
     let many: String = (0..200).map(|index| format!("x{index}.b.test. 5 A 192.0.2.{index}\n")).collect();
     let mut message = client("b.test.", "A").answer("NOERROR", &many);
@@ -188,7 +188,7 @@ fn what_does_not_fit_is_cut_and_options_stay() {
 #[test]
 fn what_cannot_be_read_is_a_failure() {
     let asked = client("a.example.", "A");
-    let rewriting = Rewrites::new(&block("rewrite name a.example b.test").rewrites).apply(&asked.name, RecordType::A);
+    let rewriting = Rewrites::new(&block("rewrite name a.example b.test").rewrites).apply(&asked.name, RecordType::A, |_, _| ());
     let Rewriting::Other(other) = rewriting else { panic!("{rewriting:?}") };
     let message = client("b.test.", "A").answer("NOERROR", "b.test. 5 CNAME c.b.test.\n c.b.test. 5 A 192.0.2.1");
     for end in 0..message.len() {
