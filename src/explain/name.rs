@@ -115,7 +115,7 @@ impl Asking {
             let question = Question { name: name.clone(), record_type: self.record_type };
             let said = match (&self.answering, &asked) {
                 (Answering::Flags { settings, upstreams }, _) => {
-                    said(explain(&world.snapshot.names, &question, settings), upstreams, world)
+                    said(explain(&world.snapshot.names, &question, settings, None), upstreams, world)
                 }
                 (Answering::Corefile(_), Some(asked)) => asked.said(&question, world)?,
                 (Answering::Corefile(_), None) => break,

@@ -9,6 +9,7 @@ use config::{DomainName, Kind, NameTable, ObjectRef, ServiceNames};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use std::fmt;
+use std::net::SocketAddr;
 
 /// An answer with its reasons.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,11 +71,16 @@ pub enum Reason {
     Denied,
 }
 
-/// Answers as [`answer`] does, and says why.
+/// Answers a question that came to `asked_at` as [`answer`] does, and says why.
 #[must_use]
-pub fn explain(table: &NameTable, question: &Question, settings: &ZoneSettings) -> Explanation {
-    let answer = answer(table, question, settings, None);
-    let (wire, zone) = (question.to_wire(), Zone::new(table, settings, None));
+pub fn explain(
+    table: &NameTable,
+    question: &Question,
+    settings: &ZoneSettings,
+    asked_at: Option<SocketAddr>,
+) -> Explanation {
+    let answer = answer(table, question, settings, asked_at);
+    let (wire, zone) = (question.to_wire(), Zone::new(table, settings, asked_at));
     let name = wire.split_last_chunk::<4>().and_then(|(name, _)| LowerName::read(name));
     let mut reasons = name.map(|name| zone.reasons(name, question.record_type)).unwrap_or_default();
     match &answer {

@@ -75,12 +75,7 @@ impl Rewrites {
 
     /// Applies each rule to what those before it have made, to the first that is for the question and says `stop`.
     /// `tell` is told what each rule, by its place among all of the block, makes of it.
-    pub(crate) fn apply(
-        &self,
-        name: &LowerName,
-        record_type: RecordType,
-        tell: impl Fn(usize, Made<'_>),
-    ) -> Rewriting {
+    pub(crate) fn apply(&self, name: &LowerName, record_type: RecordType, tell: impl Fn(usize, Made<'_>)) -> Rewriting {
         let mut text = spelling::text(name.suffix(0));
         let (mut wire, mut record_type, mut backs, mut is_same) = (None, record_type, Vec::new(), true);
         for (index, Rule { is_last, change }) in self.0.iter().enumerate() {

@@ -89,9 +89,9 @@ impl Responder {
     pub(super) fn looked_up(&self, records: &Records, of: (&Arc<Block>, &Asking<'_>)) {
         let reasons = || {
             let (snapshot, question) = (self.shared.names.load(), of.1.query.asked.to_question());
-            let reasons = snapshot
-                .zip(question)
-                .map(|(snapshot, question)| explain(&snapshot.names, &question, &records.settings).reasons);
+            let reasons = snapshot.zip(question).map(|(snapshot, question)| {
+                explain(&snapshot.names, &question, &records.settings, of.1.asked_at).reasons
+            });
             Finding::Names(reasons.unwrap_or_default())
         };
         self.met(of, ("kubernetes", 0), reasons);

@@ -333,3 +333,11 @@ async fn each_rule_is_told_with_the_question_that_it_makes() {
         ["4 rewrite: bad.example. TXT is answered in its place", "6 rewrite: it makes of it what is no name"]
     );
 }
+
+#[tokio::test]
+async fn the_name_server_has_the_address_that_is_asked() {
+    let explainer = explainer(".:PORT {\n kubernetes cluster.local\n}\n", 1053);
+    let found = |record_type| words(&explained(&explainer, 1053, ("ns.dns.cluster.local.", record_type)));
+    assert_eq!(found(RecordType::A), "a name that the zone has of its own");
+    assert_eq!(found(RecordType::AAAA), "a name that the zone has of its own; the name exists, and has no AAAA record");
+}

@@ -22,7 +22,7 @@ fn table_with_namespaces() -> NameTable {
 /// The reasons for a name below `cluster.local`, joined by `; `.
 fn said(name: &str, record_type: RecordType, settings: &ZoneSettings) -> String {
     let question = Question { name: Name::from_ascii(name).unwrap(), record_type };
-    let reasons = explain(&table_with_namespaces(), &question, settings).reasons;
+    let reasons = explain(&table_with_namespaces(), &question, settings, None).reasons;
     reasons.iter().map(Reason::to_string).collect::<Vec<_>>().join("; ")
 }
 
@@ -108,7 +108,7 @@ fn services_of_several_clusters_are_told_apart_from_the_clusters_own() {
     ] {
         let name = Name::from_ascii(format!("{name}.clusterset.local.")).unwrap();
         let question = Question { name: name.clone(), record_type: RecordType::A };
-        let reasons = explain(&table, &question, &settings).reasons;
+        let reasons = explain(&table, &question, &settings, None).reasons;
         assert_eq!(reasons.first().map(Reason::to_string).as_deref(), Some(expected), "{name}");
     }
 }
@@ -158,7 +158,7 @@ proptest! {
         let settings = ZoneSettings { hides_empty, is_zonal, ..ZoneSettings::default() };
         let name = Name::from_ascii(labels.iter().map(|label| format!("{label}.")).collect::<String>() + "cluster.local.");
         let question = Question { name: name.unwrap(), record_type };
-        let Explanation { answer, reasons } = explain(&table_with_namespaces(), &question, &settings);
+        let Explanation { answer, reasons } = explain(&table_with_namespaces(), &question, &settings, None);
         let is_absent = reasons.last().unwrap().is_absence();
         match answer {
             Answer::Zone(sections) => {

@@ -172,7 +172,8 @@ fn times_and_codes_are_changed() {
 #[test]
 fn what_does_not_fit_is_cut_and_options_stay() {
     let asked = client("a.example.", "A");
-    let rewriting = Rewrites::new(&block("rewrite name a.example b.test").rewrites).apply(&asked.name, RecordType::A, |_, _| ());
+    let rewriting =
+        Rewrites::new(&block("rewrite name a.example b.test").rewrites).apply(&asked.name, RecordType::A, |_, _| ());
     let Rewriting::Other(other) = rewriting else { panic!("{rewriting:?}") };
     let many: String = (0..200).map(|index| format!("x{index}.b.test. 5 A 192.0.2.{index}\n")).collect();
     let mut message = client("b.test.", "A").answer("NOERROR", &many);
@@ -188,7 +189,8 @@ fn what_does_not_fit_is_cut_and_options_stay() {
 #[test]
 fn what_cannot_be_read_is_a_failure() {
     let asked = client("a.example.", "A");
-    let rewriting = Rewrites::new(&block("rewrite name a.example b.test").rewrites).apply(&asked.name, RecordType::A, |_, _| ());
+    let rewriting =
+        Rewrites::new(&block("rewrite name a.example b.test").rewrites).apply(&asked.name, RecordType::A, |_, _| ());
     let Rewriting::Other(other) = rewriting else { panic!("{rewriting:?}") };
     let message = client("b.test.", "A").answer("NOERROR", "b.test. 5 CNAME c.b.test.\n c.b.test. 5 A 192.0.2.1");
     for end in 0..message.len() {
