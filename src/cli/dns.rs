@@ -107,7 +107,7 @@ pub(crate) struct NameFlags {
     /// Address that is asked, with a port or without [default: the first one with a block for the name]
     #[arg(long, value_name = "ADDRESS", requires = "corefile", value_parser = asked_at)]
     pub(crate) at: Option<AskedAt>,
-    /// Address that the question comes from [default: that of the Pod, or 127.0.0.1]
+    /// Address that the question comes from [default: that of the Pod, or 127.0.0.1 or ::1]
     #[arg(long, value_name = "ADDRESS", requires = "corefile")]
     pub(crate) client: Option<IpAddr>,
     /// Domain that the search lists of the node's Pods end with (repeatable)
@@ -137,8 +137,9 @@ pub(crate) struct AskedAt {
 
 fn asked_at(text: &str) -> Result<AskedAt, String> {
     let whole = text.parse().map(|address: SocketAddr| AskedAt { ip: address.ip(), port: Some(address.port()) });
-    let alone = || text.parse().map(|ip| AskedAt { ip, port: None });
-    whole.or_else(|_| alone()).map_err(|_| "not an address such as 10.96.0.10 or 127.0.0.1:5353".to_owned())
+    let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
+    let alone = || text.parse().ok().or_else(in_brackets).map(|ip| AskedAt { ip, port: None });
+    whole.ok().or_else(alone).ok_or_else(|| "not an address such as 10.96.0.10 or 127.0.0.1:5353".to_owned())
 }
 
 /// Who asks.

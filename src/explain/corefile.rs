@@ -7,7 +7,7 @@ use crate::serve::Corefile;
 use anyhow::Context as _;
 use config::{DnsCompatibility, Kind, ObjectRef};
 use dns::{Explained, Explainer, Found, Outcome, Question, Step};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
@@ -26,7 +26,8 @@ pub(super) struct Planned {
 pub(super) struct Asked<'p> {
     planned: &'p Planned,
     explainer: Explainer,
-    client: IpAddr,
+    /// `None`: this host itself.
+    client: Option<IpAddr>,
     /// It would ask upstreams, which nobody does here.
     _runtime: Runtime,
 }
@@ -54,15 +55,15 @@ impl Planned {
         let pod = from.and_then(|Asker { namespace, pod }| {
             world.objects.pod_address(&ObjectRef::new(Kind::Pod, namespace.as_str(), pod.as_deref()?))
         });
-        let client = self.client.or(pod).unwrap_or(Ipv4Addr::LOCALHOST.into());
+        let client = self.client.or(pod);
         Ok(Asked { planned: self, explainer, client, _runtime: runtime })
     }
 }
 
 impl Asked<'_> {
-    /// Who asks.
-    pub(super) fn client(&self) -> IpAddr {
-        self.client
+    /// Whether this host itself asks, as nothing says who else does.
+    pub(super) fn is_asked_from_here(&self) -> bool {
+        self.client.is_none()
     }
 
     /// # Errors
@@ -73,19 +74,18 @@ impl Asked<'_> {
             let addresses: Vec<_> = self.explainer.addresses().iter().map(ToString::to_string).collect();
             format!("{}: nothing is served at --at; there is {}", self.planned.name, addresses.join(", "))
         })?;
-        let Explained { at, block, steps, outcome } = explained;
+        let Explained { at, client, block, steps, outcome } = explained;
         let mut why = vec![match block {
             Some((zone, place)) => format!("{}:{}: {at}, the block of zone {zone}", place.file, place.line),
             None => format!("{at} has no block for the name"),
         }];
         why.extend(steps.iter().flat_map(|step| step_words(step, world)));
-        Ok(match outcome {
-            Outcome::Answered(sections) => {
-                Said { verdict: Verdict::Code(sections.code), records: sections.answers, why }
-            }
-            Outcome::Silence => Said { verdict: Verdict::Silence, records: Vec::new(), why },
-            Outcome::Upstreams => Said { verdict: Verdict::Upstream, records: Vec::new(), why },
-        })
+        let (verdict, records) = match outcome {
+            Outcome::Answered(sections) => (Verdict::Code(sections.code), sections.answers),
+            Outcome::Silence => (Verdict::Silence, Vec::new()),
+            Outcome::Upstreams => (Verdict::Upstream, Vec::new()),
+        };
+        Ok(Said { client: Some(client), verdict, records, why })
     }
 }
 

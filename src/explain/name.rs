@@ -36,6 +36,8 @@ enum Answering {
 /// What is said to one question.
 #[derive(Debug)]
 pub(super) struct Said {
+    /// Who asked it, where that counts.
+    pub(super) client: Option<IpAddr>,
     pub(super) verdict: Verdict,
     pub(super) records: Vec<Record>,
     pub(super) why: Vec<String>,
@@ -104,11 +106,12 @@ impl Asking {
             name: &self.name,
             record_type: self.record_type,
             from: self.from.as_ref(),
-            client: asked.as_ref().map(|asked| asked.client()),
+            client: None,
             search: &self.search,
             questions: Vec::new(),
             answer: Outcome::None { code: code(ResponseCode::NXDomain) },
             note: None,
+            client_note: None,
         };
         let mut questions = self.questions.iter().peekable();
         while let Some(name) = questions.next() {
@@ -127,6 +130,11 @@ impl Asking {
             let is_cut_short =
                 questions.peek().is_some() && report.questions.last().is_some_and(|asked| asked.is_empty);
             report.note = report.note.or(is_cut_short.then_some(MUSL));
+        }
+        if asked.is_some_and(|asked| asked.is_asked_from_here()) {
+            report.client_note = report.client.zip(self.from.as_ref()).and_then(|(client, from)| {
+                from.pod.as_ref().map(|_| format!("the manifests have no address of Pod {from}: {client} asks instead"))
+            });
         }
         let is_upstream = matches!(report.answer, Outcome::Upstream { .. });
         if is_upstream && !self.has_clusterset() && names_import(&self.name, world) {
@@ -209,6 +217,9 @@ pub(super) struct Report<'a> {
     answer: Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'static str>,
+    /// Who asks in the place of the Pod that should.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_note: Option<String>,
 }
 
 /// A question that is asked.
@@ -237,7 +248,10 @@ enum Outcome {
 
 impl Report<'_> {
     /// Takes what is said to a question; whether the next one is asked.
-    fn take(&mut self, question: String, Said { verdict, records, why }: Said) -> bool {
+    fn take(&mut self, question: String, Said { client, verdict, records, mut why }: Said) -> bool {
+        self.client = self.client.or(client);
+        // Where another address is asked, of another family.
+        why.extend(client.filter(|_| client != self.client).map(|client| format!("asked from {client}")));
         let is_asked_for = |of: RecordType| of == self.record_type || self.record_type == RecordType::ANY;
         let has_answer = records.iter().any(|record| is_asked_for(record.record_type()));
         let is_empty = verdict == Verdict::Code(ResponseCode::NoError) && !has_answer;
@@ -288,7 +302,7 @@ fn said(Explanation { answer, reasons }: Explanation, upstreams: &[SocketAddr], 
     };
     why.extend(led_to.as_ref().map(|what| asked_of(what, upstreams)));
     let verdict = if led_to.is_some() { Verdict::Upstream } else { Verdict::Code(sections.code) };
-    Said { verdict, records: sections.answers, why }
+    Said { client: None, verdict, records: sections.answers, why }
 }
 
 /// In place of a code.
@@ -347,7 +361,8 @@ impl fmt::Display for Report<'_> {
         writeln!(f, "{questions}")?;
         let mut end = Table::default();
         end.row(["answer".to_owned(), self.answer.to_string()]);
-        self.note.into_iter().for_each(|note| end.row(["note".to_owned(), note.to_owned()]));
+        let notes = self.client_note.as_deref().into_iter().chain(self.note);
+        notes.for_each(|note| end.row(["note".to_owned(), note.to_owned()]));
         write!(f, "{end}")
     }
 }

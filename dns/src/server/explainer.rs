@@ -17,7 +17,7 @@ use crate::wire::flag;
 use config::{BackendTable, DnsCompatibility, NameTable, RoutingTable, Snapshot};
 use prometheus::Registry;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -36,6 +36,8 @@ pub struct Explainer {
 pub struct Explained {
     /// Where it came to.
     pub at: At,
+    /// Who asked.
+    pub client: IpAddr,
     /// The zone that it is in, and where the block is written that answers for that; `None`: it is in no zone.
     pub block: Option<(Zone, Place)>,
     /// What had a say, in the order in which the question met it.
@@ -129,13 +131,14 @@ impl Explainer {
     }
 
     /// What becomes of a question of this client to this address and port; `None` for either: any, the first where a
-    /// block is for the name. `None`: nothing listens there, or the name is too long.
+    /// block is for the name. No client: this host itself, by the family of the address. `None`: nothing listens there,
+    /// or the name is too long.
     #[must_use]
     pub fn explain(
         &self,
         question: &Question,
         asked_at: (Option<IpAddr>, Option<u16>),
-        client: IpAddr,
+        client: Option<IpAddr>,
     ) -> Option<Explained> {
         let wire = question.to_wire();
         let name = wire.split_last_chunk::<4>().and_then(|(name, _)| LowerName::read(name))?;
@@ -145,6 +148,7 @@ impl Explainer {
         let packet = [&[0, 0], &flags[..], &[0, 1, 0, 0, 0, 0, 0, 0], &wire].concat();
         let own = asked_at.0.or(Some(at.address.ip()).filter(|ip| !ip.is_unspecified()));
         let to = own.map(|ip| SocketAddr::new(ip, at.address.port()));
+        let client = client.unwrap_or_else(|| loopback_to(own));
         let (from, mut out) = (SocketAddr::new(client, CLIENT_PORT), Vec::new());
         let responder = Responder::new(Arc::clone(&self.shared), at);
         let outcome = match responder.respond(&packet, (from, to), Transport::Tcp, &mut out) {
@@ -157,7 +161,7 @@ impl Explainer {
         let planned = served.and_then(|served| self.plan.blocks().get(serving.index(&served.block)?));
         let block = served.zip(planned).map(|(served, block)| (served.zone().clone(), block.place_of("", 0).clone()));
         let steps = trace.take().into_iter().filter_map(|met| self.step(met)).collect();
-        Some(Explained { at, block, steps, outcome })
+        Some(Explained { at, client, block, steps, outcome })
     }
 
     fn step(&self, met: Met) -> Option<Step> {
@@ -170,6 +174,14 @@ impl Explainer {
             Finding::Nobody(name) => Found::Words(nobody(block, &name)),
         };
         Some(Step { plugin, place: block.place_of(plugin, nth).clone(), found })
+    }
+}
+
+/// Where this host asks from at this address; `None`: at any.
+fn loopback_to(own: Option<IpAddr>) -> IpAddr {
+    match own.map(|ip| ip.to_canonical()) {
+        Some(IpAddr::V6(_)) => Ipv6Addr::LOCALHOST.into(),
+        Some(IpAddr::V4(_)) | None => Ipv4Addr::LOCALHOST.into(),
     }
 }
 

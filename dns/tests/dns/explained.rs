@@ -23,7 +23,7 @@ fn explainer(corefile: &str, port: u16) -> Explainer {
 /// What it makes of a question.
 fn explained(explainer: &Explainer, port: u16, (name, record_type): (&str, RecordType)) -> Explained {
     let question = Question { name: Name::from_ascii(name).unwrap(), record_type };
-    explainer.explain(&question, (Some(LOCAL), Some(port)), LOCAL).unwrap()
+    explainer.explain(&question, (Some(LOCAL), Some(port)), Some(LOCAL)).unwrap()
 }
 
 /// `line plugin` of all that had a say.
@@ -221,7 +221,7 @@ async fn the_address_that_is_asked_decides_on_the_block() {
     let line = |name: &str, ip: Option<&str>, port| {
         let question = Question { name: Name::from_ascii(name).unwrap(), record_type: RecordType::A };
         let at = (ip.map(|ip| ip.parse().unwrap()), port);
-        explainer.explain(&question, at, LOCAL).map(|explained| explained.block.map(|(_, place)| place.line))
+        explainer.explain(&question, at, Some(LOCAL)).map(|explained| explained.block.map(|(_, place)| place.line))
     };
     assert_eq!(line("x.a.test.", None, None), Some(Some(1)));
     assert_eq!(line("x.b.test.", None, None), Some(Some(5)));
@@ -340,4 +340,27 @@ async fn the_name_server_has_the_address_that_is_asked() {
     let found = |record_type| words(&explained(&explainer, 1053, ("ns.dns.cluster.local.", record_type)));
     assert_eq!(found(RecordType::A), "a name that the zone has of its own");
     assert_eq!(found(RecordType::AAAA), "a name that the zone has of its own; the name exists, and has no AAAA record");
+}
+
+#[tokio::test]
+async fn who_asks_is_of_the_family_of_the_address_that_is_asked() {
+    // What is made for networks without IPv4 is for their clients alone.
+    let text = ".:53 {\n dns64\n kubernetes cluster.local\n}\na.test:5353 {\n bind ::1\n whoami\n}\n";
+    let explainer = explainer(text, 0);
+    let of = |name: &str, ip: Option<&str>, port| {
+        let question = Question { name: Name::from_ascii(name).unwrap(), record_type: RecordType::AAAA };
+        explainer.explain(&question, (ip.map(|ip| ip.parse().unwrap()), port), None).unwrap()
+    };
+    for (ip, client, is_translated) in [
+        (Some("::1"), "::1", true),
+        (Some("2001:db8::53"), "::1", true),
+        (Some("192.0.2.1"), "127.0.0.1", false),
+        (Some("::ffff:192.0.2.1"), "127.0.0.1", false),
+        (None, "127.0.0.1", false),
+    ] {
+        let explained = of("web.shop.svc.cluster.local.", ip, Some(53));
+        assert_eq!(explained.client.to_string(), client, "{ip:?}");
+        assert_eq!(steps(&explained).contains(&"2 dns64".to_owned()), is_translated, "{explained:?}");
+    }
+    assert_eq!(of("x.a.test.", None, None).client.to_string(), "::1");
 }

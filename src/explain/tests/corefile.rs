@@ -17,6 +17,11 @@ kind: Pod
 metadata: {name: front-0, namespace: blog}
 spec: {dnsPolicy: ClusterFirst}
 status: {phase: Running, podIPs: [{ip: 10.1.0.9}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: new, namespace: blog}
+spec: {dnsPolicy: ClusterFirst}
 "#;
 
 const COREFILE: &str = "cluster.local:5353 {
@@ -101,9 +106,24 @@ fn who_asks_and_where_decides() {
             vec!["web.shop.blog.svc.cluster.local.", "--at", "192.0.2.9", "--from", "blog/front-0"],
             "web.shop.svc.cluster.local. 5 IN A 10.0.0.1",
         ),
+        (vec![web, "--at", "::1"], "client ::1"),
+        (vec![web, "--at", "[::1]"], "client ::1"),
+        (vec![web, "--at", "[::1]:53"], "client ::1"),
+        (
+            vec![web, "--at", "127.0.0.1", "--from", "blog/gone"],
+            "note the manifests have no address of Pod blog/gone: 127.0.0.1 asks instead",
+        ),
+        (
+            vec![web, "--at", "::1", "--from", "blog/new"],
+            "note the manifests have no address of Pod blog/new: ::1 asks instead",
+        ),
     ] {
         let said = said(COREFILE, &arguments);
         assert!(said.lines().any(|line| line == expected), "{arguments:?}: {expected:?} is not in\n{said}");
+    }
+    for arguments in [vec![web, "--from", "blog/gone", "--client", "10.1.0.8"], vec![web, "--from", "blog"]] {
+        let said = said(COREFILE, &arguments);
+        assert!(!said.contains("asks instead"), "{arguments:?}: {said}");
     }
     let dropped = said(".:53 {\n acl {\n  drop\n }\n whoami\n}\n", &["web", "--from", "shop"]);
     assert!(
@@ -135,6 +155,7 @@ fn what_cannot_be_explained_says_why() {
             "nothing is served at --at; there is dns://127.0.0.1:5353, dns://:53",
         ),
         (COREFILE, vec!["web.", "--at", "here"], "not an address such as 10.96.0.10 or 127.0.0.1:5353"),
+        (COREFILE, vec!["web.", "--at", "[127.0.0.1]"], "not an address such as"),
         (COREFILE, vec!["web.", "--client", "10.0.0.0/8"], "invalid value '10.0.0.0/8' for '--client"),
         (COREFILE, vec!["http://web/"], "--corefile are for names"),
         (". {\n nosuch\n}\n", vec!["web."], "Corefile:2"),
