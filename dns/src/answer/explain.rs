@@ -65,6 +65,8 @@ pub enum Reason {
     /// A range of addresses of which some are the cluster's.
     Range,
     NobodysAddress,
+    /// The same, where others may know.
+    NobodysHere,
     /// The name exists, and has no record of this type.
     NoRecord(RecordType),
     /// The name exists, and is denied as CoreDNS does.
@@ -84,7 +86,12 @@ pub fn explain(
     let name = wire.split_last_chunk::<4>().and_then(|(name, _)| LowerName::read(name));
     let mut reasons = name.map(|name| zone.reasons(name, question.record_type)).unwrap_or_default();
     match &answer {
-        Answer::Outside if reasons.last() != Some(&Reason::Outside) => reasons.push(Reason::LeftToOthers),
+        Answer::Outside if reasons.last() != Some(&Reason::Outside) => {
+            if let Some(reason) = reasons.last_mut().filter(|reason| **reason == Reason::NobodysAddress) {
+                *reason = Reason::NobodysHere;
+            }
+            reasons.push(Reason::LeftToOthers);
+        }
         Answer::Zone(sections) => {
             let asked = |record_type: RecordType| [question.record_type, RecordType::HINFO].contains(&record_type);
             let has_records = sections.answers.iter().any(|record| asked(record.record_type()));
@@ -247,7 +254,8 @@ impl Reason {
             | Self::PodsDisabled
             | Self::NoAddress(_)
             | Self::NoPod(..)
-            | Self::NobodysAddress => true,
+            | Self::NobodysAddress
+            | Self::NobodysHere => true,
             Self::Outside
             | Self::LeftToOthers
             | Self::Fixed
@@ -305,6 +313,7 @@ impl fmt::Display for Reason {
             Self::AddressOf(service) => write!(f, "an address of {service}"),
             Self::Range => f.write_str("a range of addresses, of which some are the cluster's"),
             Self::NobodysAddress => f.write_str("nobody has the address, which only the cluster could tell of"),
+            Self::NobodysHere => f.write_str("nobody here has the address"),
             Self::NoRecord(record_type) => write!(f, "the name exists, and has no {record_type} record"),
             Self::Denied => f.write_str("the name exists, and is denied as CoreDNS does (--dns-compat coredns)"),
         }

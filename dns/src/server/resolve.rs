@@ -147,8 +147,9 @@ impl Responder {
     pub(super) fn follow(&self, alias: Alias, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
         // Whoever the target's own block asks knows it.
         let target = LowerName::read(alias.target());
-        let block = target.and_then(|name| asking.site.find(&name)).map_or(block, |served| &served.block);
-        self.forward(block, Some(alias), asking, out)
+        let own = target.and_then(|name| asking.site.find(&name)).map_or(block, |served| &served.block);
+        self.led(alias.target(), (block, own), asking);
+        self.forward(own, Some(alias), asking, out)
     }
 
     /// Asks others, unless the answer is known.

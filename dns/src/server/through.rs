@@ -211,7 +211,7 @@ impl Responder {
         if let Some((number, text)) = error {
             extended_error::add(number, text, out, (&query.head, transport));
         }
-        self.said((block, asking), ("template", template), || format!("it answers {code}"));
+        self.said((block, asking), ("template", template), || trace::template_words(code));
         let alias = alias.and_then(|target| Alias::new(&target, query.asked.record_type, out));
         Some(match alias {
             Some(alias) => self.follow(alias, block, asking, out),

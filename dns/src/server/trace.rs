@@ -85,6 +85,13 @@ impl Responder {
         });
     }
 
+    /// Notes that an alias of `from` leads to a name that another block answers for.
+    pub(super) fn led(&self, target: &[u8], (from, to): (&Arc<Block>, &Arc<Block>), asking: &Asking<'_>) {
+        if !Arc::ptr_eq(from, to) {
+            self.said((to, asking), BLOCK, || format!("{} is for this block", spelling::text(target)));
+        }
+    }
+
     /// Notes why the cluster's names are as they are.
     pub(super) fn looked_up(&self, records: &Records, of: (&Arc<Block>, &Asking<'_>)) {
         let reasons = || {
@@ -119,6 +126,11 @@ pub(super) fn hosts_words(answer: &[u8], asked: RecordType) -> String {
         _ if answers => "it is among its entries".to_owned(),
         _ => format!("it is among its entries, which have no {asked} record for it"),
     }
+}
+
+/// What a template says by its answer, as `dig` writes codes.
+pub(super) fn template_words(code: ResponseCode) -> String {
+    format!("it answers {}", format!("{code:?}").to_uppercase())
 }
 
 /// A question as people read it.

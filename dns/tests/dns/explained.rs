@@ -202,7 +202,9 @@ async fn each_part_that_has_a_say_is_told_in_its_order_with_its_line() {
     assert_eq!((zone.to_string().as_str(), place.line), ("stub.test", 1));
     let alias = of("www.alias.test.", RecordType::A);
     assert_eq!(steps(&alias), ["8 acl", "13 rewrite", "14 header", "17 minimal", "25 kubernetes"]);
-    assert_eq!(steps(&of("x.test.", RecordType::AAAA))[3..], ["18 template"]);
+    let template = of("x.test.", RecordType::AAAA);
+    assert_eq!(steps(&template)[3..], ["18 template"]);
+    assert!(words(&template).ends_with("it answers NXDOMAIN"), "{template:?}");
     let hosts = of("printer.test.", RecordType::A);
     assert_eq!(steps(&hosts)[3..], ["21 hosts"]);
     assert!(words(&hosts).ends_with("it is among its entries"), "{hosts:?}");
@@ -363,4 +365,33 @@ async fn who_asks_is_of_the_family_of_the_address_that_is_asked() {
         assert_eq!(steps(&explained).contains(&"2 dns64".to_owned()), is_translated, "{explained:?}");
     }
     assert_eq!(of("x.a.test.", None, None).client.to_string(), "::1");
+}
+
+#[tokio::test]
+async fn an_alias_into_another_block_names_it() {
+    let corefile = "cluster.local:PORT {
+        kubernetes cluster.local
+        forward . 192.0.2.1
+    }
+    .:PORT {
+        forward . 192.0.2.53
+    }";
+    let explainer = explainer(corefile, 1053);
+    let alias = explained(&explainer, 1053, ("out.shop.svc.cluster.local.", RecordType::A));
+    assert_eq!(steps(&alias), ["2 kubernetes", "5 ", "6 forward"]);
+    assert!(words(&alias).contains(" is for this block\n"), "{alias:?}");
+    // Within its own block there is nothing to say.
+    let alone = corefile.replace(".:PORT", "other.test:PORT");
+    let explainer = self::explainer(&alone, 1053);
+    let alias = explained(&explainer, 1053, ("out.shop.svc.cluster.local.", RecordType::A));
+    assert_eq!(steps(&alias), ["2 kubernetes", "3 forward"]);
+}
+
+#[tokio::test]
+async fn an_address_that_is_nobodys_here_is_left_to_others() {
+    let explainer = explainer(&COREFILES[0].replace("UPSTREAM", "192.0.2.53"), 1053);
+    let theirs = explained(&explainer, 1053, ("1.0.168.192.in-addr.arpa.", RecordType::PTR));
+    let all = words(&theirs);
+    assert!(all.starts_with("nobody here has the address; such names are left to others"), "{all}");
+    assert_eq!(steps(&theirs), ["3 kubernetes", "6 forward"]);
 }
