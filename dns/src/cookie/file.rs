@@ -20,16 +20,28 @@ const MOST: u64 = 4096;
 pub(crate) struct SecretFile {
     path: PathBuf,
     pub(crate) cookies: Arc<Cookies>,
-    /// What it was when it was last read; `None`: it could not be looked at.
-    seen: Mutex<Option<Stamp>>,
+    seen: Mutex<Seen>,
+}
+
+/// What is known of the file.
+#[derive(Debug)]
+struct Seen {
+    /// What it was when its content was last read, be that good or bad.
+    read: Stamp,
+    /// What it was when it could not be read, if that could be seen, and why; it is told once.
+    unread: Option<(Option<Stamp>, String)>,
 }
 
 impl SecretFile {
     /// # Errors
     /// It cannot be read, or holds something else; the message names it.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let seen = Mutex::new(Stamp::of(path).ok());
-        let secrets = read(path).map_err(|why| io::Error::other(format!("{}: {why}", path.display())))?;
+        let named = |why: String| io::Error::other(format!("{}: {why}", path.display()));
+        // Before it is read: a change in between is seen later.
+        let stamp = Stamp::of(path).map_err(|error| named(error.to_string()))?;
+        let text = file::read_text(path, MOST).map_err(|error| named(error.to_string()))?;
+        let secrets = Secrets::parse(&text).map_err(named)?;
+        let seen = Mutex::new(Seen { read: stamp, unread: None });
         Ok(Self { path: path.to_owned(), cookies: Arc::new(Cookies::new(secrets)), seen })
     }
 
@@ -48,27 +60,37 @@ impl SecretFile {
 
     /// Reads it if it has changed. Blocks while it does.
     fn look(&self) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Stamp::of(&self.path).ok();
-        if now == *seen {
-            return;
-        }
-        *seen = now;
-        match read(&self.path) {
-            Ok(secrets) => {
-                info!(file = %self.path.display(), "cookies are made with new secrets");
-                self.cookies.secrets.store(Arc::new(secrets));
-            }
-            Err(why) => {
+        match self.news(|path| file::read_text(path, MOST)) {
+            None => {}
+            Some(Ok(())) => info!(file = %self.path.display(), "cookies are made with new secrets"),
+            Some(Err(why)) => {
                 warn!(file = %self.path.display(), why, "the secrets of cookies that were read before still hold");
             }
         }
     }
-}
 
-fn read(path: &Path) -> Result<Secrets, String> {
-    let text = file::read_text(path, MOST).map_err(|error| error.to_string())?;
-    Secrets::parse(&text)
+    /// Takes the secrets that have not been read yet, or says what keeps it from that; `None`: there is nothing new.
+    fn news(&self, read: impl FnOnce(&Path) -> io::Result<String>) -> Option<Result<(), String>> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp = Stamp::of(&self.path);
+        let now = stamp.as_ref().ok().copied();
+        if now == Some(seen.read) {
+            seen.unread = None;
+            return None;
+        }
+        let (stamp, text) = match stamp.and_then(|stamp| Ok((stamp, read(&self.path)?))) {
+            Ok(content) => content,
+            Err(error) => {
+                // It may be gone the next time, and the file as it is now.
+                let unread = Some((now, error.to_string()));
+                let is_told = seen.unread == unread;
+                seen.unread = unread;
+                return (!is_told).then(|| Err(error.to_string()));
+            }
+        };
+        *seen = Seen { read: stamp, unread: None };
+        Some(Secrets::parse(&text).map(|secrets| self.cookies.secrets.store(Arc::new(secrets))))
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +136,36 @@ mod tests {
         put(OTHER);
         file.look();
         assert!(is_proved(second) && !is_proved(first));
+    }
+
+    #[test]
+    fn secrets_that_could_not_be_read_are_read_later_and_it_is_told_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let [path, next] = ["secret", "next"].map(|name| directory.path().join(name));
+        fs::write(&path, ONE).unwrap();
+        let file = SecretFile::open(&path).unwrap();
+        let fails = |why: &'static str| file.news(|_| Err(io::Error::other(why)));
+        let reads = || file.news(|path| fs::read_to_string(path));
+        assert_eq!(fails("it is not even read"), None);
+        let first = file.cookies.answer(&[7; 8], "192.0.2.9".parse().unwrap()).unwrap();
+        for (text, outcome) in [(OTHER, Ok(())), ("bad", Err("line 1 is not 32 hexadecimal digits".to_owned()))] {
+            fs::write(&next, text).unwrap();
+            fs::rename(&next, &path).unwrap();
+            assert_eq!(fails("no memory"), Some(Err("no memory".to_owned())));
+            assert_eq!(fails("no memory"), None);
+            assert_eq!(fails("no disk"), Some(Err("no disk".to_owned())));
+            assert_eq!(reads(), Some(outcome));
+            assert_eq!(reads(), None);
+        }
+        let now = file.cookies.answer(&first.content, "192.0.2.9".parse().unwrap()).unwrap();
+        assert!(now.standing != Standing::Proved, "the secret is another");
+        fs::rename(&path, &next).unwrap();
+        assert!(reads().is_some_and(|news| news.is_err()));
+        assert_eq!(reads(), None);
+        fs::rename(&next, &path).unwrap();
+        assert_eq!(reads(), None, "the same is back");
+        fs::rename(&path, &next).unwrap();
+        assert!(reads().is_some_and(|news| news.is_err()), "gone anew");
     }
 
     #[test]
