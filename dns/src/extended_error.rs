@@ -42,15 +42,22 @@ pub(crate) fn add(number: u16, text: &str, message: &mut Vec<u8>, (head, transpo
 }
 
 /// Says what an upstream has said, whose EDNS options these are; a list that is malformed up to there, and no more than
-/// [`MOST`] of them.
+/// [`MOST`] of them. A text that is none (RFC 8914 §2: UTF-8), or would be more than one line of a log, is left out.
 pub(crate) fn pass_on(options: &[u8], message: &mut Vec<u8>, (head, transport): (&Head, Transport)) {
     if head.edns.is_none() {
         return;
     }
     let said = Cursor::new(options).options().filter(|(code, content)| *code == OPTION && content.len() >= 2);
-    for option in said.take(MOST).filter_map(|(_, content)| option::option(OPTION, content)) {
+    let said = said.map(|(_, content)| if is_line(content) { content } else { content.get(..2).unwrap_or_default() });
+    for option in said.take(MOST).filter_map(|content| option::option(OPTION, content)) {
         option::add(&option, message, head.limit(transport));
     }
+}
+
+/// Whether text follows the number, without control characters.
+fn is_line(content: &[u8]) -> bool {
+    let text = content.get(2..).and_then(|text| str::from_utf8(text).ok());
+    text.is_some_and(|text| !text.chars().any(char::is_control))
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ pub(crate) enum Failure {
     NoSocket,
     #[error("no upstream answered")]
     Unanswered,
-    #[error("no upstream answered a moment ago")]
+    /// Whatever it was: upstreams may have answered, that they cannot tell.
+    #[error("this failed a moment ago")]
     Remembered,
     #[error("the upstream's answer is malformed")]
     Malformed,

@@ -2,7 +2,7 @@
 
 use crate::answer::Sections;
 use crate::cache::Ttls;
-use crate::extended_error;
+use crate::extended_error::{self, ExtendedError};
 use crate::message::{Says, Transport, write};
 use crate::question::Query;
 use crate::wire::{Cursor, HEADER, Header, OPT, flag};
@@ -81,11 +81,8 @@ pub(super) fn relay(
     let authorities = keep(theirs.authorities, theirs.answers == 0)?;
     let additionals = keep(theirs.additionals, false)?;
     // A code that needs EDNS is about the hop between the upstream and us.
-    let code = if extended_code == 0 {
-        ResponseCode::from(0, (theirs.flags & flag::CODE) as u8)
-    } else {
-        ResponseCode::ServFail
-    };
+    let whole = ResponseCode::from(extended_code, (theirs.flags & flag::CODE) as u8);
+    let code = if extended_code == 0 { whole } else { ResponseCode::ServFail };
     let asked = flag::OPCODE | flag::RECURSION_DESIRED | flag::CHECKING_DISABLED;
     let mut flags = flag::RESPONSE | flag::RECURSION_AVAILABLE | (query.head.flags & asked);
     flags |= theirs.flags & flag::AUTHORITATIVE;
@@ -99,6 +96,10 @@ pub(super) fn relay(
     reply.truncate(end);
     let header = Header { id: query.head.id, flags, questions: 1, answers, authorities, additionals };
     query.head.finish(&mut reply, header, code);
+    if code != whole {
+        let why = format!("the upstream answered with the code {}", u16::from(whole));
+        ExtendedError::Other.add(&why, &mut reply, (&query.head, transport));
+    }
     extended_error::pass_on(options, &mut reply, (&query.head, transport));
     Some((reply, code))
 }

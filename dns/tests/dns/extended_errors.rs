@@ -45,7 +45,7 @@ async fn a_refusal_and_a_failure_say_why() {
 async fn what_is_over_or_remembered_is_told_to_be() {
     let gone = Upstream::new().await.address();
     let server = start(Settings { cache: CacheSettings::default(), ..upstreams(&[gone]) });
-    for expected in [(22, "no upstream answered"), (13, "no upstream answered a moment ago")] {
+    for expected in [(22, "no upstream answered"), (13, "this failed a moment ago")] {
         let answer = server.ask(&asking("example.org.")).await;
         assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
         assert_eq!(why(&answer), Some((expected.0, expected.1.to_owned())));

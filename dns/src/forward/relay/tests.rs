@@ -1,6 +1,7 @@
 use super::*;
 use crate::question::{Asked, CLASS_IN, ClientEdns, Head};
 use hickory_proto::op::{Edns, MessageType, OpCode};
+use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
 use proptest::prelude::*;
 
@@ -70,12 +71,28 @@ fn sections_are_cut_from_the_end() {
     }
 }
 
+/// The extended errors of an answer, each as its bytes.
+fn extended_errors(reply: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let edns = Message::from_vec(reply).unwrap().edns?;
+    let options = edns.options().options.iter().map(|(_, option)| match option {
+        EdnsOption::Unknown(15, bytes) => bytes.clone(),
+        option => panic!("{option:?}"),
+    });
+    Some(options.collect())
+}
+
 #[test]
 fn a_code_about_the_upstreams_edns_is_servfail() {
-    let mut message = message([0, 0, 0], Some(512));
-    message.metadata.response_code = ResponseCode::BADVERS;
-    let reply = relayed(&message, &query(None), Transport::Udp);
-    assert_eq!(reply.metadata.response_code, ResponseCode::ServFail);
+    for (code, why) in [(ResponseCode::BADVERS, "16"), (ResponseCode::BADCOOKIE, "23")] {
+        let mut message = message([0, 0, 0], Some(512));
+        message.metadata.response_code = code;
+        let reply = relayed(&message, &query(None), Transport::Udp);
+        assert_eq!(reply.metadata.response_code, ResponseCode::ServFail);
+        let bytes = message.to_vec().unwrap();
+        let (reply, _) = relay(&bytes, Ttls::AsTheyCame, &query(Some(512)), Transport::Udp).unwrap();
+        let why = format!("\0\0the upstream answered with the code {why}");
+        assert_eq!(extended_errors(&reply), Some(vec![why.into_bytes()]));
+    }
 }
 
 #[test]
@@ -88,24 +105,51 @@ fn what_follows_the_opt_stays_here() {
     assert_eq!(counts(&Message::from_vec(&reply).unwrap()), [1, 0, 0]);
 }
 
-#[test]
-fn what_an_upstream_says_of_its_answer_reaches_those_who_speak_edns() {
-    let option =
-        |code: u16, content: &[u8]| [&code.to_be_bytes()[..], &(content.len() as u16).to_be_bytes(), content].concat();
-    // A cookie is for this hop alone; one without a number says nothing; what is not whole ends the list.
-    let options =
-        [option(15, b"\x00\x06bogus"), option(10, &[7; 8]), option(15, b"\x00"), vec![0, 15, 0, 9, 0]].concat();
+/// An answer with an OPT record of these options.
+fn with_options(options: &[u8]) -> Vec<u8> {
     let mut bytes = message([1, 0, 0], Some(512)).to_vec().unwrap();
     let length_at = bytes.len() - 2;
     bytes[length_at..].copy_from_slice(&(options.len() as u16).to_be_bytes());
     bytes.extend(options);
+    bytes
+}
+
+fn option(code: u16, content: &[u8]) -> Vec<u8> {
+    [&code.to_be_bytes()[..], &(content.len() as u16).to_be_bytes(), content].concat()
+}
+
+#[test]
+fn what_an_upstream_says_of_its_answer_reaches_those_who_speak_edns() {
+    // A cookie is for this hop alone; one without a number says nothing; what is not whole ends the list.
+    let options =
+        [option(15, b"\x00\x06bogus"), option(10, &[7; 8]), option(15, b"\x00"), vec![0, 15, 0, 9, 0]].concat();
+    let bytes = with_options(&options);
     let said = |edns| {
         let (reply, _) = relay(&bytes, Ttls::AsTheyCame, &query(edns), Transport::Udp).unwrap();
-        let edns = Message::from_vec(&reply).unwrap().edns?;
-        Some(edns.options().options.iter().map(|(code, _)| u16::from(*code)).collect::<Vec<_>>())
+        extended_errors(&reply)
     };
-    assert_eq!(said(Some(512)), Some(vec![15]));
+    assert_eq!(said(Some(512)), Some(vec![b"\x00\x06bogus".to_vec()]));
     assert_eq!(said(None), None);
+}
+
+#[test]
+fn a_text_that_is_none_is_left_out_and_its_number_passed_on() {
+    let cases: [(&[u8], bool); 8] = [
+        (b"bogus", true),
+        ("na\u{EF}ve \u{1F600}".as_bytes(), true),
+        (b"", true),
+        (b"\xFF", false),
+        (b"cut \xC3", false),
+        (b"one\r\ntwo", false),
+        (b"zero\0", false),
+        ("\u{9B}31m".as_bytes(), false),
+    ];
+    for (text, is_kept) in cases {
+        let bytes = with_options(&option(15, &[&[0, 6], text].concat()));
+        let (reply, _) = relay(&bytes, Ttls::AsTheyCame, &query(Some(512)), Transport::Udp).unwrap();
+        let kept = if is_kept { text } else { b"" };
+        assert_eq!(extended_errors(&reply), Some(vec![[&[0, 6], kept].concat()]), "{text:?}");
+    }
 }
 
 #[test]
