@@ -69,14 +69,15 @@ impl Errand {
 }
 
 impl First {
-    /// `None`: there is no answer.
-    pub(super) fn of(response: Response, out: &[u8]) -> Option<Self> {
+    /// # Errors
+    /// There is no answer; the response as it was.
+    pub(super) fn of(response: Response, out: &[u8]) -> Result<Self, Response> {
         match response {
-            Response::Silence => None,
+            Response::Silence | Response::Dropped => Err(response),
             Response::Ready(answered) => {
-                Some(Self::Known(Settled { message: out.to_vec(), code: answered.code, source: answered.source }))
+                Ok(Self::Known(Settled { message: out.to_vec(), code: answered.code, source: answered.source }))
             }
-            Response::Pending(pending) => Some(Self::Waited(pending)),
+            Response::Pending(pending) => Ok(Self::Waited(pending)),
         }
     }
 }
@@ -164,7 +165,7 @@ impl Responder {
             };
             (response, out)
         };
-        Some(self.settle_first(First::of(response, &out)?).await)
+        Some(self.settle_first(First::of(response, &out).ok()?).await)
     }
 
     /// AAAA records made of A records, where there are none.

@@ -155,7 +155,9 @@ impl Conversation {
         let begun = Instant::now();
         let mut message = Vec::new();
         match self.responder.respond(question, self.ends, Transport::Tcp, &mut message) {
-            Response::Silence => return refusal(StatusCode::BAD_REQUEST, "that is no question, or one too many"),
+            Response::Silence | Response::Dropped => {
+                return refusal(StatusCode::BAD_REQUEST, "that is no question, or one too many");
+            }
             Response::Ready(answered) => {
                 self.responder.metrics.answered(Transport::Tcp, answered, (message.len(), begun.elapsed()));
             }

@@ -58,8 +58,8 @@ impl Responder {
             "where there is no AAAA record the A records are asked for, and translated".to_owned()
         });
         match First::of(response, out) {
-            Some(aaaa) => self.send(Errand::Translate { asked: Owned::of(asking, block), aaaa }, asking, out),
-            None => Response::Silence,
+            Ok(aaaa) => self.send(Errand::Translate { asked: Owned::of(asking, block), aaaa }, asking, out),
+            Err(none) => none,
         }
     }
 
@@ -126,10 +126,10 @@ impl Responder {
             "where there is no such name the rest of the client's search list is walked here".to_owned()
         });
         match First::of(response, out) {
-            Some(first) => {
+            Ok(first) => {
                 self.send(Errand::Walk { asked: Owned::of(asking, block), list, is_whole, first }, asking, out)
             }
-            None => Response::Silence,
+            Err(none) => none,
         }
     }
 
@@ -154,7 +154,8 @@ impl Responder {
             format!("the client {} {}", peer.ip().to_canonical(), verdict.words())
         });
         if verdict == AclAction::Drop {
-            return Some(self.silence("acl"));
+            self.metrics.dropped.with_label_values(&["acl"]).inc();
+            return Some(Response::Dropped);
         }
         let (code, error) = verdict.refusal()?;
         write_code(out, &query.head, Some(query.asked), (code, Says::default()));
@@ -238,7 +239,7 @@ impl Responder {
 /// Does what is left to do with an answer, now or once it is there.
 fn finally(response: Response, asking: &Asking<'_>, out: &mut Vec<u8>, after: impl FnOnce() -> After) -> Response {
     match response {
-        Response::Silence => Response::Silence,
+        Response::Silence | Response::Dropped => response,
         Response::Ready(answered) => {
             after().change(out, asking.transport);
             Response::Ready(Answered { code: code(out), ..answered })

@@ -4,6 +4,7 @@ use crate::harness::*;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption, NSIDPayload};
 use hickory_proto::rr::{DNSClass, RecordType};
+use tokio::io::AsyncWriteExt;
 
 /// A server with these plugins and an upstream that has one address for every name.
 async fn start_plugins(plugins: &str) -> Running {
@@ -54,6 +55,27 @@ async fn who_may_not_ask_is_refused_everything() {
     }
     assert_eq!(answer(&client).await.metadata.id, u16::from(RecordType::A), "the first has no answer");
     assert_eq!(server.metric("tidegate_dns_dropped_total", &["reason=\"acl\""]), 1.0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_dropped_over_tcp_costs_no_other_question_its_answer() {
+    let server = start_plugins("dns64 {\n  allow_ipv4\n }\n acl {\n  drop type TXT AAAA\n }").await;
+    let mut stream = server.connect().await;
+    for _ in 0..2 {
+        let asked = [(THEIRS, RecordType::A), (OURS, RecordType::TXT), (OURS, RecordType::AAAA), (OURS, RecordType::A)];
+        for (id, (name, record_type)) in (0..).zip(asked) {
+            stream.write_all(&frame(&question(id, name, record_type).to_vec().unwrap())).await.unwrap();
+        }
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            ids.push(Message::from_vec(&read_frame(&mut stream).await.unwrap()).unwrap().metadata.id);
+        }
+        ids.sort_unstable();
+        assert_eq!(ids, [0, 3]);
+    }
+    assert_eq!(server.metric("tidegate_dns_dropped_total", &["reason=\"acl\""]), 4.0);
+    drop(stream);
     server.stop().await;
 }
 

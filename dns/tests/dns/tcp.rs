@@ -130,6 +130,26 @@ async fn what_was_asked_before_a_mistake_is_answered() {
 }
 
 #[tokio::test]
+async fn what_waits_for_upstreams_when_a_mistake_comes_is_answered() {
+    let upstream = Upstream::new().await;
+    let server = start(upstreams(&[upstream.address()]));
+    let mut response = question(2, "web.shop.svc.cluster.local.", RecordType::A).to_vec().unwrap();
+    response[2] |= 0x80;
+    let after = query(3, "web.shop.svc.cluster.local.", RecordType::A);
+    for (name, mistake) in [("a.org.", vec![0, 11]), ("b.org.", vec![0xff, 0xff]), ("c.org.", frame(&response))] {
+        let mut stream = server.connect().await;
+        let before = query(1, name, RecordType::A);
+        stream.write_all(&[before, mistake, after.clone()].concat()).await.unwrap();
+        let (asked, peer) = upstream.asked().await;
+        upstream.reply(&one_address(&asked), peer).await;
+        let answer = read(&mut stream).await;
+        assert_eq!((answer.metadata.id, answered(&answer)), (1, vec!["192.0.2.1".to_owned()]));
+        assert!(is_closed(&mut stream).await, "no more is taken");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn who_has_asked_much_of_upstreams_is_refused_more_of_them_alone() {
     let upstream = Upstream::new().await;
     let server = start(Settings { upstreams: vec![upstream.address()], ..settings() });

@@ -5,12 +5,13 @@ use super::frame::{LONGEST, PREFIX, first, push};
 use super::{Limits, keepalive};
 use crate::message::Transport;
 use crate::metrics::{Answered, Source};
+use crate::server::resolve::Pending;
 use crate::server::respond::{Responder, Response};
 use crate::server::transfer::Sending;
 use crate::serving::Clocks;
 use hickory_proto::op::ResponseCode;
 use std::future::poll_fn;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -88,7 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             });
             match event.await {
                 Event::Moved(outcome) => {
-                    // What was asked before a mistake is answered.
+                    // What was answered before it broke leaves.
                     self.send().await?;
                     outcome?;
                 }
@@ -110,9 +111,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     // Whoever has half a zone asks for it again.
                     return Ok(());
                 }
-                let outcome = self.go_on();
+                self.go_on();
                 self.send().await?;
-                outcome?;
             }
             if self.waiting.is_none() && !self.is_open {
                 return Ok(());
@@ -143,24 +143,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         let mut bytes = [const { MaybeUninit::uninit() }; CHUNK];
         let mut chunk = ReadBuf::uninit(&mut bytes);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut chunk))?;
-        Poll::Ready(self.take(chunk.filled()))
+        self.take(chunk.filled());
+        Poll::Ready(Ok(()))
     }
 
     /// Takes what was read; nothing: the client asks no more.
-    fn take(&mut self, came: &[u8]) -> io::Result<()> {
+    fn take(&mut self, came: &[u8]) {
         if came.is_empty() {
             self.is_open = false;
-            return Ok(());
-        }
-        if self.rest.is_empty() {
+        } else if self.rest.is_empty() {
             // From its first bytes on a question must not dawdle.
             self.since = Instant::now();
-            let used = self.answer(came)?;
+            let used = self.answer(came);
             self.rest.extend_from_slice(came.get(used..).unwrap_or_default());
-            Ok(())
         } else {
             self.rest.extend_from_slice(came);
-            self.go_on()
+            self.go_on();
         }
     }
 
@@ -170,37 +168,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 
     /// Answers what was left.
-    fn go_on(&mut self) -> io::Result<()> {
+    fn go_on(&mut self) {
         if let Some(sending) = &mut self.sending {
             self.since = Instant::now();
             match sending.next() {
                 Some(message) => push(&mut self.output, &message),
                 None => self.sending = None,
             }
-            return Ok(());
+            return;
         }
         let mut rest = std::mem::take(&mut self.rest);
-        let used = self.answer(&rest)?;
+        let used = self.answer(&rest);
         rest.drain(..used);
         self.rest = rest;
-        Ok(())
     }
 
-    /// Answers whole questions, until much is to be sent; how many bytes they were.
-    fn answer(&mut self, input: &[u8]) -> io::Result<usize> {
+    /// Answers whole questions, until much is to be sent; how many bytes they were. After what is none, or one too many,
+    /// no more is taken.
+    fn answer(&mut self, input: &[u8]) -> usize {
         let begun = Instant::now();
         let mut used = 0;
         while !self.is_spent()
             && self.sending.is_none()
             && self.output.len() < MUCH
-            && let Some(packet) = first(input.get(used..).unwrap_or_default())?
+            && let Some(packet) = first(input.get(used..).unwrap_or_default()).transpose()
         {
+            let Ok(packet) = packet else { return self.take_no_more(input) };
             used += PREFIX + packet.len();
             self.asked = self.asked.saturating_add(1);
             self.since = begun;
             let told = keepalive::is_asked_for(packet).then(|| self.patience());
             match self.respond(packet) {
-                Response::Silence => return Err(io::Error::new(ErrorKind::InvalidData, "not a question")),
+                // Those that are on their way are answered all the same.
+                Response::Silence => return self.take_no_more(input),
+                Response::Dropped => {}
                 Response::Ready(answered) if answered.asks_for_a_zone() => {
                     let (answered, message) = match self.responder.transfer(packet, self.ends) {
                         Some((sending, message)) => {
@@ -219,25 +220,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     self.responder.metrics.answered(Transport::Tcp, answered, (self.reply.len(), begun.elapsed()));
                     push(&mut self.output, &self.reply);
                 }
-                Response::Pending(pending) => {
-                    let responder = Arc::clone(&self.responder);
-                    let waiting = self.waiting.get_or_insert_default();
-                    waiting.spawn(async move {
-                        let mut message = responder.finish(pending).await;
-                        if let Some(idle) = told {
-                            keepalive::add(idle, &mut message);
-                        }
-                        message
-                    });
-                }
+                Response::Pending(pending) => self.wait_for(pending, told),
             }
         }
-        if self.is_spent() {
-            // The client asks the rest over another connection.
-            self.is_open = false;
-            return Ok(input.len());
-        }
-        Ok(used)
+        // The client asks the rest over another connection.
+        if self.is_spent() { self.take_no_more(input) } else { used }
+    }
+
+    /// Leaves all of `input` unanswered, and what may come after it; the length of it.
+    fn take_no_more(&mut self, input: &[u8]) -> usize {
+        self.is_open = false;
+        input.len()
+    }
+
+    /// `told`: how long the client may be silent, if it wants to know.
+    fn wait_for(&mut self, pending: Box<Pending>, told: Option<Duration>) {
+        let responder = Arc::clone(&self.responder);
+        let waiting = self.waiting.get_or_insert_default();
+        waiting.spawn(async move {
+            let mut message = responder.finish(pending).await;
+            if let Some(idle) = told {
+                keepalive::add(idle, &mut message);
+            }
+            message
+        });
     }
 
     /// Answers a question into `reply` if it need not wait, or may not.
@@ -299,7 +305,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 }
 
 enum Event {
-    /// Something was read, or is answered; an error where it was no question.
+    /// Something was read, or is answered; an error where the connection is broken.
     Moved(io::Result<()>),
     /// No more is to be read.
     Stopped,
@@ -342,7 +348,7 @@ mod tests {
         let (ours, _theirs) = duplex(1 << 20);
         let mut conversation = conversation(ours);
         let (whole, cut) = (question().repeat(3), &question()[..9]);
-        conversation.take(&[&whole, cut].concat()).unwrap();
+        conversation.take(&[&whole, cut].concat());
         let mut output = &*conversation.output;
         for _ in 0..3 {
             let answer = first(output).unwrap().unwrap();
@@ -356,12 +362,12 @@ mod tests {
     async fn no_more_is_made_than_can_be_sent() {
         let (ours, _theirs) = duplex(1 << 20);
         let mut conversation = conversation(ours);
-        conversation.take(&question().repeat(2_000)).unwrap();
+        conversation.take(&question().repeat(2_000));
         assert!((MUCH..MUCH + 512).contains(&conversation.output.len()), "{} bytes", conversation.output.len());
         let mut rounds = 0;
         while conversation.can_go_on() {
             conversation.send().await.unwrap();
-            conversation.go_on().unwrap();
+            conversation.go_on();
             rounds += 1;
         }
         assert!(rounds > 2 && conversation.rest.is_empty(), "{rounds} rounds");
@@ -371,8 +377,8 @@ mod tests {
     async fn a_silent_connection_holds_no_buffer() {
         let (ours, _theirs) = duplex(1 << 20);
         let mut conversation = conversation(ours);
-        conversation.take(&question()[..9]).unwrap();
-        conversation.take(&question()[9..]).unwrap();
+        conversation.take(&question()[..9]);
+        conversation.take(&question()[9..]);
         conversation.send().await.unwrap();
         let buffers = |of: &Conversation<_>| [of.rest.capacity(), of.reply.capacity(), of.output.capacity()];
         assert!(buffers(&conversation).iter().all(|capacity| (1..=KEPT).contains(capacity)));
