@@ -21,6 +21,7 @@ mod upstream;
 
 use crate::cache::{Cache, Found, Over, Refresh, Then, Ttls};
 use crate::extended_error::ExtendedError;
+use crate::host::Host;
 use crate::message::Transport;
 use crate::metrics::ForwardMetrics;
 use crate::name::LowerName;
@@ -117,7 +118,7 @@ impl Forwarder {
         if self.outbound.is_own(peer) {
             return Err(self.in_circle(peer));
         }
-        route.admit(room).map_err(|failure| self.count(failure))
+        route.admit(room, Some(Host::of(peer.ip()))).map_err(|failure| self.count(failure))
     }
 
     /// Whether we have asked this question ourselves.
@@ -244,7 +245,7 @@ impl Forwarder {
         behind: Behind<'_>,
     ) -> Option<oneshot::Receiver<Outcome>> {
         let (forwarder, ask, trail) = (Arc::clone(self), waiting.ask.clone(), waiting.trail.clone());
-        let place = self.routes_of(ask.name()).next()?.admit(behind.room).ok()?;
+        let place = self.routes_of(ask.name()).next()?.admit(behind.room, None).ok()?;
         let (told, outcome) = oneshot::channel();
         let refresh = async move {
             // Nobody may wait for it any more.
@@ -289,7 +290,7 @@ impl Forwarder {
                 drop(place);
                 return outcome;
             };
-            place = Some(next.take()?);
+            place = Some(next.take(None)?);
             route = next;
         }
     }

@@ -9,6 +9,7 @@ mod corefile;
 mod extended_error;
 mod file;
 mod forward;
+mod host;
 mod message;
 mod metrics;
 mod name;

@@ -1,23 +1,37 @@
-//! Room for what waits for others, of all clients and all blocks together: tasks, sockets and memory are bounded by it.
+//! Room for what waits for others, of all clients and all blocks together or of one `forward`: tasks, sockets and memory
+//! are bounded by it, and no client can have all of it.
 
+use crate::host::Host;
 use prometheus::IntGauge;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// For so many at once.
+/// For so many at once, of each client no more than a quarter of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Room {
     permits: Arc<Semaphore>,
-    /// How many there are.
-    waiting: IntGauge,
+    most_of_one: usize,
+    /// How many each of them has; none who has none.
+    hosts: Arc<Mutex<HashMap<Host, usize>>>,
+    /// How many there are; `None`: that is not told.
+    waiting: Option<IntGauge>,
 }
 
 /// What one of them takes; free again where this is dropped.
 #[derive(Debug)]
 pub(crate) struct Taken {
-    waiting: IntGauge,
+    waiting: Option<IntGauge>,
+    _share: Option<Share>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// The same, of what one client may have.
+#[derive(Debug)]
+struct Share {
+    hosts: Arc<Mutex<HashMap<Host, usize>>>,
+    host: Host,
 }
 
 /// Where work goes on behind a question.
@@ -28,20 +42,88 @@ pub(crate) struct Behind<'r> {
 }
 
 impl Room {
-    pub(crate) fn new(most: usize, waiting: IntGauge) -> Self {
-        Self { permits: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))), waiting }
+    pub(crate) fn new(most: usize, waiting: Option<IntGauge>) -> Self {
+        let most = most.min(Semaphore::MAX_PERMITS);
+        let (permits, hosts) = (Arc::new(Semaphore::new(most)), Arc::default());
+        Self { permits, most_of_one: most.div_ceil(4), hosts, waiting }
     }
 
-    /// `None`: there is none left.
-    pub(crate) fn take(&self) -> Option<Taken> {
+    /// A place for a question of `host`, without one for what is asked on nobody's account; `None`: there is none left, or
+    /// the client has its share. O(1), under a lock.
+    pub(crate) fn take(&self, host: Option<Host>) -> Option<Taken> {
+        let share = match host {
+            Some(host) => Some(self.share(host)?),
+            None => None,
+        };
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
-        self.waiting.inc();
-        Some(Taken { waiting: self.waiting.clone(), _permit: permit })
+        self.waiting.iter().for_each(IntGauge::inc);
+        Some(Taken { waiting: self.waiting.clone(), _share: share, _permit: permit })
+    }
+
+    fn share(&self, host: Host) -> Option<Share> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = hosts.get(&host).copied().unwrap_or_default();
+        (count < self.most_of_one).then(|| {
+            hosts.insert(host, count + 1);
+            Share { hosts: Arc::clone(&self.hosts), host }
+        })
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.waiting.dec();
+        self.waiting.iter().for_each(IntGauge::dec);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = hosts.get_mut(&self.host) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                hosts.remove(&self.host);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(address: &str) -> Option<Host> {
+        Some(Host::of(address.parse().unwrap()))
+    }
+
+    #[test]
+    fn a_client_has_a_quarter_and_who_has_none_is_forgotten() {
+        let waiting = IntGauge::new("waiting", "how many wait").unwrap();
+        let room = Room::new(8, Some(waiting.clone()));
+        let held = ["192.0.2.1", "::ffff:192.0.2.1"].map(|address| room.take(host(address)).unwrap());
+        assert!(room.take(host("192.0.2.1")).is_none());
+        let _others = ["2001:db8::1", "2001:db8::2"].map(|address| room.take(host(address)).unwrap());
+        assert!(room.take(host("2001:db8::ffff:3")).is_none(), "it is the same network");
+        let _on_the_link = ["fe80::1", "fe80::2", "fe80::3"].map(|address| room.take(host(address)).unwrap());
+        let last = room.take(None).unwrap();
+        assert_eq!(waiting.get(), 8);
+        for address in ["192.0.2.2", "192.0.2.1"] {
+            assert!(room.take(host(address)).is_none(), "all is taken");
+        }
+        assert!(room.take(None).is_none());
+        assert_eq!(room.hosts.lock().unwrap().len(), 5, "who was refused is not known");
+        drop((held, last));
+        assert_eq!((waiting.get(), room.hosts.lock().unwrap().len()), (5, 4));
+        assert!(room.take(host("192.0.2.1")).is_some());
+        assert_eq!(room.hosts.lock().unwrap().len(), 4);
+    }
+
+    #[test]
+    fn a_quarter_of_little_is_one() {
+        for (most, of_one) in [(0, 0), (1, 1), (4, 1), (5, 2), (1_000, 250)] {
+            let room = Room::new(most, None);
+            let held: Vec<_> = (0..=of_one).map_while(|_| room.take(host("192.0.2.1"))).collect();
+            assert_eq!(held.len(), of_one, "{most}");
+        }
     }
 }

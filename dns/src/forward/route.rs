@@ -6,6 +6,7 @@ use super::origin::Origin;
 use super::tls::Tls;
 use super::upstream::Upstream;
 use super::{Ask, Failure, Outbound, Outcome, relay};
+use crate::host::Host;
 use crate::plan::Zone;
 use crate::plan::forward::{self as plan, Forward, Policy};
 use crate::room::{Room, Taken};
@@ -16,7 +17,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tracing::debug;
 
@@ -27,14 +27,14 @@ pub(crate) struct Route {
     order: Order,
     to: Vec<Origin>,
     /// `None`: there is no bound.
-    room: Option<Arc<Semaphore>>,
+    room: Option<Room>,
 }
 
 /// A question's place among those that wait; free again where this is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
     _among_all: Taken,
-    _permit: Option<OwnedSemaphorePermit>,
+    _here: Option<Taken>,
 }
 
 /// Why there can be no such route.
@@ -57,7 +57,7 @@ impl Route {
         let to = forward.to.iter().map(|to| Origin::new(to, &shared, &mut tls));
         let to = to.collect::<Result<_, _>>().map_err(wrong)?;
         let room = usize::try_from(forward.max_concurrent).ok().filter(|most| *most > 0);
-        let room = room.map(|most| Arc::new(Semaphore::new(most)));
+        let room = room.map(|most| Room::new(most, None));
         Ok(Self { order: Order::of(forward.policy), forward: shared, to, room })
     }
 
@@ -75,7 +75,7 @@ impl Route {
         let forward = Arc::new(forward);
         let to = addresses.iter().map(|address| Origin::of_address(*address, &forward)).collect();
         let order = Order::LastGood(AtomicUsize::new(0));
-        Self { forward, order, to, room: Some(Arc::new(Semaphore::new(limit))) }
+        Self { forward, order, to, room: Some(Room::new(limit, None)) }
     }
 
     /// Whether it is for this name, in wire form and lower case.
@@ -83,16 +83,15 @@ impl Route {
         self.forward.from.holds(name) && !self.forward.except.iter().any(|zone| zone.holds(name))
     }
 
-    /// A place among those who wait here, and among all.
-    pub(super) fn admit(&self, room: &Room) -> Result<Place, Failure> {
-        let permit = self.take()?;
-        Ok(Place { _among_all: room.take().ok_or(Failure::Busy)?, _permit: permit })
+    /// A place among those who wait here, and among all, for a question of `host`; without one, for nobody's.
+    pub(super) fn admit(&self, room: &Room, host: Option<Host>) -> Result<Place, Failure> {
+        let here = self.take(host)?;
+        Ok(Place { _among_all: room.take(host).ok_or(Failure::Busy)?, _here: here })
     }
 
-    /// A place among those who wait here; `None`: there is no bound.
-    pub(super) fn take(&self) -> Result<Option<OwnedSemaphorePermit>, Failure> {
-        let permit = self.room.as_ref().map(|room| Arc::clone(room).try_acquire_owned());
-        permit.transpose().map_err(|_| Failure::Busy)
+    /// A place among those who wait here, for a question of `host`; `None`: there is no bound.
+    pub(super) fn take(&self, host: Option<Host>) -> Result<Option<Taken>, Failure> {
+        self.room.as_ref().map(|room| room.take(host).ok_or(Failure::Busy)).transpose()
     }
 
     /// Whether the next route is to be asked.

@@ -4,6 +4,7 @@
 use super::respond::{Responder, Response};
 use crate::cookie::Malformed;
 use crate::extended_error::ExtendedError;
+use crate::host::Host;
 use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Source};
 use crate::question::{Query, Refusal};
@@ -66,7 +67,7 @@ impl Clients {
 
     /// Counts a question of the client with this address.
     fn ask(&self, address: IpAddr, now: Instant) -> Verdict {
-        let hash = self.hash.hash_one(client(address));
+        let hash = self.hash.hash_one(Host::of(address));
         let buckets = self.rows.each_ref();
         // Each takes bits of its own.
         let [one, other] =
@@ -89,15 +90,6 @@ impl Clients {
             Some(until.max(now).saturating_add(self.each)).filter(|until| *until <= most)
         });
         taken.is_ok()
-    }
-}
-
-/// Whom an address stands for: a network of IPv6 is one host's, but for that of all who are on the same link.
-fn client(address: IpAddr) -> (bool, u64) {
-    match address.to_canonical() {
-        IpAddr::V4(address) => (true, address.to_bits().into()),
-        IpAddr::V6(address) if address.is_unicast_link_local() => (false, address.to_bits() as u64),
-        IpAddr::V6(address) => (false, (address.to_bits() >> 64) as u64),
     }
 }
 

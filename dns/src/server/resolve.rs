@@ -81,7 +81,7 @@ enum Awaited {
         waiting: Waiting,
         /// What was known, and is over.
         over: Option<Over>,
-        _place: Place,
+        _place: Box<Place>,
     },
     Errand(Running),
 }
@@ -165,7 +165,7 @@ impl Responder {
             AtOnce::Ask(over) => match (forwarder.admit(&waiting, peer, &self.shared.room), over) {
                 (Ok(place), over) => {
                     let block = Arc::clone(block);
-                    return asking.wait_for(Awaited::Upstream { block, waiting, over, _place: place });
+                    return asking.wait_for(Awaited::Upstream { block, waiting, over, _place: Box::new(place) });
                 }
                 (Err(Failure::Busy), Some(over)) => forwarder.tell_stale(&over, &waiting, transport),
                 (Err(failure), _) => Err(failure),

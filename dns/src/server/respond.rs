@@ -43,7 +43,7 @@ impl Shared {
     /// Without guards, and without notes. Upstreams are asked on the runtime that is here.
     pub(super) fn new(names: Subscriber, serving: Arc<Serving>, metrics: Arc<Metrics>, bounds: Bounds) -> Self {
         let (serving, runtime, guards) = (ArcSwap::new(serving), Handle::current(), Guards::default());
-        let room = Room::new(bounds.waiting, metrics.waiting.clone());
+        let room = Room::new(bounds.waiting, Some(metrics.waiting.clone()));
         let clients = bounds.per_client.map(|rate| Clients::new(rate, Instant::now()));
         Self { names, serving, runtime, metrics, room, clients, guards, trace: None }
     }

@@ -152,7 +152,7 @@ async fn what_waits_for_upstreams_when_a_mistake_comes_is_answered() {
 #[tokio::test]
 async fn who_has_asked_much_of_upstreams_is_refused_more_of_them_alone() {
     let upstream = Upstream::new().await;
-    let server = start(Settings { upstreams: vec![upstream.address()], ..settings() });
+    let server = start(Settings { upstreams: vec![upstream.address()], forward_limit: 2000, ..settings() });
     let mut stream = server.connect().await;
     let outside = (0..257).flat_map(|id| query(id, &format!("{id}.example.org."), RecordType::A));
     let inside = query(999, "web.shop.svc.cluster.local.", RecordType::A);

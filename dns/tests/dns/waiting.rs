@@ -8,10 +8,11 @@ use tidegate_dns::{Bounds, Settings};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UdpSocket};
 
+/// Of one client.
 const BOUND: u16 = 40;
 
 fn bounds() -> Bounds {
-    Bounds { waiting: usize::from(BOUND), ..Bounds::default() }
+    Bounds { waiting: usize::from(BOUND) * 4, ..Bounds::default() }
 }
 
 fn outside(id: u16, record_type: RecordType) -> Message {
@@ -36,7 +37,7 @@ fn assert_refused(answer: &Message, id: u16) {
     assert_eq!(extended_error(answer).as_deref(), Some(&busy[..]));
 }
 
-/// Asks so much that no more may wait, and waits until the upstream was asked all of it.
+/// Asks so much that no more of this client may wait, and waits until the upstream was asked all of it.
 async fn fill(
     server: &Running,
     upstream: &Upstream,
@@ -104,5 +105,29 @@ async fn what_takes_several_questions_has_its_place_for_each() {
         assert_eq!(answered(&answer(&client).await), ["64:ff9b::c000:201"]);
     }
     assert_eq!(server.metric("tidegate_dns_waiting", &[]), 0.0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_asks_what_nobody_answers_leaves_others_their_room() {
+    let upstream = Upstream::new().await;
+    let long = std::time::Duration::from_secs(60);
+    let settings = Settings { upstream_timeout: long, forward_limit: 8, ..upstreams(&[upstream.address()]) };
+    let server = start(settings);
+    let [greedy, other] = [server.client().await, UdpSocket::bind("127.0.0.2:0").await.unwrap()];
+    other.connect(server.address).await.unwrap();
+    for id in 0..2 {
+        greedy.send(&outside(id, RecordType::A).to_vec().unwrap()).await.unwrap();
+        upstream.asked().await;
+    }
+    // Over a connection, and from another port, it is the same client.
+    assert_refused(&exchange(&mut server.connect().await, &outside(2, RecordType::A)).await, 2);
+    assert_refused(&server.ask(&outside(3, RecordType::A)).await, 3);
+    assert_eq!(server.metric("tidegate_dns_forward_failures_total", &["reason=\"busy\""]), 2.0);
+    other.send(&outside(4, RecordType::A).to_vec().unwrap()).await.unwrap();
+    let (asked, peer) = upstream.asked().await;
+    upstream.reply(&one_address(&asked), peer).await;
+    assert_eq!(answered(&answer(&other).await), ["192.0.2.1"]);
+    drop((greedy, other));
     server.stop().await;
 }

@@ -132,7 +132,7 @@ impl Asker {
         let block = &plan.blocks()[0];
         let registry = Registry::new();
         let metrics = Metrics::new(&registry).unwrap();
-        let room = Room::new(100, metrics.waiting);
+        let room = Room::new(100, Some(metrics.waiting));
         let cache = Cache::new(block.cache.clone(), &metrics.cache);
         let forwarder = Arc::new(Forwarder::new(routes(body).unwrap(), cache, metrics.forward));
         Self { forwarder, room, registry }
