@@ -27,7 +27,8 @@ families! { #[cfg(test)] OWN;
         "Packets and connections left without an answer: short, long (over 2,048 bytes), response (no question), \
          port (from port 0), broadcast (sent to more than one host), connections (too many of one client), buffer \
          (no room in a socket's buffer, counted once a second), overload (waited for more than a second, where \
-         newer ones are answered first), client (asked more than twice --dns-client-limit).";
+         newer ones are answered first), client (asked more than twice --dns-client-limit), acl (a Corefile's has it \
+         so), closed (nothing is served there any more).";
     RATE_LIMITED = COUNTER "tidegate_dns_rate_limited_total" ["action"]
         "Answers over UDP that were more than --dns-rate-limit, by what became of them, or would have: slip (cut, so \
          that the client asks over TCP), drop, badcookie (the client is to ask again with the cookie that it gets).";
