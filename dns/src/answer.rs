@@ -27,6 +27,7 @@ pub use decoded::{Answer, Sections, answer};
 pub use explain::{Explanation, Reason, explain};
 pub use packet::answer_packet;
 pub use pods::PodNames;
+pub(crate) use pods::is_address_label;
 pub use settings::{Fallthrough, ReverseZones, ZoneSettings};
 
 pub(crate) use reverse::spelled_address;

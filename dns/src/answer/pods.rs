@@ -24,6 +24,11 @@ pub(super) fn address(names: PodNames, label: &str) -> Option<IpAddr> {
     }
 }
 
+/// Whether a label, in lower case, spells one.
+pub(crate) fn is_address_label(label: &[u8]) -> bool {
+    str::from_utf8(label).is_ok_and(|label| spelled(label).is_some())
+}
+
 /// CoreDNS's rule: three hyphens apart from each other make an IPv4 address.
 fn spelled(label: &str) -> Option<IpAddr> {
     let mut text = [0; LONGEST];

@@ -10,7 +10,7 @@ use crate::metrics::RateLimitMetrics;
 use crate::question::Head;
 use accounts::Accounts;
 use hickory_proto::op::ResponseCode;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use kind::Kind;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
@@ -22,12 +22,17 @@ const MOST: usize = 100_000;
 /// Leading bits of an address that make a client's network.
 const NETWORK_V4: u32 = 24;
 const NETWORK_V6: u32 = 56;
+/// So many times the rate is what a network gets of all kinds together, since there are as many kinds as names (BIND's
+/// all-per-second, which is to be four times the others or more).
+const ALL: u64 = 4;
+/// Leading bits of the IPv6 addresses that stand for those of IPv4 (RFC 4291 §2.5.5.2).
+const MAPPED: u8 = 96;
 
 /// How many answers over UDP one network gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Answers a second to an IPv4 /24 or an IPv6 /56 of one kind: records of one name, no records or no name in one
-    /// zone, or any error. A second's worth is saved up, 15 are owed.
+    /// Answers a second to an IPv4 /24 or an IPv6 /56 of one kind: records of one name or of all Pods, no records or no
+    /// name in one zone, or any error; four times as many of all kinds. A second's worth is saved up, 15 are owed.
     pub rate: NonZeroU32,
     /// Clients that get all they ask for.
     pub exempt: Vec<IpNet>,
@@ -81,7 +86,8 @@ impl Client {
 }
 
 impl RateLimiter {
-    pub(super) fn new(limit: RateLimit, metrics: RateLimitMetrics) -> Self {
+    pub(super) fn new(mut limit: RateLimit, metrics: RateLimitMetrics) -> Self {
+        limit.exempt.iter_mut().for_each(|network| *network = canonical(*network));
         let accounts = Accounts::new(MOST, limit.rate.get(), Instant::now());
         Self { limit, accounts, hasher: RandomState::new(), metrics }
     }
@@ -93,14 +99,20 @@ impl RateLimiter {
         {
             return Verdict::Sent(code);
         }
-        let key = self.hasher.hash_one((client.network(), Kind::of(message, code).parts()));
-        let Some(before) = self.accounts.take(key, now) else { return Verdict::Sent(code) };
+        let network = client.network();
+        let one_kind = self.hasher.hash_one((network, Kind::of(message, code).parts()));
+        // Only what its own kind has left is taken from all: too many of one leave the others theirs.
+        let before = self.accounts.take((one_kind, 1), now);
+        let Some(before) = before.or_else(|| self.accounts.take((self.hasher.hash_one(network), ALL), now)) else {
+            return Verdict::Sent(code);
+        };
         let RateLimitMetrics { slip, drop, badcookie } = &self.metrics;
+        // The first one too: a client that means it must not wait for its own patience.
         let (action, counter) = match client.cookie {
+            _ if !before.is_multiple_of(2) => (Action::Drop, drop),
+            // Anybody can make up a client's part, and so it is answered no more often (RFC 7873 §5.2.3).
             Some(_) => (Action::BadCookie, badcookie),
-            // The first one too: a client that means it must not wait for its own patience.
-            None if before.is_multiple_of(2) => (Action::Slip, slip),
-            None => (Action::Drop, drop),
+            None => (Action::Slip, slip),
         };
         counter.inc();
         if self.limit.is_report_only {
@@ -118,6 +130,14 @@ impl RateLimiter {
             Action::Drop => Verdict::Dropped,
         }
     }
+}
+
+/// The network as clients' addresses are looked at.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = network else { return network };
+    let (address, length) = (mapped.addr().to_ipv4_mapped(), mapped.prefix_len().checked_sub(MAPPED));
+    let network_v4 = address.zip(length).and_then(|(address, length)| Ipv4Net::new(address, length).ok());
+    network_v4.map_or(network, IpNet::V4)
 }
 
 /// What is done with an answer that is too many.

@@ -37,9 +37,9 @@ impl Accounts {
         Self { sets, since, cost: (nanos(Duration::from_secs(1)) / u64::from(rate.max(1))).max(1) }
     }
 
-    /// Takes an answer from the account with this key, a number that others cannot choose. `None`: it was there to be
-    /// taken; else how many were not before it, in a row.
-    pub(super) fn take(&self, key: u64, now: Instant) -> Option<u32> {
+    /// Takes an answer from the account with this key, a number that others cannot choose, that earns so many times the
+    /// rate. `None`: it was there to be taken; else how many were not before it, in a row.
+    pub(super) fn take(&self, (key, times): (u64, u64), now: Instant) -> Option<u32> {
         let now = self.time(now);
         let index = usize::try_from(key % self.sets.len() as u64).unwrap_or_default();
         let mut accounts = self.sets.get(index)?.lock().unwrap_or_else(PoisonError::into_inner);
@@ -51,7 +51,8 @@ impl Accounts {
                 oldest
             }
         };
-        let even_at = account.even_at.max(now - nanos(CREDIT)) + self.cost;
+        let cost = (self.cost / times.max(1)).max(1);
+        let even_at = account.even_at.max(now - nanos(CREDIT)) + cost;
         account.even_at = even_at.min(now + nanos(WINDOW));
         let is_there = even_at <= now;
         let before = account.held_back;
@@ -77,7 +78,7 @@ mod tests {
 
     /// How many of `count` answers at once there are.
     fn taken(accounts: &Accounts, key: u64, now: Instant, count: usize) -> usize {
-        (0..count).filter(|_| accounts.take(key, now).is_none()).count()
+        (0..count).filter(|_| accounts.take((key, 1), now).is_none()).count()
     }
 
     #[test]
@@ -104,10 +105,10 @@ mod tests {
         let since = Instant::now();
         let accounts = Accounts::new(64, 5, since);
         let times = (0..1_000).map(|turn| since + SECOND * turn / 5);
-        assert!(times.map(|now| accounts.take(9, now)).all(|held_back| held_back.is_none()));
+        assert!(times.map(|now| accounts.take((9, 1), now)).all(|held_back| held_back.is_none()));
         // Half of what is twice as much.
         let times = (0..1_000).map(|turn| since + SECOND * 1_000 + SECOND * turn / 10);
-        let held_back = times.filter(|now| accounts.take(9, *now).is_some()).count();
+        let held_back = times.filter(|now| accounts.take((9, 1), *now).is_some()).count();
         assert!((900..1_000).contains(&held_back), "{held_back}: whoever goes on is in debt for good");
     }
 
@@ -115,10 +116,10 @@ mod tests {
     fn those_held_back_are_counted_in_a_row() {
         let since = Instant::now();
         let accounts = Accounts::new(64, 1, since);
-        let counts: Vec<_> = (0..4).map(|_| accounts.take(1, since)).collect();
+        let counts: Vec<_> = (0..4).map(|_| accounts.take((1, 1), since)).collect();
         assert_eq!(counts, [None, Some(0), Some(1), Some(2)]);
-        assert_eq!(accounts.take(1, since + SECOND * 5), None);
-        assert_eq!(accounts.take(1, since + SECOND * 5), Some(0));
+        assert_eq!(accounts.take((1, 1), since + SECOND * 5), None);
+        assert_eq!(accounts.take((1, 1), since + SECOND * 5), Some(0));
     }
 
     /// Keys of one set: what a flood of made-up addresses does to an account.
@@ -130,7 +131,7 @@ mod tests {
         let mut now = since;
         for key in 2..100_000 {
             now += Duration::from_micros(100);
-            assert_eq!(accounts.take(key, now), None, "a new one begins with credit");
+            assert_eq!(accounts.take((key, 1), now), None, "a new one begins with credit");
         }
         assert_eq!(taken(&accounts, 1, now, 10), 0, "10 s later the flooded one still owes");
         assert_eq!(accounts.sets.len(), 1);
@@ -143,7 +144,18 @@ mod tests {
         for key in 1..1_000 {
             assert_eq!(taken(&accounts, key, since, 20), 1, "{key}");
         }
-        assert_eq!(accounts.take(5_000, since), None);
+        assert_eq!(accounts.take((5_000, 1), since), None);
+    }
+
+    #[test]
+    fn an_account_can_earn_several_times_the_rate() {
+        let since = Instant::now();
+        let accounts = Accounts::new(64, 5, since);
+        let four = |now, count| (0..count).filter(|_| accounts.take((1, 4), now).is_none()).count();
+        assert_eq!(four(since, 24), 20);
+        // Four were owed, and 20 are earned.
+        assert_eq!(four(since + SECOND, 24), 16);
+        assert_eq!(taken(&accounts, 2, since, 8), 5, "others earn what they did");
     }
 
     #[test]

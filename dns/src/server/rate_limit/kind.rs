@@ -1,6 +1,7 @@
 //! What an answer counts as: kinds of answers have accounts of their own, so that whoever is sent the one in the name of
 //! others still gets the other (as BIND and Knot have it).
 
+use crate::answer::is_address_label;
 use crate::name::LowerName;
 use crate::wire::{Cursor, HEADER};
 use hickory_proto::op::ResponseCode;
@@ -13,6 +14,8 @@ const SOA: u16 = 6;
 pub(super) enum Kind {
     /// Records of one name.
     Records(LowerName),
+    /// Those of names of Pods, by what they are all under, since there may be one for every address.
+    Pods(LowerName),
     /// That names have none of a type; by the zone that says so, since names that are not there are many. `None`: by none.
     NoRecords(Option<LowerName>),
     /// That there are no such names; the same.
@@ -27,7 +30,7 @@ impl Kind {
         let answers = Cursor::new(message).header().map_or(0, |header| header.answers);
         match code {
             ResponseCode::NoError if answers > 0 => match LowerName::at(HEADER, message) {
-                Some(name) => Self::Records(name),
+                Some(name) => pods(&name).map_or(Self::Records(name), Self::Pods),
                 None => Self::NoRecords(None),
             },
             ResponseCode::NoError => Self::NoRecords(zone(message)),
@@ -43,8 +46,15 @@ impl Kind {
             Self::NoRecords(zone) => (1, zone.as_ref().map_or(&[], |zone| zone.suffix(0))),
             Self::NoNames(zone) => (2, zone.as_ref().map_or(&[], |zone| zone.suffix(0))),
             Self::Error => (3, &[]),
+            Self::Pods(zone) => (4, zone.suffix(0)),
         }
     }
+}
+
+/// `pod.ZONE` of a name like `10-0-0-1.NAMESPACE.pod.ZONE`.
+fn pods(name: &LowerName) -> Option<LowerName> {
+    let is_pod = name.label(2) == b"pod" && is_address_label(name.label(0));
+    is_pod.then(|| LowerName::read(name.suffix(2))).flatten()
 }
 
 /// The owner of the SOA in a message's authority section.
@@ -84,6 +94,18 @@ mod tests {
             kind("A.Example.", "NOERROR", "a.example. 60 A 192.0.2.1"),
             Kind::Records(name("a.example").unwrap())
         );
+        for (asked, is_pod) in [
+            ("10-0-0-1.a.Pod.example.", true),
+            ("fd00--1.b.pod.example.", true),
+            ("web.a.pod.example.", false),
+            ("10-0-0-1.a.svc.example.", false),
+        ] {
+            let expected = match is_pod {
+                true => Kind::Pods(name("pod.example").unwrap()),
+                false => Kind::Records(name(asked.trim_end_matches('.')).unwrap()),
+            };
+            assert_eq!(kind(asked, "NOERROR", &format!("{asked} 60 A 192.0.2.1")), expected, "{asked}");
+        }
         for (asked, zone) in
             [("a.b.Example.Org.", "example.org."), ("x.", "example.org."), ("Example.ORG.", "example.org.")]
         {

@@ -74,6 +74,14 @@ fn a_network_is_one_client_and_each_kind_of_answer_is_apart() {
         (("c.example.", "NOERROR", SOA), "-~"),
         (("a.example.", "NXDOMAIN", SOA), "+~"),
         (("x.y.example.", "NXDOMAIN", SOA), "-~"),
+    ] {
+        let found = several(&limiter, what, client, outcome.len());
+        assert_eq!(found, outcome, "{what:?}");
+    }
+    // Another network, since there are four times as many of all kinds.
+    let client = from("198.51.100.1");
+    for (what, outcome) in [
+        (("x.example.", "NXDOMAIN", SOA), "+~"),
         (("x.test.", "NXDOMAIN", "| test. 60 SOA ns.test. root.test. 1 60"), "+~"),
         (("a.example.", "REFUSED", ""), "+"),
         (("b.example.", "SERVFAIL", ""), "+"),
@@ -83,6 +91,25 @@ fn a_network_is_one_client_and_each_kind_of_answer_is_apart() {
         assert_eq!(found, outcome, "{what:?}");
     }
     assert_eq!(several(&limiter, ("c.example.", "REFUSED", ""), client, 3), "-+-");
+}
+
+/// What gets four answers a second of each name gets 16 of all, however many names there are.
+#[test]
+fn endless_names_get_no_more_than_four_times_the_rate() {
+    let limiter = limiter(4, &[], false);
+    let now = Instant::now();
+    let ask = |name: &str, client| {
+        let records = format!("{name} 60 A 192.0.2.1");
+        one(&limiter, (name, "NOERROR", &records), client, now)
+    };
+    let found: String = (0..24).map(|number| ask(&format!("n{number}.example."), from("192.0.2.1"))).collect();
+    assert_eq!(found, "++++++++++++++++~-~-~-~-");
+    assert_eq!(ask("a.example.", from("192.0.3.1")), '+', "another network has its own");
+    // Those of Pods can be made up, and are of one kind.
+    let pods: String =
+        (0..8).map(|host| ask(&format!("10-0-0-{host}.n{host}.pod.example."), from("10.0.0.1"))).collect();
+    assert_eq!(pods, "++++~-~-");
+    assert_eq!(ask("a.example.", from("10.0.0.1")), '+', "too many of one kind leave the others theirs");
 }
 
 #[test]
@@ -96,21 +123,28 @@ fn a_good_cookie_proves_the_client_and_another_gets_it_asked_again() {
         (Client::new(address, &head), cookie)
     };
     let (new, cookie) = with(&[7; 8]);
-    assert_eq!(several(&limiter, RECORDS, new, 5), "++!!!");
-    assert_eq!(several(&limiter, RECORDS, with(&[7; 24]).0, 3), "!!!", "one that is not good");
+    assert_eq!(several(&limiter, RECORDS, new, 5), "++!-!");
+    assert_eq!(several(&limiter, RECORDS, with(&[7; 24]).0, 3), "-!-", "one that is not good");
     assert_eq!(several(&limiter, RECORDS, from("192.0.2.1"), 2), "~-", "who has none is in the same network");
-    assert_eq!(limiter.metrics.badcookie.get(), 6);
+    assert_eq!([limiter.metrics.badcookie.get(), limiter.metrics.drop.get()], [3, 4]);
     let (proved, _) = with(&cookie.to_option()[4..]);
     assert_eq!(several(&limiter, RECORDS, proved, 100), "+".repeat(100));
 }
 
 #[test]
 fn who_is_exempt_gets_all_and_who_is_only_counted_too() {
-    let exempt = limiter(1, &["10.0.0.0/8", "2001:db8::/32"], false);
-    for client in ["10.9.8.7", "::ffff:10.9.8.7", "2001:db8::1"] {
+    let networks = ["10.0.0.0/8", "2001:db8::/32", "::ffff:172.16.0.0/108", "::ffff:192.0.2.1/128"];
+    let exempt = limiter(1, &networks, false);
+    for client in ["10.9.8.7", "::ffff:10.9.8.7", "2001:db8::1", "172.31.0.1", "::ffff:172.16.0.1", "192.0.2.1"] {
         assert_eq!(several(&exempt, RECORDS, from(client), 9), "+".repeat(9), "{client}");
     }
-    assert_eq!(several(&exempt, RECORDS, from("11.0.0.1"), 3), "+~-");
+    for client in ["11.0.0.1", "172.32.0.1", "192.0.2.2", "::1"] {
+        assert_eq!(several(&exempt, RECORDS, from(client), 3), "+~-", "{client}");
+    }
+    let [all, every_v4] = ["::/0", "::ffff:0.0.0.0/96"].map(|network| limiter(1, &[network], false));
+    assert_eq!(several(&all, RECORDS, from("2001:db8::1"), 3), "+++");
+    assert_eq!(several(&all, RECORDS, from("192.0.2.1"), 3), "+~-", "no address of IPv4 is one of IPv6");
+    assert_eq!(several(&every_v4, RECORDS, from("192.0.2.1"), 3), "+++");
     let counting = limiter(1, &[], true);
     assert_eq!(several(&counting, RECORDS, from("10.0.0.1"), 9), "+".repeat(9));
     assert_eq!([counting.metrics.slip.get(), counting.metrics.drop.get()], [4, 4]);
