@@ -2,17 +2,17 @@
 //! held back where both are empty, so that it takes two chances for it to suffer from others (a count-min sketch).
 
 use super::respond::{Responder, Response};
-use crate::cookie::Malformed;
+use crate::cookie::{ClientCookie, Malformed, Standing};
 use crate::extended_error::ExtendedError;
 use crate::host::Host;
 use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Source};
-use crate::question::{Query, Refusal};
+use crate::question::{Head, Query, Refusal};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -65,9 +65,10 @@ impl Clients {
         }
     }
 
-    /// Counts a question of the client with this address.
-    fn ask(&self, address: IpAddr, now: Instant) -> Verdict {
-        let hash = self.hash.hash_one(Host::of(address));
+    /// Counts a question of the client with this address. `is_proved`: surely it is at it; what others ask in its name
+    /// takes nothing of that.
+    fn ask(&self, address: IpAddr, is_proved: bool, now: Instant) -> Verdict {
+        let hash = self.hash.hash_one((Host::of(address), is_proved));
         let buckets = self.rows.each_ref();
         // Each takes bits of its own.
         let [one, other] =
@@ -98,11 +99,22 @@ impl Responder {
     pub(super) fn hold_back(
         &self,
         clients: &Clients,
-        packet: &[u8],
-        (address, counted, transport): (IpAddr, Counted, Transport),
+        (packet, read): (&[u8], Result<Query<'_>, Refusal<'_>>),
+        (peer, counted, transport): (SocketAddr, Counted, Transport),
         out: &mut Vec<u8>,
     ) -> Option<Response> {
-        let verdict = clients.ask(address, Instant::now());
+        let read = match read {
+            Ok(Query { head, asked }) => Ok((head, Some(asked))),
+            Err(Refusal::Code(head, asked, _)) => Ok((head, asked)),
+            Err(Refusal::CookieAlone(head)) => Ok((head, None)),
+            Err(Refusal::Silence(reason)) => Err(reason),
+        };
+        let read = read.map(|(mut head, asked)| {
+            let cookie = self.shared.guards.answer_cookie(&mut head, packet, peer.ip());
+            (head, asked, cookie)
+        });
+        let is_proved = transport != Transport::Udp || read.is_ok_and(|(head, ..)| has_good_cookie(&head));
+        let verdict = clients.ask(peer.ip(), is_proved, Instant::now());
         if verdict == Verdict::Answered {
             return None;
         }
@@ -110,23 +122,30 @@ impl Responder {
         if verdict == Verdict::Dropped {
             return Some(self.silence("client"));
         }
-        let (mut head, asked) = match Query::parse(packet) {
-            Ok(Query { head, asked }) => (head, Some(asked)),
-            Err(Refusal::Code(head, asked, _)) => (head, asked),
-            Err(Refusal::CookieAlone(head)) => (head, None),
-            Err(Refusal::Silence(reason)) => return Some(self.silence(reason)),
+        let (head, asked, cookie) = match read {
+            Ok(read) => read,
+            Err(reason) => return Some(self.silence(reason)),
         };
-        let code = match self.shared.guards.answer_cookie(&mut head, packet, address) {
+        let code = match cookie {
             Ok(()) => ResponseCode::Refused,
             Err(Malformed) => ResponseCode::FormErr,
         };
         write_code(out, &head, asked, (code, Says::default()));
-        ExtendedError::Prohibited.add(&clients.why, out, (&head, transport));
+        // Over UDP somebody else may get it, who has not asked.
+        let why = if transport == Transport::Udp { "" } else { &clients.why };
+        ExtendedError::Prohibited.add(why, out, (&head, transport));
         // A zone that is asked for would be sent where it is refused so far.
         let is_zone = |record_type: &RecordType| matches!(record_type, RecordType::AXFR | RecordType::IXFR);
         let record_type = asked.map(|asked| asked.record_type).filter(|record_type| !is_zone(record_type));
-        Some(Response::Ready(Answered { question: Counted { record_type, ..counted }, source: Source::Itself, code }))
+        let answered = Answered { question: Counted { record_type, ..counted }, source: Source::Itself, code };
+        Some(self.limited(Response::Ready(answered), &head, (peer, transport), out))
     }
+}
+
+/// Whether whoever asks has a cookie that was sent to the address that it has.
+fn has_good_cookie(head: &Head) -> bool {
+    let cookie = head.edns.map(|edns| edns.cookie);
+    matches!(cookie, Some(ClientCookie::Answered(cookie)) if cookie.standing == Standing::Proved)
 }
 
 #[cfg(test)]
@@ -142,7 +161,7 @@ mod tests {
     /// How many questions of so many at once are answered, refused and dropped.
     fn asked(clients: &Clients, address: &str, count: usize, now: Instant) -> [usize; 3] {
         let address = address.parse().unwrap();
-        let verdicts: Vec<_> = (0..count).map(|_| clients.ask(address, now)).collect();
+        let verdicts: Vec<_> = (0..count).map(|_| clients.ask(address, false, now)).collect();
         [Verdict::Answered, Verdict::Refused, Verdict::Dropped]
             .map(|verdict| verdicts.iter().filter(|found| **found == verdict).count())
     }
@@ -183,6 +202,18 @@ mod tests {
         assert_eq!(asked(&clients, "2001:db8:0:2::1", 100, start)[0], 20);
         assert_eq!(asked(&clients, "fe80::1", 100, start)[0], 20);
         assert_eq!(asked(&clients, "fe80::2", 100, start)[0], 20, "another host");
+    }
+
+    #[test]
+    fn what_is_asked_in_a_clients_name_takes_nothing_of_what_it_surely_asks() {
+        let start = Instant::now();
+        let clients = clients(start);
+        assert_eq!(asked(&clients, "192.0.2.1", 100, start), [20, 20, 60]);
+        let address = "192.0.2.1".parse().unwrap();
+        let verdicts: Vec<_> = (0..50).map(|_| clients.ask(address, true, start)).collect();
+        assert_eq!(verdicts[..20], [Verdict::Answered; 20]);
+        assert_eq!(verdicts[20..40], [Verdict::Refused; 20], "it is held to its rate all the same");
+        assert_eq!(verdicts[40..], [Verdict::Dropped; 10]);
     }
 
     #[test]

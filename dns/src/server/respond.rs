@@ -6,6 +6,7 @@ use super::rate_limit::{Client, Verdict};
 use super::resolve::{Asking, Pending};
 use super::settings::Bounds;
 use super::trace::{self, Trace};
+use crate::cookie::Malformed;
 use crate::extended_error::ExtendedError;
 use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Metrics, Source};
@@ -119,23 +120,21 @@ impl Responder {
             record_type: None,
             len: u16::try_from(packet.len()).unwrap_or(u16::MAX),
         };
+        let read = Query::parse(packet);
         if let Some(clients) = &self.shared.clients
-            && let Some(response) = self.hold_back(clients, packet, (peer.ip(), counted, transport), out)
+            && let Some(response) = self.hold_back(clients, (packet, read), (peer, counted, transport), out)
         {
             return response;
         }
-        let (mut query, mut refusal) = match Query::parse(packet) {
+        let (mut query, mut refusal) = match read {
             Ok(query) => (query, None),
             Err(Refusal::Silence(reason)) => return self.silence(reason),
             Err(Refusal::Code(head, Some(asked), code)) => (Query { head, asked }, Some(code)),
             Err(Refusal::Code(head, None, code)) => {
-                let response = code_alone(&head, (code, counted), out);
-                return self.limited(response, &head, (peer, transport), out);
+                return self.without_question((head, Some(code)), packet, (peer, counted, transport), out);
             }
-            Err(Refusal::CookieAlone(mut head)) => {
-                let code = self.shared.guards.code_of_cookie(&mut head, packet, peer.ip());
-                let response = code_alone(&head, (code, counted), out);
-                return self.limited(response, &head, (peer, transport), out);
+            Err(Refusal::CookieAlone(head)) => {
+                return self.without_question((head, None), packet, (peer, counted, transport), out);
             }
         };
         // Those that can be parsed can be read.
@@ -154,6 +153,26 @@ impl Responder {
         counted.zone = served.map_or(site.outside(), |served| served.numbers);
         let asking = Asking { query, packet, name: &name, peer, asked_at, transport, serving: &serving, site, counted };
         self.respond_to(&asking, (served, refusal), out)
+    }
+
+    /// Answers a packet of which no question is known, with this code. `None`: with that of its cookie, which is all it has.
+    fn without_question(
+        &self,
+        (mut head, code): (Head, Option<ResponseCode>),
+        packet: &[u8],
+        (peer, counted, transport): (SocketAddr, Counted, Transport),
+        out: &mut Vec<u8>,
+    ) -> Response {
+        let guards = &self.shared.guards;
+        let code = match code {
+            None => guards.code_of_cookie(&mut head, packet, peer.ip()),
+            Some(code) => match guards.answer_cookie(&mut head, packet, peer.ip()) {
+                Err(Malformed) if code != ResponseCode::BADVERS => ResponseCode::FormErr,
+                _ => code,
+            },
+        };
+        let response = code_alone(&head, (code, counted), out);
+        self.limited(response, &head, (peer, transport), out)
     }
 
     /// Answers a question that could be read: from the block that its name is in, unless it is refused.
@@ -193,7 +212,7 @@ impl Responder {
     }
 
     /// Holds an answer back where its client's network has had too many, now or once it is there.
-    fn limited(
+    pub(super) fn limited(
         &self,
         response: Response,
         head: &Head,
