@@ -127,15 +127,23 @@ impl<'p> Query<'p> {
         }
         let mut head = Head { id: header.id, flags: header.flags & KEPT_FLAGS, class: CLASS_IN, edns: None };
         if header.flags & flag::OPCODE != 0 {
-            return Err(Refusal::Code(head, None, ResponseCode::NotImp));
+            let (edns, code) = match edns_of_others(cursor, &header) {
+                Some((edns, version @ 1..)) => (Some((edns, version)), ResponseCode::BADVERS),
+                found => (found, ResponseCode::NotImp),
+            };
+            return Err(Refusal::Code(Head { edns: edns.map(|(edns, _)| edns), ..head }, None, code));
         }
         if header.questions == 0
             && header.answers == 0
             && header.authorities == 0
-            && let Ok(Some((edns, 0))) = read_edns(cursor.clone(), &header)
-            && edns.cookie == ClientCookie::Brought
+            && let Ok(Some((edns, version))) = read_edns(cursor.clone(), &header)
         {
-            return Err(Refusal::CookieAlone(Head { edns: Some(edns), ..head }));
+            let with_edns = Head { edns: Some(edns), ..head };
+            match (version, edns.cookie) {
+                (1.., _) => return Err(Refusal::Code(with_edns, None, ResponseCode::BADVERS)),
+                (0, ClientCookie::Brought) => return Err(Refusal::CookieAlone(with_edns)),
+                (0, _) => {}
+            }
         }
         let malformed = Refusal::Code(head, None, ResponseCode::FormErr);
         let Some((asked, class)) = read_question(&mut cursor, packet, &header) else { return Err(malformed) };
@@ -173,14 +181,27 @@ fn read_question<'p>(cursor: &mut Cursor<'p>, packet: &'p [u8], header: &Header)
     Some((Asked { wire: packet.get(HEADER..cursor.position())?, record_type }, class))
 }
 
+/// The OPT record of a message that is no query, and its EDNS version, as far as its sections are where a query has them:
+/// who asks with EDNS is answered with it, whatever is asked (RFC 6891 §6.1.1). `None`: there is none that can be read.
+fn edns_of_others(mut cursor: Cursor<'_>, header: &Header) -> Option<(ClientEdns, u8)> {
+    (header.questions <= 1).then_some(())?;
+    for _ in 0..header.questions {
+        cursor.question()?;
+    }
+    for _ in 0..header.answers {
+        cursor.record()?;
+    }
+    read_edns(cursor, header).ok()?
+}
+
 struct Malformed;
 
 /// The client's OPT record and its EDNS version.
 fn read_edns(mut cursor: Cursor<'_>, header: &Header) -> Result<Option<(ClientEdns, u8)>, Malformed> {
     let mut found = None;
-    for place in 0..header.authorities + header.additionals {
+    for place in 0..u32::from(header.authorities) + u32::from(header.additionals) {
         let record = cursor.record().ok_or(Malformed)?;
-        if record.record_type != OPT || place < header.authorities {
+        if record.record_type != OPT || place < u32::from(header.authorities) {
             continue;
         }
         if !record.is_root || found.is_some() {

@@ -107,6 +107,47 @@ async fn the_code_says_what_is_wrong() {
     server.stop().await;
 }
 
+/// RFC 6891 §6.1.1 and §6.1.3: who asks with EDNS is answered with it, whatever is asked.
+#[tokio::test]
+async fn what_is_no_query_is_answered_with_edns_where_it_has_it() {
+    const NOTIMP: [u8; 2] = [0, 4];
+    const BADVERS: [u8; 2] = [1, 0];
+    const FORMERR: [u8; 2] = [0, 1];
+    let server = start(settings());
+    let cookie = [0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];
+    let mut newer = opt(&[0], &[]);
+    newer[6] = 1;
+    let soa = [&[0xC0, 12][..], &[0, 6, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
+    for (what, packet, [high, low], has_cookie) in [
+        ("a status query", packet([7, 0x1000, 0, 0, 0, 1], &[&opt(&[0], &[])]), NOTIMP, false),
+        ("a notification", a_question(0x2000, [1, 0, 0, 1], &opt(&[0], &cookie)), NOTIMP, true),
+        ("its SOA", a_question(0x2000, [1, 1, 0, 1], &[&soa[..], &opt(&[0], &cookie)].concat()), NOTIMP, true),
+        ("an update", a_question(0x2800, [1, 1, 1, 1], &[&soa[..], &soa, &opt(&[0], &[])].concat()), NOTIMP, false),
+        ("a cookie that is none", a_question(0x2000, [1, 0, 0, 1], &opt(&[0], &[0, 10, 0, 1, 1])), FORMERR, false),
+        ("a newer version", a_question(0x2000, [1, 0, 0, 1], &newer), BADVERS, false),
+        ("a newer version, and no question", packet([7, 0, 0, 0, 0, 1], &[&newer]), BADVERS, false),
+    ] {
+        let answer = server.exchange(&packet).await;
+        assert_eq!(answer[..2], [0, 7], "{what}: id");
+        assert_eq!((answer[2] & 0x78, answer[3] & 0x0f), (packet[2] & 0x78, low), "{what}: opcode and code");
+        assert_eq!(answer[4..12], [0, 0, 0, 0, 0, 0, 0, 1], "{what}: an OPT record alone");
+        assert_eq!(answer[12..15], [0, 0, 41], "{what}: OPT");
+        assert_eq!(answer[17..19], [high, 0], "{what}: high bits of the code, and our version");
+        assert_eq!(answer.len(), 12 + EMPTY_OPT + if has_cookie { 4 + 24 } else { 0 }, "{what}: cookie");
+    }
+    // What cannot be read to its end has none.
+    for (what, packet) in [
+        ("two questions", a_question(0x2000, [2, 0, 0, 1], &opt(&[0], &[]))),
+        ("a promised answer", a_question(0x2000, [1, 0xFFFF, 0, 1], &opt(&[0], &[]))),
+        ("counts beyond all bounds", a_question(0x2800, [1, 0, 0xFFFF, 0xFFFF], &opt(&[0], &[]))),
+        ("an option that is cut", a_question(0x2000, [1, 0, 0, 1], &opt(&[0], &[0, 10, 0, 8, 1]))),
+    ] {
+        let answer = server.exchange(&packet).await;
+        assert_eq!((answer[3] & 0x0f, answer.len()), (NOTIMP[1], 12), "{what}");
+    }
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn odd_but_good_questions_are_answered() {
     let server = start(settings());
