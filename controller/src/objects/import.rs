@@ -84,14 +84,14 @@ fn read_kind(word: Option<&str>, ips: &[String], problems: &mut Vec<Problem>) ->
     let mut addresses = Vec::new();
     for (place, text) in ips.iter().enumerate() {
         match text.parse::<IpAddr>() {
-            Ok(address) => addresses.push(address.to_canonical()),
-            Err(_) => {
+            Ok(address) if !address.to_canonical().is_unspecified() => addresses.push(address.to_canonical()),
+            _ => {
                 let message = format!("{text:?} is no address: it is left out");
                 problems.push(Problem::at(format!("spec.ips[{place}]"), Reason::BadAddress, message));
             }
         }
     }
-    if ips.is_empty() {
+    if addresses.is_empty() {
         let message = "no address has been assigned to it yet: it has no names until then";
         problems.push(Problem::at("spec.ips", Reason::NoAddress, message));
     }

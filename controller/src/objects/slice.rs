@@ -101,7 +101,7 @@ impl Slice {
         };
         let service = label(SERVICE_NAME).map(|service| names.intern(service));
         let import = label(IMPORT_NAME).map(|service| {
-            let cluster = label(SOURCE_CLUSTER).filter(|cluster| is_label(cluster));
+            let cluster = label(SOURCE_CLUSTER).filter(|cluster| is_host_label(cluster));
             let cluster = cluster.map(|cluster| names.intern(&cluster.to_ascii_lowercase()));
             Box::new(SliceImport { service: names.intern(service), cluster })
         });
@@ -212,6 +212,12 @@ fn read_endpoint(
 /// Whether a name can be a label of a longer one.
 pub(crate) fn is_label(name: &str) -> bool {
     name.len() <= LABEL && !name.contains('.')
+}
+
+/// Whether a name can be that of a host below another one (RFC 1123 §2.1).
+fn is_host_label(name: &str) -> bool {
+    let is_inside = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    is_label(name) && name.bytes().all(is_inside) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 fn read_address(text: &str) -> Result<IpAddr, String> {

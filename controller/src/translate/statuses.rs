@@ -88,7 +88,7 @@ fn import_status(name: &ObjectName, objects: &Objects) -> Option<Status> {
     let is_nowhere = |slice: &&Arc<Slice>| slice.import.as_ref().is_some_and(|import| import.cluster.is_none());
     problems.extend(objects.slices_of_import(name).iter().filter(is_nowhere).map(|slice| {
         let message = format!(
-            "{} does not name its cluster in {SOURCE_CLUSTER}, by a label of DNS: its endpoints have names without one",
+            "{} does not name its cluster in {SOURCE_CLUSTER}, by a label of DNS: its endpoints are called by their addresses, without one",
             slice.object
         );
         Problem::whole(Reason::NoCluster, message)

@@ -37,9 +37,12 @@ fn endpoints(import: &Import, slice: &Slice, known: &mut Shared<[PortName]>) -> 
     ready.map(|endpoint| of_cluster(slice_endpoint(endpoint, Arc::clone(&ports)), cluster)).collect()
 }
 
-/// The endpoint with its cluster behind its labels, if its slice says which that is; else it is known without.
+/// The endpoint with its cluster behind its labels, if its slice says which that is; else it is called by its address, since
+/// a host's name could be that of a cluster.
 fn of_cluster(endpoint: EndpointName, cluster: Option<&str>) -> EndpointName {
-    let Some(cluster) = cluster else { return endpoint };
+    let Some(cluster) = cluster else {
+        return EndpointName { name: EndpointName::dashed(endpoint.address).into(), pod: None, ..endpoint };
+    };
     // One that is no label cannot be told from that of a cluster.
     let name =
         if is_label(&endpoint.name) { endpoint.name.to_string() } else { EndpointName::dashed(endpoint.address) };
