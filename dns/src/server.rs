@@ -130,8 +130,8 @@ impl Server {
             }
             What::Plan(serving) => serving,
         };
-        let shared = Arc::new(Shared { guards, ..Shared::new(names, Arc::clone(&serving), metrics, bounds) });
-        serving.begin(&shared.names, &shared.runtime, &shared.metrics);
+        let shared = Arc::new(Shared { guards, ..Shared::new(names, serving, metrics, bounds) });
+        shared.serving.load().begin(&shared.names, &shared.runtime, &shared.metrics);
         let _watches = shared.guards.watch(&shared.runtime);
         let mut listeners = Listeners::new(Arc::clone(&shared), limits);
         for sockets in sockets {

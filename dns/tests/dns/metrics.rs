@@ -274,6 +274,25 @@ const ASKED_FOR: [(&str, MetricType, &str); 31] = [
 ];
 
 #[tokio::test]
+async fn a_cache_that_a_reload_removes_keeps_nothing() {
+    let upstream = knowing_upstream().await;
+    let (server, reloads) = start_corefile(&format!(".:PORT {{\n bind 127.0.0.1\n cache\n forward . {upstream}\n}}\n"));
+    server.ask(&question(1, "one.up.example.", RecordType::A)).await;
+    let kept = || server.metric("coredns_cache_entries", &[]);
+    assert_eq!(kept(), 1.0);
+    let plan = plan(".:PORT {\n bind 127.0.0.1\n whoami\n}\n", server.address.port());
+    reloads.replace(reloads.prepare(&plan, DnsCompatibility::Standard).unwrap(), Vec::new()).await;
+    // What it was served by ends by itself.
+    let gone = async {
+        while kept() > 0.0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), gone).await.expect("it goes");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_dashboards_of_coredns_ask_for_is_there() {
     let mut search = tempfile::NamedTempFile::new().unwrap();
     std::io::Write::write_all(&mut search, b"search one.example two.example\n").unwrap();
