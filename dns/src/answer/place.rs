@@ -97,6 +97,8 @@ impl<'a> Place<'a> {
                 Self::Endpoint { namespace, service, label }
             }
             Self::Endpoint { label, .. } if label.contains('.') => Self::Nowhere,
+            // Pods are of one cluster.
+            Self::Pod { .. } => Self::Nowhere,
             place => place,
         }
     }
@@ -151,6 +153,13 @@ pub(super) fn bare(label: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pods_have_no_names_in_a_zone_of_several_clusters() {
+        let name = LowerName::of(&"1-2-3-4.ns.pod.zone".parse().unwrap()).unwrap();
+        assert_eq!(Place::read_multicluster(&name, 3, &mut String::new()), Place::Nowhere);
+        assert_eq!(Place::read(&name, 3), Place::Pod { namespace: "ns", label: "1-2-3-4" });
+    }
 
     #[test]
     fn the_grammar_is_read_right_to_left() {
