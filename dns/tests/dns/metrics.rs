@@ -288,7 +288,7 @@ async fn a_cache_that_a_reload_removes_keeps_nothing() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(60), gone).await.expect("it goes");
+    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("it goes");
     server.stop().await;
 }
 
