@@ -45,11 +45,11 @@ impl Failure {
 
     pub(super) fn of_upstream(error: UpError) -> Self {
         let (status, reason, retry, blame) = match error {
-            UpError::Silent | UpError::Reset => {
+            // Of an answer that was cut nobody has seen anything yet.
+            UpError::Silent | UpError::Reset | UpError::Cut => {
                 (502, Reason::UpstreamReset, Retry::IfIdempotent, Some(FailureKind::Reset))
             }
             UpError::Refused | UpError::NeedsHttp1 => (502, Reason::UpstreamReset, Retry::Always, None),
-            UpError::Cut => (502, Reason::UpstreamReset, Retry::Never, Some(FailureKind::Reset)),
             UpError::Protocol => (502, Reason::UpstreamProtocol, Retry::Never, Some(FailureKind::Reset)),
         };
         Self { status, reason, retry, blame }

@@ -134,7 +134,7 @@ async fn case_84_what_is_no_answer_is_a_bad_gateway() {
 }
 
 #[tokio::test]
-async fn case_85_an_end_within_the_head_is_no_stale_connection() {
+async fn case_85_an_end_within_the_head_is_tried_again_where_that_does_no_harm() {
     for method in ["GET", "POST"] {
         let (upstream, proxy) = proxied(|_| {}).await;
         let mut client = proxy.client().await;
@@ -147,10 +147,19 @@ async fn case_85_an_end_within_the_head_is_no_stale_connection() {
         up.head().await;
         up.send("HTT").await;
         drop(up);
+        if method == "GET" {
+            // Nobody has seen anything of the answer, and it may be asked for twice.
+            let mut up = upstream.accept().await;
+            up.head().await;
+            up.send("HTTP/1.1 204 No Content\r\n\r\n").await;
+            assert!(client.head().await.starts_with("HTTP/1.1 204 "));
+            proxy.after(&["GET / 204", "GET / 204"]).await;
+            continue;
+        }
         let (head, _) = client.answer().await;
         assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
         assert!(upstream.is_left_alone().await);
-        proxy.after(&["GET / 204", &format!("{method} / 502 upstream_reset")]).await;
+        proxy.after(&["GET / 204", "POST / 502 upstream_reset"]).await;
     }
 }
 
