@@ -17,7 +17,7 @@ const UPSTREAM: &str = "10.0.0.1";
 /// The kubelet of the ground gives a Pod what its `dnsConfig` says, and nothing of its node's.
 const NODE_RESOLVER: &str = r#"{"spec":{"template":{"spec":{"dnsConfig":{"nameservers":["10.0.0.1"]}}}}}"#;
 
-/// A Pod with the resolv.conf that kubelets give to Pods of the namespace `default`, but that nobody waits for 5 s.
+/// A Pod with the resolv.conf that kubelets give to Pods of the namespace `default`, but that glibc asks once.
 const CLIENT: &str = "
 apiVersion: v1
 kind: Pod
@@ -28,7 +28,7 @@ spec:
   dnsConfig:
     nameservers: [10.96.0.10]
     searches: [default.svc.cluster.local, svc.cluster.local, cluster.local]
-    options: [{name: ndots, value: '5'}, {name: timeout, value: '3'}]
+    options: [{name: ndots, value: '5'}, {name: attempts, value: '1'}, {name: timeout, value: '3'}]
   containers:
   - {name: client, image: host, command: [sleep, infinity]}
 ";

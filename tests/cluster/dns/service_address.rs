@@ -7,13 +7,13 @@ use anyhow::{Context as _, ensure};
 use ground::{Ground, Process};
 use serde_json::Value;
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::runtime::Runtime;
@@ -107,35 +107,66 @@ impl Ready {
     }
 }
 
-async fn relay_datagrams(socket: Arc<UdpSocket>, ready: Ready) {
-    // A socket lives as long as answers are waited for.
-    let mut flows: HashMap<SocketAddr, (SocketAddr, Weak<UdpSocket>)> = HashMap::new();
-    let mut datagram = vec![0; LONGEST];
-    while let Ok((length, client)) = socket.recv_from(&mut datagram).await {
-        let known = flows.get(&client).filter(|(endpoint, _)| ready.has(*endpoint)).and_then(|(_, own)| own.upgrade());
-        let own = match known {
-            Some(own) => own,
-            None => {
-                // Who has nobody to ask gets no answer, nor does who is sent where nobody is any more.
-                let Some(endpoint) = ready.next() else { continue };
-                let own = Arc::new(UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.expect("a port"));
-                if own.connect(endpoint).await.is_err() {
-                    continue;
-                }
-                tokio::spawn(answer(Arc::clone(&own), Arc::clone(&socket), client));
-                flows.insert(client, (endpoint, Arc::downgrade(&own)));
-                own
-            }
-        };
-        // An endpoint that is not there shows in what the client does not get.
-        let _ = own.send(&datagram[..length]).await;
+/// What one client sends from one port.
+struct Flow {
+    endpoint: SocketAddr,
+    own: UdpSocket,
+    /// When it was asked last; `None`: it is over.
+    asked: Mutex<Option<Instant>>,
+}
+
+impl Flow {
+    async fn to(endpoint: SocketAddr) -> io::Result<Self> {
+        let own = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
+        own.connect(endpoint).await?;
+        Ok(Self { endpoint, own, asked: Mutex::new(Some(Instant::now())) })
+    }
+
+    /// Whether it still takes a question, and then for another while: ports come again, with other programs behind them.
+    fn is_asked(&self) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        *asked = asked.map(|_| Instant::now());
+        asked.is_some()
+    }
+
+    /// Whether it is over now, as nobody has asked for a while.
+    fn is_over(&self) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        *asked = asked.filter(|asked| asked.elapsed() < IDLE);
+        asked.is_none()
     }
 }
 
-async fn answer(own: Arc<UdpSocket>, socket: Arc<UdpSocket>, client: SocketAddr) {
+async fn relay_datagrams(socket: Arc<UdpSocket>, ready: Ready) {
+    // A flow lives as long as answers are waited for.
+    let mut flows: HashMap<SocketAddr, Weak<Flow>> = HashMap::new();
     let mut datagram = vec![0; LONGEST];
-    while let Ok(Ok(length)) = timeout(IDLE, own.recv(&mut datagram)).await {
-        let _ = socket.send_to(&datagram[..length], client).await;
+    while let Ok((length, client)) = socket.recv_from(&mut datagram).await {
+        let known = flows.get(&client).and_then(Weak::upgrade);
+        let flow = match known.filter(|flow| ready.has(flow.endpoint) && flow.is_asked()) {
+            Some(flow) => flow,
+            None => {
+                // Who has nobody to ask gets no answer, nor does who is sent where nobody is any more.
+                let Some(endpoint) = ready.next() else { continue };
+                let Ok(flow) = Flow::to(endpoint).await.map(Arc::new) else { continue };
+                tokio::spawn(answer(Arc::clone(&flow), Arc::clone(&socket), client));
+                flows.insert(client, Arc::downgrade(&flow));
+                flow
+            }
+        };
+        // An endpoint that is not there shows in what the client does not get.
+        let _ = flow.own.send(&datagram[..length]).await;
+    }
+}
+
+async fn answer(flow: Arc<Flow>, socket: Arc<UdpSocket>, client: SocketAddr) {
+    let mut datagram = vec![0; LONGEST];
+    loop {
+        match timeout(IDLE, flow.own.recv(&mut datagram)).await {
+            Ok(Ok(length)) => drop(socket.send_to(&datagram[..length], client).await),
+            Err(_) if !flow.is_over() => {}
+            Ok(Err(_)) | Err(_) => return,
+        }
     }
 }
 
