@@ -25,11 +25,8 @@ fn record(message: &[u8]) -> Option<RawRecord<'_>> {
     let mut cursor = Cursor::new(message);
     // Most questions have none, and are read no further.
     let header = cursor.header().filter(|header| header.additionals > 0)?;
-    for _ in 0..header.questions {
-        cursor.question()?;
-    }
-    let count = u32::from(header.answers) + u32::from(header.authorities) + u32::from(header.additionals);
-    let mut records = (0..count).map_while(|_| cursor.record());
+    cursor.skip_questions(&header)?;
+    let mut records = (0..header.records()).map_while(|_| cursor.record());
     records.find(|record| record.record_type == OPT)
 }
 
@@ -63,11 +60,8 @@ pub(crate) fn add(options: &[u8], message: &mut Vec<u8>, limit: usize) -> bool {
 fn options_of(message: &[u8]) -> Option<(usize, u16)> {
     let mut cursor = Cursor::new(message);
     let header = cursor.header()?;
-    for _ in 0..header.questions {
-        cursor.question()?;
-    }
-    let count = u32::from(header.answers) + u32::from(header.authorities) + u32::from(header.additionals);
-    let last = (0..count).try_fold(None, |_, _| cursor.record().map(Some))??;
+    cursor.skip_questions(&header)?;
+    let last = (0..header.records()).try_fold(None, |_, _| cursor.record().map(Some))??;
     let is_it = last.record_type == OPT && last.is_root && cursor.position() == message.len();
     is_it.then_some((last.ttl_at + 4, u16::try_from(last.content.len()).ok()?))
 }

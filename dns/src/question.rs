@@ -185,9 +185,7 @@ fn read_question<'p>(cursor: &mut Cursor<'p>, packet: &'p [u8], header: &Header)
 /// who asks with EDNS is answered with it, whatever is asked (RFC 6891 §6.1.1). `None`: there is none that can be read.
 fn edns_of_others(mut cursor: Cursor<'_>, header: &Header) -> Option<(ClientEdns, u8)> {
     (header.questions <= 1).then_some(())?;
-    for _ in 0..header.questions {
-        cursor.question()?;
-    }
+    cursor.skip_questions(header)?;
     for _ in 0..header.answers {
         cursor.record()?;
     }

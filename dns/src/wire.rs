@@ -40,6 +40,11 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// How many records the message has behind its questions, if it is whole.
+    pub(crate) fn records(&self) -> u32 {
+        u32::from(self.answers) + u32::from(self.authorities) + u32::from(self.additionals)
+    }
+
     pub(crate) fn to_bytes(self) -> [u8; HEADER] {
         let words = [self.id, self.flags, self.questions, self.answers, self.authorities, self.additionals];
         let mut bytes = [0; HEADER];
@@ -133,6 +138,11 @@ impl<'a> Cursor<'a> {
     /// Name, type and class of the question that starts here.
     pub(crate) fn question(&mut self) -> Option<(&'a [u8], u16, u16)> {
         Some((self.plain_name()?, self.u16()?, self.u16()?))
+    }
+
+    /// Passes over the questions that the header promises.
+    pub(crate) fn skip_questions(&mut self, header: &Header) -> Option<()> {
+        (0..header.questions).try_for_each(|_| self.question().map(drop))
     }
 
     fn skip_name(&mut self) -> Option<()> {

@@ -34,7 +34,7 @@ impl Lifetime {
             return None;
         }
         let (mut ttl, mut has_asked, mut is_denied) = (u32::MAX, false, false);
-        for place in 0..u32::from(header.answers) + u32::from(header.authorities) + u32::from(header.additionals) {
+        for place in 0..header.records() {
             let record = cursor.record()?;
             if record.record_type == OPT {
                 let [extended_code, ..] = record.ttl.to_be_bytes();

@@ -34,8 +34,7 @@ pub(super) fn is_answer(message: &[u8], id: u16, question: &[u8]) -> bool {
 pub(super) fn is_whole(message: &[u8]) -> bool {
     let mut cursor = Cursor::new(message);
     let Some(header) = cursor.header() else { return false };
-    let count = u32::from(header.answers) + u32::from(header.authorities) + u32::from(header.additionals);
-    cursor.question().is_some() && (0..count).all(|_| cursor.record().is_some())
+    cursor.question().is_some() && (0..header.records()).all(|_| cursor.record().is_some())
 }
 
 /// The upstream's answer as the client gets it: with `ttls`, its id, its spelling of the question, our OPT record instead of the

@@ -21,9 +21,7 @@ fn parts(message: &[u8]) -> Option<(Header, usize, Vec<u8>)> {
     if header.answers == 0 || header.flags & flag::CODE != 0 {
         return None;
     }
-    for _ in 0..header.questions {
-        cursor.question()?;
-    }
+    cursor.skip_questions(&header)?;
     for _ in 0..header.answers {
         cursor.record()?;
     }

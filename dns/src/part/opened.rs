@@ -27,11 +27,9 @@ impl Opened {
             is_truncated: header.flags & flag::TRUNCATED != 0,
             offers_recursion: header.flags & flag::RECURSION_AVAILABLE != 0,
         };
-        for _ in 0..header.questions {
-            cursor.question()?;
-        }
+        cursor.skip_questions(&header)?;
         let mut options = Vec::new();
-        for _ in 0..u32::from(header.answers) + u32::from(header.authorities) + u32::from(header.additionals) {
+        for _ in 0..header.records() {
             let record = cursor.record()?;
             if record.record_type == OPT {
                 options = option::others(COOKIE, record.content);

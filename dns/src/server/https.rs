@@ -192,12 +192,9 @@ fn freshness(message: &[u8]) -> Option<u32> {
     if header.flags & flag::TRUNCATED != 0 || !matches!(code, 0 | 3) {
         return None;
     }
-    for _ in 0..header.questions {
-        cursor.question()?;
-    }
-    let count = u32::from(header.answers) + u32::from(header.authorities) + u32::from(header.additionals);
+    cursor.skip_questions(&header)?;
     let mut shortest = None;
-    for _ in 0..count {
+    for _ in 0..header.records() {
         let record = cursor.record()?;
         if record.record_type == OPT {
             continue;

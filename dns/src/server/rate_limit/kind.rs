@@ -61,9 +61,7 @@ fn pods(name: &LowerName) -> Option<LowerName> {
 fn zone(message: &[u8]) -> Option<LowerName> {
     let mut cursor = Cursor::new(message);
     let header = cursor.header()?;
-    for _ in 0..header.questions {
-        cursor.question()?;
-    }
+    cursor.skip_questions(&header)?;
     for _ in 0..header.answers {
         cursor.record()?;
     }

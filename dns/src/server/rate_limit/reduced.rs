@@ -42,12 +42,9 @@ fn reduce(message: &mut Vec<u8>, change: impl FnOnce(&mut Header, &mut [u8])) {
 fn parts(message: &[u8]) -> Option<(Header, usize, Vec<u8>)> {
     let mut cursor = Cursor::new(message);
     let header = cursor.header()?;
-    for _ in 0..header.questions {
-        cursor.question()?;
-    }
+    cursor.skip_questions(&header)?;
     let end = cursor.position();
-    let count = u32::from(header.answers) + u32::from(header.authorities) + u32::from(header.additionals);
-    for _ in 0..count {
+    for _ in 0..header.records() {
         let start = cursor.position();
         let record = cursor.record()?;
         if record.record_type == OPT {
