@@ -95,23 +95,23 @@ impl Clients {
 }
 
 impl Responder {
-    /// What a client gets that asks too much; `None`: it does not.
+    /// What a client gets that asks too much; `None`: it does not. Its cookie is answered in any case.
     pub(super) fn hold_back(
         &self,
         clients: &Clients,
-        (packet, read): (&[u8], Result<Query<'_>, Refusal<'_>>),
+        (packet, read): (&[u8], &mut Result<Query<'_>, Refusal<'_>>),
         (peer, counted, transport): (SocketAddr, Counted, Transport),
         out: &mut Vec<u8>,
     ) -> Option<Response> {
         let read = match read {
-            Ok(Query { head, asked }) => Ok((head, Some(asked))),
-            Err(Refusal::Code(head, asked, _)) => Ok((head, asked)),
+            Ok(Query { head, asked }) => Ok((head, Some(*asked))),
+            Err(Refusal::Code(head, asked, _)) => Ok((head, *asked)),
             Err(Refusal::CookieAlone(head)) => Ok((head, None)),
-            Err(Refusal::Silence(reason)) => Err(reason),
+            Err(Refusal::Silence(reason)) => Err(*reason),
         };
-        let read = read.map(|(mut head, asked)| {
-            let cookie = self.shared.guards.answer_cookie(&mut head, packet, peer.ip());
-            (head, asked, cookie)
+        let read = read.map(|(head, asked)| {
+            let cookie = self.shared.guards.answer_cookie(head, packet, peer.ip());
+            (*head, asked, cookie)
         });
         let is_proved = transport != Transport::Udp || read.is_ok_and(|(head, ..)| has_good_cookie(&head));
         let verdict = clients.ask(peer.ip(), is_proved, Instant::now());

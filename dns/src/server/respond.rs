@@ -120,9 +120,9 @@ impl Responder {
             record_type: None,
             len: u16::try_from(packet.len()).unwrap_or(u16::MAX),
         };
-        let read = Query::parse(packet);
+        let mut read = Query::parse(packet);
         if let Some(clients) = &self.shared.clients
-            && let Some(response) = self.hold_back(clients, (packet, read), (peer, counted, transport), out)
+            && let Some(response) = self.hold_back(clients, (packet, &mut read), (peer, counted, transport), out)
         {
             return response;
         }
