@@ -1,9 +1,14 @@
-//! Files that are named to the server, and looked at again: by what it is seen that one has changed, and how it is read.
+//! Files that are named to the server, and looked at again: by what it is seen that one has changed, how it is read, and
+//! what is done where it cannot be.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::warn;
 
 /// What tells one state of a file from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +32,62 @@ impl Stamp {
     pub(crate) fn of(path: impl AsRef<Path>) -> io::Result<Self> {
         let found = fs::metadata(path)?;
         Ok(Self { inode: found.ino(), len: found.len(), changed: (found.mtime(), found.mtime_nsec()) })
+    }
+}
+
+/// What is known of one file or several that are looked at again; `S`: what tells their states apart.
+#[derive(Debug)]
+pub(crate) struct Seen<S> {
+    /// What they were when their content was last taken, or found to be bad. `None`: never.
+    read: Option<S>,
+    /// What they were when they could not be read, and why; it is told once.
+    unread: Option<(S, String)>,
+}
+
+/// Why nothing is taken of files.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// They could not be read, which may be over the next time though they are the same.
+    Unread(String),
+    /// What they hold is of no use.
+    Bad(String),
+}
+
+impl<S: PartialEq> Seen<S> {
+    pub(crate) fn new(read: Option<S>) -> Self {
+        Self { read, unread: None }
+    }
+
+    /// Reads files that are other ones than before, as they are `now`, or says what is wrong; `None`: there is nothing new.
+    pub(crate) fn news(&mut self, now: S, read: impl FnOnce() -> Result<(), Fault>) -> Option<Result<(), String>> {
+        if self.read.as_ref() == Some(&now) {
+            self.unread = None;
+            return None;
+        }
+        let outcome = match read() {
+            Err(Fault::Unread(why)) => {
+                let is_told = self.unread.as_ref().is_some_and(|(was, told)| *was == now && *told == why);
+                self.unread = Some((now, why.clone()));
+                return (!is_told).then_some(Err(why));
+            }
+            Err(Fault::Bad(why)) => Err(why),
+            Ok(()) => Ok(()),
+        };
+        (self.read, self.unread) = (Some(now), None);
+        Some(outcome)
+    }
+}
+
+/// Looks at what `file` is read for now, and each time that `every` is over, until it is dropped.
+pub(crate) async fn watch<T: Send + Sync + 'static>(of: Arc<T>, every: Duration, file: String, look: fn(&T)) {
+    let mut turns = interval(every);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        turns.tick().await;
+        let of = Arc::clone(&of);
+        if let Err(error) = tokio::task::spawn_blocking(move || look(&of)).await {
+            warn!(file, %error, "it was not looked at");
+        }
     }
 }
 
@@ -70,6 +131,28 @@ mod tests {
         assert_eq!(told(4).unwrap_err(), "it is not UTF-8");
         assert_eq!(read(&path, 4).unwrap(), [0xFF]);
         assert_eq!(read(directory.path(), 4).unwrap_err().to_string(), "it is no regular file");
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_read_later_and_what_is_bad_is_not() {
+        let mut seen = Seen::new(Some(1));
+        let unread = |why: &str| Err(Fault::Unread(why.to_owned()));
+        let told = |why: &str| Some(Err(why.to_owned()));
+        assert_eq!(seen.news(1, || unread("it is not even tried")), None);
+        for (now, outcome, expected) in [
+            (2, unread("no memory"), told("no memory")),
+            (2, unread("no memory"), None),
+            (2, unread("no disk"), told("no disk")),
+            (3, unread("no disk"), told("no disk")),
+            (3, Err(Fault::Bad("bad".to_owned())), told("bad")),
+            (3, unread("it is not tried again"), None),
+            (4, unread("gone"), told("gone")),
+            (3, Ok(()), None),
+            (4, unread("gone"), told("gone")),
+            (4, Ok(()), Some(Ok(()))),
+        ] {
+            assert_eq!(seen.news(now, || outcome), expected, "{now}");
+        }
     }
 
     #[test]

@@ -2,12 +2,11 @@
 
 use super::Cookies;
 use super::secrets::Secrets;
-use crate::file::{self, Stamp};
+use crate::file::{self, Fault, Seen, Stamp};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 /// How often it is looked at.
@@ -20,16 +19,7 @@ const MOST: u64 = 4096;
 pub(crate) struct SecretFile {
     path: PathBuf,
     pub(crate) cookies: Arc<Cookies>,
-    seen: Mutex<Seen>,
-}
-
-/// What is known of the file.
-#[derive(Debug)]
-struct Seen {
-    /// What it was when its content was last read, be that good or bad.
-    read: Stamp,
-    /// What it was when it could not be read, if that could be seen, and why; it is told once.
-    unread: Option<(Option<Stamp>, String)>,
+    seen: Mutex<Seen<Option<Stamp>>>,
 }
 
 impl SecretFile {
@@ -41,21 +31,14 @@ impl SecretFile {
         let stamp = Stamp::of(path).map_err(|error| named(error.to_string()))?;
         let text = file::read_text(path, MOST).map_err(|error| named(error.to_string()))?;
         let secrets = Secrets::parse(&text).map_err(named)?;
-        let seen = Mutex::new(Seen { read: stamp, unread: None });
+        let seen = Mutex::new(Seen::new(Some(Some(stamp))));
         Ok(Self { path: path.to_owned(), cookies: Arc::new(Cookies::new(secrets)), seen })
     }
 
     /// Looks at it again and again.
     pub(crate) async fn watch(self: Arc<Self>) {
-        let mut turns = interval(LOOK);
-        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            turns.tick().await;
-            let file = Arc::clone(&self);
-            if let Err(error) = tokio::task::spawn_blocking(move || file.look()).await {
-                warn!(file = %self.path.display(), %error, "the secrets of cookies were not looked at");
-            }
-        }
+        let path = self.path.display().to_string();
+        file::watch(self, LOOK, path, Self::look).await;
     }
 
     /// Reads it if it has changed. Blocks while it does.
@@ -72,24 +55,11 @@ impl SecretFile {
     /// Takes the secrets that have not been read yet, or says what keeps it from that; `None`: there is nothing new.
     fn news(&self, read: impl FnOnce(&Path) -> io::Result<String>) -> Option<Result<(), String>> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamp = Stamp::of(&self.path);
-        let now = stamp.as_ref().ok().copied();
-        if now == Some(seen.read) {
-            seen.unread = None;
-            return None;
-        }
-        let (stamp, text) = match stamp.and_then(|stamp| Ok((stamp, read(&self.path)?))) {
-            Ok(content) => content,
-            Err(error) => {
-                // It may be gone the next time, and the file as it is now.
-                let unread = Some((now, error.to_string()));
-                let is_told = seen.unread == unread;
-                seen.unread = unread;
-                return (!is_told).then(|| Err(error.to_string()));
-            }
-        };
-        *seen = Seen { read: stamp, unread: None };
-        Some(Secrets::parse(&text).map(|secrets| self.cookies.secrets.store(Arc::new(secrets))))
+        seen.news(Stamp::of(&self.path).ok(), || {
+            let text = read(&self.path).map_err(|error| Fault::Unread(error.to_string()))?;
+            self.cookies.secrets.store(Arc::new(Secrets::parse(&text).map_err(Fault::Bad)?));
+            Ok(())
+        })
     }
 }
 

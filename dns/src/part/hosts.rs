@@ -5,11 +5,11 @@ mod table;
 
 use super::Told;
 use crate::answer::spelled_address;
+use crate::file::{Seen, Stamp};
 use crate::name::LowerName;
 use crate::plan::{self, Fallthrough, Zone};
 use crate::reply::{Pointer, Reply, Section, Start};
 use arc_swap::ArcSwap;
-use file::Seen;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use std::net::IpAddr;
@@ -36,7 +36,7 @@ pub(crate) struct Hosts {
     /// When that file was last changed, since 1970; nanoseconds. 0: none was read.
     changed: AtomicI64,
     /// Held by the one who looks at the file.
-    seen: Mutex<Seen>,
+    seen: Mutex<Seen<Option<Stamp>>>,
 }
 
 impl Hosts {
@@ -57,7 +57,7 @@ impl Hosts {
             reload: plan.reload,
             file: ArcSwap::from_pointee(HostTable::new(plan.has_reverse)),
             changed: AtomicI64::new(0),
-            seen: Mutex::default(),
+            seen: Mutex::new(Seen::new(None)),
         }
     }
 

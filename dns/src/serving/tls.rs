@@ -1,7 +1,7 @@
 //! Certificates of `tls://` and `https://` listeners, from files that are looked at again: what a Secret is mounted as.
 
 use crate::certificates::{authorities, certificates, private_key};
-use crate::file::Stamp;
+use crate::file::{self, Fault, Seen, Stamp};
 use crate::plan::{ClientAuth, ServerTls, Transport};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -9,7 +9,6 @@ use rustls::server::WebPkiClientVerifier;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
 use tracing::{info, warn};
 
@@ -22,14 +21,15 @@ pub(crate) struct Secured {
     transport: Transport,
     config: ArcSwap<ServerConfig>,
     /// What the files of `config` were, or of what could not be used since; `None`: one that cannot be looked at.
-    seen: Mutex<Vec<Option<Stamp>>>,
+    seen: Mutex<Seen<Vec<Option<Stamp>>>>,
 }
 
 impl Secured {
     /// # Errors
     /// A file cannot be read, or they do not fit together; the message names them.
     pub(super) fn new(files: &ServerTls, transport: Transport) -> io::Result<Self> {
-        let seen = Mutex::new(seen(files));
+        // Before they are read: a change in between is seen later.
+        let seen = Mutex::new(Seen::new(Some(seen(files))));
         let config = config(files, transport).map_err(|why| io::Error::other(format!("tls: {why}")))?;
         Ok(Self { files: files.clone(), transport, config: ArcSwap::from_pointee(config), seen })
     }
@@ -41,31 +41,23 @@ impl Secured {
 
     /// Looks at the files again and again; connections that are open keep what they began with.
     pub(super) async fn watch(self: Arc<Self>) {
-        let mut turns = interval(LOOK);
-        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            turns.tick().await;
-            let secured = Arc::clone(&self);
-            if let Err(error) = tokio::task::spawn_blocking(move || secured.look()).await {
-                warn!(file = self.files.certificate, %error, "the certificate was not looked at");
-            }
-        }
+        let path = self.files.certificate.clone();
+        file::watch(self, LOOK, path, Self::look).await;
     }
 
     /// Reads the files if they have changed. Blocks while it does.
     fn look(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self::seen(&self.files);
-        if now == *seen {
-            return;
-        }
-        *seen = now;
-        match config(&self.files, self.transport) {
-            Ok(config) => {
-                info!(file = self.files.certificate, "a new certificate is shown");
-                self.config.store(Arc::new(config));
-            }
-            Err(why) => warn!(%why, "the certificate that was shown before still is"),
+        let news = seen.news(self::seen(&self.files), || {
+            // One that is bad may wait for the other one of its pair.
+            let config = config(&self.files, self.transport).map_err(Fault::Unread)?;
+            self.config.store(Arc::new(config));
+            Ok(())
+        });
+        match news {
+            None => {}
+            Some(Ok(())) => info!(file = self.files.certificate, "a new certificate is shown"),
+            Some(Err(why)) => warn!(%why, "the certificate that was shown before still is"),
         }
     }
 }

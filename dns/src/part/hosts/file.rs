@@ -2,45 +2,27 @@
 
 use super::Hosts;
 use super::table::HostTable;
-use crate::file::{self, Stamp};
+use crate::file::{self, Fault, Stamp};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 /// The largest file that is read; bytes.
 const MAX_FILE: u64 = 16 << 20;
 
-/// What the file was when it was last looked at.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) enum Seen {
-    #[default]
-    Nothing,
-    File(Stamp),
-    /// It could not be read, and why.
-    Failure(String),
-}
-
 impl Hosts {
     /// Reads the file if it has changed. Blocks while it does.
     pub(crate) fn look(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = match Stamp::of(&self.path) {
-            Ok(stamp) => Seen::File(stamp),
-            Err(error) => Seen::Failure(error.to_string()),
-        };
-        if now == *seen {
-            return;
-        }
-        let read = match &now {
-            Seen::Failure(why) => Err(why.clone()),
-            Seen::File(stamp) => self.read().inspect(|()| self.changed.store(stamp.changed(), Ordering::Relaxed)),
-            Seen::Nothing => Ok(()),
-        };
-        if let Err(why) = read {
+        let now = Stamp::of(&self.path).ok();
+        let news = seen.news(now, || {
+            self.read()?;
+            self.changed.store(now.map_or(0, |stamp| stamp.changed()), Ordering::Relaxed);
+            Ok(())
+        });
+        if let Some(Err(why)) = news {
             warn!(file = %self.path.display(), %why, "hosts cannot be read; what was known of them stays");
         }
-        *seen = now;
     }
 
     /// Looks at the file now and each time that the interval is over, unless once is enough.
@@ -48,21 +30,14 @@ impl Hosts {
         if self.reload.is_zero() {
             return;
         }
-        let mut turns = interval(self.reload);
-        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            turns.tick().await;
-            let hosts = Arc::clone(&self);
-            if let Err(error) = tokio::task::spawn_blocking(move || hosts.look()).await {
-                warn!(file = %self.path.display(), %error, "hosts were not looked at");
-            }
-        }
+        let (every, path) = (self.reload, self.path.display().to_string());
+        file::watch(self, every, path, Self::look).await;
     }
 
-    fn read(&self) -> Result<(), String> {
-        let bytes = file::read(&self.path, MAX_FILE).map_err(|error| error.to_string())?;
+    fn read(&self) -> Result<(), Fault> {
+        let bytes = file::read(&self.path, MAX_FILE).map_err(|error| Fault::Unread(error.to_string()))?;
         let text = String::from_utf8_lossy(&bytes);
-        let (table, faults) = HostTable::read(&text, &self.zones, self.has_reverse)?;
+        let (table, faults) = HostTable::read(&text, &self.zones, self.has_reverse).map_err(Fault::Bad)?;
         let file = self.path.display();
         for fault in &faults.told {
             warn!(%file, "{fault}");
