@@ -21,6 +21,7 @@ mod reply;
 mod room;
 mod server;
 mod serving;
+mod shares;
 mod transfer;
 mod wire;
 mod written;

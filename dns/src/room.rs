@@ -2,9 +2,9 @@
 //! are bounded by it, and no client can have all of it.
 
 use crate::host::Host;
+use crate::shares::{Share, Shares};
 use prometheus::IntGauge;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -12,9 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Debug, Clone)]
 pub(crate) struct Room {
     permits: Arc<Semaphore>,
-    most_of_one: usize,
-    /// How many each of them has; none who has none.
-    hosts: Arc<Mutex<HashMap<Host, usize>>>,
+    shares: Shares<Host>,
     /// How many there are; `None`: that is not told.
     waiting: Option<IntGauge>,
 }
@@ -23,15 +21,8 @@ pub(crate) struct Room {
 #[derive(Debug)]
 pub(crate) struct Taken {
     waiting: Option<IntGauge>,
-    _share: Option<Share>,
+    _share: Option<Share<Host>>,
     _permit: OwnedSemaphorePermit,
-}
-
-/// The same, of what one client may have.
-#[derive(Debug)]
-struct Share {
-    hosts: Arc<Mutex<HashMap<Host, usize>>>,
-    host: Host,
 }
 
 /// Where work goes on behind a question.
@@ -44,47 +35,25 @@ pub(crate) struct Behind<'r> {
 impl Room {
     pub(crate) fn new(most: usize, waiting: Option<IntGauge>) -> Self {
         let most = most.min(Semaphore::MAX_PERMITS);
-        let (permits, hosts) = (Arc::new(Semaphore::new(most)), Arc::default());
-        Self { permits, most_of_one: most.div_ceil(4), hosts, waiting }
+        Self { permits: Arc::new(Semaphore::new(most)), shares: Shares::new(most.div_ceil(4)), waiting }
     }
 
     /// A place for a question of `host`, without one for what is asked on nobody's account; `None`: there is none left, or
     /// the client has its share. O(1), under a lock.
     pub(crate) fn take(&self, host: Option<Host>) -> Option<Taken> {
         let share = match host {
-            Some(host) => Some(self.share(host)?),
+            Some(host) => Some(self.shares.take(host)?),
             None => None,
         };
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
         self.waiting.iter().for_each(IntGauge::inc);
         Some(Taken { waiting: self.waiting.clone(), _share: share, _permit: permit })
     }
-
-    fn share(&self, host: Host) -> Option<Share> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = hosts.get(&host).copied().unwrap_or_default();
-        (count < self.most_of_one).then(|| {
-            hosts.insert(host, count + 1);
-            Share { hosts: Arc::clone(&self.hosts), host }
-        })
-    }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
         self.waiting.iter().for_each(IntGauge::dec);
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = hosts.get_mut(&self.host) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                hosts.remove(&self.host);
-            }
-        }
     }
 }
 
@@ -111,11 +80,11 @@ mod tests {
             assert!(room.take(host(address)).is_none(), "all is taken");
         }
         assert!(room.take(None).is_none());
-        assert_eq!(room.hosts.lock().unwrap().len(), 5, "who was refused is not known");
+        assert_eq!(room.shares.clients(), 5, "who was refused is not known");
         drop((held, last));
-        assert_eq!((waiting.get(), room.hosts.lock().unwrap().len()), (5, 4));
+        assert_eq!((waiting.get(), room.shares.clients()), (5, 4));
         assert!(room.take(host("192.0.2.1")).is_some());
-        assert_eq!(room.hosts.lock().unwrap().len(), 4);
+        assert_eq!(room.shares.clients(), 4);
     }
 
     #[test]

@@ -7,11 +7,11 @@ mod keepalive;
 use super::https;
 use super::respond::Responder;
 use crate::plan;
+use crate::shares::{Share, Shares};
 use conversation::Conversation;
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -27,23 +27,13 @@ const REST: Duration = Duration::from_millis(100);
 pub(super) struct Limits {
     total: usize,
     room: Arc<Semaphore>,
-    clients: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    /// A quarter of them for each client.
+    shares: Shares<IpAddr>,
 }
 
 impl Limits {
     pub(super) fn new(total: usize) -> Self {
-        Self { total, room: Arc::new(Semaphore::new(total)), clients: Arc::default() }
-    }
-
-    /// A place for a connection of this client, unless it has a quarter of them.
-    fn admit(&self, client: IpAddr, permit: OwnedSemaphorePermit) -> Option<Place> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = clients.entry(client).or_default();
-        if *count >= (self.total / 4).max(1) {
-            return None;
-        }
-        *count += 1;
-        Some(Place { clients: Arc::clone(&self.clients), client, _permit: permit })
+        Self { total, room: Arc::new(Semaphore::new(total)), shares: Shares::new((total / 4).max(1)) }
     }
 
     /// How long a connection may be silent: less where few places are left (RFC 7766 §6.2.3).
@@ -54,21 +44,8 @@ impl Limits {
 
 /// A connection's place among all.
 struct Place {
-    clients: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    client: IpAddr,
+    _share: Share<IpAddr>,
     _permit: OwnedSemaphorePermit,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = clients.get_mut(&self.client) {
-            *count -= 1;
-            if *count == 0 {
-                clients.remove(&self.client);
-            }
-        }
-    }
 }
 
 /// Serves until `stopped` closes, then ends what was asked before that.
@@ -121,7 +98,8 @@ async fn accept(listener: &TcpListener, limits: &Limits) -> io::Result<Option<(T
         Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => return Ok(None),
         accepted => accepted?,
     };
-    Ok(limits.admit(peer.ip().to_canonical(), permit).map(|place| (stream, peer, place)))
+    let share = limits.shares.take(peer.ip().to_canonical());
+    Ok(share.map(|share| (stream, peer, Place { _share: share, _permit: permit })))
 }
 
 async fn converse(
