@@ -51,9 +51,7 @@ impl Head {
             }
             header.additionals += 1;
         }
-        if let Some(place) = message.get_mut(..HEADER) {
-            place.copy_from_slice(&header.to_bytes());
-        }
+        header.put(message);
     }
 }
 

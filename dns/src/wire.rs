@@ -40,6 +40,13 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// Puts it where a message begins, if there is room for it.
+    pub(crate) fn put(self, message: &mut [u8]) {
+        if let Some(place) = message.get_mut(..HEADER) {
+            place.copy_from_slice(&self.to_bytes());
+        }
+    }
+
     /// How many records the message has behind its questions, if it is whole.
     pub(crate) fn records(&self) -> u32 {
         u32::from(self.answers) + u32::from(self.authorities) + u32::from(self.additionals)

@@ -1,6 +1,6 @@
 //! `minimal`: answers without what nobody asked for.
 
-use crate::wire::{Cursor, HEADER, Header, OPT, flag};
+use crate::wire::{Cursor, Header, OPT, flag};
 
 /// Takes the authority and additional sections out of a message with an answer, but for its OPT record. Denials,
 /// delegations and errors stay whole: what they say is there. So does a message that is malformed.
@@ -8,9 +8,7 @@ pub(crate) fn make(message: &mut Vec<u8>) {
     if let Some((header, end, options)) = parts(message) {
         message.truncate(end);
         message.extend(options);
-        if let Some(place) = message.get_mut(..HEADER) {
-            place.copy_from_slice(&header.to_bytes());
-        }
+        header.put(message);
     }
 }
 

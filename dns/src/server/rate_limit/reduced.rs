@@ -1,7 +1,7 @@
 //! What is left of an answer whose client may not be who it seems: nothing that is longer than a question.
 
 use crate::option;
-use crate::wire::{COOKIE, Cursor, HEADER, Header, OPT, flag};
+use crate::wire::{COOKIE, Cursor, Header, OPT, flag};
 use hickory_proto::op::ResponseCode;
 
 /// Takes everything out of a finished message of ours but the question and, in its OPT record, the cookie. A client that
@@ -33,9 +33,7 @@ fn reduce(message: &mut Vec<u8>, change: impl FnOnce(&mut Header, &mut [u8])) {
     change(&mut header, &mut options);
     message.truncate(end);
     message.extend(options);
-    if let Some(place) = message.get_mut(..HEADER) {
-        place.copy_from_slice(&header.to_bytes());
-    }
+    header.put(message);
 }
 
 /// The header, where the question ends, and the OPT record with the cookie alone.
