@@ -1,6 +1,6 @@
 //! What the names of many Services cost where all have the same address, and where each has its own.
 
-use config::{EndpointName, NameChange, NameTable, PortName, ServiceNames, Transport};
+use config::{EndpointGroup, EndpointName, NameChange, NameTable, PortName, ServiceNames, Transport};
 use divan::{AllocProfiler, Bencher, black_box};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ fn main() {
 fn service(index: u32, address: Ipv4Addr) -> NameChange {
     let ports = [PortName { name: Some("http".into()), transport: Transport::Tcp, number: 3000 }];
     let name = EndpointName::dashed(address.into()).into();
-    let endpoint = EndpointName { address: address.into(), name, ports: ports.into(), pod: None, topology: None };
+    let endpoint = EndpointName { address: address.into(), name, group: EndpointGroup::with_ports(ports), pod: None };
     NameChange::Service {
         namespace: format!("ns{}", index % 100).into(),
         service: format!("svc{index}").into(),
@@ -57,11 +57,11 @@ fn memory_of_100_000(bencher: Bencher<'_, '_>) {
 
 fn with_two_endpoints(index: u32) -> NameChange {
     let port = |number| PortName { name: Some("http".into()), transport: Transport::Tcp, number };
-    let ports: Arc<[PortName]> = [port(8080)].into();
+    let group = EndpointGroup::with_ports([port(8080)]);
     let endpoint = |number: u32| {
         let address = Ipv4Addr::from_bits(0xAC00_0000 + index * 2 + number).into();
         let name = EndpointName::dashed(address).into();
-        EndpointName { address, name, ports: Arc::clone(&ports), pod: None, topology: None }
+        EndpointName { address, name, group: Arc::clone(&group), pod: None }
     };
     let endpoints = vec![endpoint(0), endpoint(1)];
     NameChange::Service {

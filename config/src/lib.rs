@@ -27,8 +27,8 @@ pub use duration::parse_duration;
 pub use host::{Host, HostError, HostPattern};
 pub use label_selector::LabelSelector;
 pub use names::{
-    AddressOwner, DomainName, DomainNameError, EndpointName, Labelled, NameChange, NameTable, Owners, PortName,
-    ServiceNames, Transport,
+    AddressOwner, DomainName, DomainNameError, EndpointGroup, EndpointName, Labelled, NameChange, NameTable, Owners,
+    PortName, ServiceNames, Transport,
 };
 pub use object_ref::{Kind, ObjectRef};
 pub use path::{CanonicalPath, EncodedSlashes, PathError, PathSettings, canonical_rule_path};

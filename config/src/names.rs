@@ -11,7 +11,7 @@ mod service;
 mod tests;
 
 pub use domain_name::{DomainName, DomainNameError};
-pub use endpoint::{EndpointName, Labelled};
+pub use endpoint::{EndpointGroup, EndpointName, Labelled};
 pub use owner::{AddressOwner, Owners};
 pub use service::{PortName, ServiceNames, Transport};
 
@@ -19,6 +19,7 @@ use foldhash::quality::RandomState;
 use owner::{Owned, ServiceOwner};
 use reverse::Reverse;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
+use smol_str::SmolStr;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
@@ -41,7 +42,8 @@ pub struct NameTable {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct NamespaceNames {
     is_declared: bool,
-    services: HashMap<Arc<str>, Entry, RandomState>,
+    /// By names that mostly lie in the table itself: what is asked for is compared without another look at memory.
+    services: HashMap<SmolStr, Entry, RandomState>,
 }
 
 /// A Service of a namespace.
@@ -151,7 +153,7 @@ impl NameTable {
     }
 
     fn put(&mut self, namespace: &Arc<str>, service: &Arc<str>, names: Option<Arc<ServiceNames>>) {
-        let before = self.namespaces.get(namespace).and_then(|names| names.services.get(service)).cloned();
+        let before = self.namespaces.get(namespace).and_then(|names| names.services.get(&**service)).cloned();
         if before.as_ref().map(|entry| &entry.names) == names.as_ref() {
             return;
         }
@@ -169,8 +171,8 @@ impl NameTable {
         replace(&mut self.endpoints, &owner, [of_endpoints(old), of_endpoints(new)]);
         let services = &mut Arc::make_mut(self.namespaces.entry(Arc::clone(namespace)).or_default()).services;
         match names {
-            Some(names) => drop(services.insert(Arc::clone(service), Entry { owner, names })),
-            None => drop(services.remove(service)),
+            Some(names) => drop(services.insert(Arc::clone(service).into(), Entry { owner, names })),
+            None => drop(services.remove(&**service)),
         }
         self.forget_if_empty(namespace);
     }
@@ -216,11 +218,8 @@ impl NameTable {
 
     /// All Services with names, as their namespaces and names, in no order.
     pub fn services(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
-        let of = |(namespace, names)| {
-            let names: &Arc<NamespaceNames> = names;
-            names.services.keys().map(move |service| (namespace, service))
-        };
-        self.namespaces.iter().flat_map(of)
+        let entries = self.namespaces.values().flat_map(|names| names.services.values());
+        entries.map(|entry| (&entry.owner.namespace, &entry.owner.service))
     }
 
     /// Who has this address.
@@ -318,9 +317,9 @@ impl Eq for NameTable {}
 /// counted only.
 impl Serialize for NameTable {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let services = |names: &NamespaceNames| -> BTreeMap<_, _> {
-            names.services.iter().map(|(name, entry)| (Arc::clone(name), Arc::clone(&entry.names))).collect()
-        };
+        fn services(names: &NamespaceNames) -> BTreeMap<&str, &Arc<ServiceNames>> {
+            names.services.iter().map(|(name, entry)| (name.as_str(), &entry.names)).collect()
+        }
         let namespaces: BTreeMap<_, _> = self.namespaces.iter().map(|(name, names)| (name, services(names))).collect();
         let imports = &self.imports().namespaces;
         let imports: BTreeMap<_, _> = imports.iter().map(|(name, names)| (name, services(names))).collect();

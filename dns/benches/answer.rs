@@ -1,6 +1,6 @@
 //! What a packet costs from its bytes to the reply's, and what a change of the table costs, with 10,000 Services.
 
-use config::{EndpointName, NameChange, NameTable, PortName, ServiceNames, Transport};
+use config::{EndpointGroup, EndpointName, NameChange, NameTable, PortName, ServiceNames, Transport};
 use divan::{AllocProfiler, Bencher, black_box};
 use hickory_proto::rr::RecordType;
 use std::net::Ipv4Addr;
@@ -19,23 +19,18 @@ fn main() {
 }
 
 fn service(index: u32, namespaces: u32, is_headless: bool) -> NameChange {
-    let ports: Arc<[PortName]> = [PortName { name: Some("http".into()), transport: Transport::Tcp, number: 80 }].into();
+    let ports = [PortName { name: Some("http".into()), transport: Transport::Tcp, number: 80 }];
+    let group = EndpointGroup::with_ports(ports.clone());
     let endpoint = |number: u32| {
         let address = Ipv4Addr::from_bits(0xAC00_0000 + index * ENDPOINTS + number).into();
-        EndpointName {
-            address,
-            name: EndpointName::dashed(address).into(),
-            ports: Arc::clone(&ports),
-            pod: None,
-            topology: None,
-        }
+        EndpointName { address, name: EndpointName::dashed(address).into(), group: Arc::clone(&group), pod: None }
     };
     let endpoints = (0..ENDPOINTS).map(endpoint).collect();
     let names = if is_headless {
         ServiceNames::headless(endpoints)
     } else {
         let address = Ipv4Addr::from_bits(0x0A00_0000 + index).into();
-        ServiceNames::cluster_ip(vec![address], ports.to_vec(), endpoints)
+        ServiceNames::cluster_ip(vec![address], ports, endpoints)
     };
     NameChange::Service {
         namespace: format!("ns{}", index % namespaces).into(),

@@ -120,7 +120,7 @@ impl Transfer {
             ServiceNames::ClusterIp { ports, .. } => &**ports,
             _ => &[],
         };
-        let ports = ports.iter().chain(names.endpoints().iter().flat_map(|endpoint| &*endpoint.ports));
+        let ports = ports.iter().chain(names.endpoints().iter().flat_map(|endpoint| &*endpoint.group.ports));
         let ports = ports.filter_map(|port| Some((port.name.as_deref()?, port.transport.as_str())));
         let endpoints = if self.settings.hides_endpoints { &[] } else { names.endpoints() };
         let labels = endpoints.iter().map(|endpoint| endpoint.label(self.settings.names_pods));

@@ -20,16 +20,32 @@ pub struct EndpointName {
     /// one is the cluster: `web-0.east` (KEP-1645).
     #[serde(serialize_with = "text")]
     pub name: SmolStr,
-    /// Its ports; empty: it has addresses but no SRV records.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub ports: Arc<[PortName]>,
+    /// What it has in common with others.
+    #[serde(flatten)]
+    pub group: Arc<EndpointGroup>,
     /// The name of its Pod, in lower case, where it has no host name and the Pod's name can be a label; `None`: it has
     /// one, or is no Pod's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod: Option<Arc<str>>,
-    /// Its topology zone, in lower case (`topology.kubernetes.io/zone` of its node); `None`: unknown.
+}
+
+/// What endpoints have in common, and many do: those of a slice in one topology zone, and mostly those of other Services.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct EndpointGroup {
+    /// Their ports; empty: they have addresses but no SRV records.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub ports: Arc<[PortName]>,
+    /// Their topology zone, in lower case (`topology.kubernetes.io/zone` of their nodes); `None`: unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topology: Option<Arc<str>>,
+}
+
+impl EndpointGroup {
+    /// Those with these ports, whose topology zone is not known.
+    #[must_use]
+    pub fn with_ports(ports: impl Into<Arc<[PortName]>>) -> Arc<Self> {
+        Arc::new(Self { ports: ports.into(), topology: None })
+    }
 }
 
 fn text<S: Serializer>(text: &SmolStr, serializer: S) -> Result<S::Ok, S::Error> {
@@ -164,9 +180,8 @@ mod tests {
         (0..40u8, 0..20u8, pod).prop_map(|(address, name, pod)| EndpointName {
             address: [10, 0, 0, address].into(),
             name: format!("n{name}").into(),
-            ports: [].into(),
+            group: EndpointGroup::with_ports([]),
             pod: pod.map(|pod| format!("n{pod}").into()),
-            topology: None,
         })
     }
 

@@ -5,9 +5,8 @@ fn names(addresses: &[&str], endpoints: &[(&str, &str)]) -> Arc<ServiceNames> {
     let endpoint = |(name, address): &(&str, &str)| EndpointName {
         address: address.parse().unwrap(),
         name: (*name).into(),
-        ports: [].into(),
+        group: EndpointGroup::with_ports([]),
         pod: None,
-        topology: None,
     };
     Arc::new(ServiceNames::cluster_ip(
         addresses.iter().map(|address| address.parse::<IpAddr>().unwrap()),

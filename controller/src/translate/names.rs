@@ -2,13 +2,14 @@
 //! A change of a Service or of its slices rebuilds the names of that Service, and no other; of Pods addresses change.
 
 mod imports;
+mod repeated;
 
 use crate::objects::{
-    Changes, ExternalTarget, Objects, Readiness, Service, ServiceKind, ServicePort, Shared, Slice, SliceEndpoint,
-    is_label,
+    Changes, ExternalTarget, Objects, Readiness, Service, ServiceKind, ServicePort, Slice, SliceEndpoint, is_label,
 };
 use config::{DomainName, EndpointName, Kind, NameChange, NameTable, ObjectName, PortName, ServiceNames};
 use imports::import_names;
+use repeated::Repeated;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -18,13 +19,12 @@ pub(super) struct Names {
     pub(super) table: Arc<NameTable>,
     /// Of the table.
     version: u64,
-    /// The ports in the table, of which many are the same.
-    ports: Shared<[PortName]>,
+    repeated: Repeated,
 }
 
 impl Names {
     pub(super) fn new(zone: DomainName) -> Self {
-        Self { table: Arc::new(NameTable::new(zone)), version: 0, ports: Shared::default() }
+        Self { table: Arc::new(NameTable::new(zone)), version: 0, repeated: Repeated::default() }
     }
 
     /// Makes `changes`; the table stays the same where they change no name, and else gets a higher version, even if they
@@ -53,10 +53,10 @@ impl Names {
     }
 
     fn changed_services(&mut self, changes: &Changes, objects: &Objects) -> Vec<NameChange> {
-        let Self { table, ports, .. } = self;
+        let Self { table, repeated, .. } = self;
         let changed = changes.services.iter().filter_map(|name| {
             let service = objects.service(name);
-            let names = service.and_then(|service| service_names(service, objects.slices(name), ports));
+            let names = service.and_then(|service| service_names(service, objects.slices(name), repeated));
             let is_known = table.find(&name.namespace, &name.name).map(Arc::as_ref) == names.as_ref();
             let ObjectName { namespace, name: service } = name.clone();
             (!is_known).then(|| NameChange::Service { namespace, service, names: names.map(Arc::new) })
@@ -65,10 +65,10 @@ impl Names {
     }
 
     fn changed_imports(&mut self, changes: &Changes, objects: &Objects) -> Vec<NameChange> {
-        let Self { table, ports, .. } = self;
+        let Self { table, repeated, .. } = self;
         let changed = changes.imports.iter().filter_map(|name| {
             let import = objects.import(name);
-            let names = import.and_then(|import| import_names(import, objects.slices_of_import(name), ports));
+            let names = import.and_then(|import| import_names(import, objects.slices_of_import(name), repeated));
             let is_known = table.imports().find(&name.namespace, &name.name).map(Arc::as_ref) == names.as_ref();
             let ObjectName { namespace, name: service } = name.clone();
             (!is_known).then(|| NameChange::Import { namespace, service, names: names.map(Arc::new) })
@@ -78,7 +78,7 @@ impl Names {
 }
 
 /// The names of a Service; `None`: it has none.
-fn service_names(service: &Service, slices: &[Arc<Slice>], known: &mut Shared<[PortName]>) -> Option<ServiceNames> {
+fn service_names(service: &Service, slices: &[Arc<Slice>], repeated: &mut Repeated) -> Option<ServiceNames> {
     match &service.kind {
         ServiceKind::External(Some(ExternalTarget::Name(target))) => {
             Some(ServiceNames::External { target: target.clone() })
@@ -92,29 +92,29 @@ fn service_names(service: &Service, slices: &[Arc<Slice>], known: &mut Shared<[P
                 transport: port.transport,
                 number: port.number,
             });
-            let ports = shared(ports, known);
-            Some(ServiceNames::cluster_ip(addresses.iter().copied(), ports, endpoints(service, slices, known)))
+            let ports = repeated.ports(ports);
+            Some(ServiceNames::cluster_ip(addresses.iter().copied(), ports, endpoints(service, slices, repeated)))
         }
         ServiceKind::ClusterIp(_) | ServiceKind::Headless => {
-            Some(ServiceNames::headless(endpoints(service, slices, known)))
+            Some(ServiceNames::headless(endpoints(service, slices, repeated)))
         }
     }
 }
 
-fn endpoints(service: &Service, slices: &[Arc<Slice>], known: &mut Shared<[PortName]>) -> Vec<EndpointName> {
+fn endpoints(service: &Service, slices: &[Arc<Slice>], repeated: &mut Repeated) -> Vec<EndpointName> {
     if let Some(addresses) = &service.endpoints {
-        return addresses.iter().map(|address| written_endpoint(service, *address, known)).collect();
+        return addresses.iter().map(|address| written_endpoint(service, *address, repeated)).collect();
     }
     let of_slice = |slice: &Arc<Slice>| {
-        let ports = slice_ports(&service.ports, slice, known);
+        let ports = slice_ports(&service.ports, slice, repeated);
         let is_named = |readiness: Readiness| readiness == Readiness::Ready || service.publishes_not_ready;
         let endpoints = slice.endpoints.iter().filter(|endpoint| is_named(endpoint.readiness));
-        endpoints.map(|endpoint| slice_endpoint(endpoint, Arc::clone(&ports))).collect::<Vec<_>>()
+        endpoints.map(|endpoint| slice_endpoint(endpoint, &ports, repeated)).collect::<Vec<_>>()
     };
     slices.iter().flat_map(of_slice).collect()
 }
 
-fn slice_endpoint(endpoint: &SliceEndpoint, ports: Arc<[PortName]>) -> EndpointName {
+fn slice_endpoint(endpoint: &SliceEndpoint, ports: &Arc<[PortName]>, repeated: &mut Repeated) -> EndpointName {
     let address = endpoint.address.to_canonical();
     let (hostname, pod) = match &endpoint.name {
         Some(pod) if endpoint.is_pod => (None, Some(pod)),
@@ -124,28 +124,24 @@ fn slice_endpoint(endpoint: &SliceEndpoint, ports: Arc<[PortName]>) -> EndpointN
         hostname.map_or_else(|| EndpointName::dashed(address).into(), |hostname| hostname.to_ascii_lowercase().into());
     // A Pod's name may be longer than a label, and be several.
     let pod = pod.filter(|pod| is_label(pod)).map(lower);
-    EndpointName { address, name, ports, pod, topology: endpoint.topology.clone() }
+    EndpointName { address, name, group: repeated.group(ports, endpoint.topology.as_ref()), pod }
 }
 
 /// An address of `tidegate.dev/endpoints`, which stands behind every port of the Service.
-fn written_endpoint(service: &Service, address: SocketAddr, known: &mut Shared<[PortName]>) -> EndpointName {
+fn written_endpoint(service: &Service, address: SocketAddr, repeated: &mut Repeated) -> EndpointName {
     let ip = address.ip().to_canonical();
     let ports = service.ports.iter().map(|port| PortName {
         name: port.name.as_ref().map(lower),
         transport: port.transport,
         number: address.port(),
     });
-    EndpointName {
-        address: ip,
-        name: EndpointName::dashed(ip).into(),
-        ports: shared(ports, known),
-        pod: None,
-        topology: None,
-    }
+    let ports = repeated.ports(ports);
+    let group = repeated.group(&ports, None);
+    EndpointName { address: ip, name: EndpointName::dashed(ip).into(), group, pod: None }
 }
 
 /// The ports of a slice's endpoints. One without a number has the Service port's.
-fn slice_ports(service_ports: &[ServicePort], slice: &Slice, known: &mut Shared<[PortName]>) -> Arc<[PortName]> {
+fn slice_ports(service_ports: &[ServicePort], slice: &Slice, repeated: &mut Repeated) -> Arc<[PortName]> {
     let ports = slice.ports.iter().flat_map(|ports| &**ports).filter_map(|port| {
         let of_service = || {
             let same = service_ports.iter().find(|other| other.name == port.name && other.transport == port.transport);
@@ -154,13 +150,7 @@ fn slice_ports(service_ports: &[ServicePort], slice: &Slice, known: &mut Shared<
         let number = port.number.or_else(of_service)?;
         Some(PortName { name: port.name.as_ref().map(lower), transport: port.transport, number })
     });
-    shared(ports, known)
-}
-
-/// Ports, in memory that all equal ones share.
-fn shared(ports: impl Iterator<Item = PortName>, known: &mut Shared<[PortName]>) -> Arc<[PortName]> {
-    let ports: Vec<_> = ports.collect();
-    known.get(&ports, || ports.as_slice().into())
+    repeated.ports(ports)
 }
 
 /// Names in DNS are compared in lower case, which nearly all are.

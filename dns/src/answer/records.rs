@@ -248,7 +248,7 @@ fn has_port(ports: &[PortName], own: SocketAddr) -> bool {
 /// Several endpoints may share a name and an address.
 fn leads_to(names: &ServiceNames, endpoint: &EndpointName, own: SocketAddr) -> bool {
     let mut same = names.endpoints_at(own.ip()).iter().filter(|other| other.name == endpoint.name);
-    same.any(|endpoint| has_port(&endpoint.ports, own))
+    same.any(|endpoint| has_port(&endpoint.group.ports, own))
 }
 
 fn address_type(address: IpAddr) -> RecordType {

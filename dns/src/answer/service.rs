@@ -55,7 +55,7 @@ impl<'s> Selection<'s> {
             address: endpoint.address,
             label: Some(endpoint.label(self.is_by_pod)),
             endpoint: Some(endpoint),
-            ports: &endpoint.ports,
+            ports: &endpoint.group.ports,
         };
         let labelled = match self.wanted {
             Wanted::Endpoint(label) => self.names.labelled(label, self.is_by_pod),
@@ -118,7 +118,7 @@ impl<'s> Selection<'s> {
             Wanted::Topology(topology) => is_in(endpoint, topology),
             _ => true,
         });
-        before.flat_map(|endpoint| endpoint.ports.iter()).any(|other| self.has_port(other) && is_same(&other))
+        before.flat_map(|endpoint| endpoint.group.ports.iter()).any(|other| self.has_port(other) && is_same(&other))
     }
 
     /// How many pairs of an address and a port there are; an address without ports counts too.
@@ -128,5 +128,5 @@ impl<'s> Selection<'s> {
 }
 
 fn is_in(endpoint: &EndpointName, topology: Topology<'_>) -> bool {
-    endpoint.topology.as_deref().is_some_and(|zone| topology.is(zone))
+    endpoint.group.topology.as_deref().is_some_and(|zone| topology.is(zone))
 }

@@ -4,7 +4,7 @@ mod replies;
 use super::*;
 use crate::message::Says;
 use crate::question::{CLASS_IN, Head, Question};
-use config::{EndpointName, NameChange, PortName, ServiceNames, Transport};
+use config::{EndpointGroup, EndpointName, NameChange, PortName, ServiceNames, Transport};
 use hickory_proto::op::Message;
 use hickory_proto::rr::Name;
 use proptest::prelude::*;
@@ -15,9 +15,8 @@ fn table() -> NameTable {
     let endpoint = |name: &str, address: &str, port: PortName| EndpointName {
         address: address.parse().unwrap(),
         name: name.into(),
-        ports: [port].into(),
+        group: EndpointGroup::with_ports([port]),
         pod: None,
-        topology: None,
     };
     let services = [
         (
@@ -115,7 +114,7 @@ proptest! {
     ) {
         let port = PortName { name: Some("http".into()), transport: Transport::Tcp, number: 80 };
         let endpoint = |name: &str, last| EndpointName {
-            address: [172, 0, 0, last].into(), name: name.into(), ports: [port.clone()].into(), pod: None, topology: None,
+            address: [172, 0, 0, last].into(), name: name.into(), group: EndpointGroup::with_ports([port.clone()]), pod: None,
         };
         let address: IpAddr = [10, 0, 0, 1].into();
         let changes = [
@@ -166,9 +165,8 @@ fn a_turn_moves_addresses_and_nothing_else() {
     let endpoint = |last: u8| EndpointName {
         address: [172, 0, 0, last].into(),
         name: format!("e{last}").into(),
-        ports: [].into(),
+        group: EndpointGroup::with_ports([]),
         pod: None,
-        topology: None,
     };
     let services = [
         ("three", ServiceNames::headless((1..=3).map(endpoint).collect())),
@@ -195,7 +193,8 @@ fn a_turn_moves_addresses_and_nothing_else() {
 fn an_address_that_thousands_share_has_as_many_names_as_a_message_could_hold() {
     let changes = (0..5_000).map(|index| {
         let address = "127.0.0.1".parse().unwrap();
-        let endpoint = EndpointName { address, name: "127-0-0-1".into(), ports: [].into(), pod: None, topology: None };
+        let endpoint =
+            EndpointName { address, name: "127-0-0-1".into(), group: EndpointGroup::with_ports([]), pod: None };
         let names = Some(Arc::new(ServiceNames::headless(vec![endpoint])));
         NameChange::Service { namespace: "shop".into(), service: format!("s{index:04}").into(), names }
     });
@@ -216,9 +215,8 @@ fn many_targets_in_clusters_have_their_addresses() {
     let endpoint = |last: u8| EndpointName {
         address: [172, 0, 0, last].into(),
         name: format!("e{last}.east").into(),
-        ports: [port.clone()].into(),
+        group: EndpointGroup::with_ports([port.clone()]),
         pod: None,
-        topology: None,
     };
     let names = Some(Arc::new(ServiceNames::headless((1..=60).map(endpoint).collect())));
     let import = NameChange::Import { namespace: "shop".into(), service: "many".into(), names };

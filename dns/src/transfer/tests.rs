@@ -1,7 +1,7 @@
 use super::*;
 use crate::answer::answer;
 use crate::question::{Asked, ClientEdns, Question};
-use config::{EndpointName, NameChange, PortName, Transport};
+use config::{EndpointGroup, EndpointName, NameChange, PortName, Transport};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, Record};
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ fn port(name: &str, transport: Transport, number: u16) -> PortName {
 fn endpoint(label: &str, address: &str, ports: &[PortName]) -> EndpointName {
     let address: IpAddr = address.parse().unwrap();
     let name = if label.is_empty() { EndpointName::dashed(address) } else { label.to_owned() };
-    EndpointName { address, name: name.into(), ports: ports.to_vec().into(), pod: None, topology: None }
+    EndpointName { address, name: name.into(), group: EndpointGroup::with_ports(ports), pod: None }
 }
 
 fn put(namespace: &str, service: &str, names: ServiceNames) -> NameChange {

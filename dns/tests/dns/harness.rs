@@ -1,8 +1,8 @@
 //! A server on a free port, a client without mercy, and an upstream that does as it is told.
 
 use config::{
-    BackendTable, DnsCompatibility, EndpointName, NameChange, NameTable, Publisher, RoutingTable, ServiceNames,
-    Snapshot, Subscriber,
+    BackendTable, DnsCompatibility, EndpointGroup, EndpointName, NameChange, NameTable, Publisher, RoutingTable,
+    ServiceNames, Snapshot, Subscriber,
 };
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
@@ -238,9 +238,8 @@ pub(crate) fn table() -> NameTable {
             EndpointName {
                 address,
                 name: EndpointName::dashed(address).into(),
-                ports: [port].into(),
+                group: EndpointGroup::with_ports([port]),
                 pod: None,
-                topology: None,
             }
         };
         ServiceNames::headless((1..=count).map(endpoint).collect())

@@ -1,6 +1,6 @@
 //! What the zone says, as tables: `tests/zone/*.txt` hold Services, questions and the records of the answers.
 
-use config::{DnsCompatibility, EndpointName, NameChange, NameTable, PortName, ServiceNames, Transport};
+use config::{DnsCompatibility, EndpointGroup, EndpointName, NameChange, NameTable, PortName, ServiceNames, Transport};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -156,7 +156,8 @@ impl File {
                             None => host.to_owned(),
                         };
                         let ports = ports.iter().map(|word| port(word)).collect();
-                        service.endpoints.push(EndpointName { address, name: name.into(), ports, pod, topology });
+                        let group = Arc::new(EndpointGroup { ports, topology });
+                        service.endpoints.push(EndpointName { address, name: name.into(), group, pod });
                     }
                     _ => panic!("not an object: {words:?}"),
                 }

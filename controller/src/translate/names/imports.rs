@@ -1,18 +1,15 @@
 //! The names of Services of several clusters (KEP-1645, specification.md): those of ServiceImports and of the slices that
 //! are behind them.
 
-use super::{lower, shared, slice_endpoint, slice_ports};
-use crate::objects::{Import, ImportKind, Readiness, Shared, Slice, is_label};
+use super::repeated::Repeated;
+use super::{lower, slice_endpoint, slice_ports};
+use crate::objects::{Import, ImportKind, Readiness, Slice, is_label};
 use config::{EndpointName, PortName, ServiceNames};
 use std::sync::Arc;
 
 /// The names of a ServiceImport; `None`: it has none.
-pub(super) fn import_names(
-    import: &Import,
-    slices: &[Arc<Slice>],
-    known: &mut Shared<[PortName]>,
-) -> Option<ServiceNames> {
-    let mut endpoints = || slices.iter().flat_map(|slice| endpoints(import, slice, known)).collect();
+pub(super) fn import_names(import: &Import, slices: &[Arc<Slice>], repeated: &mut Repeated) -> Option<ServiceNames> {
+    let mut endpoints = || slices.iter().flat_map(|slice| endpoints(import, slice, repeated)).collect();
     match import.kind.as_ref()? {
         ImportKind::Headless => Some(ServiceNames::headless(endpoints())),
         // What cannot be reached has no name: what its address will be nobody knows.
@@ -24,17 +21,17 @@ pub(super) fn import_names(
                 transport: port.transport,
                 number: port.number,
             });
-            let ports = shared(ports, known);
+            let ports = repeated.ports(ports);
             Some(ServiceNames::cluster_ip(addresses.iter().copied(), ports, Vec::new()))
         }
     }
 }
 
-fn endpoints(import: &Import, slice: &Slice, known: &mut Shared<[PortName]>) -> Vec<EndpointName> {
-    let ports = slice_ports(&import.ports, slice, known);
+fn endpoints(import: &Import, slice: &Slice, repeated: &mut Repeated) -> Vec<EndpointName> {
+    let ports = slice_ports(&import.ports, slice, repeated);
     let cluster = slice.import.as_ref().and_then(|import| import.cluster.as_deref());
     let ready = slice.endpoints.iter().filter(|endpoint| endpoint.readiness == Readiness::Ready);
-    ready.map(|endpoint| of_cluster(slice_endpoint(endpoint, Arc::clone(&ports)), cluster)).collect()
+    ready.map(|endpoint| of_cluster(slice_endpoint(endpoint, &ports, repeated), cluster)).collect()
 }
 
 /// The endpoint with its cluster behind its labels, if its slice says which that is; else it is called by its address, since

@@ -3,7 +3,7 @@
 use super::{below_the_zone, table};
 use crate::answer::*;
 use crate::question::Question;
-use config::{EndpointName, NameChange, PortName, ServiceNames, Transport};
+use config::{EndpointGroup, EndpointName, NameChange, PortName, ServiceNames, Transport};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RData, Record};
 use proptest::prelude::*;
@@ -26,9 +26,8 @@ fn endpoints() -> impl Strategy<Value = Vec<EndpointName>> {
                     [0x10, 0, 0, 0, 0, 0, 0, address.into()].into()
                 },
                 name: format!("{name:0>length$}").into(),
-                ports: (0..ports).map(port).collect(),
+                group: EndpointGroup::with_ports((0..ports).map(port).collect::<Vec<_>>()),
                 pod: None,
-                topology: None,
             }
         },
     );
@@ -153,7 +152,7 @@ proptest! {
         let expected: BTreeSet<_> = endpoints
             .iter()
             .filter(|endpoint| endpoint.name.len() < 64)
-            .flat_map(|endpoint| endpoint.ports.iter().map(|port| (endpoint.name.to_string(), port.number)))
+            .flat_map(|endpoint| endpoint.group.ports.iter().map(|port| (endpoint.name.to_string(), port.number)))
             .filter(|(_, port)| !ports || *port == 81)
             .collect();
         let names = Some(Arc::new(ServiceNames::headless(endpoints)));
