@@ -106,14 +106,18 @@ impl LowerName {
 
     /// The index of the zone's first label, and so how many labels are below the zone; `None`: the name is outside.
     pub(crate) fn depth_below(&self, zone: &DomainName) -> Option<usize> {
-        let mut index = self.count();
-        for label in zone.labels().rev() {
-            index = index.checked_sub(1)?;
-            if self.label(index) != label.as_bytes() {
-                return None;
-            }
-        }
-        Some(index)
+        let zone = zone.as_str().as_bytes();
+        // In wire form a length stands before each label, where in text a dot stands between two, and the root behind all.
+        let start = usize::from(self.len).checked_sub(zone.len() + 2)?;
+        let starts = self.starts.get(..self.count())?;
+        let index = starts.iter().rposition(|at| usize::from(*at) == start)?;
+        let is_dot = |at: usize| zone.get(at).is_none_or(|byte| *byte == b'.');
+        let is_its = |label: usize| {
+            let (label, at) = (self.label(label), self.start(label) - start);
+            // A dot within a label parts nothing.
+            zone.get(at..at + label.len()) == Some(label) && is_dot(at + label.len()) && !label.contains(&b'.')
+        };
+        (index..self.count()).all(is_its).then_some(index)
     }
 }
 
@@ -150,6 +154,17 @@ mod tests {
             prop_assert_eq!(found, expected);
             prop_assert_eq!(read.label(read.count()), b"");
             prop_assert_eq!(read.suffix(read.count()), b"\0");
+        }
+
+        #[test]
+        fn a_name_is_below_the_zones_that_its_last_labels_spell(
+            labels in prop::collection::vec(prop::sample::select(vec!["a", "b", "ab", "a.b", "."]), 0..4),
+            zone in prop::collection::vec(prop::sample::select(vec!["a", "b", "ab"]), 1..4),
+        ) {
+            let wire: Vec<u8> = labels.iter().flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat()).collect();
+            let name = LowerName::read(&[&wire[..], &[0]].concat()).unwrap();
+            let depth = labels.len().checked_sub(zone.len()).filter(|depth| labels[*depth..] == zone);
+            prop_assert_eq!(name.depth_below(&zone.join(".").parse().unwrap()), depth);
         }
 
         #[test]
