@@ -4,6 +4,7 @@ use super::naming::{Naming, NamingOf};
 use super::resolving::on_own_threads;
 use super::source::Followed;
 use crate::admin::{self, Readiness, Shown};
+use crate::allocator;
 use crate::figures::{ControlMetrics, HealthMetrics};
 use crate::probes::{self, BoundProbes};
 use anyhow::Context as _;
@@ -22,6 +23,8 @@ use tokio::time::timeout;
 /// How long the tasks may take to end once there is no traffic left: those who write have begun to end long before, and
 /// giving leadership up takes 2 s at most.
 const END: Duration = Duration::from_secs(3);
+/// Objects that come or go at once of which the rest is worth giving back: some megabytes.
+const MANY: usize = 1_000;
 
 /// The tasks and what they say to each other.
 pub(super) struct Control {
@@ -132,12 +135,20 @@ impl Control {
         let Followed { follower, progress, writers } = followed;
         self.progress = progress;
         self.leadership = writers.map(|writers| writers.begin(self));
-        let metrics = Arc::clone(&self.metrics);
+        let (metrics, mut known) = (Arc::clone(&self.metrics), 0_usize);
         let outputs = Outputs {
             publisher,
             statuses: self.statuses.clone(),
             secrets: self.wanted.clone(),
-            figures: move |figures: &controller::run::Figures| metrics.observe(figures),
+            figures: move |figures: &controller::run::Figures| {
+                metrics.observe(figures);
+                let objects: usize = figures.objects.values().sum();
+                if objects.abs_diff(known) > MANY {
+                    // What they were read from is garbage now.
+                    allocator::give_back();
+                    known = objects;
+                }
+            },
         };
         let following = run(follower, settings, outputs, self.stopped());
         self.spawn("following the source", following);
