@@ -193,8 +193,13 @@ impl NameTable {
     /// version is at least the newest `resourceVersion` that the zone is made of, and rises whenever the zone changes.
     #[must_use]
     pub fn serial(&self) -> u32 {
-        let [_, _, _, _, serial @ ..] = self.version.to_be_bytes();
-        u32::from_be_bytes(serial).max(1)
+        serial_of(self.version)
+    }
+
+    /// The same of this table and its imports together: what the names of addresses lead to is in both.
+    #[must_use]
+    pub fn newest_serial(&self) -> u32 {
+        serial_of(self.version.max(self.imports().version))
     }
 
     /// The Services of several clusters, with a serial of their own; empty where there are none.
@@ -274,6 +279,11 @@ impl NameTable {
     pub fn service_count(&self) -> usize {
         self.namespaces.values().map(|namespace| namespace.services.len()).sum()
     }
+}
+
+fn serial_of(version: u64) -> u32 {
+    let [_, _, _, _, serial @ ..] = version.to_be_bytes();
+    u32::from_be_bytes(serial).max(1)
 }
 
 /// Without duplicates.

@@ -40,7 +40,7 @@ pub(crate) struct Zone<'t> {
     services: &'t NameTable,
     /// Whether these are Services of several clusters.
     is_multicluster: bool,
-    /// The zone that the name asked for is in; for the names of addresses the table's own.
+    /// The zone that the name asked for is in; for the names of addresses the first one.
     origin: &'t DomainName,
     settings: &'t ZoneSettings,
     /// Where the question came to, and so an address at which the zone's name server is found; `None`: it has none.
@@ -116,9 +116,14 @@ impl<'t> Zone<'t> {
             zones.filter_map(|origin| Some((name.depth_below(origin)?, origin))).min_by_key(|(depth, _)| *depth);
         found.map(|(depth, origin)| {
             let is_multicluster = self.settings.multicluster.contains(origin);
-            let services = if is_multicluster { self.table.imports() } else { self.table };
-            (Self { origin, is_multicluster, services, ..*self }, depth)
+            let zone = Self { origin, is_multicluster: false, services: self.table, ..*self };
+            (if is_multicluster { self.of_several(origin) } else { zone }, depth)
         })
+    }
+
+    /// The zone at `origin` of the Services of several clusters.
+    fn of_several(&self, origin: &'t DomainName) -> Self {
+        Self { origin, is_multicluster: true, services: self.table.imports(), ..*self }
     }
 
     /// Reads a name with `depth` labels below the zone; `label` is room for that of an endpoint with its cluster.

@@ -221,5 +221,6 @@ fn imports_are_a_table_of_their_own() {
     let both = [import(None), NameChange::Namespace { name: "shop".into(), exists: true }];
     let both = table.patched(both, 8);
     assert_eq!((both.serial(), both.imports().serial()), (8, 8));
+    assert_eq!([&empty, &table, &gone, &both].map(NameTable::newest_serial), [1, 5, 7, 8]);
     assert_eq!(gone, empty);
 }

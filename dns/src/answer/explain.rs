@@ -162,7 +162,7 @@ impl Zone<'_> {
     }
 
     /// What the zone's Services are.
-    fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Kind {
         if self.is_multicluster { Kind::ServiceImport } else { Kind::Service }
     }
 

@@ -1,7 +1,7 @@
 //! Records of the zone, with the zone's name in the case of the question.
 
 use super::Zone;
-use super::service::{Holder, Selection};
+use super::service::Selection;
 use super::targets::Targets;
 use crate::reply::{Pointer, Reply, Section, Start, is_name};
 use config::{AddressOwner, EndpointName, PortName, ServiceNames};
@@ -35,7 +35,7 @@ impl<'t> NameServer<'t> {
 }
 
 /// Without the labels of the endpoint and of its cluster where there are none.
-fn present<'l, 's>(labels: &'l [&'s str; 5]) -> &'l [&'s str] {
+pub(super) fn present<'l, 's>(labels: &'l [&'s str; 5]) -> &'l [&'s str] {
     match labels {
         ["", "", rest @ ..] => rest,
         ["", rest @ ..] => rest,
@@ -51,13 +51,13 @@ impl<'t> Zone<'t> {
     /// The SOA record, if the reply has the zone's name.
     pub(super) fn soa(&self, section: Section, reply: &mut Reply<'_>) {
         if let Some(owner) = reply.zone() {
-            self.soa_of(section, owner, reply);
+            self.soa_of((section, owner), self.services.serial(), reply);
         }
     }
 
     /// The SOA record of this zone or of a reverse one, with the TTL of negative answers (RFC 2308 §3); none if the
     /// zone's name is so long that its name server has no name.
-    pub(super) fn soa_of(&self, section: Section, owner: Pointer, reply: &mut Reply<'_>) {
+    pub(super) fn soa_of(&self, (section, owner): (Section, Pointer), serial: u32, reply: &mut Reply<'_>) {
         let (zone, ttl) = (self.origin, self.settings.ttl);
         if !is_name(&["hostmaster"], zone) {
             return;
@@ -66,7 +66,7 @@ impl<'t> Zone<'t> {
         reply.record(start, |reply| {
             reply.below_zone(&["ns", "dns"], zone);
             reply.below_zone(&["hostmaster"], zone);
-            for number in [self.services.serial(), 7_200, 1_800, 86_400, ttl] {
+            for number in [serial, 7_200, 1_800, 86_400, ttl] {
                 reply.bytes(&number.to_be_bytes());
             }
         });
@@ -112,7 +112,7 @@ impl<'t> Zone<'t> {
         // Where the Service's own name stands, as the end of the first target.
         let mut own = None;
         for holder in selection.holders() {
-            let labels = self.target(service, holder);
+            let labels = self.labels(service, holder.label);
             let labels = present(&labels);
             for port in selection.ports(holder).filter(|_| is_name(labels, self.origin)) {
                 let is_repeated = || selection.is_repeated(holder, port);
@@ -149,7 +149,7 @@ impl<'t> Zone<'t> {
         let mut last = None;
         for holder in selection.holders().filter(|holder| selection.ports(*holder).next().is_some()) {
             // One with other ports is next to it; one whose label is too long has no record.
-            let labels = self.target(service, holder);
+            let labels = self.labels(service, holder.label);
             let is_new = last.replace((holder.address, holder.label)) != Some((holder.address, holder.label));
             if !is_new || !is_name(present(&labels), self.origin) {
                 continue;
@@ -165,9 +165,14 @@ impl<'t> Zone<'t> {
         }
     }
 
-    /// The labels of an SRV record's target.
-    fn target<'s>(&self, (namespace, service): (&'s str, &'s str), holder: Holder<'s>) -> [&'s str; 5] {
-        let label = holder.label.unwrap_or_default();
+    /// The labels of a Service or of an endpoint of it, as [`present`] takes them: those of the endpoint's cluster and of
+    /// the endpoint may be empty.
+    pub(super) fn labels<'s>(
+        &self,
+        (namespace, service): (&'s str, &'s str),
+        endpoint: Option<&'s str>,
+    ) -> [&'s str; 5] {
+        let label = endpoint.unwrap_or_default();
         let (host, cluster) = if self.is_multicluster { label.split_once('.') } else { None }.unwrap_or(("", label));
         [host, cluster, service, namespace, "svc"]
     }

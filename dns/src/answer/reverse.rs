@@ -1,10 +1,11 @@
 //! Names of addresses: `1.0.0.10.in-addr.arpa` and its IPv6 counterpart.
 //! Where nobody tells which ranges are the cluster's, a range is ours as far as a Service's own address shows it.
 
+use super::records::present;
 use super::{Reason, ReverseZones, Said, Zone};
 use crate::name::LowerName;
 use crate::reply::{Pointer, Reply, Section, Start, is_name};
-use config::{AddressOwner, DnsCompatibility, Kind, ObjectRef};
+use config::{AddressOwner, DnsCompatibility, ObjectRef};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use std::iter::Peekable;
@@ -26,20 +27,22 @@ pub(super) fn answer<'t>(zone: &Zone<'t>, name: &LowerName, asked: RecordType, r
     };
     let start = name.count().saturating_sub(depth);
     let apex = Pointer::to_question(name.start(start));
-    let mut holders = owners(zone, place.first).peekable();
     let is_address = place.bits == place.width();
+    let holders = if is_address { holders(zone, place.first) } else { None };
     let exists = place.is_whole_name
         && match is_address {
-            true => holders.peek().is_some(),
+            true => holders.is_some(),
             // Others may know about a range what is not known here.
             false => !zone.settings.fallthrough.takes(name) && place.has_owner(zone),
         };
+    // What addresses lead to are names of both tables.
+    let serial = zone.table.newest_serial();
     if exists {
-        match asked {
-            RecordType::PTR if is_address => pointers(zone, holders, reply),
-            RecordType::SOA if start == 0 => zone.soa_of(Section::Answer, apex, reply),
-            RecordType::NS if start == 0 => zone.name_servers(reply),
-            RecordType::ANY if zone.settings.compatibility == DnsCompatibility::Standard => {
+        match (asked, holders) {
+            (RecordType::PTR, Some((zone, owners))) => pointers(&zone, owners, reply),
+            (RecordType::SOA, _) if start == 0 => zone.soa_of((Section::Answer, apex), serial, reply),
+            (RecordType::NS, _) if start == 0 => zone.name_servers(reply),
+            (RecordType::ANY, _) if zone.settings.compatibility == DnsCompatibility::Standard => {
                 zone.minimal_any(Pointer::QUESTION, reply);
             }
             _ => {}
@@ -48,7 +51,7 @@ pub(super) fn answer<'t>(zone: &Zone<'t>, name: &LowerName, asked: RecordType, r
         reply.code = ResponseCode::NXDomain;
     }
     if reply.answers() == 0 {
-        zone.soa_of(Section::Authority, apex, reply);
+        zone.soa_of((Section::Authority, apex), serial, reply);
     }
     Said::All
 }
@@ -72,21 +75,43 @@ pub(super) fn reason(zone: &Zone<'_>, name: &LowerName) -> Reason {
     let Some(place) = Place::read(name).filter(|place| place.zone_depth(zone).is_some()) else {
         return Reason::Outside;
     };
-    let owner = owners(zone, place.first).next().filter(|_| place.bits == place.width());
+    let holders = if place.bits == place.width() { holders(zone, place.first) } else { None };
+    let owner = holders.and_then(|(zone, mut owners)| Some((zone.kind(), owners.next()?)));
     match owner {
         _ if !place.is_whole_name => Reason::NoSuchForm,
-        Some(AddressOwner { namespace, service, .. }) => {
-            Reason::AddressOf(ObjectRef::new(Kind::Service, namespace, service))
+        Some((kind, AddressOwner { namespace, service, .. })) => {
+            Reason::AddressOf(ObjectRef::new(kind, namespace, service))
         }
         None if place.bits < place.width() && place.has_owner(zone) => Reason::Range,
         None => Reason::NobodysAddress,
     }
 }
 
-/// Who has the address, but for those whose names are not told.
-fn owners<'t>(zone: &Zone<'t>, address: IpAddr) -> impl Iterator<Item = AddressOwner<'t>> {
+/// The zones that addresses lead into, the cluster's own first.
+fn zones<'t>(zone: Zone<'t>) -> impl Iterator<Item = Zone<'t>> {
+    let several = &zone.settings.multicluster;
+    let own = Some(zone).filter(|zone| !several.contains(zone.origin));
+    own.into_iter().chain(several.first().map(|origin| zone.of_several(origin)))
+}
+
+/// Who has the address, and the zone that their names are in: an address that has a name in the cluster's own needs none
+/// in that of several clusters (KEP-1645 specification §2.3.3, §2.4.3).
+fn holders<'t>(
+    zone: &Zone<'t>,
+    address: IpAddr,
+) -> Option<(Zone<'t>, Peekable<impl Iterator<Item = AddressOwner<'t>> + use<'t>>)> {
+    zones(*zone).find_map(|zone| {
+        let mut owners = owners(zone, address).peekable();
+        owners.peek()?;
+        Some((zone, owners))
+    })
+}
+
+/// Who has the address in the zone, but for those whose names are not told.
+fn owners<'t>(zone: Zone<'t>, address: IpAddr) -> impl Iterator<Item = AddressOwner<'t>> {
     let (settings, table) = (zone.settings, zone.table);
-    let owners = table.owners(address).iter().filter(|owner| owner.endpoint.is_none() || !settings.hides_endpoints);
+    let owners = zone.services.owners(address).iter();
+    let owners = owners.filter(|owner| owner.endpoint.is_none() || !settings.hides_endpoints);
     owners.filter(|owner| settings.exposes(owner.namespace, table))
 }
 
@@ -94,9 +119,8 @@ fn owners<'t>(zone: &Zone<'t>, address: IpAddr) -> impl Iterator<Item = AddressO
 fn pointers<'t>(zone: &Zone<'t>, mut owners: Peekable<impl Iterator<Item = AddressOwner<'t>>>, reply: &mut Reply<'_>) {
     let is_service = owners.peek().is_some_and(|owner| owner.endpoint.is_none());
     for owner in owners.take(if is_service { 1 } else { MOST_NAMES }) {
-        let (AddressOwner { namespace, service, .. }, endpoint) = (owner, zone.label_of(owner));
-        let labels = [endpoint.unwrap_or_default(), service, namespace, "svc"];
-        let labels = if endpoint.is_some() { labels.as_slice() } else { labels.get(1..).unwrap_or_default() };
+        let labels = zone.labels((owner.namespace, owner.service), zone.label_of(owner));
+        let labels = present(&labels);
         let start = Start {
             section: Section::Answer,
             labels: &[],
@@ -183,25 +207,25 @@ impl Place {
         bits.filter(|bits| self.bits >= *bits).map(|bits| 2 + (bits / width) as usize)
     }
 
-    /// Leading bits of the zone as far as the table shows one: a range with a Service in it, or else an endpoint's
-    /// address alone.
+    /// Leading bits of the zone as far as the table shows one: a range with a Service in it, or else the address alone of
+    /// an endpoint, or of a Service of several clusters, whose range nobody knows.
     fn shown_zone(&self, zone: &Zone<'_>) -> Option<u32> {
         let (first, last) = block(self.first, self.ours());
         if self.bits >= self.ours() && zone.table.has_service_between(first, last) {
             Some(self.ours())
         } else {
-            let is_endpoint = self.bits == self.width() && self.has_owner(zone);
-            is_endpoint.then_some(self.bits)
+            let is_alone = self.bits == self.width() && self.has_owner(zone);
+            is_alone.then_some(self.bits)
         }
     }
 
     /// Whether anybody whose names are told has an address of the range.
     fn has_owner(&self, zone: &Zone<'_>) -> bool {
         let (first, last) = self.range();
-        match zone.settings.hides_endpoints {
-            true => zone.table.has_service_between(first, last),
-            false => zone.table.has_owner_between(first, last),
-        }
+        zones(*zone).any(|zone| match zone.settings.hides_endpoints {
+            true => zone.services.has_service_between(first, last),
+            false => zone.services.has_owner_between(first, last),
+        })
     }
 }
 

@@ -14,7 +14,8 @@ pub struct ZoneSettings {
     pub ttl: u32,
     /// Which Pods have names.
     pub pods: PodNames,
-    /// The zone that addresses lead to; `None`: the table's own.
+    /// The zone that addresses of the cluster lead to; `None`: the table's own. Those that the cluster has no name for lead
+    /// to the first one of `multicluster`.
     pub primary: Option<DomainName>,
     /// Other zones with the same names.
     pub zones: Vec<DomainName>,

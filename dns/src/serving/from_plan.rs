@@ -79,13 +79,12 @@ impl Records {
     fn of(kubernetes: &plan::Kubernetes, compatibility: DnsCompatibility) -> Self {
         let domains = kubernetes.zones.iter().filter(|zone| !zone.is_reverse());
         let is_local = |zone: &Zone| !kubernetes.multicluster.contains(zone);
-        // Addresses lead to names of one cluster.
+        // Addresses lead to names of the cluster first.
         let (local, others): (Vec<_>, Vec<_>) = domains.partition(|zone| is_local(zone));
-        let has_local = !local.is_empty();
         let mut domains = local.into_iter().chain(others).filter_map(Zone::domain).cloned();
         // There is one: the plan is refused otherwise.
         let primary = domains.next().unwrap_or_else(DomainName::cluster_local);
-        let ranges = kubernetes.zones.iter().filter(|_| has_local).filter_map(Zone::range);
+        let ranges = kubernetes.zones.iter().filter_map(Zone::range);
         let zones_of = |zones: &[Zone]| zones.iter().filter_map(Zone::domain).cloned().collect();
         let plan::Kubernetes { pods, ttl, exposed, fallthrough, .. } = kubernetes;
         let settings = ZoneSettings {
@@ -152,13 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn addresses_lead_to_names_of_one_cluster_wherever_its_zone_stands() {
+    fn addresses_lead_to_names_of_the_cluster_first_wherever_its_zone_stands() {
         let several = vec!["clusterset.local".to_owned()];
         let both = vec!["cluster.local".to_owned(), "clusterset.local".to_owned()];
         for arguments in ["clusterset.local cluster.local 10.0.0.0/8", "cluster.local clusterset.local 10.0.0.0/8"] {
             assert_eq!(zones(arguments), (both.clone(), several.clone(), 1), "{arguments}");
         }
-        // Without one they lead nowhere, and their names are others'.
-        assert_eq!(zones("clusterset.local 10.0.0.0/8"), (several.clone(), several, 0));
+        // Without one they lead to those of several clusters alone.
+        assert_eq!(zones("clusterset.local 10.0.0.0/8"), (several.clone(), several, 1));
     }
 }

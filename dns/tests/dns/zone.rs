@@ -16,7 +16,7 @@ use tidegate_dns::{Answer, Fallthrough, Name, PodNames, Question, Record, Revers
 /// namespace NAME
 /// own ADDRESS:PORT
 /// import-service, import-headless, import-endpoint: the same of several clusters, with HOST.CLUSTER or -.CLUSTER
-/// multicluster ZONE..., noendpoints
+/// primary ZONE, multicluster ZONE..., noendpoints
 /// zonal, endpoint_pod_names, pods insecure|verified, ttl SECONDS, zones NAME..., reverse RANGE..., fallthrough .|ZONE..., namespaces NAME..., namespace_labels,
 /// ignore empty_service, compatibility coredns
 /// ? NAME TYPE [CODE]
@@ -95,6 +95,7 @@ impl File {
             ["pods", "insecure"] => self.settings.pods = PodNames::Insecure,
             ["pods", "verified"] => self.settings.pods = PodNames::Verified,
             ["endpoint_pod_names"] => self.settings.names_pods = true,
+            ["primary", zone] => self.settings.primary = Some(zone.parse().unwrap()),
             ["multicluster", ref zones @ ..] => {
                 self.settings.multicluster = zones.iter().map(|zone| zone.parse().unwrap()).collect();
             }
@@ -274,11 +275,13 @@ tables! {
     coredns 26
     endpoint_pod_names 10
     no_endpoints 17
-    multicluster 40
+    multicluster 42
     topology 18
     topology_off 3
     pods_verified 10
     pods_insecure 10
     pods_disabled 4
     reverse 36
+    reverse_imports 25
+    reverse_imports_alone 5
 }

@@ -212,6 +212,10 @@ fn services_of_several_clusters_are_explained() {
         ),
         ("web.shop.svc.clusterset.local.", "there is no ServiceImport shop/web"),
         ("cart.shop.svc.cluster.local.", "there is no Service shop/cart"),
+        ("10.2.0.1", "an address of ServiceImport shop/cart (shop.yaml:34)"),
+        ("10.2.0.1", "1.0.2.10.in-addr.arpa. 5 IN PTR cart-0.east.cart.shop.svc.clusterset.local."),
+        ("10.0.0.1", "1.0.0.10.in-addr.arpa. 5 IN PTR web.shop.svc.cluster.local."),
+        ("10.0.0.2", "nobody has the address, which only the cluster could tell of"),
     ] {
         let said = asked(name);
         assert!(said.lines().any(|line| line == expected), "{name}: {expected:?} is not in\n{said}");

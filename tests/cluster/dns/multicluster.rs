@@ -98,6 +98,10 @@ fn services_of_several_clusters_come_and_go_with_their_definition() -> anyhow::R
     until_has(&cluster, "_http._tcp.web", "SRV", &is("NOERROR", &["0 100 80 web.default.svc.clusterset.local."]))?;
     until_has(&cluster, "db-0.east.db", "A", &is("NOERROR", &["172.16.0.1"]))?;
     until_has(&cluster, "odd", "A", &is("NXDOMAIN", &[]))?;
+    for (address, name) in [("1.0.97.10", "web"), ("1.0.16.172", "db-0.east.db")] {
+        let said = ask_whole(ground, &format!("{address}.in-addr.arpa."), "PTR")?;
+        assert_eq!(said, is("NOERROR", &[&format!("{name}.{ZONE}")]), "{address}");
+    }
     assert_eq!(ask(ground, "web.default.svc", "A")?, is("NOERROR", &["10.96.0.80"]), "its own is another one");
     assert_eq!(ask(ground, "db.default.svc", "A")?, is("NXDOMAIN", &[]));
 
