@@ -31,7 +31,8 @@ use zones::ZoneCollector;
 
 pub(crate) use zones::{Took, ZoneId, Zones};
 
-const TYPES: [(RecordType, &str); 14] = [
+/// Those that CoreDNS has (its list `monitorType`), the frequent ones first.
+const TYPES: [(RecordType, &str); 20] = [
     (RecordType::A, "A"),
     (RecordType::AAAA, "AAAA"),
     (RecordType::SRV, "SRV"),
@@ -45,6 +46,12 @@ const TYPES: [(RecordType, &str); 14] = [
     (RecordType::SVCB, "SVCB"),
     (RecordType::DS, "DS"),
     (RecordType::ANY, "ANY"),
+    (RecordType::DNSKEY, "DNSKEY"),
+    (RecordType::RRSIG, "RRSIG"),
+    (RecordType::NSEC, "NSEC"),
+    (RecordType::NSEC3, "NSEC3"),
+    (RecordType::AXFR, "AXFR"),
+    (RecordType::IXFR, "IXFR"),
     (RecordType::ZERO, OTHER),
 ];
 
@@ -74,38 +81,48 @@ pub(crate) enum Source {
     Cache,
     Hosts,
     Template,
+    /// A client that may not ask is told so.
+    Acl,
+    Any,
+    /// The end of a walk.
+    Autopath,
+    Chaos,
+    Local,
+    /// A whole zone.
+    Transfer,
+    Whoami,
     /// What is about the question, the client or the server itself.
     Itself,
 }
 
-/// Each with the name of CoreDNS's plugin that answers so.
-const SOURCES: [(Source, &str); 6] = [
+/// Each with the name of CoreDNS's plugin that answers so, in the order of [`Source`].
+const SOURCES: [(Source, &str); 13] = [
     (Source::Zone, "kubernetes"),
     (Source::Upstream, "forward"),
     (Source::Cache, "cache"),
     (Source::Hosts, "hosts"),
     (Source::Template, "template"),
+    (Source::Acl, "acl"),
+    (Source::Any, "any"),
+    (Source::Autopath, "autopath"),
+    (Source::Chaos, "chaos"),
+    (Source::Local, "local"),
+    (Source::Transfer, "transfer"),
+    (Source::Whoami, "whoami"),
     (Source::Itself, ""),
 ];
 
 impl Source {
     fn index(self) -> usize {
-        match self {
-            Self::Zone => 0,
-            Self::Upstream => 1,
-            Self::Cache => 2,
-            Self::Hosts => 3,
-            Self::Template => 4,
-            Self::Itself => 5,
-        }
+        self as usize
     }
 
     /// The place among those whose durations are told: what is known here is known at once, whoever knows it.
     fn duration_index(self) -> usize {
         match self {
-            Self::Zone | Self::Hosts | Self::Template | Self::Itself => 0,
             Self::Upstream => 1,
             Self::Cache => 2,
+            _ => 0,
         }
     }
 }
@@ -126,6 +143,12 @@ pub(crate) struct Counted {
     pub(crate) len: u16,
 }
 
+impl Counted {
+    fn type_index(&self) -> usize {
+        index(&TYPES, |known| Some(*known) == self.record_type)
+    }
+}
+
 /// What an answer is counted as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Answered {
@@ -143,8 +166,7 @@ impl Answered {
 
     /// Those of its type and its code.
     fn indexes(&self) -> (usize, usize) {
-        let record_type = index(&TYPES, |known| Some(*known) == self.question.record_type);
-        (record_type, index(&CODES, |known| *known == self.code))
+        (self.question.type_index(), index(&CODES, |known| *known == self.code))
     }
 }
 
@@ -215,6 +237,12 @@ impl Metrics {
         if let Some(duration) = durations.and_then(|sources| sources.get(answered.source.duration_index())) {
             duration.observe(took.seconds);
         }
+    }
+
+    /// Counts a question that `acl` leaves without an answer.
+    pub(crate) fn dropped_by_acl(&self, transport: Transport, question: Counted) {
+        self.dropped.with_label_values(&["acl"]).inc();
+        self.zones.asked(transport, question);
     }
 
     /// Counts answers of the same type and code.

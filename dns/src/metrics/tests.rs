@@ -52,6 +52,8 @@ fn gathered() -> Vec<MetricFamily> {
     unshared.share(&metrics);
     unshared.share(&metrics);
     metrics.dropped.with_label_values(&["short"]).inc();
+    let dropped = Counted { is_ipv4: true, is_dnssec_ok: true, record_type: Some(RecordType::NSEC3), len: 39, zone };
+    metrics.dropped_by_acl(Transport::Udp, dropped);
     metrics.https.with_label_values(&["https://:443", "200"]).inc();
     metrics.forward.failures.with_label_values(&["busy"]).inc();
     let upstream = metrics.forward.of_upstream("192.0.2.1:53");
@@ -109,16 +111,18 @@ fn an_answer_is_counted_under_its_labels() {
         "tidegate_dns_requests_total{proto=\"udp\",rcode=\"other\",type=\"other\"} 1",
         "tidegate_dns_request_duration_seconds_count{proto=\"udp\",source=\"cache\"} 3",
         "tidegate_dns_dropped_total{reason=\"short\"} 1",
+        "tidegate_dns_dropped_total{reason=\"acl\"} 1",
+        "coredns_dns_requests_total{family=\"1\",proto=\"udp\",server=\"dns://:53\",type=\"NSEC3\",view=\"\",zone=\".\"} 1",
         "coredns_dns_requests_total{family=\"1\",proto=\"tcp\",server=\"dns://:53\",type=\"A\",view=\"\",zone=\".\"} 1",
         "coredns_dns_requests_total{family=\"2\",proto=\"udp\",server=\"dns://:53\",type=\"other\",view=\"\",zone=\".\"} 3",
         "coredns_dns_responses_total{plugin=\"forward\",rcode=\"NOERROR\",server=\"dns://:53\",view=\"\",zone=\".\"} 1",
         "coredns_dns_responses_total{plugin=\"cache\",rcode=\"NXDOMAIN\",server=\"dns://:53\",view=\"\",zone=\".\"} 2",
-        "coredns_dns_do_requests_total{server=\"dns://:53\",view=\"\",zone=\".\"} 1",
+        "coredns_dns_do_requests_total{server=\"dns://:53\",view=\"\",zone=\".\"} 2",
         "coredns_dns_request_duration_seconds_bucket{server=\"dns://:53\",view=\"\",zone=\".\",le=\"0.001\"} 1",
         "coredns_dns_request_duration_seconds_bucket{server=\"dns://:53\",view=\"\",zone=\".\",le=\"0.002\"} 4",
         "coredns_dns_request_duration_seconds_sum{server=\"dns://:53\",view=\"\",zone=\".\"} 0.007",
-        "coredns_dns_request_size_bytes_bucket{proto=\"udp\",server=\"dns://:53\",view=\"\",zone=\".\",le=\"100\"} 0",
-        "coredns_dns_request_size_bytes_sum{proto=\"udp\",server=\"dns://:53\",view=\"\",zone=\".\"} 303",
+        "coredns_dns_request_size_bytes_bucket{proto=\"udp\",server=\"dns://:53\",view=\"\",zone=\".\",le=\"100\"} 1",
+        "coredns_dns_request_size_bytes_sum{proto=\"udp\",server=\"dns://:53\",view=\"\",zone=\".\"} 342",
         "coredns_dns_response_size_bytes_bucket{proto=\"tcp\",server=\"dns://:53\",view=\"\",zone=\".\",le=\"300\"} 1",
         "coredns_dns_response_size_bytes_bucket{proto=\"udp\",server=\"dns://:53\",view=\"\",zone=\".\",le=\"511\"} 0",
         "coredns_dns_response_size_bytes_count{proto=\"udp\",server=\"dns://:53\",view=\"\",zone=\".\"} 3",
@@ -160,6 +164,26 @@ fn an_answer_is_counted_under_its_labels() {
     ] {
         assert!(text.lines().any(|line| line == sample), "{sample} is not in\n{text}");
     }
+}
+
+/// The list of CoreDNS 1.15 (`plugin/metrics/vars/monitor.go`).
+#[test]
+fn types_have_the_names_that_coredns_gives_them() {
+    let mut names: Vec<_> = TYPES.iter().map(|(_, name)| *name).collect();
+    names.sort_unstable();
+    let expected = "A AAAA ANY AXFR CNAME DNSKEY DS HTTPS IXFR MX NS NSEC NSEC3 PTR RRSIG SOA SRV SVCB TXT other";
+    assert_eq!(names.join(" "), expected);
+    for (record_type, name) in TYPES.iter().filter(|(_, name)| *name != OTHER) {
+        assert_eq!(record_type.to_string(), *name);
+    }
+}
+
+#[test]
+fn sources_are_counted_in_their_places() {
+    for (place, (source, _)) in SOURCES.iter().enumerate() {
+        assert_eq!(source.index(), place, "{source:?}");
+    }
+    assert_eq!(Source::Itself.index() + 1, SOURCES.len(), "there is no other");
 }
 
 fn documented() -> String {

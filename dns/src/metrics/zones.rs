@@ -4,7 +4,7 @@
 mod cells;
 mod collect;
 
-use super::Answered;
+use super::{Answered, Counted};
 use crate::message::Transport;
 use arc_swap::ArcSwap;
 use cells::{CELLS, Cell};
@@ -69,14 +69,28 @@ impl Zones {
     /// Counts an answer of that length.
     pub(crate) fn answered(&self, transport: Transport, counted: (Answered, (usize, usize)), said: (usize, Took)) {
         let (answered, indexes) = counted;
-        if let Some(zone) = self.all.load().get(answered.question.zone.0) {
-            let row = zone.row(transport);
-            answered.each_cell(indexes, said, |cell, count| {
-                if let Some(cell) = row.get(cell) {
-                    cell.fetch_add(count, Ordering::Relaxed);
-                }
-            });
+        self.in_row(transport, answered.question.zone, |row| {
+            answered.each_cell(indexes, said, |cell, count| add(row, cell, count));
+        });
+    }
+
+    /// Counts a question that gets no answer.
+    pub(crate) fn asked(&self, transport: Transport, question: Counted) {
+        self.in_row(transport, question.zone, |row| {
+            question.each_cell(question.type_index(), |cell, count| add(row, cell, count));
+        });
+    }
+
+    fn in_row(&self, transport: Transport, zone: ZoneId, count: impl FnOnce(&Row)) {
+        if let Some(zone) = self.all.load().get(zone.0) {
+            count(zone.row(transport));
         }
+    }
+}
+
+fn add(row: &Row, cell: Cell, count: u64) {
+    if let Some(cell) = row.get(cell) {
+        cell.fetch_add(count, Ordering::Relaxed);
     }
 }
 

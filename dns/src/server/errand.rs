@@ -213,7 +213,7 @@ impl Responder {
         }
         let Some(last) = last.filter(|_| is_whole && is_denied) else { return first };
         let message = autopath::end(&query, &meant, [&first.message, &last.message], asked.transport);
-        Settled { code: code(&message), message, source: Source::Itself }
+        Settled { code: code(&message), message, source: Source::Autopath }
     }
 }
 

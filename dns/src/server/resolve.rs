@@ -185,7 +185,9 @@ impl Responder {
         }
         // Else it is written where the alias leads, so that whoever asked may go on from there.
         failure.extended_error().add(&failure.to_string(), out, (&query.head, transport));
-        asking.answered(Source::Upstream, code)
+        // Where nobody is set to be asked no `forward` has a say in it.
+        let is_unserved = matches!(failure, Failure::NoUpstream) && waiting.alias.is_none();
+        asking.answered(if is_unserved { Source::Itself } else { Source::Upstream }, code)
     }
 
     /// Where questions are explained nobody is asked, and what depends on the answer is waited for without an end.
@@ -343,7 +345,7 @@ fn tell_failure(block: &Block, query: &Query<'_>, (failure, code): (Failure, Res
 /// Writes who asks.
 fn tell_client(asking: &Asking<'_>, out: &mut Vec<u8>) -> Option<Response> {
     let says = Says { is_authoritative: true, ..Says::default() };
-    written(asking, (Source::Itself, says), out, |reply| {
+    written(asking, (Source::Whoami, says), out, |reply| {
         whoami::answer(asking.name, asking.peer, asking.transport, reply);
         Told::Answered
     })

@@ -182,7 +182,7 @@ impl Responder {
         (served, refusal): (Option<&Served>, Option<ResponseCode>),
         out: &mut Vec<u8>,
     ) -> Response {
-        let Asking { query, name, packet, peer, transport, .. } = *asking;
+        let Asking { query, name, packet, peer, transport, counted, .. } = *asking;
         let mut logged = None;
         let response = match (served, refusal) {
             (Some(served), None) => {
@@ -208,6 +208,9 @@ impl Responder {
             }
             (None, None) => refused(asking, ResponseCode::Refused, Some(NO_ZONE), out),
         };
+        if let Response::Dropped = response {
+            self.metrics.dropped_by_acl(transport, counted);
+        }
         logged_too(self.limited(response, &query.head, (peer, transport), out), logged, out)
     }
 

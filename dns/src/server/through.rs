@@ -30,7 +30,7 @@ impl Responder {
         let name = asking.name;
         let told = (parts.is_local).then(|| {
             let record_type = asking.query.asked.record_type;
-            written(asking, (Source::Itself, Says::default()), out, |reply| local::answer(name, record_type, reply))
+            written(asking, (Source::Local, Says::default()), out, |reply| local::answer(name, record_type, reply))
         });
         let response = match told.flatten() {
             Some(response) => {
@@ -154,13 +154,12 @@ impl Responder {
             format!("the client {} {}", peer.ip().to_canonical(), verdict.words())
         });
         if verdict == AclAction::Drop {
-            self.metrics.dropped.with_label_values(&["acl"]).inc();
             return Some(Response::Dropped);
         }
         let (code, error) = verdict.refusal()?;
         write_code(out, &query.head, Some(query.asked), (code, Says::default()));
         error.add("", out, (&query.head, transport));
-        Some(asking.answered(Source::Itself, code))
+        Some(asking.answered(Source::Acl, code))
     }
 
     /// What answers before anything is changed.
@@ -172,7 +171,7 @@ impl Responder {
             return None;
         }
         self.said((block, asking), ("any", 0), || "ANY gets one record (RFC 8482)".to_owned());
-        written(asking, (Source::Itself, Says::default()), out, |reply| {
+        written(asking, (Source::Any, Says::default()), out, |reply| {
             any::answer(reply);
             Told::Answered
         })
@@ -229,7 +228,7 @@ impl Responder {
         let kind = (asking.query.head.class, asking.query.asked.record_type);
         let chaos = parts.chaos.as_ref();
         let told = chaos.and_then(|chaos| {
-            let as_ours = (Source::Itself, Says::default());
+            let as_ours = (Source::Chaos, Says::default());
             written(asking, as_ours, out, |reply| chaos.answer(asking.name, kind, reply))
         });
         told.or_else(|| self.template(parts, block, asking, out))

@@ -1,13 +1,16 @@
 //! What is told of plugins under CoreDNS's names, as its dashboards ask for it.
 
-use crate::harness::{Running, Upstream, one_address, plan, question, receive, start_corefile, with_edns};
+use crate::harness::{
+    Running, Upstream, frame, one_address, plan, question, read_frame, receive, start_corefile, with_edns,
+};
 use config::DnsCompatibility;
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::RecordType;
+use hickory_proto::rr::{DNSClass, RecordType};
 use prometheus::proto::MetricType;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
+use tokio::io::AsyncWriteExt;
 
 const BEFORE: &str = "example.org:PORT {
     bind 127.0.0.1
@@ -168,6 +171,89 @@ async fn parts_count_what_they_do_by_server_and_zone() {
         assert_eq!(server.metric(&name, &labels), expected, "{name} {labels:?}: {:?}", server.samples(&name));
     }
     assert_eq!(server.samples("coredns_local_localhost_requests_total"), ["coredns_local_localhost_requests_total 1"]);
+    server.stop().await;
+}
+
+/// A block with one part, and the question that it answers, or drops.
+const PLUGINS: [(&str, &str, &str, RecordType); 11] = [
+    ("acl", "acl {\n block\n }", "a.example.", RecordType::DNSKEY),
+    ("acl", "acl {\n filter\n }", "a.example.", RecordType::NSEC),
+    ("any", "any", "a.example.", RecordType::ANY),
+    ("autopath", "autopath SEARCH\n template IN ANY . {\n rcode NXDOMAIN\n }", "a.one.example.", RecordType::A),
+    ("hosts", "hosts /nonexistent {\n 192.0.2.1 a.example\n }", "a.example.", RecordType::A),
+    ("kubernetes", "kubernetes cluster.local", "web.shop.svc.cluster.local.", RecordType::RRSIG),
+    ("local", "local", "localhost.", RecordType::A),
+    ("template", "template IN A . {\n rcode NXDOMAIN\n }", "a.example.", RecordType::A),
+    ("whoami", "whoami", "a.example.", RecordType::NSEC3),
+    ("", "loop", "a.example.", RecordType::A),
+    ("", "kubernetes cluster.local", "cluster.local.", RecordType::AXFR),
+];
+
+#[tokio::test]
+async fn an_answer_is_counted_for_the_plugin_that_gives_it() {
+    let mut search = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut search, b"search one.example two.example\n").unwrap();
+    let search = search.path().display().to_string();
+    for (plugin, block, name, record_type) in PLUGINS {
+        let block = block.replace("SEARCH", &search);
+        let (server, _) = start_corefile(&format!(".:PORT {{\n bind 127.0.0.1\n {block}\n}}\n"));
+        server.ask(&question(1, name, record_type)).await;
+        let at = format!("server=\"dns://{}\"", server.address);
+        let label = format!("plugin=\"{plugin}\"");
+        assert_eq!(server.metric("coredns_dns_responses_total", &[&at, &label]), 1.0, "{plugin}: {block}");
+        let labels = [&at, &format!("type=\"{record_type}\""), "proto=\"udp\"", "zone=\".\""];
+        assert_eq!(server.metric("coredns_dns_requests_total", &labels), 1.0, "{record_type}");
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn answers_about_the_server_and_whole_zones_are_counted_for_their_plugins() {
+    let (server, _) = start_corefile(
+        ".:PORT {\n bind 127.0.0.1\n chaos Tidegate\n kubernetes cluster.local\n transfer {\n to *\n }\n}\n",
+    );
+    let mut asked = question(1, "version.bind.", RecordType::TXT);
+    asked.queries[0].set_query_class(DNSClass::CH);
+    assert_eq!(server.ask(&asked).await.answers.len(), 1);
+    let mut stream = server.connect().await;
+    let asked = question(2, "cluster.local.", RecordType::AXFR).to_vec().unwrap();
+    stream.write_all(&frame(&asked)).await.unwrap();
+    assert!(read_frame(&mut stream).await.unwrap().starts_with(&[0, 2]));
+    let answers = |plugin: &str| server.metric("coredns_dns_responses_total", &[&format!("plugin=\"{plugin}\"")]);
+    assert_eq!(["chaos", "transfer", "kubernetes", ""].map(answers), [1.0, 1.0, 0.0, 0.0]);
+    let requests = |labels: &[&str]| server.metric("coredns_dns_requests_total", labels);
+    assert_eq!(requests(&["type=\"AXFR\"", "proto=\"tcp\""]), 1.0);
+    drop(stream);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_acl_drops_is_a_request_without_a_response() {
+    let (server, _) = start_corefile(
+        ".:PORT {\n bind 127.0.0.1\n dns64 {\n allow_ipv4\n }\n chaos Tidegate\n acl {\n drop type A TXT\n }\n whoami\n}\n",
+    );
+    let client = server.client().await;
+    let mut about_server = question(3, "version.bind.", RecordType::TXT);
+    about_server.queries[0].set_query_class(DNSClass::CH);
+    let mut dnssec = with_edns(question(2, "a.example.", RecordType::A), 1232);
+    dnssec.edns.as_mut().unwrap().set_dnssec_ok(true);
+    // The AAAA record is asked for, and is none: `dns64` asks for the A record, which this client may not know.
+    let asked = question(4, "a.example.", RecordType::AAAA);
+    for message in [question(1, "a.example.", RecordType::A), dnssec, about_server, asked] {
+        client.send(&message.to_vec().unwrap()).await.unwrap();
+    }
+    assert!(receive(&client).await.starts_with(&[0, 4]), "the others have no answer");
+    let at = format!("server=\"dns://{}\"", server.address);
+    let count = |name: &str, labels: &[&str]| server.metric(name, &[&[&*at, "zone=\".\""][..], labels].concat());
+    assert_eq!(count("coredns_dns_requests_total", &["type=\"A\""]), 2.0);
+    assert_eq!(count("coredns_dns_requests_total", &["type=\"TXT\""]), 1.0);
+    assert_eq!(count("coredns_dns_requests_total", &[]), 4.0);
+    assert_eq!(count("coredns_dns_request_size_bytes_count", &[]), 4.0);
+    assert_eq!(count("coredns_dns_do_requests_total", &[]), 1.0);
+    assert_eq!(count("coredns_dns_responses_total", &[]), 1.0);
+    assert_eq!(count("coredns_dns_response_size_bytes_count", &[]), 1.0);
+    assert_eq!(count("coredns_dns_request_duration_seconds_count", &[]), 1.0);
+    assert_eq!(server.metric("tidegate_dns_dropped_total", &["reason=\"acl\""]), 3.0);
     server.stop().await;
 }
 

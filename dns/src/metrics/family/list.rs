@@ -79,8 +79,8 @@ families! { CORE;
     COREDNS_BUILD_INFO = GAUGE "coredns_build_info" ["version", "revision", "goversion"]
         "1, with the version of Tidegate.";
     COREDNS_REQUESTS = COUNTER "coredns_dns_requests_total" ["server", "zone", "view", "proto", "family", "type"]
-        "Questions answered, by server and zone, transport, the client's address family (1: IPv4, 2: IPv6) and type; \
-         zone is dropped where the name is in none.";
+        "Questions that were answered, or that `acl` dropped, by server and zone, transport, the client's address family \
+         (1: IPv4, 2: IPv6) and type; zone is dropped where the name is in none.";
     COREDNS_DURATIONS = HISTOGRAM "coredns_dns_request_duration_seconds" ["server", "zone", "view"]
         "Time from a question to its answer.";
     COREDNS_QUESTION_SIZES = HISTOGRAM "coredns_dns_request_size_bytes" ["server", "zone", "view", "proto"]
@@ -90,8 +90,8 @@ families! { CORE;
     COREDNS_ANSWER_SIZES = HISTOGRAM "coredns_dns_response_size_bytes" ["server", "zone", "view", "proto"]
         "Length of answers.";
     COREDNS_RESPONSES = COUNTER "coredns_dns_responses_total" ["server", "zone", "view", "rcode", "plugin"]
-        "Answers by server and zone, code, and the plugin that knew it: kubernetes, forward, cache, hosts, template, or \
-         none.";
+        "Answers by server and zone, code, and the plugin that knew it: kubernetes, forward, cache, hosts, template, acl, \
+         any, autopath (the end of a walk), chaos, local, transfer, whoami, or none.";
 }
 
 // Of `cache`.

@@ -1,6 +1,6 @@
 //! What each cell of a row counts.
 
-use crate::metrics::{Answered, CODES, SOURCES, TYPES};
+use crate::metrics::{Answered, CODES, Counted, SOURCES, TYPES};
 use std::time::Duration;
 
 /// Its place in a row.
@@ -56,24 +56,35 @@ fn size_bucket(len: usize) -> usize {
     SIZES.iter().position(|bound| len <= *bound).unwrap_or(SIZES.len())
 }
 
+impl Counted {
+    /// What is to be added where for a question; its type is at this place of [`TYPES`].
+    pub(super) fn each_cell(&self, record_type: usize, mut add: impl FnMut(Cell, u64)) {
+        add(request(usize::from(!self.is_ipv4), record_type), 1);
+        if self.is_dnssec_ok {
+            add(DNSSEC, 1);
+        }
+        each_size(QUESTIONS, usize::from(self.len), add);
+    }
+}
+
 impl Answered {
-    /// What is to be added where; its type and code are at these places of [`TYPES`] and [`CODES`].
+    /// What is to be added where for a question and its answer; type and code are at these places of [`TYPES`] and
+    /// [`CODES`].
     pub(super) fn each_cell(
         &self,
         (record_type, code): (usize, usize),
         (len, took): (usize, Took),
         mut add: impl FnMut(Cell, u64),
     ) {
-        add(request(usize::from(!self.question.is_ipv4), record_type), 1);
+        self.question.each_cell(record_type, &mut add);
         add(response(code, self.source.index()), 1);
-        if self.question.is_dnssec_ok {
-            add(DNSSEC, 1);
-        }
         add(DURATIONS, took.nanoseconds);
         add(took.bucket, 1);
-        for (start, len) in [(QUESTIONS, usize::from(self.question.len)), (ANSWERS, len)] {
-            add(start, len as u64);
-            add(start + 1 + size_bucket(len), 1);
-        }
+        each_size(ANSWERS, len, add);
     }
+}
+
+fn each_size(start: Cell, len: usize, mut add: impl FnMut(Cell, u64)) {
+    add(start, len as u64);
+    add(start + 1 + size_bucket(len), 1);
 }

@@ -206,7 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     let (answered, message) = match self.responder.transfer(packet, self.ends) {
                         Some((sending, message)) => {
                             self.sending = Some(sending);
-                            (Answered { code: ResponseCode::NoError, source: Source::Zone, ..answered }, message)
+                            (Answered { code: ResponseCode::NoError, source: Source::Transfer, ..answered }, message)
                         }
                         None => (answered, std::mem::take(&mut self.reply)),
                     };
