@@ -3,9 +3,10 @@
 mod cluster;
 mod health;
 mod panics;
+mod requests;
 
 use cluster::ClusterMetrics;
-use controller::cluster::{Leadership, Progress};
+use controller::cluster::{Leadership, Progress, RequestObserver};
 use controller::run::{Figures, Programmed, Propagation};
 pub(crate) use health::HealthMetrics;
 pub(crate) use panics::count_panics;
@@ -13,7 +14,8 @@ use prometheus::core::Collector;
 use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntGauge, IntGaugeVec, Opts, Registry, exponential_buckets,
 };
-use std::sync::{Mutex, PoisonError};
+use requests::RequestMetrics;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Gauges and histograms of one process.
@@ -28,6 +30,7 @@ pub(crate) struct ControlMetrics {
     programming: HistogramVec,
     leading: IntGauge,
     cluster: ClusterMetrics,
+    requests: Arc<RequestMetrics>,
     published: Mutex<Option<Instant>>,
 }
 
@@ -102,8 +105,14 @@ impl ControlMetrics {
                 ),
             )?,
             cluster: ClusterMetrics::register(registry)?,
+            requests: Arc::new(RequestMetrics::register(registry)?),
             published: Mutex::default(),
         })
+    }
+
+    /// Who counts requests to the API server.
+    pub(crate) fn requests(&self) -> Arc<dyn RequestObserver> {
+        Arc::<RequestMetrics>::clone(&self.requests)
     }
 
     /// Takes the figures of one translation.
@@ -167,6 +176,8 @@ mod tests {
         metrics.observe(&Figures { generation: 7, objects, translate, publish, propagation, programmed });
         metrics.refresh(None, None);
         metrics.cluster.show_all();
+        metrics.requests.answered("GET", "10.96.0.1:443", None);
+        metrics.requests.ended("GET", "10.96.0.1:443", translate);
         HealthMetrics::register(&registry).expect("registered");
         panics::register(&registry).expect("registered");
         let mut documented = "| name | type | labels | meaning |\n| --- | --- | --- | --- |\n".to_owned();

@@ -102,7 +102,7 @@ impl Program {
         let Bound { http, https, dns, admin, probes, addresses } = bound;
         let mut control = Control::new(registry)?;
         let followed = tokio::select! {
-            followed = source.follow(control.wanted()) => followed?,
+            followed = source.follow(control.wanted(), control.requests()) => followed?,
             // A plugin for credentials may hang.
             _ = signals.next() => return Ok(Ended::Drained),
         };

@@ -16,6 +16,7 @@ mod outage;
 mod progress;
 mod received;
 mod reflector;
+mod requests;
 mod resource;
 mod scope;
 mod status;
@@ -27,6 +28,7 @@ pub use collect::{Following, WantedSecrets, follow};
 pub use events::{EventInputs, write_events};
 pub use lease::{Election, Leadership, lead};
 pub use progress::{Counts, Progress};
+pub use requests::RequestObserver;
 pub use scope::Watched;
 pub use status::{
     Address, AddressError, PublishedAddresses, Seen, SeenIngress, StatusInputs, follow_addresses, seen, write_statuses,

@@ -143,6 +143,8 @@ async fn metrics_have_the_control_side() {
         }],
     };
     endpoint.control.observe(&figures);
+    endpoint.control.requests().answered("GET", "10.96.0.1:443", Some(200));
+    endpoint.control.requests().ended("GET", "10.96.0.1:443", Duration::from_millis(1));
     let (status, head, body) = endpoint.answer("GET /metrics").await;
     assert!(status == 200 && head.contains("content-type: text/plain"), "{head}");
     for line in [
@@ -153,6 +155,8 @@ async fn metrics_have_the_control_side() {
         "coredns_kubernetes_dns_programming_duration_seconds_bucket{service_kind=\"headless_with_selector\",le=\"0.002\"} 0",
         "coredns_kubernetes_dns_programming_duration_seconds_bucket{service_kind=\"headless_with_selector\",le=\"0.004\"} 1",
         "tidegate_endpoint_propagation_seconds_count{of=\"routes\"} 1",
+        "coredns_kubernetes_rest_client_requests_total{code=\"200\",host=\"10.96.0.1:443\",method=\"GET\"} 1",
+        "coredns_kubernetes_rest_client_request_duration_seconds_count{host=\"10.96.0.1:443\",verb=\"GET\"} 1",
     ] {
         assert!(body.lines().any(|known| known == line), "{line} is not in\n{body}");
     }

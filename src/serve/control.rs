@@ -9,7 +9,7 @@ use crate::figures::{ControlMetrics, HealthMetrics};
 use crate::probes::{self, BoundProbes};
 use anyhow::Context as _;
 use config::{Publisher, Subscriber, publisher};
-use controller::cluster::{Leadership, Progress, WantedSecrets};
+use controller::cluster::{Leadership, Progress, RequestObserver, WantedSecrets};
 use controller::run::{Outputs, run};
 use controller::{Statuses, TranslateSettings};
 use prometheus::Registry;
@@ -122,6 +122,11 @@ impl Control {
     /// The Secrets that a source is to read.
     pub(super) fn wanted(&self) -> watch::Receiver<WantedSecrets> {
         self.wanted.subscribe()
+    }
+
+    /// Who counts requests to a source.
+    pub(super) fn requests(&self) -> Arc<dyn RequestObserver> {
+        self.metrics.requests()
     }
 
     /// What became of each object.

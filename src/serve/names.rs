@@ -45,7 +45,7 @@ async fn run(names: NamesAlone, source: Source, bound: BoundNames) -> anyhow::Re
     tracing::debug!(limit = open_files(), "open files");
     let mut control = Control::new(registry)?;
     let followed = tokio::select! {
-        followed = source.follow(control.wanted()) => followed?,
+        followed = source.follow(control.wanted(), control.requests()) => followed?,
         // A plugin for credentials may hang.
         _ = signals.next() => return Ok(Ended::Drained),
     };

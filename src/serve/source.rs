@@ -1,10 +1,11 @@
 //! Where the objects of a run come from.
 
 use super::writing::{Writers, Writing};
-use controller::cluster::{self, Access, Clients, Following, Progress, WantedSecrets, Watched};
+use controller::cluster::{self, Access, Clients, Following, Progress, RequestObserver, WantedSecrets, Watched};
 use controller::source;
 use controller::{Follower, Selection};
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// Where the objects come from.
@@ -36,18 +37,22 @@ pub(super) struct Followed {
 }
 
 impl Source {
-    /// Begins to follow it; an API server need not answer yet.
+    /// Begins to follow it; an API server need not answer yet, and `observer` is told of each request to it.
     ///
     /// # Errors
     /// Where it cannot be followed at all; the message names what is wrong.
-    pub(super) async fn follow(self, wanted: watch::Receiver<WantedSecrets>) -> anyhow::Result<Followed> {
+    pub(super) async fn follow(
+        self,
+        wanted: watch::Receiver<WantedSecrets>,
+        observer: Arc<dyn RequestObserver>,
+    ) -> anyhow::Result<Followed> {
         match self {
             Self::Manifests { paths, selection } => {
                 let follower = source::follow(paths)?.selecting(selection);
                 Ok(Followed { follower, progress: None, writers: None })
             }
             Self::Cluster { access, watched, writing } => {
-                let clients = Clients::new(&access).await?;
+                let clients = Clients::new(&access, observer).await?;
                 tracing::info!(server = clients.server(), "following a cluster");
                 let Following { source, progress, seen } = cluster::follow(clients.clone(), watched, wanted);
                 let writers = writing.map(|writing| Writers { clients, seen, writing });

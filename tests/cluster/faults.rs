@@ -261,6 +261,14 @@ fn a_start_without_an_api_server_waits_for_it() -> anyhow::Result<()> {
     cluster.until_ready(&tidegate)?;
     ensure!(ask(ground, "echo.default.svc", "A")?.code == "NOERROR");
     ensure!(ask(ground, "nothing.default.svc", "A")?.code == "NXDOMAIN");
+    until("requests are counted by what they came to", SOON, || {
+        let metrics = cluster.admin(&tidegate, "/metrics")?;
+        let counted = |sample: &str| metrics.contains(&format!("\ncoredns_kubernetes_rest_client_{sample}"));
+        let outcomes = ["200", "<error>"]
+            .map(|code| counted(&format!("requests_total{{code=\"{code}\",host=\"10.0.0.1:6443\",method=\"GET\"}} ")));
+        let took = counted("request_duration_seconds_count{host=\"10.0.0.1:6443\",verb=\"GET\"} ");
+        Ok((outcomes == [true; 2] && took).then_some(()))
+    })?;
     until("the Deployment is served", SOON, || {
         Ok((cluster.get("10.0.0.1:8080", "echo.example", "/")?.0 == 200).then_some(()))
     })

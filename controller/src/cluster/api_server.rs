@@ -86,7 +86,7 @@ impl ApiServer {
 
     /// Clients of it, on connections of their own.
     pub(crate) async fn clients(&self) -> Clients {
-        Clients::new(&self.access()).await.expect("a valid kubeconfig")
+        Clients::new(&self.access(), Arc::new(())).await.expect("a valid kubeconfig")
     }
 
     /// Creates or replaces an object as somebody else would; its resource version. The same again changes nothing.

@@ -6,6 +6,7 @@ mod tests;
 
 use super::access::{Access, AccessError};
 use super::fault;
+use super::requests::{Observer, RequestObserver};
 use super::token::TokenFile;
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -61,18 +62,20 @@ struct Stack {
     auth: Option<AuthLayer>,
     token: Option<Arc<TokenFile>>,
     connector: HttpsConnector<HttpConnector>,
+    observer: Observer,
 }
 
 impl Clients {
-    /// Reads the configuration and credentials of `access`. Nothing is sent yet.
+    /// Reads the configuration and credentials of `access`. Nothing is sent yet; later `observer` is told of each request.
     ///
     /// # Errors
     /// Where one of them is missing or cannot be used; the message names it.
-    pub async fn new(access: &Access) -> Result<Self, AccessError> {
+    pub async fn new(access: &Access, observer: Arc<dyn RequestObserver>) -> Result<Self, AccessError> {
         let config = access.load().await?;
         let server = config.cluster_url.to_string();
+        let observer = Observer::new(observer, &config.cluster_url);
         // A plugin for credentials is a program that is waited for.
-        let stack = tokio::task::spawn_blocking(move || Stack::new(config)).await;
+        let stack = tokio::task::spawn_blocking(move || Stack::new(config, observer)).await;
         let stack = match stack {
             Ok(Ok(stack)) => Arc::new(stack),
             Ok(Err(reason)) => return Err(AccessError::Credentials { server, reason }),
@@ -136,7 +139,7 @@ impl std::ops::Deref for WatchClient {
 }
 
 impl Stack {
-    fn new(config: Config) -> Result<Self, String> {
+    fn new(config: Config, observer: Observer) -> Result<Self, String> {
         let plugin = config.auth_info.exec.as_ref().and_then(|plugin| plugin.command.clone());
         let plugin = plugin.map(|command| format!("{command}: ")).unwrap_or_default();
         let token = match token_file(&config.auth_info).map(TokenFile::open) {
@@ -165,7 +168,7 @@ impl Stack {
             builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name));
         }
         let connector = builder.enable_all_versions().wrap_connector(http);
-        Ok(Self { config, auth, token, connector })
+        Ok(Self { config, auth, token, connector, observer })
     }
 
     /// A client with connections of its own.
@@ -183,8 +186,9 @@ impl Stack {
             .option_layer(self.auth.as_ref())
             .option_layer(token)
             .layer(self.config.extra_headers_layer().map_err(|error| fault::explain(&error))?)
-            .layer(TimeoutLayer::new(HEAD))
             .layer(AndThenLayer::new(fault::not_busy))
+            .layer_fn(|service| self.observer.around(service))
+            .layer(TimeoutLayer::new(HEAD))
             .map_err(BoxError::from)
             .service(builder.build::<_, Body>(self.connector.clone()));
         Ok(Client::new(service, self.config.default_namespace.clone()))

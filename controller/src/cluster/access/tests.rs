@@ -1,6 +1,7 @@
 use super::*;
 use crate::cluster::Clients;
 use std::fs;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 fn choose(kubeconfig: Option<&str>, context: Option<&str>, variable: Option<&str>, host: Option<&str>) -> String {
@@ -37,7 +38,7 @@ async fn said(dir: &TempDir, text: &str, context: Option<&str>) -> String {
     let path = dir.path().join("config");
     fs::write(&path, text).expect("written");
     let access = Access::Kubeconfig { paths: vec![path], context: context.map(str::to_owned) };
-    match Clients::new(&access).await {
+    match Clients::new(&access, Arc::new(())).await {
         Ok(clients) => clients.server(),
         Err(error) => error.to_string().replace(&dir.path().display().to_string(), "DIR"),
     }
@@ -80,7 +81,7 @@ async fn a_kubeconfig_gives_a_server_or_a_reason() {
     let broken = said(&dir, "clusters: [", None).await;
     assert!(broken.starts_with("DIR/config: "), "{broken}");
     let missing = Access::Kubeconfig { paths: vec!["/nowhere/config".into()], context: None };
-    let missing = Clients::new(&missing).await.expect_err("no such file").to_string();
+    let missing = Clients::new(&missing, Arc::new(())).await.expect_err("no such file").to_string();
     assert!(missing.contains("/nowhere/config"), "{missing}");
 }
 

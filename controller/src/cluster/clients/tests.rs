@@ -15,7 +15,7 @@ async fn clients() -> Clients {
     let text = "{apiVersion: v1, kind: Config, current-context: a, clusters: [{name: a, cluster: {server: 'http://127.0.0.1:1'}}],
         users: [{name: a, user: {}}], contexts: [{name: a, context: {cluster: a, user: a, namespace: shop}}]}";
     fs::write(&path, text).expect("written");
-    Clients::new(&Access::Kubeconfig { paths: vec![path], context: None }).await.expect("clients")
+    Clients::new(&Access::Kubeconfig { paths: vec![path], context: None }, Arc::new(())).await.expect("clients")
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn a_replaced_token_goes_with_the_next_request_of_every_client() {
     let path = dir.path().join("token");
     fs::write(&path, "one").expect("written");
     let access = server.access_as(&json!({"tokenFile": path}));
-    let clients = Clients::new(&access).await.expect("a token");
+    let clients = Clients::new(&access, Arc::new(())).await.expect("a token");
     let services = Api::<Service>::all(clients.calls());
     services.list(&ListParams::default()).await.expect("a list");
     let mut reflector = Reflector::new(clients.watch().expect("a client"), Scope::of(SERVICES));
@@ -53,15 +53,15 @@ async fn a_replaced_token_goes_with_the_next_request_of_every_client() {
     let sent: Vec<_> = server.log().into_iter().map(|request| request.authorization.expect("a token")).collect();
     assert_eq!(sent, ["Bearer one", "Bearer one", "Bearer two", "Bearer two"]);
     fs::remove_file(&path).expect("it is there");
-    let error = Clients::new(&access).await.expect_err("no token").to_string();
+    let error = Clients::new(&access, Arc::new(())).await.expect_err("no token").to_string();
     assert!(error.contains(&format!("cannot read the token file {}", path.display())), "{error}");
     let both = server.access_as(&json!({"token": "three", "tokenFile": path}));
-    let clients = Clients::new(&both).await.expect("a token");
+    let clients = Clients::new(&both, Arc::new(())).await.expect("a token");
     Api::<Service>::all(clients.calls()).list(&ListParams::default()).await.expect("a list");
     let last = server.log().pop().expect("a request").authorization;
     assert_eq!(last.as_deref(), Some("Bearer three"), "there is no file");
     fs::write(&path, "four").expect("written");
-    let clients = Clients::new(&both).await.expect("a token");
+    let clients = Clients::new(&both, Arc::new(())).await.expect("a token");
     Api::<Service>::all(clients.calls()).list(&ListParams::default()).await.expect("a list");
     let last = server.log().pop().expect("a request").authorization;
     assert_eq!(last.as_deref(), Some("Bearer four"), "the file is newer");
