@@ -324,7 +324,8 @@ async fn caches_count_by_server_and_zones() {
 }
 
 /// What dashboards and checks for CoreDNS ask for: those of its mixin (Grafana 14981 and its kin), of Datadog, Elastic and
-/// netdata. Each with its type and all of its labels, as CoreDNS 1.14 has them.
+/// netdata. Each with its type and all of its labels, as CoreDNS 1.14 has them. What is about the process and the API server
+/// is in the tests of the program (`src/figures.rs`).
 const ASKED_FOR: [(&str, MetricType, &str); 31] = [
     ("coredns_build_info", MetricType::GAUGE, "goversion revision version"),
     ("coredns_plugin_enabled", MetricType::GAUGE, "name server view zone"),
