@@ -22,6 +22,9 @@ const DEFAULT_NAMESPACE: &str = "default";
 
 macro_rules! kinds {
     ($($kind:ident: $($api_version:literal)|+),* $(,)?) => {
+        /// Each kind that is read, and in which versions; the newest is the first.
+        pub(crate) const READ: &[(Kind, &[&str])] = &[$((Kind::$kind, &[$($api_version),+])),*];
+
         /// An object of one of the kinds that Tidegate reads.
         #[derive(Debug, Clone, PartialEq)]
         #[expect(missing_docs, reason = "each variant is the Kubernetes kind of the same name")]

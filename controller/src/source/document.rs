@@ -10,6 +10,7 @@ pub(super) use split::{DocumentText, split};
 use super::finding::{Finding, Severity};
 use super::node::{Node, Value};
 use super::typed;
+use crate::object::READ;
 use crate::objects::annotations::did_you_mean;
 use crate::{Object, Printable};
 use config::{Kind, ObjectRef};
@@ -43,20 +44,6 @@ pub(super) struct Reading {
     pub(super) objects: Vec<Described>,
     pub(super) findings: Vec<Finding>,
 }
-
-/// Each kind that is read, and in which version; the newest where there are several.
-const VERSIONS: [(Kind, &str); 10] = [
-    (Kind::Ingress, "networking.k8s.io/v1"),
-    (Kind::IngressClass, "networking.k8s.io/v1"),
-    (Kind::Service, "v1"),
-    (Kind::EndpointSlice, "discovery.k8s.io/v1"),
-    (Kind::Endpoints, "v1"),
-    (Kind::ServiceImport, "multicluster.x-k8s.io/v1beta1"),
-    (Kind::Namespace, "v1"),
-    (Kind::Pod, "v1"),
-    (Kind::Secret, "v1"),
-    (Kind::ConfigMap, "v1"),
-];
 
 /// Reads a document of `file`; once `stop` is set, no more of its items.
 pub(super) fn read(file: &Arc<Path>, document: &DocumentText<'_>, stop: &AtomicBool) -> Reading {
@@ -119,8 +106,9 @@ impl DocumentReader<'_> {
         let (object, unknown) = match read {
             Ok((Some(object), unknown)) => (object, unknown),
             Ok((None, _)) => match refused_version(api_version, kind) {
-                Some(version) => {
-                    let message = format!("apiVersion {api_version} is not read: {kind} is read as {version}");
+                Some(versions) => {
+                    let versions = versions.join(" or ");
+                    let message = format!("apiVersion {api_version} is not read: {kind} is read as {versions}");
                     return self.refuse(node.line, name, message);
                 }
                 None => return self.pass_over(node, api_version, kind),
@@ -147,7 +135,7 @@ impl DocumentReader<'_> {
 
     /// A kind that is not read, unless it is one that is but for its spelling.
     fn pass_over(&mut self, node: &Node, api_version: &str, kind: &str) {
-        let known = VERSIONS.map(|(known, _)| known.as_str());
+        let known: Vec<_> = READ.iter().map(|(known, _)| known.as_str()).collect();
         let suggestion =
             if is_built_in(api_version) && !known.contains(&kind) { did_you_mean(kind, &known) } else { String::new() };
         if suggestion.is_empty() {
@@ -172,13 +160,14 @@ impl DocumentReader<'_> {
 
 /// `List`, or the list of a kind; lists of kinds that are not read fall to the objects, which passes them over.
 fn is_list(api_version: &str, item_kind: &str) -> bool {
-    (item_kind.is_empty() && api_version == "v1") || VERSIONS.iter().any(|(kind, _)| kind.as_str() == item_kind)
+    (item_kind.is_empty() && api_version == "v1") || READ.iter().any(|(kind, _)| kind.as_str() == item_kind)
 }
 
-/// The version in which a kind is read that is given in another one.
-fn refused_version(api_version: &str, kind: &str) -> Option<&'static str> {
-    let is_ours = |version: &str| is_built_in(api_version) || group(version) == group(api_version);
-    VERSIONS.iter().find(|(known, version)| known.as_str() == kind && is_ours(version)).map(|&(_, version)| version)
+/// The versions in which a kind is read that is given in another one.
+fn refused_version(api_version: &str, kind: &str) -> Option<&'static [&'static str]> {
+    let is_ours = |version: &&str| is_built_in(api_version) || group(version) == group(api_version);
+    let read = READ.iter().find(|(known, versions)| known.as_str() == kind && versions.iter().any(is_ours));
+    read.map(|&(_, versions)| versions)
 }
 
 /// Whether a version is of an API group of Kubernetes itself: kinds of the same name in groups of their own (Knative's
@@ -193,7 +182,7 @@ fn group(api_version: &str) -> &str {
 }
 
 fn object_name(kind: &str, node: &Node) -> Option<ObjectRef> {
-    let (kind, _) = *VERSIONS.iter().find(|(known, _)| known.as_str() == kind)?;
+    let (kind, _) = *READ.iter().find(|(known, _)| known.as_str() == kind)?;
     let metadata = node.field("metadata")?;
     let name = metadata.field("name")?.text()?;
     let namespace = metadata.field("namespace").and_then(Node::text).filter(|namespace| !namespace.is_empty());

@@ -82,7 +82,11 @@ fn an_old_version_is_refused_and_a_foreign_kind_passed_over() {
         ("networking.k8s.io/v1beta1", "IngressClass", Some("networking.k8s.io/v1")),
         ("v1", "Ingress", Some("networking.k8s.io/v1")),
         ("discovery.k8s.io/v1beta1", "EndpointSlice", Some("discovery.k8s.io/v1")),
-        ("multicluster.x-k8s.io/v1alpha2", "ServiceImport", Some("multicluster.x-k8s.io/v1beta1")),
+        (
+            "multicluster.x-k8s.io/v1alpha2",
+            "ServiceImport",
+            Some("multicluster.x-k8s.io/v1beta1 or multicluster.x-k8s.io/v1alpha1"),
+        ),
         ("multicluster.x-k8s.io/v1beta1", "ServiceExport", None),
         ("net.gke.io/v1", "ServiceImport", None),
         ("apps/v1", "Service", Some("v1")),
