@@ -57,7 +57,6 @@ pub struct Server {
     names: Subscriber,
     what: What,
     metrics: Arc<Metrics>,
-    limits: tcp::Limits,
     bounds: Bounds,
     guards: Guards,
     reloads: Reloads,
@@ -71,11 +70,10 @@ impl Server {
     /// The metrics are registered already.
     pub fn new(names: Subscriber, settings: Settings, registry: &Registry) -> prometheus::Result<Self> {
         let metrics = Arc::new(Metrics::new(registry)?);
-        let limits = tcp::Limits::new(settings.tcp_limit);
         let guards = Guards::of(settings.records.compatibility);
         let (reloads, changes) = Reloads::new(Arc::clone(&metrics));
         let (what, bounds) = (What::Settings(Box::new(settings)), Bounds::default());
-        Ok(Self { names, what, metrics, limits, bounds, guards, reloads, changes })
+        Ok(Self { names, what, metrics, bounds, guards, reloads, changes })
     }
 
     /// The same as a plan has it.
@@ -90,8 +88,8 @@ impl Server {
         let metrics = Arc::new(Metrics::new(registry).map_err(io::Error::other)?);
         let (reloads, changes) = Reloads::new(Arc::clone(&metrics));
         let what = What::Plan(reloads.prepare(plan, compatibility)?.into_serving());
-        let (limits, bounds, guards) = (Settings::tcp_defaults(), Bounds::default(), Guards::of(compatibility));
-        Ok(Self { names, what, metrics, limits, bounds, guards, reloads, changes })
+        let (bounds, guards) = (Bounds::default(), Guards::of(compatibility));
+        Ok(Self { names, what, metrics, bounds, guards, reloads, changes })
     }
 
     /// The same with other bounds than the usual ones.
@@ -121,7 +119,7 @@ impl Server {
     /// # Errors
     /// A socket cannot be used by the runtime, or a listening task died.
     pub async fn serve(self, sockets: Vec<Sockets>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { names, what, metrics, limits, bounds, guards, reloads: _, mut changes } = self;
+        let Self { names, what, metrics, bounds, guards, reloads: _, mut changes } = self;
         let serving = match what {
             What::Settings(settings) => {
                 let at = sockets.iter().map(|sockets| sockets.at);
@@ -133,7 +131,7 @@ impl Server {
         let shared = Arc::new(Shared { guards, ..Shared::new(names, serving, metrics, bounds) });
         shared.serving.load().begin(&shared.names, &shared.runtime, &shared.metrics);
         let _watches = shared.guards.watch(&shared.runtime);
-        let mut listeners = Listeners::new(Arc::clone(&shared), limits);
+        let mut listeners = Listeners::new(Arc::clone(&shared), tcp::Limits::new(bounds.connections));
         for sockets in sockets {
             listeners.add(sockets)?;
         }

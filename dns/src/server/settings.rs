@@ -1,6 +1,5 @@
 //! How the server works where flags alone say it.
 
-use super::tcp;
 use crate::answer::ZoneSettings;
 use crate::cache::{Cache, CacheSettings};
 use crate::forward::{Forwarder, Route};
@@ -13,8 +12,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// TCP connections at once.
-const TCP_LIMIT: usize = 1024;
 /// How long one may be silent.
 const TCP_IDLE: Duration = Duration::from_secs(10);
 
@@ -33,8 +30,6 @@ pub struct Settings {
     pub forward_limit: usize,
     /// What of upstreams' answers is kept.
     pub cache: CacheSettings,
-    /// TCP connections at once; more wait in the backlog. One client gets a quarter of them.
-    pub tcp_limit: usize,
     /// How long a TCP connection may be silent.
     pub tcp_idle: Duration,
 }
@@ -44,6 +39,8 @@ pub struct Settings {
 pub struct Bounds {
     /// Questions that may wait for upstreams at once, whatever block they are of; more are REFUSED.
     pub waiting: usize,
+    /// Connections of TCP, TLS and HTTPS at once; more wait in the backlog. One client gets a quarter of them.
+    pub connections: usize,
     /// Questions a second of one client, which is an address of IPv4 or a /64 of IPv6; `None`: as many as it likes.
     pub per_client: Option<NonZeroU32>,
 }
@@ -56,7 +53,7 @@ impl Bounds {
 /// As suits a cluster.
 impl Default for Bounds {
     fn default() -> Self {
-        Self { waiting: 10_000, per_client: None }
+        Self { waiting: 10_000, connections: 1024, per_client: None }
     }
 }
 
@@ -72,13 +69,8 @@ impl Settings {
             upstream_timeout: Duration::from_millis(1500),
             forward_limit: 1000,
             cache: CacheSettings::default(),
-            tcp_limit: TCP_LIMIT,
             tcp_idle: TCP_IDLE,
         }
-    }
-
-    pub(super) fn tcp_defaults() -> tcp::Limits {
-        tcp::Limits::new(TCP_LIMIT)
     }
 
     /// The one block that they make.

@@ -6,7 +6,7 @@ use hickory_proto::rr::RecordType;
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use std::io::ErrorKind;
 use std::time::Duration;
-use tidegate_dns::Settings;
+use tidegate_dns::{Bounds, Settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -280,7 +280,7 @@ fn a_question_that_dawdles_is_not_waited_for() {
 
 #[tokio::test]
 async fn one_client_does_not_take_all_connections() {
-    let server = start(Settings { tcp_limit: 8, ..settings() });
+    let server = start_bounded(settings(), Bounds { connections: 8, ..Bounds::default() });
     let mut kept = Vec::new();
     for id in 0..2 {
         let mut stream = server.connect().await;
@@ -301,7 +301,7 @@ async fn one_client_does_not_take_all_connections() {
 #[test]
 fn silent_connections_make_room_where_all_places_are_taken() {
     with_still_clock(async {
-        let server = start(Settings { tcp_limit: 4, ..settings() });
+        let server = start_bounded(settings(), Bounds { connections: 4, ..Bounds::default() });
         let mut taken = Vec::new();
         for client in 2..6 {
             let socket = tokio::net::TcpSocket::new_v4().unwrap();
