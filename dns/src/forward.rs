@@ -26,11 +26,11 @@ use crate::message::Transport;
 use crate::metrics::ForwardMetrics;
 use crate::name::LowerName;
 use crate::option;
-use crate::room::{Behind, Room};
+use crate::room::{Behind, Room, Taken};
 use exchange::Trip;
 use hickory_proto::op::ResponseCode;
 use outbound::Outbound;
-use running::Running;
+use running::{Joined, Running};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,7 +43,7 @@ use trail::Trail;
 pub(crate) use ask::{Alias, Ask, Waiting};
 pub(crate) use failure::Failure;
 pub use resolv_conf::{parse_resolv_conf, system_upstreams};
-pub(crate) use route::{Place, Route};
+pub(crate) use route::Route;
 
 /// Clients give up after 5 s (resolv.conf(5), `timeout`): all tries are over before that.
 const PATIENCE: Duration = Duration::from_millis(4800);
@@ -62,9 +62,21 @@ pub(crate) enum AtOnce {
     Ask(Option<Over>),
 }
 
+/// A question's place among those that wait; free again where this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// Whose it is.
+    host: Host,
+    /// Its part in the exchange about it, which has a place at its `forward`.
+    joined: Joined,
+    among_all: Taken,
+}
+
 /// How a question is asked.
 #[derive(Debug, Clone, Copy)]
 struct How<'t> {
+    /// On whose account.
+    host: Host,
     /// What it came over.
     transport: Transport,
     trail: &'t Trail,
@@ -77,7 +89,7 @@ struct How<'t> {
 pub(crate) struct Forwarder {
     /// A name is for the first that takes it.
     routes: Vec<Route>,
-    running: Running,
+    running: Arc<Running>,
     outbound: Arc<Outbound>,
     has_warned: AtomicBool,
     cache: Cache,
@@ -85,7 +97,7 @@ pub(crate) struct Forwarder {
 
 impl Forwarder {
     pub(crate) fn new(routes: Vec<Route>, cache: Cache, metrics: ForwardMetrics) -> Self {
-        let (running, outbound) = (Running::default(), Arc::new(Outbound::new(metrics)));
+        let (running, outbound) = (Arc::default(), Arc::new(Outbound::new(metrics)));
         Self { routes, running, outbound, has_warned: AtomicBool::new(false), cache }
     }
 
@@ -118,7 +130,14 @@ impl Forwarder {
         if self.outbound.is_own(peer) {
             return Err(self.in_circle(peer));
         }
-        route.admit(room, Some(Host::of(peer.ip()))).map_err(|failure| self.count(failure))
+        self.place(&waiting.ask, (route, Host::of(peer.ip())), room).map_err(|failure| self.count(failure))
+    }
+
+    /// A place among all for a question of `host`, and one at its `forward` unless the same is on its way already.
+    fn place(&self, ask: &Ask, (route, host): (&Route, Host), room: &Room) -> Result<Place, Failure> {
+        let among_all = room.take(host).ok_or(Failure::Busy)?;
+        let joined = self.running.join(ask, || route.take(host))?;
+        Ok(Place { host, joined, among_all })
     }
 
     /// Whether we have asked this question ourselves.
@@ -147,6 +166,7 @@ impl Forwarder {
         if self.is_back(waiting) {
             return AtOnce::Told(Err(self.in_circle(peer)));
         }
+        let host = Host::of(peer.ip());
         let told_stale = |over| AtOnce::Told(self.tell_stale(&over, waiting, transport));
         match self.cache.find(&waiting.ask, Instant::now()) {
             // We ask ourselves: told what is about to end, or is over, we would keep it anew, for ever.
@@ -156,13 +176,13 @@ impl Forwarder {
             Found::Fresh { message, kind, ttls, refresh } => {
                 counted.hit(kind).inc();
                 if refresh == Refresh::Wanted {
-                    self.fetch_ahead(waiting, transport, behind);
+                    self.fetch_ahead(waiting, (host, transport), behind);
                 }
                 AtOnce::Told(self.tell(&message, ttls, waiting, transport))
             }
             Found::Over { over, then: Then::Give } => told_stale(over),
             Found::Over { over, then: Then::GiveAndAsk } => {
-                self.fetch_ahead(waiting, transport, behind);
+                self.fetch_ahead(waiting, (host, transport), behind);
                 told_stale(over)
             }
             Found::Over { over, then: Then::AskFirst } => AtOnce::Ask(Some(over)),
@@ -175,8 +195,8 @@ impl Forwarder {
     }
 
     /// Asks, so that the answer is there for the next one.
-    fn fetch_ahead(self: &Arc<Self>, waiting: &Waiting, transport: Transport, behind: Behind<'_>) {
-        match self.refresh(waiting, transport, behind) {
+    fn fetch_ahead(self: &Arc<Self>, waiting: &Waiting, whose: (Host, Transport), behind: Behind<'_>) {
+        match self.refresh(waiting, whose, behind) {
             Some(_) => self.cache.counted_at(&waiting.server).prefetches.inc(),
             None => self.cache.gave_up(&waiting.ask),
         }
@@ -186,19 +206,20 @@ impl Forwarder {
     pub(crate) async fn finish(
         self: &Arc<Self>,
         waiting: &Waiting,
-        over: Option<Over>,
+        (place, over): (Place, Option<Over>),
         transport: Transport,
         behind: Behind<'_>,
     ) -> Told {
         let ask = &waiting.ask;
+        let Place { host, joined, among_all: _kept } = place;
         // It goes on if nobody waits for it any more, so that a slow upstream's answer is there for the next one.
-        let refresh = over.as_ref().and_then(|_| self.refresh(waiting, transport, behind));
+        let refresh = over.as_ref().and_then(|_| self.refresh(waiting, (host, transport), behind));
         let outcome = match refresh {
             Some(refresh) => {
                 let told = timeout(self.cache.patience(), refresh).await;
                 told.ok().and_then(Result::ok).unwrap_or(Err(Failure::Unanswered))
             }
-            None => self.ask(ask, How { transport, trail: &waiting.trail, is_repeated: false }).await,
+            None => self.ask(ask, joined, How { host, transport, trail: &waiting.trail, is_repeated: false }).await,
         };
         let counted = self.cache.counted_at(&waiting.server);
         if matches!(&outcome, Err(Failure::Malformed)) {
@@ -237,29 +258,30 @@ impl Forwarder {
         Ok((reply, code))
     }
 
-    /// Asks on nobody's account, if there is room for it: whoever wants to know the outcome gets it.
+    /// Asks, if there is room for it: whoever wants to know the outcome gets it.
     fn refresh(
         self: &Arc<Self>,
         waiting: &Waiting,
-        transport: Transport,
+        (host, transport): (Host, Transport),
         behind: Behind<'_>,
     ) -> Option<oneshot::Receiver<Outcome>> {
         let (forwarder, ask, trail) = (Arc::clone(self), waiting.ask.clone(), waiting.trail.clone());
-        let place = self.routes_of(ask.name()).next()?.admit(behind.room, None).ok()?;
+        let route = self.routes_of(ask.name()).next()?;
+        let Place { joined, among_all, .. } = self.place(&ask, (route, host), behind.room).ok()?;
         let (told, outcome) = oneshot::channel();
         let refresh = async move {
+            let how = How { host, transport, trail: &trail, is_repeated: true };
             // Nobody may wait for it any more.
-            let how = How { transport, trail: &trail, is_repeated: true };
-            let _ = told.send(forwarder.ask(&ask, how).await);
-            drop(place);
+            let _ = told.send(forwarder.ask(&ask, joined, how).await);
+            drop(among_all);
         };
         self.outbound.fetches.spawn(refresh, behind.runtime);
         Some(outcome)
     }
 
-    /// Joins the running exchange about this question, or starts one.
-    async fn ask(&self, ask: &Ask, how: How<'_>) -> Outcome {
-        self.running.join(ask, self.exchange_and_keep(ask, how)).await
+    /// Waits for the running exchange about this question, or starts it.
+    async fn ask(&self, ask: &Ask, joined: Joined, how: How<'_>) -> Outcome {
+        joined.outcome(self.exchange_and_keep(ask, how)).await
     }
 
     async fn exchange_and_keep(&self, ask: &Ask, how: How<'_>) -> Outcome {
@@ -276,7 +298,7 @@ impl Forwarder {
 
     async fn exchange(&self, ask: &Ask, how: How<'_>) -> Outcome {
         let deadline = Instant::now() + PATIENCE;
-        let How { transport, trail, is_repeated } = how;
+        let How { host, transport, trail, is_repeated } = how;
         let (outbound, question) = (&*self.outbound, ask.question());
         let trip = Trip { transport, deadline, outbound, trail: Some(trail), question, is_repeated };
         let mut routes = self.routes_of(ask.name());
@@ -290,7 +312,7 @@ impl Forwarder {
                 drop(place);
                 return outcome;
             };
-            place = Some(next.take(None)?);
+            place = Some(next.take(host)?);
             route = next;
         }
     }

@@ -21,7 +21,7 @@ pub(crate) struct Room {
 #[derive(Debug)]
 pub(crate) struct Taken {
     waiting: Option<IntGauge>,
-    _share: Option<Share<Host>>,
+    _share: Share<Host>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -38,13 +38,9 @@ impl Room {
         Self { permits: Arc::new(Semaphore::new(most)), shares: Shares::new(most.div_ceil(4)), waiting }
     }
 
-    /// A place for a question of `host`, without one for what is asked on nobody's account; `None`: there is none left, or
-    /// the client has its share. O(1), under a lock.
-    pub(crate) fn take(&self, host: Option<Host>) -> Option<Taken> {
-        let share = match host {
-            Some(host) => Some(self.shares.take(host)?),
-            None => None,
-        };
+    /// A place for a question of `host`; `None`: there is none left, or the client has its share. O(1), under a lock.
+    pub(crate) fn take(&self, host: Host) -> Option<Taken> {
+        let share = self.shares.take(host)?;
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
         self.waiting.iter().for_each(IntGauge::inc);
         Some(Taken { waiting: self.waiting.clone(), _share: share, _permit: permit })
@@ -61,8 +57,8 @@ impl Drop for Taken {
 mod tests {
     use super::*;
 
-    fn host(address: &str) -> Option<Host> {
-        Some(Host::of(address.parse().unwrap()))
+    fn host(address: &str) -> Host {
+        Host::of(address.parse().unwrap())
     }
 
     #[test]
@@ -74,13 +70,12 @@ mod tests {
         let _others = ["2001:db8::1", "2001:db8::2"].map(|address| room.take(host(address)).unwrap());
         assert!(room.take(host("2001:db8::ffff:3")).is_none(), "it is the same network");
         let _on_the_link = ["fe80::1", "fe80::2", "fe80::3"].map(|address| room.take(host(address)).unwrap());
-        let last = room.take(None).unwrap();
+        let last = room.take(host("fe80::4")).unwrap();
         assert_eq!(waiting.get(), 8);
         for address in ["192.0.2.2", "192.0.2.1"] {
             assert!(room.take(host(address)).is_none(), "all is taken");
         }
-        assert!(room.take(None).is_none());
-        assert_eq!(room.shares.clients(), 5, "who was refused is not known");
+        assert_eq!(room.shares.clients(), 6, "who was refused is not known");
         drop((held, last));
         assert_eq!((waiting.get(), room.shares.clients()), (5, 4));
         assert!(room.take(host("192.0.2.1")).is_some());

@@ -30,13 +30,6 @@ pub(crate) struct Route {
     room: Option<Room>,
 }
 
-/// A question's place among those that wait; free again where this is dropped.
-#[derive(Debug)]
-pub(crate) struct Place {
-    _among_all: Taken,
-    _here: Option<Taken>,
-}
-
 /// Why there can be no such route.
 #[derive(Debug, thiserror::Error)]
 #[error("forward {from}: {why}")]
@@ -83,14 +76,8 @@ impl Route {
         self.forward.from.holds(name) && !self.forward.except.iter().any(|zone| zone.holds(name))
     }
 
-    /// A place among those who wait here, and among all, for a question of `host`; without one, for nobody's.
-    pub(super) fn admit(&self, room: &Room, host: Option<Host>) -> Result<Place, Failure> {
-        let here = self.take(host)?;
-        Ok(Place { _among_all: room.take(host).ok_or(Failure::Busy)?, _here: here })
-    }
-
     /// A place among those who wait here, for a question of `host`; `None`: there is no bound.
-    pub(super) fn take(&self, host: Option<Host>) -> Result<Option<Taken>, Failure> {
+    pub(super) fn take(&self, host: Host) -> Result<Option<Taken>, Failure> {
         self.room.as_ref().map(|room| room.take(host).ok_or(Failure::Busy)).transpose()
     }
 

@@ -81,7 +81,7 @@ enum Awaited {
         waiting: Waiting,
         /// What was known, and is over.
         over: Option<Over>,
-        _place: Box<Place>,
+        place: Box<Place>,
     },
     Errand(Running),
 }
@@ -165,7 +165,7 @@ impl Responder {
             AtOnce::Ask(over) => match (forwarder.admit(&waiting, peer, &self.shared.room), over) {
                 (Ok(place), over) => {
                     let block = Arc::clone(block);
-                    return asking.wait_for(Awaited::Upstream { block, waiting, over, _place: Box::new(place) });
+                    return asking.wait_for(Awaited::Upstream { block, waiting, over, place: Box::new(place) });
                 }
                 (Err(Failure::Busy), Some(over)) => forwarder.tell_stale(&over, &waiting, transport),
                 (Err(failure), _) => Err(failure),
@@ -287,8 +287,8 @@ impl Responder {
     pub(super) async fn settle(&self, pending: Box<Pending>) -> Settled {
         let Pending { awaited, transport, after, .. } = *pending;
         let mut settled = match awaited {
-            Awaited::Upstream { block, waiting, over, _place } => {
-                let told = block.forwarder.finish(&waiting, over, transport, self.shared.behind()).await;
+            Awaited::Upstream { block, waiting, over, place } => {
+                let told = block.forwarder.finish(&waiting, (*place, over), transport, self.shared.behind()).await;
                 let (message, code) = told.unwrap_or_else(|failure| {
                     let (message, code) = fail(&block.forwarder, &waiting, failure, transport);
                     tell_failure(&block, &waiting.query(), (failure, code), &self.shared.runtime);

@@ -27,6 +27,8 @@ pub(super) struct Upstream {
     task: JoinHandle<()>,
 }
 
+/// Who asks.
+const PEER: &str = "192.0.2.99:5000";
 /// Says nothing.
 pub(super) const SILENT: u8 = u8::MAX;
 /// Says that there are no such records.
@@ -144,21 +146,30 @@ impl Asker {
     }
 
     pub(super) async fn ask_over(&self, transport: Transport, name: &str) -> Result<String, Failure> {
-        let message = self.exchange(transport, &question(name, RecordType::A)).await?;
+        self.ask_from(PEER, transport, name).await
+    }
+
+    /// The same of a client at this address.
+    pub(super) async fn ask_from(&self, peer: &str, transport: Transport, name: &str) -> Result<String, Failure> {
+        let message = self.exchange_from(peer, transport, &question(name, RecordType::A)).await?;
         let addresses: Vec<_> = message.answers.iter().map(|record| record.data.to_string()).collect();
         Ok(if addresses.is_empty() { message.metadata.response_code.to_str().to_owned() } else { addresses.join(" ") })
     }
 
     pub(super) async fn exchange(&self, transport: Transport, question: &Message) -> Result<Message, Failure> {
+        self.exchange_from(PEER, transport, question).await
+    }
+
+    async fn exchange_from(&self, peer: &str, transport: Transport, question: &Message) -> Result<Message, Failure> {
         let packet = question.to_vec().unwrap();
         let waiting = Waiting::new(&Query::parse(&packet).unwrap(), None, (&packet, "dns://:53".into()));
-        let peer = "192.0.2.99:5000".parse().unwrap();
+        let peer = peer.parse().unwrap();
         let behind = Behind { runtime: &Handle::current(), room: &self.room };
         let told = match self.forwarder.at_once(&waiting, (peer, transport), behind) {
             AtOnce::Told(told) => told,
             AtOnce::Ask(over) => {
-                let _place = self.forwarder.admit(&waiting, peer, &self.room)?;
-                self.forwarder.finish(&waiting, over, transport, behind).await
+                let place = self.forwarder.admit(&waiting, peer, &self.room)?;
+                self.forwarder.finish(&waiting, (place, over), transport, behind).await
             }
         };
         told.map(|(message, _)| Message::from_vec(&message).unwrap())

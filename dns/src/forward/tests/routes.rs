@@ -2,6 +2,9 @@
 
 use super::super::*;
 use super::cast::*;
+use hickory_proto::op::Message;
+use tokio::net::UdpSocket;
+use tokio::task::JoinHandle;
 
 const SERVFAIL: u8 = 2;
 const NXDOMAIN: u8 = 3;
@@ -89,6 +92,74 @@ async fn questions_above_max_concurrent_are_refused() {
     assert_eq!(asker.ask("b.org.").await.unwrap(), "192.0.2.1");
 }
 
+/// Asks in a task of its own.
+fn asking(asker: &Arc<Asker>, peer: &'static str, name: &'static str) -> JoinHandle<Result<String, Failure>> {
+    let asker = Arc::clone(asker);
+    tokio::spawn(async move { asker.ask_from(peer, Transport::Udp, name).await })
+}
+
+/// What an upstream without a will of its own is asked next: the question, its name and who asked.
+async fn asked(udp: &UdpSocket) -> (Message, String, SocketAddr) {
+    let mut packet = [0; 512];
+    let (len, peer) = udp.recv_from(&mut packet).await.unwrap();
+    let question = Message::from_vec(&packet[..len]).unwrap();
+    let name = question.queries[0].name().to_string();
+    (question, name, peer)
+}
+
+async fn reply(udp: &UdpSocket, (question, _, peer): &(Message, String, SocketAddr)) {
+    udp.send_to(&answer(question, 0, 1).to_vec().unwrap(), peer).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_waits_for_what_is_on_its_way_takes_no_place() {
+    let (udp, _) = sockets().await;
+    let options = "max_concurrent 1\n read_timeout 60s";
+    let asker = Arc::new(Asker::new(&format!("forward . {} {{\n {options}\n}}", udp.local_addr().unwrap())));
+    let first = asking(&asker, "192.0.2.1:5000", "a.org.");
+    assert_eq!(asked(&udp).await.1, "a.org.");
+    let followers = ["192.0.2.1:5001", "192.0.2.2:5000"].map(|peer| asking(&asker, peer, "a.org."));
+    while asker.metric("tidegate_dns_waiting", &[]) < 3.0 {
+        assert!(!followers.iter().any(JoinHandle::is_finished), "they wait");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(asker.ask("b.org.").await, Err(Failure::Busy));
+    // Its place is still taken when whoever asked first is gone, and it is asked anew then.
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    let again = asked(&udp).await;
+    assert_eq!((&*again.1, asker.ask("b.org.").await), ("a.org.", Err(Failure::Busy)));
+    reply(&udp, &again).await;
+    for follower in followers {
+        assert_eq!(follower.await.unwrap().unwrap(), "192.0.2.1");
+    }
+    assert_eq!(asker.metric("tidegate_dns_waiting", &[]), 0.0);
+    let next = asking(&asker, "192.0.2.1:5000", "b.org.");
+    reply(&udp, &asked(&udp).await).await;
+    assert_eq!(next.await.unwrap().unwrap(), "192.0.2.1");
+}
+
+#[tokio::test]
+async fn a_client_has_no_more_than_its_share_of_the_next_route() {
+    let (one, (udp, _)) = (Upstream::new(NXDOMAIN, 1).await, sockets().await);
+    // A quarter of four.
+    let next = format!("forward . {} {{\n max_concurrent 4\n read_timeout 60s\n}}", udp.local_addr().unwrap());
+    let asker = Arc::new(Asker::new(&format!("forward . {} {{\n next NXDOMAIN\n}}\n{next}", one.address)));
+    let greedy = asking(&asker, "192.0.2.1:5000", "a.org.");
+    let first = asked(&udp).await;
+    assert_eq!(asker.ask_from("192.0.2.1:5001", Transport::Udp, "b.org.").await, Err(Failure::Busy));
+    let other = asking(&asker, "192.0.2.2:5000", "c.org.");
+    let second = asked(&udp).await;
+    assert_eq!((&*first.1, &*second.1), ("a.org.", "c.org."));
+    for (question, asking) in [(first, greedy), (second, other)] {
+        reply(&udp, &question).await;
+        assert_eq!(asking.await.unwrap().unwrap(), "192.0.2.1");
+    }
+    let next = asking(&asker, "192.0.2.1:5001", "b.org.");
+    reply(&udp, &asked(&udp).await).await;
+    assert_eq!(next.await.unwrap().unwrap(), "192.0.2.1");
+}
+
 #[tokio::test]
 async fn round_robin_takes_turns_and_sequential_does_not() {
     let (mut one, mut two) = (Upstream::new(0, 1).await, Upstream::new(0, 2).await);
@@ -144,7 +215,7 @@ async fn questions_leave_from_the_source_address() {
     let mut packet = [0; 512];
     let (len, peer) = udp.recv_from(&mut packet).await.unwrap();
     assert_eq!(peer.ip().to_string(), "127.0.0.77");
-    let question = hickory_proto::op::Message::from_vec(&packet[..len]).unwrap();
+    let question = Message::from_vec(&packet[..len]).unwrap();
     udp.send_to(&answer(&question, 0, 1).to_vec().unwrap(), peer).await.unwrap();
     assert_eq!(asking.await.unwrap().unwrap(), "192.0.2.1");
 }
