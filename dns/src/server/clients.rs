@@ -95,6 +95,19 @@ impl Clients {
 }
 
 impl Responder {
+    /// Whether a client asks too much that sends what is not even a packet, such as a request for some other page: it
+    /// counts as a question.
+    pub(super) fn holds_back_noise(&self, peer: SocketAddr) -> bool {
+        let clients = self.shared.clients.as_ref();
+        let is_held_back =
+            clients.is_some_and(|clients| clients.ask(peer.ip(), true, Instant::now()) != Verdict::Answered);
+        if is_held_back {
+            self.metrics.held_back.inc();
+            self.metrics.dropped.with_label_values(&["client"]).inc();
+        }
+        is_held_back
+    }
+
     /// What a client gets that asks too much; `None`: it does not. Its cookie is answered in any case.
     pub(super) fn hold_back(
         &self,
@@ -120,7 +133,8 @@ impl Responder {
         }
         self.metrics.held_back.inc();
         if verdict == Verdict::Dropped {
-            return Some(self.silence("client"));
+            self.metrics.dropped.with_label_values(&["client"]).inc();
+            return Some(Response::HeldBack);
         }
         let (head, asked, cookie) = match read {
             Ok(read) => read,

@@ -73,7 +73,7 @@ impl First {
     /// There is no answer; the response as it was.
     pub(super) fn of(response: Response, out: &[u8]) -> Result<Self, Response> {
         match response {
-            Response::Silence | Response::Dropped => Err(response),
+            Response::Silence | Response::HeldBack | Response::Dropped => Err(response),
             Response::Ready(answered) => {
                 Ok(Self::Known(Settled { message: out.to_vec(), code: answered.code, source: answered.source }))
             }

@@ -152,7 +152,7 @@ impl Explainer {
         let (from, mut out) = (SocketAddr::new(client, CLIENT_PORT), Vec::new());
         let responder = Responder::new(Arc::clone(&self.shared), at);
         let outcome = match responder.respond(&packet, (from, to), Transport::Tcp, &mut out) {
-            Response::Silence | Response::Dropped => Outcome::Silence,
+            Response::Silence | Response::HeldBack | Response::Dropped => Outcome::Silence,
             Response::Pending(_) => Outcome::Upstreams,
             Response::Ready(_) => Outcome::Answered(Sections::read(&out)?),
         };

@@ -108,6 +108,7 @@ impl Conversation {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let answer = match self.question(request).await {
             Ok(question) => self.ask(&question).await,
+            Err(_) if self.responder.holds_back_noise(self.ends.0) => too_many(),
             Err((status, why)) => refusal(status, why),
         };
         self.responder.count_https(answer.status().as_str());
@@ -155,9 +156,9 @@ impl Conversation {
         let begun = Instant::now();
         let mut message = Vec::new();
         match self.responder.respond(question, self.ends, Transport::Tcp, &mut message) {
-            Response::Silence | Response::Dropped => {
-                return refusal(StatusCode::BAD_REQUEST, "that is no question, or one too many");
-            }
+            Response::Silence => return refusal(StatusCode::BAD_REQUEST, "that is no question"),
+            Response::Dropped => return refusal(StatusCode::BAD_REQUEST, "that question gets no answer here"),
+            Response::HeldBack => return too_many(),
             Response::Ready(answered) => {
                 self.responder.metrics.answered(Transport::Tcp, answered, (message.len(), begun.elapsed()));
             }
@@ -173,12 +174,23 @@ impl Conversation {
     }
 }
 
+/// No answer of DNS, so what HTTP has in its place (RFC 8484 §4.2.1, RFC 6585 §4).
+fn too_many() -> Answer {
+    refusal(StatusCode::TOO_MANY_REQUESTS, "the client asks too much")
+}
+
 fn refusal(status: StatusCode, why: &'static str) -> Answer {
     let mut answer = Answer::new(Full::from(why));
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
+    let more = match status {
+        StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, "GET, POST")),
+        // In a second each client may ask something.
+        StatusCode::TOO_MANY_REQUESTS => Some((header::RETRY_AFTER, "1")),
+        _ => None,
+    };
+    if let Some((name, value)) = more {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     answer
 }

@@ -66,8 +66,10 @@ pub(super) struct Responder {
 /// What becomes of a packet.
 #[derive(Debug)]
 pub(super) enum Response {
-    /// No answer: it is no question, or one too many.
+    /// No answer: it is no question, or its network gets too much.
     Silence,
+    /// No answer: its client asks too much.
+    HeldBack,
     /// No answer, as the block has it; others may be asked.
     Dropped,
     /// The message that was written, still to be counted.
@@ -225,7 +227,7 @@ impl Responder {
         let Some(limiter) = self.shared.guards.rate_limiter(transport) else { return response };
         let client = Client::new(peer.ip(), head);
         match response {
-            Response::Silence | Response::Dropped => response,
+            Response::Silence | Response::HeldBack | Response::Dropped => response,
             Response::Ready(answered) => match limiter.look(out, answered.code, client, Instant::now()) {
                 Verdict::Sent(code) => Response::Ready(Answered { code, ..answered }),
                 Verdict::Dropped => Response::Silence,

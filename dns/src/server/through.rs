@@ -238,7 +238,7 @@ impl Responder {
 /// Does what is left to do with an answer, now or once it is there.
 fn finally(response: Response, asking: &Asking<'_>, out: &mut Vec<u8>, after: impl FnOnce() -> After) -> Response {
     match response {
-        Response::Silence | Response::Dropped => response,
+        Response::Silence | Response::HeldBack | Response::Dropped => response,
         Response::Ready(answered) => {
             after().change(out, asking.transport);
             Response::Ready(Answered { code: code(out), ..answered })

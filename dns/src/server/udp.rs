@@ -204,7 +204,7 @@ impl Listener {
         };
         let peer = ends.peer()?;
         match self.shared.responder.respond(packet, (peer, self.own_address(ends)), Transport::Udp, message) {
-            Response::Silence | Response::Dropped => None,
+            Response::Silence | Response::HeldBack | Response::Dropped => None,
             Response::Ready(answered) => Some(answered),
             Response::Pending(pending) => {
                 let (socket, responder) = (Arc::clone(&self.socket), Arc::clone(&self.shared.responder));

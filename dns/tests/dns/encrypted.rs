@@ -10,10 +10,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use std::num::NonZeroU32;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
+use tidegate_dns::Bounds;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -96,13 +98,21 @@ impl Authority {
 
 /// Starts a server at `scheme`, for which the authority has mounted something.
 fn start_secured(scheme: &str, authority: &Authority, more: &str) -> Running {
+    start_secured_bounded(scheme, authority, more, Bounds::default())
+}
+
+fn start_secured_bounded(scheme: &str, authority: &Authority, more: &str, bounds: Bounds) -> Running {
     let path = authority.path().display();
     let tls = format!("tls {path}/tls.crt {path}/tls.key {path}/ca.crt");
     start_corefile_over(
         scheme,
         &format!("{scheme}://.:PORT {{\n bind 127.0.0.1\n {tls} {more}\n kubernetes cluster.local\n}}\n"),
+        bounds,
     )
 }
+
+/// The head of a request that has a question for its body.
+const POST: &str = "POST /dns-query HTTP/1.1\r\nContent-Type: application/dns-message";
 
 fn query() -> Vec<u8> {
     question(7, "web.shop.svc.cluster.local.", RecordType::A).to_vec().unwrap()
@@ -190,8 +200,7 @@ async fn questions_are_answered_over_https() {
     authority.mount("dns.test");
     let server = start_secured("https", &authority, "");
     let mut stream = authority.connect(&server, "dns.test", &["http/1.1"], None).await.unwrap();
-    let post = "POST /dns-query HTTP/1.1\r\nContent-Type: application/dns-message";
-    let (status, head, body) = request(&mut stream, post, &query()).await;
+    let (status, head, body) = request(&mut stream, POST, &query()).await;
     assert_eq!((status, answered(&Message::from_vec(&body).unwrap())), (200, vec!["10.0.0.1".to_owned()]));
     assert!(
         head.contains("content-type: application/dns-message") && head.contains("cache-control: max-age=5"),
@@ -211,18 +220,74 @@ async fn questions_are_answered_over_https() {
         ("GET / HTTP/1.1", b"", 404),
         ("PUT /dns-query HTTP/1.1", b"", 405),
         ("POST /dns-query HTTP/1.1\r\nContent-Type: text/plain", b"x", 415),
-        (post, &[0; 4097], 413),
+        (POST, &[0; 4097], 413),
     ] {
         let mut stream = authority.connect(&server, "dns.test", &["http/1.1"], None).await.unwrap();
         assert_eq!(request(&mut stream, head, body).await.0, expected, "{head}");
     }
     // An answer that is an error is one all the same.
     let gone = question(7, "web.shop.example.", RecordType::A).to_vec().unwrap();
-    let (status, head, body) = request(&mut stream, post, &gone).await;
+    let (status, head, body) = request(&mut stream, POST, &gone).await;
     let code = Message::from_vec(&body).unwrap().metadata.response_code;
     assert_eq!((status, code), (200, ResponseCode::Refused));
     assert!(head.contains("max-age=0"), "{head}");
     assert_eq!(server.metric("coredns_dns_https_responses_total", &["status=\"200\""]), 5.0);
+    server.stop().await;
+}
+
+fn one_a_second() -> Bounds {
+    Bounds { per_client: NonZeroU32::new(1), ..Bounds::default() }
+}
+
+#[tokio::test]
+async fn a_client_that_asks_too_much_over_https_is_told_when_to_come_again() {
+    let authority = Authority::new();
+    authority.mount("dns.test");
+    let server = start_secured_bounded("https", &authority, "", one_a_second());
+    let mut stream = authority.connect(&server, "dns.test", &["http/1.1"], None).await.unwrap();
+    // At first in the words of DNS, as over every other transport; there is one more question each second.
+    let mut codes = Vec::new();
+    let (status, head) = loop {
+        let (status, head, body) = request(&mut stream, POST, &query()).await;
+        if status != 200 {
+            break (status, head);
+        }
+        codes.push(Message::from_vec(&body).unwrap().metadata.response_code);
+    };
+    assert_eq!(codes[0], ResponseCode::NoError);
+    assert!(codes.contains(&ResponseCode::Refused), "{codes:?}");
+    assert_eq!(status, 429);
+    assert!(head.contains("retry-after: 1\r\n") && head.contains("content-type: text/plain"), "{head}");
+    // The connection goes on. What is no question at all is no way around it.
+    let status = loop {
+        let (status, ..) = request(&mut stream, "GET / HTTP/1.1", b"").await;
+        if status != 404 {
+            break status;
+        }
+    };
+    assert_eq!(status, 429);
+    assert_eq!(server.metric("coredns_dns_https_responses_total", &["status=\"429\""]), 2.0);
+    assert_eq!(server.metric("tidegate_dns_dropped_total", &["reason=\"client\""]), 2.0);
+    assert!(server.metric("tidegate_dns_held_back_total", &[]) >= 3.0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_asks_too_much_over_tls_has_its_answers_before_the_end() {
+    let authority = Authority::new();
+    authority.mount("dns.test");
+    let server = start_secured_bounded("tls", &authority, "", one_a_second());
+    let mut stream = authority.connect(&server, "dns.test", &["dot"], None).await.unwrap();
+    stream.write_all(&frame(&query()).repeat(50)).await.unwrap();
+    let mut codes = Vec::new();
+    while let Ok(length) = stream.read_u16().await {
+        let mut message = vec![0; usize::from(length)];
+        stream.read_exact(&mut message).await.unwrap();
+        codes.push(Message::from_vec(&message).unwrap().metadata.response_code);
+    }
+    assert_eq!(codes[0], ResponseCode::NoError);
+    assert!(codes.contains(&ResponseCode::Refused) && codes.len() < 50, "{codes:?}");
+    assert_eq!(server.metric("tidegate_dns_dropped_total", &["reason=\"client\""]), 1.0);
     server.stop().await;
 }
 
@@ -236,8 +301,7 @@ async fn cookies_are_answered_over_tls_and_https() {
     query.extend(b"a client");
     let server = start_secured("https", &authority, "");
     let mut stream = authority.connect(&server, "dns.test", &["http/1.1"], None).await.unwrap();
-    let post = "POST /dns-query HTTP/1.1\r\nContent-Type: application/dns-message";
-    let (_, _, over_https) = request(&mut stream, post, &query).await;
+    let (_, _, over_https) = request(&mut stream, POST, &query).await;
     server.stop().await;
     let server = start_secured("tls", &authority, "");
     let mut stream = authority.connect(&server, "dns.test", &["dot"], None).await.unwrap();
@@ -335,9 +399,8 @@ async fn what_was_asked_over_https_before_the_end_is_answered() {
     let more = format!("\n forward . {} {{\n prefer_udp\n }}\n", upstream.address());
     let server = start_secured("https", &authority, &more);
     let outside = |id| question(id, &format!("n{id}.example.org."), RecordType::A).to_vec().unwrap();
-    let post = "POST /dns-query HTTP/1.1\r\nContent-Type: application/dns-message";
     let mut stream = authority.connect(&server, "dns.test", &["http/1.1"], None).await.unwrap();
-    let asking = tokio::spawn(async move { request(&mut stream, post, &outside(1)).await });
+    let asking = tokio::spawn(async move { request(&mut stream, POST, &outside(1)).await });
     let first = upstream.asked().await;
     let stream = authority.connect(&server, "dns.test", &["h2"], None).await.unwrap();
     let (mut client, connection) =

@@ -66,9 +66,15 @@ fn try_running(
 
 /// Starts a server with the names of [`table`], and protected so.
 pub(crate) fn start_protected(settings: Settings, protection: Protection) -> io::Result<Running> {
+    start_guarded(settings, Bounds::default(), protection)
+}
+
+/// The same with these bounds.
+pub(crate) fn start_guarded(settings: Settings, bounds: Bounds, protection: Protection) -> io::Result<Running> {
     let sockets = bind(ANY_PORT, 2).unwrap();
-    let running =
-        try_running(sockets, |names, registry| Server::new(names, settings, registry).unwrap().protected(protection))?;
+    let running = try_running(sockets, |names, registry| {
+        Server::new(names, settings, registry).unwrap().bounded(bounds).protected(protection)
+    })?;
     running.publish(table());
     Ok(running)
 }
@@ -83,13 +89,7 @@ pub(crate) fn start_bounded(settings: Settings, bounds: Bounds) -> Running {
 
 /// The same that does what a Corefile says.
 pub(crate) fn start_corefile_bounded(corefile: &str, bounds: Bounds) -> Running {
-    let (port, sockets) = free_port();
-    let plan = plan(corefile, port);
-    let running = running(sockets, |names, registry| {
-        Server::with_plan(names, (&plan, DnsCompatibility::Standard), registry).unwrap().bounded(bounds)
-    });
-    running.publish(table());
-    running
+    start_corefile_at(corefile, free_port(), bounds).0
 }
 
 /// Sockets on a free port of 127.0.0.1, as a plan with that port asks for them.
@@ -108,24 +108,24 @@ pub(crate) fn plan(corefile: &str, port: u16) -> Plan {
 
 /// Starts a server with the names of [`table`] that does what a Corefile says at 127.0.0.1 and `PORT`.
 pub(crate) fn start_corefile(corefile: &str) -> (Running, Reloads) {
-    start_corefile_at(corefile, free_port())
+    start_corefile_at(corefile, free_port(), Bounds::default())
 }
 
-/// The same over TLS or HTTPS.
-pub(crate) fn start_corefile_over(scheme: &str, corefile: &str) -> Running {
+/// The same over TLS or HTTPS, with these bounds.
+pub(crate) fn start_corefile_over(scheme: &str, corefile: &str, bounds: Bounds) -> Running {
     let (port, mut sockets) = free_port();
     sockets.at.transport = if scheme == "tls" { Transport::Tls } else { Transport::Https };
     sockets.udp.clear();
-    start_corefile_at(corefile, (port, sockets)).0
+    start_corefile_at(corefile, (port, sockets), bounds).0
 }
 
-fn start_corefile_at(corefile: &str, (port, sockets): (u16, Sockets)) -> (Running, Reloads) {
+fn start_corefile_at(corefile: &str, (port, sockets): (u16, Sockets), bounds: Bounds) -> (Running, Reloads) {
     let plan = plan(corefile, port);
     let mut reloads = None;
     let running = running(sockets, |names, registry| {
         let server = Server::with_plan(names, (&plan, DnsCompatibility::Standard), registry).unwrap();
         reloads = Some(server.reloads());
-        server
+        server.bounded(bounds)
     });
     running.publish(table());
     (running, reloads.unwrap())

@@ -200,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             let told = keepalive::is_asked_for(packet).then(|| self.patience());
             match self.respond(packet) {
                 // Those that are on their way are answered all the same.
-                Response::Silence => return self.take_no_more(input),
+                Response::Silence | Response::HeldBack => return self.take_no_more(input),
                 Response::Dropped => {}
                 Response::Ready(answered) if answered.asks_for_a_zone() => {
                     let (answered, message) = match self.responder.transfer(packet, self.ends) {
