@@ -34,6 +34,12 @@ impl<C: Copy + Eq + Hash> Shares<C> {
         })
     }
 
+    /// Whether less than a quarter of what this client may have is left. O(1), under a lock.
+    pub(crate) fn is_scarce(&self, client: C) -> bool {
+        let held = lock(&self.held).get(&client).copied().unwrap_or_default();
+        self.most.saturating_sub(held) < self.most.div_ceil(4)
+    }
+
     /// How many clients have something.
     #[cfg(test)]
     pub(crate) fn clients(&self) -> usize {

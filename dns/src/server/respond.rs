@@ -11,7 +11,6 @@ use crate::extended_error::ExtendedError;
 use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Metrics, Source};
 use crate::name::LowerName;
-use crate::plan;
 use crate::question::{CLASS_CHAOS, Head, MAX_UDP, Query, Refusal};
 use crate::room::{Behind, Room};
 use crate::serving::{At, Clocks, Secured, Served, Serving};
@@ -85,10 +84,10 @@ impl Responder {
     }
 
     /// How a new connection is held; `None`: nothing is served here any more.
-    pub(super) fn connection(&self) -> Option<(plan::Transport, Clocks, Option<Arc<Secured>>)> {
+    pub(super) fn connection(&self) -> Option<(Clocks, Option<Arc<Secured>>)> {
         let serving = self.shared.serving.load();
         let site = serving.site(self.at)?;
-        Some((self.at.transport, site.clocks, site.secured.clone()))
+        Some((site.clocks, site.secured.clone()))
     }
 
     /// Counts an answer over HTTPS by its status.
@@ -290,6 +289,7 @@ fn is_everybody(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan;
     use crate::server::Settings;
     use config::DomainName;
     use prometheus::Registry;

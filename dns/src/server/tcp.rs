@@ -2,50 +2,46 @@
 
 mod conversation;
 mod frame;
+mod handshake;
 mod keepalive;
+mod places;
 
 use super::https;
 use super::respond::Responder;
 use crate::plan;
-use crate::shares::{Share, Shares};
+use crate::serving::{Clocks, Secured};
 use conversation::Conversation;
+use handshake::shake_hands;
+use places::{Handshake, Place};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::{debug, warn};
 
+pub(super) use places::Limits;
+
+/// How soon a connection notices that places have become few.
+const RECHECK: Duration = Duration::from_millis(500);
 /// How long the listener rests when the process has no file descriptor left.
 const REST: Duration = Duration::from_millis(100);
 
-/// How many connections there may be, shared by all listeners.
-#[derive(Debug, Clone)]
-pub(super) struct Limits {
-    total: usize,
-    room: Arc<Semaphore>,
-    /// A quarter of them for each client.
-    shares: Shares<IpAddr>,
+/// A connection that has its place.
+struct Accepted {
+    stream: TcpStream,
+    peer: SocketAddr,
+    clocks: Clocks,
+    entrance: Entrance,
 }
 
-impl Limits {
-    pub(super) fn new(total: usize) -> Self {
-        Self { total, room: Arc::new(Semaphore::new(total)), shares: Shares::new((total / 4).max(1)) }
-    }
-
-    /// How long a connection may be silent: less where few places are left (RFC 7766 §6.2.3).
-    pub(super) fn idle(&self, idle: Duration) -> Duration {
-        if self.room.available_permits() < self.total / 4 { idle / 5 } else { idle }
-    }
-}
-
-/// A connection's place among all.
-struct Place {
-    _share: Share<IpAddr>,
-    _permit: OwnedSemaphorePermit,
+/// What comes before the first question.
+enum Entrance {
+    Open(Place),
+    Secured(Handshake, Arc<Secured>),
 }
 
 /// Serves until `stopped` closes, then ends what was asked before that.
@@ -63,22 +59,21 @@ pub(super) async fn serve(
                 report(ended);
                 continue;
             }
-            accepted = accept(&listener, &limits) => accepted,
+            accepted = accept(&listener, &limits, &responder) => accepted,
         };
         match accepted {
-            Ok(Some((stream, peer, place))) => {
+            Ok(Some(accepted)) => {
                 let (responder, limits, stopped) = (Arc::clone(&responder), limits.clone(), stopped.clone());
                 connections.spawn(async move {
-                    let metrics = Arc::clone(&responder.metrics);
+                    let (metrics, peer) = (Arc::clone(&responder.metrics), accepted.peer);
                     metrics.connections.inc();
-                    if let Err(error) = converse(stream, peer, responder, &limits, stopped).await {
+                    if let Err(error) = converse(accepted, responder, &limits, stopped).await {
                         debug!(%peer, %error, "dns: connection closed");
                     }
                     metrics.connections.dec();
-                    drop(place);
                 });
             }
-            Ok(None) => responder.metrics.dropped.with_label_values(&["connections"]).inc(),
+            Ok(None) => {}
             Err(error) => {
                 warn!(%error, "dns: cannot accept");
                 sleep(REST).await;
@@ -90,37 +85,49 @@ pub(super) async fn serve(
     }
 }
 
-/// The next connection; `None`: its client has too many.
-async fn accept(listener: &TcpListener, limits: &Limits) -> io::Result<Option<(TcpStream, SocketAddr, Place)>> {
+/// The next connection; `None`: there is no place for it, or nothing is served any more.
+async fn accept(listener: &TcpListener, limits: &Limits, responder: &Responder) -> io::Result<Option<Accepted>> {
     // Never closed, so the error cannot be.
-    let permit = Arc::clone(&limits.room).acquire_owned().await.map_err(io::Error::other)?;
+    let permit = limits.one_more().await.map_err(io::Error::other)?;
     let (stream, peer) = match listener.accept().await {
         Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => return Ok(None),
         accepted => accepted?,
     };
-    let share = limits.shares.take(peer.ip().to_canonical());
-    Ok(share.map(|share| (stream, peer, Place { _share: share, _permit: permit })))
+    let Some((clocks, secured)) = responder.connection() else { return Ok(None) };
+    let Some(place) = limits.place(peer.ip(), permit) else {
+        responder.metrics.dropped.with_label_values(&["connections"]).inc();
+        return Ok(None);
+    };
+    // Here, since the next one may need the place before this one's task has its turn.
+    let entrance = match secured {
+        Some(secured) => Entrance::Secured(limits.shake_hands(place), secured),
+        None => Entrance::Open(place),
+    };
+    Ok(Some(Accepted { stream, peer, clocks, entrance }))
 }
 
 async fn converse(
-    stream: TcpStream,
-    peer: SocketAddr,
+    accepted: Accepted,
     responder: Arc<Responder>,
     limits: &Limits,
     stopped: watch::Receiver<()>,
 ) -> io::Result<()> {
+    let Accepted { stream, peer, clocks, entrance } = accepted;
     // Answers that leave one after the other do not wait for what the client says of the one before.
     stream.set_nodelay(true)?;
-    let ends = (peer, stream.local_addr().ok());
-    let Some((transport, clocks, secured)) = responder.connection() else { return Ok(()) };
-    let Some(secured) = secured else {
-        return Conversation::new(stream, ends, responder).hold((limits, clocks), stopped).await;
+    let (ends, held) = ((peer, stream.local_addr().ok()), (limits, clocks));
+    let (handshake, secured) = match entrance {
+        Entrance::Open(_place) => return Conversation::new(stream, ends, responder).hold(held, stopped).await,
+        Entrance::Secured(handshake, secured) => (handshake, secured),
     };
-    let stream = timeout(clocks.read, secured.acceptor().accept(stream)).await??;
-    match transport {
+    let Some((stream, _place)) = shake_hands(stream, &secured, (handshake, clocks.read)).await? else {
+        responder.metrics.dropped.with_label_values(&["connections"]).inc();
+        return Ok(());
+    };
+    match responder.at.transport {
         // Small beside the task that it is in.
-        plan::Transport::Https => Box::pin(https::converse(stream, ends, responder, (limits, clocks), stopped)).await,
-        _ => Conversation::new(stream, ends, responder).hold((limits, clocks), stopped).await,
+        plan::Transport::Https => Box::pin(https::converse(stream, ends, responder, held, stopped)).await,
+        _ => Conversation::new(stream, ends, responder).hold(held, stopped).await,
     }
 }
 

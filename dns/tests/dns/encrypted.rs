@@ -1,5 +1,6 @@
 //! Questions over TLS and HTTPS, and how long connections may take.
 
+use crate::authority::*;
 use crate::harness::*;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
@@ -7,109 +8,11 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use std::num::NonZeroU32;
-use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::sync::Arc;
-use tempfile::TempDir;
 use tidegate_dns::Bounds;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-
-/// An authority, and a directory for what it issues.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    directory: TempDir,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("ca.crt"), issuer.pem()).unwrap();
-        Self { issuer, directory }
-    }
-
-    fn path(&self) -> &Path {
-        self.directory.path()
-    }
-
-    fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        (params.signed_by(&key, &self.issuer).unwrap(), key)
-    }
-
-    /// Writes what the server is to show as a kubelet does with a Secret that is mounted: the files are links through
-    /// `..data`, a link to a folder that is new each time, which is replaced at once; the folder before goes then.
-    fn mount(&self, name: &str) {
-        let (certificate, key) = self.issue(name);
-        let (folder, data) = (format!("..{name}"), self.path().join("..data"));
-        std::fs::create_dir(self.path().join(&folder)).unwrap();
-        for (file, text) in [("tls.crt", certificate.pem()), ("tls.key", key.serialize_pem())] {
-            std::fs::write(self.path().join(&folder).join(file), text).unwrap();
-        }
-        let before = std::fs::read_link(&data).ok();
-        symlink(&folder, self.path().join("..data_tmp")).unwrap();
-        std::fs::rename(self.path().join("..data_tmp"), &data).unwrap();
-        match before {
-            Some(before) => std::fs::remove_dir_all(self.path().join(before)).unwrap(),
-            None => ["tls.crt", "tls.key"]
-                .iter()
-                .for_each(|file| symlink(format!("..data/{file}"), self.path().join(file)).unwrap()),
-        }
-    }
-
-    /// Connects; the server must be called `name`.
-    async fn connect(
-        &self,
-        server: &Running,
-        name: &str,
-        protocols: &[&str],
-        own: Option<&str>,
-    ) -> std::io::Result<TlsStream<TcpStream>> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let builder = builder.with_root_certificates(roots);
-        let mut config = match own {
-            None => builder.with_no_client_auth(),
-            Some(own) => {
-                let (certificate, key) = self.issue(own);
-                let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-                let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
-                builder.with_client_auth_cert(chain, key).unwrap()
-            }
-        };
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        let stream = server.connect().await;
-        let name = ServerName::try_from(name.to_owned()).unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await
-    }
-}
-
-/// Starts a server at `scheme`, for which the authority has mounted something.
-fn start_secured(scheme: &str, authority: &Authority, more: &str) -> Running {
-    start_secured_bounded(scheme, authority, more, Bounds::default())
-}
-
-fn start_secured_bounded(scheme: &str, authority: &Authority, more: &str, bounds: Bounds) -> Running {
-    let path = authority.path().display();
-    let tls = format!("tls {path}/tls.crt {path}/tls.key {path}/ca.crt");
-    start_corefile_over(
-        scheme,
-        &format!("{scheme}://.:PORT {{\n bind 127.0.0.1\n {tls} {more}\n kubernetes cluster.local\n}}\n"),
-        bounds,
-    )
-}
 
 /// The head of a request that has a question for its body.
 const POST: &str = "POST /dns-query HTTP/1.1\r\nContent-Type: application/dns-message";
@@ -359,6 +262,38 @@ async fn a_silent_connection_ends_whatever_it_speaks() {
         let mut rest = Vec::new();
         // HTTP/2 says goodbye first.
         let _ = stream.read_to_end(&mut rest).await;
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn handshakes_that_are_never_done_keep_nobody_out() {
+    let authority = Authority::new();
+    authority.mount("dns.test");
+    // Four of one client.
+    let bounds = Bounds { connections: 16, ..Bounds::default() };
+    for (scheme, protocol) in [("tls", "dot"), ("https", "http/1.1")] {
+        let server = start_secured_bounded(scheme, &authority, "", bounds);
+        let mut silent = Vec::new();
+        for _ in 0..10 {
+            silent.push(server.connect().await);
+        }
+        // Behind the same address: nobody's time has to be over for it.
+        let mut stream = authority.connect(&server, "dns.test", &[protocol], None).await.unwrap();
+        match scheme {
+            "tls" => assert_eq!(answered(&ask(&mut stream).await.unwrap()), ["10.0.0.1"]),
+            _ => assert_eq!(request(&mut stream, POST, &query()).await.0, 200),
+        }
+        for silent in &mut silent[..7] {
+            assert_eq!(silent.read(&mut [0; 1]).await.unwrap_or(0), 0, "newer ones have their places");
+        }
+        assert_eq!(server.metric("tidegate_dns_dropped_total", &["reason=\"connections\""]), 7.0);
+        // The others end with their time.
+        tokio::time::pause();
+        for silent in &mut silent[7..] {
+            assert_eq!(silent.read(&mut [0; 1]).await.unwrap_or(0), 0);
+        }
+        tokio::time::resume();
         server.stop().await;
     }
 }

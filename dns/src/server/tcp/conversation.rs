@@ -2,7 +2,7 @@
 //! leave in one write; a connection that is silent holds no buffer.
 
 use super::frame::{LONGEST, PREFIX, first, push};
-use super::{Limits, keepalive};
+use super::{Limits, RECHECK, keepalive};
 use crate::message::Transport;
 use crate::metrics::{Answered, Source};
 use crate::server::resolve::Pending;
@@ -31,8 +31,6 @@ const WAITING: usize = 256;
 const MUCH: usize = 16 << 10;
 /// Bytes that a buffer may keep for the next answers.
 const KEPT: usize = 4096;
-/// How soon a silent connection notices that places have become few.
-const RECHECK: Duration = Duration::from_millis(500);
 
 /// A client and what it has asked.
 pub(super) struct Conversation<S> {
