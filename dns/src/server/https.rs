@@ -1,10 +1,13 @@
 //! Questions over HTTPS (RFC 8484), with HTTP/1.1 or HTTP/2.
 
+mod allowance;
+
 use super::respond::{Responder, Response};
 use super::tcp::Limits;
 use crate::message::Transport;
 use crate::serving::Clocks;
 use crate::wire::{Cursor, OPT, flag};
+use allowance::{Allowance, Metered};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -32,6 +35,10 @@ const MESSAGE: &str = "application/dns-message";
 const LONGEST: usize = 4096;
 /// Questions at once on one connection: no fewer than 100 (RFC 9113 §6.5.2).
 const STREAMS: u32 = 128;
+/// Streams of one connection that may wait to be looked at though they were reset meanwhile (CVE-2023-44487).
+const UNSEEN: usize = 20;
+/// Streams that may be reset for a client's mistakes (CVE-2025-8671).
+const MISTAKEN: usize = 100;
 /// How soon a connection notices that it is silent.
 const RECHECK: Duration = Duration::from_millis(500);
 
@@ -42,6 +49,7 @@ struct Conversation {
     responder: Arc<Responder>,
     ends: (SocketAddr, Option<SocketAddr>),
     clocks: Clocks,
+    allowance: Arc<Allowance>,
     /// Questions that are being answered.
     open: AtomicUsize,
     /// Questions there have been.
@@ -56,20 +64,21 @@ pub(super) async fn converse(
     (limits, clocks): (&Limits, Clocks),
     mut stopped: watch::Receiver<()>,
 ) -> io::Result<()> {
-    let (open, asked) = (AtomicUsize::new(0), AtomicU32::new(0));
-    let conversation = Arc::new(Conversation { responder, ends, clocks, open, asked });
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(clocks.idle).max_buf_size(16 << 10);
-    server.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS).max_header_list_size(16 << 10);
+    let (open, asked, allowance) = (AtomicUsize::new(0), AtomicU32::new(0), Arc::new(Allowance::new()));
+    let stream = TokioIo::new(Metered { stream, allowance: Arc::clone(&allowance) });
+    let conversation = Arc::new(Conversation { responder, ends, clocks, allowance, open, asked });
+    let server = http_server(clocks);
     let service = service_fn(|request| {
         let conversation = Arc::clone(&conversation);
+        // Now, and not when its turn comes: more may be read before that.
+        conversation.allowance.asked();
         async move { Ok::<_, Infallible>(conversation.answer(request).await) }
     });
-    let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(server.serve_connection(stream, service));
     let (mut since, mut seen, mut is_ending) = (Instant::now(), 0, false);
     loop {
         tokio::select! {
-            ended = &mut connection => return ended.map_err(io::Error::other),
+            ended = &mut connection => return conversation.ended(ended.map_err(io::Error::other)),
             _ = stopped.changed(), if !is_ending => {
                 is_ending = true;
                 connection.as_mut().graceful_shutdown();
@@ -92,19 +101,41 @@ pub(super) async fn converse(
     }
 }
 
+fn http_server(clocks: Clocks) -> auto::Builder<TokioExecutor> {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new()).header_read_timeout(clocks.idle).max_buf_size(16 << 10);
+    server.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS).max_header_list_size(16 << 10);
+    server.http2().max_pending_accept_reset_streams(UNSEEN).max_local_error_reset_streams(MISTAKEN);
+    server
+}
+
 /// One of the questions that are being answered.
-struct Open<'c>(&'c Conversation);
+struct Open<'c> {
+    conversation: &'c Conversation,
+    is_answered: bool,
+}
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.conversation.open.fetch_sub(1, Ordering::Relaxed);
+        if !self.is_answered {
+            self.conversation.allowance.taken_back();
+        }
     }
 }
 
 impl Conversation {
+    /// Counts it where that is the client's fault.
+    fn ended(&self, ended: io::Result<()>) -> io::Result<()> {
+        if self.allowance.is_spent() {
+            self.responder.metrics.dropped.with_label_values(&["flood"]).inc();
+        }
+        ended
+    }
+
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         self.open.fetch_add(1, Ordering::Relaxed);
-        let _open = Open(self);
+        let mut open = Open { conversation: self, is_answered: false };
         self.asked.fetch_add(1, Ordering::Relaxed);
         let answer = match self.question(request).await {
             Ok(question) => self.ask(&question).await,
@@ -112,6 +143,7 @@ impl Conversation {
             Err((status, why)) => refusal(status, why),
         };
         self.responder.count_https(answer.status().as_str());
+        open.is_answered = true;
         answer
     }
 

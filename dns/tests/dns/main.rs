@@ -13,6 +13,7 @@ mod distrust;
 mod encrypted;
 mod explained;
 mod extended_errors;
+mod floods;
 mod forward;
 mod harness;
 mod hostile;

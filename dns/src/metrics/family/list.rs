@@ -28,7 +28,8 @@ families! { #[cfg(test)] OWN;
          port (from port 0), broadcast (sent to more than one host), connections (too many of one client), buffer \
          (no room in a socket's buffer, counted once a second), overload (waited for more than a second, where \
          newer ones are answered first), client (asked more than twice --dns-client-limit), acl (a Corefile's has it \
-         so), closed (nothing is served there any more).";
+         so), closed (nothing is served there any more), flood (a connection of HTTPS over which too much came \
+         besides questions).";
     RATE_LIMITED = COUNTER "tidegate_dns_rate_limited_total" ["action"]
         "Answers over UDP that were more than --dns-rate-limit, by what became of them, or would have: slip (cut, so \
          that the client asks over TCP), drop, badcookie (the client is to ask again with the cookie that it gets).";
