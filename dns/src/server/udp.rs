@@ -69,13 +69,18 @@ impl Listener {
 
     /// Serves until it is to stop, and then what has come already.
     pub(super) fn serve(self) {
-        let mut exchange = self.exchange(Instant::now());
+        self.serve_by(Instant::now);
+    }
+
+    /// The same by this clock.
+    fn serve_by(self, mut clock: impl FnMut() -> Instant) {
+        let mut exchange = self.exchange(clock());
         while !self.shared.is_stopping.load(Ordering::Relaxed) {
-            match self.answer_batch(&mut exchange) {
+            match self.answer_batch(&mut exchange, &mut clock) {
                 Ok(None) => {}
-                Ok(Some(each)) => self.catch_up(each, &mut exchange),
+                Ok(Some(each)) => self.catch_up(each, &mut exchange, &mut clock),
                 Err(error) if is_nothing(&error) => {
-                    exchange.losses.look(&self.socket, &self.shared.responder.metrics, Instant::now());
+                    exchange.losses.look(&self.socket, &self.shared.responder.metrics, clock());
                 }
                 Err(error) => {
                     warn!(%error, "dns: cannot receive");
@@ -84,7 +89,7 @@ impl Listener {
             }
         }
         let is_left = self.socket.set_nonblocking(true).is_ok();
-        let _ = is_left && (0..LAST).all(|_| self.answer_batch(&mut exchange).is_ok());
+        let _ = is_left && (0..LAST).all(|_| self.answer_batch(&mut exchange, &mut clock).is_ok());
     }
 
     fn exchange(&self, now: Instant) -> Exchange {
@@ -102,10 +107,14 @@ impl Listener {
     }
 
     /// Answers what is there. `Some`: the time that an answer takes, which is too much for what may wait.
-    fn answer_batch(&self, exchange: &mut Exchange) -> io::Result<Option<Duration>> {
+    fn answer_batch(
+        &self,
+        exchange: &mut Exchange,
+        mut clock: impl FnMut() -> Instant,
+    ) -> io::Result<Option<Duration>> {
         let Exchange { batch, answers, pace, losses } = exchange;
         batch.receive(&self.socket)?;
-        let begun = Instant::now();
+        let begun = clock();
         self.answer(batch.datagrams(), begun, answers);
         self.send(batch.ends(), answers);
         losses.look(&self.socket, &self.shared.responder.metrics, begun);
@@ -113,10 +122,10 @@ impl Listener {
     }
 
     /// Answers what waits, the newest first where not all can be answered in time, until nothing waits any more.
-    fn catch_up(&self, each: Duration, exchange: &mut Exchange) {
+    fn catch_up(&self, each: Duration, exchange: &mut Exchange, mut clock: impl FnMut() -> Instant) {
         debug!(?each, "dns: answers take too long for what may wait");
         let mut backlog = Backlog::new(self.buffer, each);
-        while self.relieve(&mut backlog, exchange, Instant::now) {}
+        while self.relieve(&mut backlog, exchange, &mut clock) {}
     }
 
     /// Answers a part of what waits; whether there was anything.

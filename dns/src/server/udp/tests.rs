@@ -4,19 +4,25 @@ use crate::plan;
 use crate::server::respond;
 use crate::server::{Bounds, Settings};
 use crate::serving::{At, Clocks, Serving};
-use config::DomainName;
+use config::{BackendTable, DomainName, NameChange, NameTable, RoutingTable, ServiceNames, Snapshot};
 use prometheus::Registry;
+use std::net::Shutdown;
 
 /// A server's socket that nobody serves yet, and a client's.
 struct Pair {
     listener: Listener,
     client: UdpSocket,
     _waited: mpsc::Receiver<()>,
-    _publisher: config::Publisher,
+    publisher: config::Publisher,
 }
 
 /// With room for so many bytes in the server's socket.
 fn pair(buffer: usize) -> Pair {
+    pair_with(buffer, Vec::new())
+}
+
+/// The same that has these upstreams.
+fn pair_with(buffer: usize, upstreams: Vec<SocketAddr>) -> Pair {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     SockRef::from(&socket).set_recv_buffer_size(buffer).unwrap();
     let at = At { transport: plan::Transport::Dns, address: socket.local_addr().unwrap() };
@@ -26,23 +32,37 @@ fn pair(buffer: usize) -> Pair {
     client.set_nonblocking(true).unwrap();
     let (publisher, names) = config::publisher();
     let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
-    let block = Settings::new(DomainName::cluster_local(), Vec::new()).block(&metrics);
+    let block = Settings::new(DomainName::cluster_local(), upstreams).block(&metrics);
     let serving = Arc::new(Serving::everywhere(block, [at], (Clocks::default(), &metrics)));
     let shared = respond::Shared::new(names, serving, metrics, Bounds::default());
     let responder = Arc::new(Responder::new(Arc::new(shared), at));
     let (waiting, waited) = mpsc::channel(1);
     let shared = Shared { responder, runtime: Handle::current(), is_stopping: Arc::default(), waiting };
-    Pair { listener: Listener::new(socket, shared).unwrap(), client, _waited: waited, _publisher: publisher }
+    Pair { listener: Listener::new(socket, shared).unwrap(), client, _waited: waited, publisher }
 }
 
 impl Pair {
     /// Sends questions with these ids.
     fn ask(&self, ids: std::ops::Range<u16>) {
-        for id in ids {
-            let question = b"\x03web\x04shop\x03svc\x07cluster\x05local\x00\x00\x01\x00\x01";
-            let packet = [&id.to_be_bytes()[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0], question].concat();
-            assert_eq!(self.client.send(&packet).unwrap(), packet.len());
-        }
+        ids.for_each(|id| self.ask_for(id, b"\x03web\x04shop\x03svc\x07cluster\x05local\x00"));
+    }
+
+    /// Sends a question about the address of a name.
+    fn ask_for(&self, id: u16, name: &[u8]) {
+        let packet = [&id.to_be_bytes()[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0], name, &[0, 1, 0, 1]].concat();
+        assert_eq!(self.client.send(&packet).unwrap(), packet.len());
+    }
+
+    /// Makes `web.shop` known.
+    fn publish(&self) {
+        let web = ServiceNames::cluster_ip(["10.0.0.1".parse().unwrap()], Vec::new(), Vec::new());
+        let web = NameChange::Service { namespace: "shop".into(), service: "web".into(), names: Some(Arc::new(web)) };
+        self.publisher.publish(Arc::new(Snapshot {
+            generation: 1,
+            routing: Arc::new(RoutingTable::default()),
+            backends: Arc::new(BackendTable::default()),
+            names: Arc::new(NameTable::default().patched([web], 1)),
+        }));
     }
 
     /// Those of the answers that have come since the last look; on the loopback they are there once they are sent.
@@ -172,7 +192,7 @@ async fn what_finds_no_room_in_the_socket_is_counted() {
     let mut exchange = pair.listener.exchange(start);
     pair.ask(0..100);
     pair.listener.socket.set_nonblocking(true).unwrap();
-    while pair.listener.answer_batch(&mut exchange).is_ok() {}
+    while pair.listener.answer_batch(&mut exchange, Instant::now).is_ok() {}
     let answered = pair.answered().len() as u64;
     assert!(answered < 100, "{answered}");
     // It was looked up once already, and is not again within a second.
@@ -182,6 +202,51 @@ async fn what_finds_no_room_in_the_socket_is_counted() {
     exchange.losses.look(&pair.listener.socket, metrics, start + Duration::from_millis(1));
     assert_eq!(pair.dropped("buffer"), 100 - answered);
     exchange.losses.look(&pair.listener.socket, metrics, start + Duration::from_secs(3600));
-    while pair.listener.answer_batch(&mut exchange).is_ok() {}
+    while pair.listener.answer_batch(&mut exchange, Instant::now).is_ok() {}
     assert_eq!(pair.dropped("buffer"), 200 - answered - pair.answered().len() as u64);
+}
+
+/// The whole thread, by a clock that goes on by 100 ms with each look: 3 ms for each answer, of which what has come before
+/// the thread first has its turn takes more than a second.
+#[tokio::test]
+async fn a_server_that_cannot_keep_up_answers_the_newest_and_drops_who_has_waited() {
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let Pair { listener, client, _waited, publisher } = {
+        let pair = pair_with(1 << 20, vec![silent.local_addr().unwrap()]);
+        pair.publish();
+        for id in 0..250 {
+            pair.ask(2 * id..2 * id + 1);
+            // Between the cluster's names others, which wait for an upstream that never answers.
+            let name = format!("\x05n{id:04}\x07example\x03org\0");
+            pair.ask_for(2 * id + 1, name.as_bytes());
+        }
+        pair
+    };
+    client.set_nonblocking(false).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let (socket, metrics) = (listener.socket(), Arc::clone(&listener.shared.responder.metrics));
+    let is_stopping = Arc::clone(&listener.shared.is_stopping);
+    let thread = std::thread::spawn(move || listener.serve_by(clock(Instant::now(), Duration::from_millis(100))));
+    let next = || {
+        let mut reply = [0; 512];
+        let len = client.recv(&mut reply).unwrap();
+        assert_eq!((reply[3] & 0x0F, &reply[len - 4..len]), (0, &[10, 0, 0, 1][..]));
+        u16::from_be_bytes([reply[0], reply[1]])
+    };
+    // Two batches until it is noticed, and four turns of the newest.
+    let (noticed, newest) = ((0..64), (372..500).rev());
+    for expected in noticed.chain(newest).filter(|id| id % 2 == 0) {
+        assert_eq!(next(), expected);
+    }
+    // The others have waited for more than a second by now, and the next one comes at once.
+    let web = b"\x03web\x04shop\x03svc\x07cluster\x05local\x00";
+    client.send(&[&[0xFF, 0xFF, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0], &web[..], &[0, 1, 0, 1]].concat()).unwrap();
+    assert_eq!(next(), u16::MAX);
+    assert_eq!(metrics.dropped.with_label_values(&["overload"]).get(), 500 - 64 - 128);
+    assert_eq!(metrics.waiting.get(), 32 + 64, "who was dropped waits for no upstream");
+    is_stopping.store(true, Ordering::Relaxed);
+    // It says ENOTCONN, and wakes the thread.
+    let _ = SockRef::from(&*socket).shutdown(Shutdown::Read);
+    thread.join().unwrap();
+    drop(publisher);
 }
