@@ -5,7 +5,7 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use std::num::NonZeroU32;
-use tidegate_dns::{Protection, RateLimit, Settings};
+use tidegate_dns::{Bounds, Protection, RateLimit, Settings};
 use tokio::io::AsyncWriteExt;
 
 const OURS: &str = "web.shop.svc.cluster.local.";
@@ -14,9 +14,13 @@ const THEIRS: &str = "example.org.";
 const BURST: u16 = 100;
 
 fn start_limited(settings: Settings, change: impl FnOnce(&mut RateLimit)) -> Running {
+    start_limited_within(Bounds::default(), settings, change)
+}
+
+fn start_limited_within(bounds: Bounds, settings: Settings, change: impl FnOnce(&mut RateLimit)) -> Running {
     let mut limit = RateLimit { rate: NonZeroU32::MIN, exempt: Vec::new(), is_report_only: false };
     change(&mut limit);
-    start_protected(settings, Protection { rate_limit: Some(limit), ..Protection::default() }).unwrap()
+    start_guarded(settings, bounds, Protection { rate_limit: Some(limit), ..Protection::default() }).unwrap()
 }
 
 fn counted(server: &Running) -> [f64; 3] {
@@ -203,5 +207,74 @@ async fn errors_and_denials_are_limited_too() {
         count += 1;
     }
     assert!(count < BURST * 3 / 4, "{count} answers");
+    server.stop().await;
+}
+
+fn held_back(server: &Running) -> f64 {
+    server.metric("tidegate_dns_held_back_total", &[])
+}
+
+fn unanswered(server: &Running) -> f64 {
+    server.metric("tidegate_dns_dropped_total", &["reason=\"client\""])
+}
+
+/// What comes of a burst, until each question has had its fate; how many were without answer when it began.
+async fn fates(server: &Running, query: &Message) -> Vec<Message> {
+    let before = counted(server)[1] + unanswered(server);
+    let client = burst(server, query).await;
+    let mut found = Vec::new();
+    while found.len() as f64 + counted(server)[1] + unanswered(server) < before + f64::from(BURST) {
+        tokio::select! {
+            one = answer(&client) => found.push(one),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    found
+}
+
+/// `--dns-client-limit` is looked at first, and its refusals are answers like others.
+#[tokio::test]
+async fn what_a_client_may_ask_comes_before_what_its_network_gets() {
+    let one_a_second = Bounds { per_client: NonZeroU32::new(1), ..Bounds::default() };
+    let server = start_limited_within(one_a_second, settings(), |_| {});
+    let found = fates(&server, &question(1, OURS, RecordType::A)).await;
+    let [slip, drop, badcookie] = counted(&server);
+    let refused = found.iter().filter(|answer| answer.metadata.response_code == ResponseCode::Refused).count();
+    let answered: Vec<_> =
+        found.iter().filter(|answer| answer.metadata.response_code != ResponseCode::Refused).cloned().collect();
+    let [whole, cut] = sorted(&answered);
+    assert!(whole >= 1 && refused >= 1, "{found:?}");
+    // Who is not answered since it asks too much is none of those who get too much.
+    let passed = f64::from(BURST) - unanswered(&server);
+    assert!(passed < f64::from(BURST) / 2.0 && slip + drop <= passed, "{passed} {slip} {drop}");
+    // Two seconds of questions and refusals each, of which the network gets one second's: the first one more of each kind
+    // is a slip, which an error is whole.
+    assert!(cut >= 1 && slip > cut as f64, "{cut} of {slip} slips are cut");
+    assert_eq!((passed, badcookie), ((whole + cut + refused) as f64 + drop, 0.0));
+    let refusals = held_back(&server) - unanswered(&server);
+    assert!(refusals >= refused as f64 && refusals <= refused as f64 + drop);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_good_cookie_is_exempt_from_one_limit_and_has_an_account_of_its_own_at_the_other() {
+    let one_a_second = Bounds { per_client: NonZeroU32::new(1), ..Bounds::default() };
+    let server = start_limited_within(one_a_second, settings(), |_| {});
+    // Somebody uses up what the client may ask without a cookie, and what its network gets.
+    fates(&server, &question(1, OURS, RecordType::A)).await;
+    let mut stream = server.connect().await;
+    let new = frame(&with_cookie(question(1, OURS, RecordType::A), b"a client").to_vec().unwrap());
+    stream.write_all(&new).await.unwrap();
+    let known = Message::from_vec(&read_frame(&mut stream).await.unwrap()).unwrap();
+    assert_eq!(answered(&known), ["10.0.0.1"], "over TCP nobody asks in another's name");
+    let before = counted(&server);
+    let query = with_cookie(question(1, OURS, RecordType::A), &cookie(&known));
+    let found = fates(&server, &query).await;
+    assert_eq!(counted(&server), before, "the network's account is not looked at");
+    let (refused, given): (Vec<_>, Vec<_>) =
+        found.iter().partition(|answer| answer.metadata.response_code == ResponseCode::Refused);
+    // It is held to the same rate as over TCP, together with that.
+    assert!(!refused.is_empty() && !given.is_empty() && found.len() < usize::from(BURST) / 2, "{found:?}");
+    assert!(given.iter().all(|answer| answer.answers.len() == 1 && !answer.metadata.truncation));
     server.stop().await;
 }
