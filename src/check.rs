@@ -15,15 +15,16 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Reads, translates, and prints the verdicts; fails where an object or a Corefile is refused, or a document cannot be
-/// read.
+/// Reads, translates, and prints the verdicts; fails where an object or a Corefile, of a ConfigMap too, is refused, or a
+/// document cannot be read.
 pub(crate) fn check(flags: CheckFlags) -> anyhow::Result<(String, ExitCode)> {
     let output = flags.output;
     let (named, paths): (Vec<_>, Vec<_>) = flags.paths.into_iter().partition(|path| is_corefile(path));
     let corefiles = flags.corefile.iter().chain(&named).map(|path| CorefileReport::read(path));
-    let corefiles = corefiles.collect::<anyhow::Result<_>>()?;
+    let mut corefiles = corefiles.collect::<anyhow::Result<Vec<_>>>()?;
     let has_manifests = !paths.is_empty();
     let world = has_manifests.then(|| World::read(paths, translate_settings(flags.objects))).transpose()?;
+    corefiles.extend(world.iter().flat_map(|world| &world.corefiles).map(CorefileReport::of_config_map));
     let report = Report::new(world.as_ref(), corefiles);
     let text = match output {
         Output::Text => report.text(),
@@ -32,9 +33,13 @@ pub(crate) fn check(flags: CheckFlags) -> anyhow::Result<(String, ExitCode)> {
     Ok((text, if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(1) }))
 }
 
-/// Whether a path is a CoreDNS configuration by its name.
+/// Whether a path is a CoreDNS configuration by its name: `Corefile`, alone or before or after a dot, in either case.
+/// `corefile.yaml` is a manifest.
 fn is_corefile(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == "Corefile") && !path.is_dir()
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let ending = name.rsplit('.').next().unwrap_or_default();
+    let is_named = name.split('.').next() == Some("corefile") || ending == "corefile";
+    is_named && !["yaml", "yml", "json"].contains(&ending) && !path.is_dir()
 }
 
 #[derive(Debug, Serialize)]
@@ -211,4 +216,26 @@ fn summary(entries: &[Entry<'_>]) -> Summary {
         }
     }
     summary
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_corefile_is_known_by_its_name() {
+        for (path, expected) in [
+            ("Corefile", true),
+            ("dns/my.Corefile", true),
+            ("Corefile.prod", true),
+            ("corefile.conf", true),
+            ("Corefile.yaml", false),
+            ("corefile.JSON", false),
+            ("NotCorefile", false),
+            ("Corefile/dns.conf", false),
+            ("/", false),
+        ] {
+            assert_eq!(is_corefile(Path::new(path)), expected, "{path}");
+        }
+    }
 }

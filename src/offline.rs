@@ -3,8 +3,8 @@
 use crate::text::printable;
 use config::{ObjectRef, Snapshot};
 use controller::source::{Finding, Loaded, Located, Severity, SourceError, load};
-use controller::{Objects, Statuses, TranslateSettings, run};
-use std::collections::HashMap;
+use controller::{Object, Objects, Statuses, TranslateSettings, run};
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,8 +33,21 @@ pub(crate) struct World {
     pub(crate) findings: Vec<Finding>,
     /// Every object, in path order.
     pub(crate) names: Vec<ObjectRef>,
+    /// Configurations of CoreDNS, in path order.
+    pub(crate) corefiles: Vec<MountedCorefile>,
     places: HashMap<ObjectRef, Place>,
 }
+
+/// The key `Corefile` of a ConfigMap, and the files that are beside it where that is mounted.
+#[derive(Debug)]
+pub(crate) struct MountedCorefile {
+    pub(crate) name: ObjectRef,
+    pub(crate) place: Place,
+    pub(crate) files: BTreeMap<String, String>,
+}
+
+/// The key.
+pub(crate) const COREFILE: &str = "Corefile";
 
 impl World {
     /// Reads and translates.
@@ -44,16 +57,21 @@ impl World {
     pub(crate) fn read(sources: Vec<PathBuf>, settings: TranslateSettings) -> Result<Self, SourceError> {
         let Loaded { objects: located, findings } = load(sources)?;
         let mut names = Vec::with_capacity(located.len());
-        let mut places = HashMap::with_capacity(located.len());
+        let (mut places, mut corefiles) = (HashMap::with_capacity(located.len()), Vec::new());
         let objects = located.into_iter().map(|Located { object, file, line }| {
-            let name = object.object_ref();
+            let (name, place) = (object.object_ref(), Place { file, line });
+            if let Object::ConfigMap(map) = &object
+                && let Some(files) = map.data.as_ref().filter(|files| files.contains_key(COREFILE))
+            {
+                corefiles.push(MountedCorefile { name: name.clone(), place: place.clone(), files: files.clone() });
+            }
             names.push(name.clone());
-            places.insert(name, Place { file, line });
+            places.insert(name, place);
             object
         });
         let (objects, translation) = run::once(objects, settings);
         let snapshot = translation.snapshot(1);
-        Ok(Self { objects, snapshot, statuses: translation.statuses, findings, names, places })
+        Ok(Self { objects, snapshot, statuses: translation.statuses, findings, names, corefiles, places })
     }
 
     /// Tells on standard error what could not be read: without it the answer may be another one.

@@ -1,8 +1,13 @@
-//! `tidegate check Corefile`: what a CoreDNS configuration is read as.
+//! `tidegate check Corefile`: what a CoreDNS configuration is read as, from a file or a ConfigMap.
 
+mod mounted;
+
+use crate::offline::{COREFILE, MountedCorefile};
 use crate::text::{Table, printable};
 use anyhow::Context;
-use dns::{Note, Plan, PlanError, System};
+use config::ObjectRef;
+use dns::{Environment, Note, Plan, PlanError, System};
+use mounted::{Lines, Mounted};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
@@ -11,6 +16,9 @@ use std::path::Path;
 #[derive(Debug, Serialize)]
 pub(super) struct CorefileReport {
     file: String,
+    /// The ConfigMap that it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<ObjectRef>,
     remarks: Vec<Remark>,
     /// The Corefile as it was understood, with all defaults; absent where it is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,13 +51,37 @@ impl CorefileReport {
         let file = path.display().to_string();
         // Unlike what a Corefile names, this may be a pipe: `--corefile /dev/stdin`.
         let text = std::fs::read_to_string(path).with_context(|| format!("{file}: cannot be read"))?;
-        let (remarks, plan) = match Plan::from_corefile(&text, &file, &System) {
+        Ok(Self::of(&text, file, &System))
+    }
+
+    /// The same of a ConfigMap in a manifest, with the lines of that.
+    pub(super) fn of_config_map(corefile: &MountedCorefile) -> Self {
+        let MountedCorefile { name, place, files } = corefile;
+        let text = files.get(COREFILE).map_or("", String::as_str);
+        let environment = Mounted::new(&place.file, files);
+        let mut report = Self::of(text, place.file.display().to_string(), &environment);
+        let lines = Lines::of(text, place);
+        for remark in report.remarks.iter_mut().filter(|remark| remark.file == report.file) {
+            match lines.of_manifest(remark.line) {
+                Some(line) => remark.line = line,
+                None => {
+                    remark.message = format!("line {} of its {COREFILE}: {}", remark.line, remark.message);
+                    remark.line = place.line;
+                }
+            }
+        }
+        Self { object: Some(name.clone()), ..report }
+    }
+
+    /// What a text of that name comes to.
+    fn of(text: &str, file: String, environment: &dyn Environment) -> Self {
+        let (remarks, plan) = match Plan::from_corefile(text, &file, environment) {
             Ok((plan, notes)) => {
                 (notes.into_iter().map(|note| remark(note, Word::Note)).collect(), Some(plan.to_string()))
             }
             Err(errors) => (errors.into_iter().map(|PlanError(note)| remark(note, Word::Refused)).collect(), None),
         };
-        Ok(Self { file, remarks, plan })
+        Self { file, object: None, remarks, plan }
     }
 
     pub(super) fn is_good(&self) -> bool {
@@ -69,7 +101,8 @@ impl CorefileReport {
             let _ = writeln!(text, "{}", printable(line));
         }
         let verdict = if self.is_good() { "understood" } else { "refused" };
-        let _ = write!(text, "\n{}: {verdict}", printable(&self.file));
+        let object = self.object.as_ref().map(|object| format!(": {object}")).unwrap_or_default();
+        let _ = write!(text, "\n{}: {verdict}", printable(&format!("{}{object}", self.file)));
         for (word, words) in [(Word::Refused, "errors"), (Word::Note, "notes")] {
             let count = self.remarks.iter().filter(|remark| remark.verdict == word).count();
             if count > 0 {

@@ -135,6 +135,33 @@ fn check_refuses_a_corefile_with_the_line() {
 }
 
 #[test]
+fn check_reads_the_corefile_of_a_config_map_too() {
+    let config_map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: coredns, namespace: kube-system}\ndata:\n  \
+                      Corefile: |\n    .:53 {\n        import more\n        foward . 10.0.0.1\n    }\n  more: |\n    errors\n    pprof\n";
+    let manifests = Manifests::new(&[("dns.yaml", config_map.to_owned())]);
+    let text = said(&manifests, &["check", "DIR"], 1);
+    let lines = squeezed(&text);
+    for line in [
+        "dns.yaml:8 foward refused",
+        "unknown plugin; did you mean forward?",
+        "dns.yaml: ConfigMap kube-system/coredns: refused, 1 errors; `--corefile` does not take it",
+    ] {
+        assert!(lines.iter().any(|other| other == line), "{line}: {text}");
+    }
+    // One object's fault is nobody else's.
+    manifests.write("other.yaml", &config_map.replace("foward", "forward").replace("coredns", "other"));
+    let text = said(&manifests, &["check", "DIR"], 1);
+    let lines = squeezed(&text);
+    assert!(lines.contains(&"other.yaml: ConfigMap kube-system/other: understood, 1 notes".to_owned()), "{text}");
+    let json = said(&manifests, &["check", "DIR", "--output", "json"], 1);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["corefiles"][0]["object"], json["entries"][0]["object"], "{json}");
+    assert_eq!(json["corefiles"][0]["remarks"][0]["line"], 8, "{json}");
+    manifests.write("dns.yaml", &config_map.replace("foward", "forward"));
+    said(&manifests, &["check", "DIR"], 0);
+}
+
+#[test]
 fn routes_are_a_table() {
     let manifests = shop();
     assert_eq!(
