@@ -25,14 +25,14 @@ pub(crate) struct DnsFlags {
     /// Label selector of the Namespaces whose names are told
     #[arg(long, value_name = "SELECTOR", env = "TIDEGATE_NAMESPACE_SELECTOR", conflicts_with_all = ["watch_namespace", "corefile"])]
     pub(crate) namespace_selector: Option<LabelSelector>,
-    /// Address for DNS over UDP and TCP (repeatable); `[::]` is every address of the host, IPv4 too
+    /// Address for DNS over UDP and TCP, with or without a port (repeatable); `[::]:53` is every address of the host, IPv4 too
     #[arg(
         long,
         value_name = "ADDRESS",
         env = "TIDEGATE_DNS_BIND",
         default_value = "[::]:53",
         value_delimiter = ',',
-        value_parser = address
+        value_parser = bound
     )]
     pub(crate) dns_bind: Vec<SocketAddr>,
     /// Zone of the cluster's names
@@ -189,8 +189,15 @@ fn client_limit(text: &str) -> Result<NonZeroU32, String> {
     limit.ok_or_else(|| format!("not a number from 1 to {}", dns::Bounds::MOST_PER_CLIENT))
 }
 
+/// The port of DNS (RFC 1035 §4.2).
+const DNS: u16 = 53;
+
+fn bound(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().ok().or_else(|| text.parse().ok().map(|ip| SocketAddr::new(ip, DNS)));
+    address.ok_or_else(|| "not an address such as 10.96.0.10, fd00::a or [::]:53".to_owned())
+}
+
 fn upstream(text: &str) -> Result<SocketAddr, String> {
-    const DNS: u16 = 53;
     let with_port = text.parse().ok().filter(|address: &SocketAddr| address.port() != 0);
     let address = with_port.or_else(|| text.parse().ok().map(|ip| SocketAddr::new(ip, DNS)));
     address.ok_or_else(|| "not an address such as 1.1.1.1 or 1.1.1.1:53".to_owned())

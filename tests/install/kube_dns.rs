@@ -191,7 +191,7 @@ fn on_a_node_the_service_address_takes_a_container_of_its_own_that_may_change_th
     let manifests = with_components("node-local-dns", &["node-local-service-address"]);
     let pod = at(manifests.workload(), "/spec/template/spec");
     let arguments: Vec<_> = at(pod, "/containers/0/args").as_array().expect("arguments").iter().collect();
-    assert!(arguments.contains(&&json!("--dns-bind=$(SERVICE):53")), "{arguments:?}");
+    assert!(arguments.contains(&&json!("--dns-bind=$(SERVICE)")), "{arguments:?}");
     // While /ready fails and the rules are taken back.
     assert!(arguments.contains(&&json!("--lameduck=5s")), "{arguments:?}");
     let list = |pointer: &str| at(pod, pointer).as_array().expect("containers").clone();

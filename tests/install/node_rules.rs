@@ -5,37 +5,46 @@ use crate::tools::repository;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
-/// `nft`: writes how many rules it is given, and knows whether there is a table.
+const SCRIPT: &str = "deploy/kustomize/components/node-local-service-address/rules.sh";
+
+/// `nft`: writes how many rules there are then, and shows them.
 const NFT: &str = r#"#!/bin/sh
 case "$1" in
-list) if [ -e table ]; then echo "table ip tidegate_node_dns"; fi; exit 0;;
--f) said=$(cat);;
+list) cat table 2>/dev/null; exit;;
+-c) grep -c notrack > /dev/null; exit;;
 esac
-case "$said" in
-*notrack*) touch table; echo "rules $(echo "$said" | grep -c '10.96.0.10.*notrack')" >> log;;
-*) rm -f table; echo "no rules" >> log;;
-esac
+grep notrack > table && echo "rules $(grep -c '10.96.0.10.*notrack' table)" >> log || { rm table; echo "no rules" >> log; }
 "#;
 const IP: &str = r#"#!/bin/sh
 case "$*" in
-*show*) if [ -e address ]; then echo "    inet 10.96.0.10/32 scope host lo"; fi;;
-"address add 10.96.0.10/32 dev lo scope host") touch address; echo "address" >> log;;
-"address del 10.96.0.10/32 dev lo") rm address; echo "no address" >> log;;
-*) exit 1;;
+"-o address show to "*) cat "$5" 2>/dev/null;;
+"-4 address add 10.96.0.10/32 dev lo scope host") echo "1: lo    inet" > 10.96.0.10; echo "address" >> log;;
+"-4 address add 169.254.20.10/32 dev lo scope host") echo "1: lo    inet" > 169.254.20.10; echo "own address" >> log;;
+"-4 address del 10.96.0.10/32 dev lo") rm 10.96.0.10; echo "no address" >> log;;
+*) echo "ip $*" >> log; exit 1;;
 esac
 "#;
-/// `wget`: the server is ready where the next line says so; after the last one the script is told to end.
+/// `wget`: the server is ready where the next line says so; after the last one the script is told to end, and the server
+/// is asked for its health as long as lines say that it has one.
 const WGET: &str = r#"#!/bin/sh
+case "$*" in
+*http://169.254.20.10:8080/health) read -r now < ending && sed -i 1d ending && echo "$now" >> log; exit;;
+*http://169.254.20.10:8080/ready) ;;
+*) exit 1;;
+esac
 read -r now < turns || { kill -TERM "$PPID"; exit 0; }
 sed -i 1d turns
 case "$now" in
-robbed) rm address;;
+robbed) rm 10.96.0.10;;
+robbed-too) rm 169.254.20.10;;
 flushed) rm table;;
+one-less) sed -i 1d table;;
+taken) echo "7: kube-ipvs0    inet" >> 10.96.0.10;;
 esac
 echo "$now" >> log
-case "$now" in ready | robbed | flushed) ;; *) exit 1;; esac
+case "$now" in starting | down) exit 1;; esac
 "#;
 
 fn write_tool(folder: &Path, name: &str, text: &str) {
@@ -44,76 +53,117 @@ fn write_tool(folder: &Path, name: &str, text: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it can be run");
 }
 
-/// What the script asks for in one command after the other, each with what it finds the server to be.
+/// What the script asks for in one command after the other, each with what it finds the server to be. At the end of each
+/// the server answers once more.
 fn told(commands: &[(&str, &[&str])]) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let sleep = "#!/bin/sh\n";
-    for (name, text) in [("nft", NFT), ("ip", IP), ("wget", WGET), ("sleep", sleep)] {
-        write_tool(folder.path(), name, text);
-    }
-    let script = repository("deploy/kustomize/components/node-local-service-address/rules.sh");
-    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap_or_default());
     for (command, turns) in commands {
-        let turns: String = turns.iter().map(|turn| format!("{turn}\n")).collect();
-        fs::write(folder.path().join("turns"), turns).expect("the turns can be written");
-        let mut run = Command::new("sh");
-        run.arg(&script).arg(command).current_dir(folder.path()).env("PATH", &path).env("SERVICE", "10.96.0.10");
-        let output = run.output().expect("sh runs");
+        let output = run_in(folder.path(), command, turns);
         assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     }
-    let log = fs::read_to_string(folder.path().join("log")).expect("a log");
+    log_of(folder.path())
+}
+
+fn run_in(folder: &Path, command: &str, turns: &[&str]) -> Output {
+    let (sleep, timeout) = ("#!/bin/sh\n", "#!/bin/sh\nshift\nexec \"$@\"\n");
+    for (name, text) in [("nft", NFT), ("ip", IP), ("wget", WGET), ("sleep", sleep), ("timeout", timeout)] {
+        write_tool(folder, name, text);
+    }
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
+    let turns: String = turns.iter().map(|turn| format!("{turn}\n")).collect();
+    fs::write(folder.join("turns"), turns).expect("the turns can be written");
+    fs::write(folder.join("ending"), "serving\n").expect("the end can be written");
+    let mut run = Command::new("sh");
+    run.arg(repository(SCRIPT)).arg(command).current_dir(folder);
+    run.env("PATH", &path).env("SERVICE", "10.96.0.10").env("LOCAL", "169.254.20.10");
+    run.output().expect("sh runs")
+}
+
+fn log_of(folder: &Path) -> Vec<String> {
+    let log = fs::read_to_string(folder.join("log")).expect("a log");
     log.lines().map(str::to_owned).collect()
 }
 
+/// Two rules keep answers apart from connection tracking, four more questions.
 #[test]
 fn rules_are_there_as_long_as_the_server_is_ready_and_nothing_is_left() {
+    let run: &[&str] = &["starting", "ready", "ready", "down", "down", "ready"];
+    let (begin, run) = (told(&[("begin", &[])]), told(&[("begin", &[]), ("run", run)]));
+    assert_eq!(begin, ["no rules", "own address", "address"]);
     assert_eq!(
-        told(&[("begin", &[]), ("run", &["starting", "ready", "ready", "down", "down", "ready"])]),
+        run[begin.len()..],
         [
-            "no rules",
-            "address", // begin
             "starting",
+            "rules 2",
             "ready",
             "rules 6",
             "ready",
             "down",
-            "no rules",
+            "rules 2",
             "down",
             "ready",
-            "rules 6", // run
+            "rules 6",
+            // SIGTERM: the server has answers on their way.
+            "rules 2",
+            "serving",
+            "no address",
             "no rules",
-            "no address", // SIGTERM
         ]
     );
 }
 
 #[test]
 fn what_others_take_away_is_set_right_again() {
-    let run = told(&[("begin", &[]), ("run", &["ready", "robbed", "flushed", "ready"])]);
-    assert_eq!(
-        run[2..],
-        ["ready", "rules 6", "robbed", "address", "rules 6", "flushed", "rules 6", "ready", "no rules", "no address"]
-    );
+    let turns: &[&str] = &["ready", "robbed", "flushed", "one-less", "ready", "robbed-too", "ready"];
+    let run = told(&[("begin", &[]), ("run", turns)]);
+    let set_right = [
+        "robbed",
+        "address",
+        "flushed",
+        "rules 6",
+        "one-less",
+        "rules 6",
+        "ready",
+        "robbed-too",
+        "own address",
+        "ready",
+    ];
+    assert_eq!(run[3..5], ["ready", "rules 6"]);
+    assert_eq!(run[5..15], set_right);
 }
 
 #[test]
 fn what_one_before_has_left_is_known_and_taken_back() {
-    // A Pod that was killed: the next one begins without rules, and finds the address there.
+    // A Pod that was killed: the next one begins without rules, and finds the addresses there.
     let first: (&str, &[&str]) = ("begin", &[]);
-    assert_eq!(told(&[first, first]), ["no rules", "address", "no rules"]);
+    assert_eq!(told(&[first, first])[3..], ["no rules"]);
     // One that ends without ever having been ready leaves nothing either.
-    assert_eq!(told(&[first, ("run", &["down"])])[2..], ["down", "no rules", "no address"]);
+    assert_eq!(told(&[first, ("run", &["down"])])[3..], ["down", "rules 2", "serving", "no address", "no rules"]);
+}
+
+#[test]
+fn an_address_that_kube_proxy_has_taken_is_not_taken_over() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    assert!(run_in(folder.path(), "begin", &[]).status.success());
+    let output = run_in(folder.path(), "run", &["ready", "taken"]);
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("10.96.0.10 is on kube-ipvs0: kube-proxy in IPVS mode"), "{said}");
+    assert_eq!(log_of(folder.path())[3..], ["ready", "rules 6", "taken", "no rules"]);
+    assert!(!run_in(folder.path(), "begin", &[]).status.success(), "a Pod does not start with it either");
 }
 
 #[test]
 fn it_does_not_run_without_the_address_or_a_command() {
-    let script = repository("deploy/kustomize/components/node-local-service-address/rules.sh");
     let run = |arguments: &[&str], service: Option<&str>| {
         let mut command = Command::new("sh");
-        command.arg(&script).args(arguments).env_remove("SERVICE").envs(service.map(|service| ("SERVICE", service)));
+        command.arg(repository(SCRIPT)).args(arguments).env_remove("SERVICE").env("LOCAL", "169.254.20.10");
+        command.envs(service.map(|service| ("SERVICE", service)));
         String::from_utf8_lossy(&command.output().expect("sh runs").stderr).into_owned()
     };
     assert!(run(&["run"], None).contains("the address of the Service kube-dns"));
     assert!(run(&[], Some("10.96.0.10")).contains("rules.sh begin|run"));
-    assert!(run(&["begin"], Some("fd00:96::a")).contains("no IPv4 address: fd00:96::a"));
+    for (service, none) in [("None", "None"), ("10.96.0.10,fd00::g", "fd00::g"), ("10.96", "10.96"), (",", ",")] {
+        assert!(run(&["begin"], Some(service)).contains(&format!("SERVICE: no IP address: {none}")), "{service}");
+    }
 }

@@ -1,77 +1,158 @@
 #!/bin/sh
-# Packets to the Service's address stay on this node as long as its own server is ready, and go to the Service else.
-# `rules.sh begin`: what a Pod before this one has left is taken back, and the address is there to be bound.
+# Packets to the Service's addresses stay on this node as long as its own server is ready, and go to the Service else.
+# `rules.sh begin`: what a Pod before this one has left is taken back, and the addresses are there to be bound.
 # `rules.sh run`: until SIGTERM, with which all is taken back.
-set -eu
-: "${SERVICE:?the address of the Service kube-dns}"
-case $SERVICE in
-*[!0-9.]*)
-  echo "SERVICE is no IPv4 address: $SERVICE" >&2
-  exit 2
-  ;;
-esac
-READY=${READY:-http://169.254.20.10:8080/ready}
+set -euf
+: "${SERVICE:?the address of the Service kube-dns, or one of each family with a comma between them}"
+: "${LOCAL:?the link-local address of the server}"
+SERVER=http://$LOCAL:8080
 
-# Before connection tracking, so that kube-proxy's rules, of iptables or of nftables, never see the packets.
-RULES="
-table ip tidegate_node_dns {
-  chain prerouting {
-    type filter hook prerouting priority raw; policy accept;
-    ip daddr $SERVICE udp dport 53 notrack
-    ip daddr $SERVICE tcp dport 53 notrack
-  }
-  chain output {
-    type filter hook output priority raw; policy accept;
-    ip daddr $SERVICE udp dport 53 notrack
-    ip daddr $SERVICE tcp dport 53 notrack
-    ip saddr $SERVICE udp sport 53 notrack
-    ip saddr $SERVICE tcp sport 53 notrack
+refuse() {
+  echo "SERVICE: no IP address: $1" >&2
+  exit 2
+}
+
+ADDRESSES=$(printf %s "$SERVICE" | tr , ' ')
+QUESTIONS=
+ANSWERS=
+for address in $ADDRESSES; do
+  case $address in
+  *[!0-9a-fA-F:.]*) refuse "$address" ;;
+  *:*) family=ip6 ;;
+  *[!0-9.]*) refuse "$address" ;;
+  *.*.*.*) family=ip ;;
+  *) refuse "$address" ;;
+  esac
+  QUESTIONS="$QUESTIONS
+    $family daddr $address udp dport 53 notrack
+    $family daddr $address tcp dport 53 notrack"
+  ANSWERS="$ANSWERS
+    $family saddr $address udp sport 53 notrack
+    $family saddr $address tcp sport 53 notrack"
+done
+[ -n "$ANSWERS" ] || refuse "$SERVICE"
+
+# A table that is not there cannot be deleted.
+NOTHING="
+add table inet tidegate_node_dns
+delete table inet tidegate_node_dns"
+# Always, or an answer that leaves after the questions' rules are gone would begin a connection that connection tracking
+# knows: what its client asks from the same port would be of it, and kube-proxy's rules would never see that.
+ANSWERS="
+table inet tidegate_node_dns {
+  chain answers {
+    type filter hook output priority raw; policy accept;$ANSWERS
   }
 }"
-# A table that is not there cannot be deleted.
-NONE="
-add table ip tidegate_node_dns
-delete table ip tidegate_node_dns"
+# Before connection tracking, so that kube-proxy's rules, of iptables or of nftables, never see the packets.
+QUESTIONS="
+table inet tidegate_node_dns {
+  chain questions {
+    type filter hook prerouting priority raw; policy accept;$QUESTIONS
+  }
+  chain own_questions {
+    type filter hook output priority raw; policy accept;$QUESTIONS
+  }
+}"
 
 # All of it or nothing.
-rule() { printf '%s\n' "$1" | nft -f -; }
+write() { printf '%s\n' "$1" | nft -f -; }
 
-has_address() { ip -4 address show dev lo | grep -qF "inet $SERVICE/32"; }
+shown() { nft list table inet tidegate_node_dns 2>/dev/null || true; }
 
-# Of the scope of this host, or the node would send from it over interfaces that have no address of their own.
-add_address() { has_address || ip address add "$SERVICE/32" dev lo scope host; }
+# Has these rules and no others: what is shown is compared with what was shown when they were written.
+written=
+seen=
+set_rules() {
+  if [ "$1" != "$written" ] || [ "$(shown)" != "$seen" ]; then
+    write "$NOTHING$1" || return 1
+    written=$1
+    seen=$(shown)
+  fi
+}
 
-has_rules() { nft list tables ip | grep -qw tidegate_node_dns; }
+# Where an address is: devices of this node, one a line.
+devices() { ip -o address show to "$1" | awk '{print $2}'; }
 
-take() { add_address && rule "$NONE$RULES"; }
+# Never the node's own choice for what it sends to others: of the scope of this host, or deprecated where there is no such
+# scope (RFC 6724, section 5, rule 3).
+add_address() {
+  case $1 in
+  *:*) ip -6 address add "$1/128" dev lo preferred_lft 0 ;;
+  *) ip -4 address add "$1/32" dev lo scope host ;;
+  esac
+}
 
-# The address stays: a server that starts again has to bind it.
-release() { rule "$NONE"; }
+delete_address() {
+  case $1 in
+  *:*) ip -6 address del "$1/128" dev lo ;;
+  *) ip -4 address del "$1/32" dev lo ;;
+  esac
+}
 
-# Without the address too: what the node itself asks would leave with it as its source.
+is_local() { devices "$1" | grep -qx lo; }
+
+# kube-proxy in its IPVS mode has all addresses of Services on kube-ipvs0, and takes packets to them before any rule of ours.
+is_ours() {
+  other=$(devices "$1" | grep -vx lo) || return 0
+  echo "$1 is on $other: kube-proxy in IPVS mode and other DNS on the node are not supported, use $LOCAL alone" >&2
+  return 1
+}
+
+have_addresses() {
+  for address in $ADDRESSES; do
+    is_ours "$address" || return 1
+  done
+  for address in $LOCAL $ADDRESSES; do
+    is_local "$address" || add_address "$address" || return 1
+  done
+}
+
+answers() { timeout 2 wget -q -O /dev/null "$SERVER/$1"; }
+
+pause() {
+  # A signal ends the wait, and not the sleep.
+  sleep 1 &
+  wait $!
+}
+
+# The Service answers from here on. The addresses stay as long as the server does, which has answers to send from them, and
+# not longer: what the node itself asks would leave with one as its source. One that hangs is waited for 24 s.
 end() {
-  release
-  if has_address; then ip address del "$SERVICE/32" dev lo; fi
+  set_rules "$ANSWERS"
+  turns=0
+  while [ $turns -lt 8 ] && answers health; do
+    turns=$((turns + 1))
+    pause
+  done
+  for address in $ADDRESSES; do
+    if is_local "$address"; then delete_address "$address"; fi
+  done
+  write "$NOTHING"
+}
+
+give_up() {
+  write "$NOTHING"
+  exit 1
 }
 
 case "${1:-}" in
 begin)
-  release
-  add_address
+  # An address that is none is told here, before anything depends on it.
+  printf '%s\n' "$ANSWERS$QUESTIONS" | nft -c -f -
+  write "$NOTHING"
+  have_addresses
   ;;
 run)
-  trap 'end; exit 0' TERM INT
+  trap 'trap "" TERM INT; end; exit 0' TERM INT
   while :; do
-    # Looked at each time: others may have taken away the address, or all tables with `nft flush ruleset`. What cannot be
-    # set right ends the container, which the Pod then tells.
-    if wget -q -T 2 -O /dev/null "$READY"; then
-      { has_address && has_rules; } || take || exit 1
-    elif has_rules; then
-      release
-    fi
-    # A signal ends the wait, and not the sleep.
-    sleep 1 &
-    wait $!
+    # Looked at each time: others may have taken away an address, a rule, or all of them with `nft flush ruleset`. What
+    # cannot be set right ends the container, which the Pod then tells.
+    have_addresses || give_up
+    wanted=$ANSWERS
+    if answers ready; then wanted=$ANSWERS$QUESTIONS; fi
+    set_rules "$wanted" || give_up
+    pause
   done
   ;;
 *)
