@@ -122,6 +122,17 @@ impl Ground {
         self.namespace.run(work)
     }
 
+    /// The same in the network of a process, such as one that [`Self::process_of`] tells of.
+    ///
+    /// # Errors
+    /// Where there is no such process.
+    ///
+    /// # Panics
+    /// Where `work` does.
+    pub fn enter_network_of<T: Send>(process: u32, work: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
+        NetworkNamespace::open(format!("/proc/{process}/ns/net").as_ref())?.run(work)
+    }
+
     /// Runs `work` inside, on a tokio runtime of one thread, with the administrator's client.
     ///
     /// # Errors

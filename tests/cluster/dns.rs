@@ -7,6 +7,7 @@ mod multicluster;
 mod musl;
 mod node_local;
 mod service_address;
+mod taken_over;
 
 use crate::audit::Audit;
 use crate::harness::SOON;

@@ -43,6 +43,7 @@ impl Cluster {
         let ground = Ground::up(options)?;
         let program = Image::new(env!("CARGO_BIN_EXE_tidegate")).at("/usr/local/bin/tidegate").user(65532);
         let images = Images::usual()?.with("tidegate", program).with("busybox", Image::host());
+        let images = images.with("tidegate-node-rules", Image::host());
         let kubelet = ground.kubelet(kubelet::Options { images, nodes: 2 })?;
         Ok(Self { _kubelet: kubelet, ground })
     }

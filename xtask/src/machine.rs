@@ -90,6 +90,31 @@ const WHOLE_PROGRAM: [Need; 7] = [
     },
 ];
 
+/// What the cluster tests need beyond a test ground.
+const NODE_DNS: [Need; 3] = [
+    Need {
+        name: "nft",
+        purpose: "writes the rules of DNS on a node in the cluster tests",
+        packages: &["nftables"],
+        otherwise: "install nftables",
+        is_there: || places::is_installed("nft"),
+    },
+    Need {
+        name: "conntrack",
+        purpose: "shows the cluster tests which connections are tracked",
+        packages: &["conntrack"],
+        otherwise: "install conntrack-tools",
+        is_there: || places::is_installed("conntrack"),
+    },
+    Need {
+        name: "busybox",
+        purpose: "runs what containers of Alpine do in the cluster tests",
+        packages: &["busybox"],
+        otherwise: "install busybox with its ip and wget",
+        is_there: || places::is_installed("busybox"),
+    },
+];
+
 /// What a test ground needs.
 const GROUND: [Need; 3] = [
     Need {
@@ -150,7 +175,7 @@ const DNS_PEERS: [Need; 4] = [
 /// Checks the machine for the tests and installs what is missing with `apt-get`, if root runs this where there is one.
 /// The lines say what is missing still.
 pub(crate) fn prepare(fast: bool) -> Vec<String> {
-    install(|| BUILD.iter().chain(WHOLE_PROGRAM.iter().chain(&GROUND).filter(|_| !fast)))
+    install(|| BUILD.iter().chain(WHOLE_PROGRAM.iter().chain(&NODE_DNS).chain(&GROUND).filter(|_| !fast)))
 }
 
 /// As [`prepare`], for `compare-dns`.
