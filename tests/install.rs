@@ -17,6 +17,8 @@ mod kube_dns;
 mod kustomize;
 #[path = "install/manifests.rs"]
 mod manifests;
+#[path = "install/node_dns.rs"]
+mod node_dns;
 #[path = "install/node_rules.rs"]
 mod node_rules;
 #[path = "install/refusals.rs"]

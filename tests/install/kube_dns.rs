@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::process::Command;
 
-const ACCOUNT: (&str, &str) = ("kube-system", "tidegate-dns");
+pub(crate) const ACCOUNT: (&str, &str) = ("kube-system", "tidegate-dns");
 /// All that names are made of.
 const RIGHTS: [&str; 3] =
     ["* core/namespaces list,watch", "* core/services list,watch", "* discovery.k8s.io/endpointslices list,watch"];
@@ -28,8 +28,13 @@ pub(crate) fn with_components(overlay: &str, components: &[&str]) -> Manifests {
 
 /// What the chart adds with its switch.
 fn switched(values: &[&str]) -> Manifests {
+    added(&[&["kubeDns.enabled=true"], values].concat())
+}
+
+/// What the chart adds with these values.
+pub(crate) fn added(values: &[&str]) -> Manifests {
     let without = Manifests::chart(&[]).names();
-    let all = Manifests::chart(&[&["kubeDns.enabled=true"], values].concat()).0.into_iter();
+    let all = Manifests::chart(values).0.into_iter();
     Manifests(all.filter(|object| !without.contains(&Manifests(vec![object.clone()]).names()[0])).collect())
 }
 

@@ -28,6 +28,8 @@ fn unknown_and_malformed_values_are_refused_by_name() {
         ("secretNamespaces={Shop}", "at '/secretNamespaces/0'"),
         ("controller.scope.namespaces={shop.a}", "at '/controller/scope/namespaces/0'"),
         ("controller.extraArgs.--workers=4", "--workers"),
+        ("dns.nodeLocal.address=10.0.0.1", "at '/dns/nodeLocal/address'"),
+        ("dns.nodeLocal.serviceAddresses={kube-dns}", "at '/dns/nodeLocal/serviceAddresses/0'"),
     ] {
         let said = refusal(&[value]);
         assert!(said.contains(message), "{value}: no {message:?} in {said}");
@@ -59,7 +61,12 @@ fn values_of_other_charts_are_refused_with_a_way_out() {
 
 #[test]
 fn values_that_contradict_each_other_are_refused() {
-    let cases: [(&[&str], &str); 13] = [
+    let cases: [(&[&str], &str); 15] = [
+        (&["dns.nodeLocal.serviceAddresses={10.96.0.10}"], "set dns.nodeLocal.enabled too"),
+        (
+            &["dns.nodeLocal.enabled=true", "dns.nodeLocal.extraArgs.dns-bind=0.0.0.0"],
+            "use dns.nodeLocal.address and dns.nodeLocal.serviceAddresses",
+        ),
         (&["controller.hostNetwork=true", "controller.hostPort.enabled=true"], "choose one"),
         (&["controller.hostNetwork=true", "dns.service.enabled=true"], "a resolver for everybody"),
         (&["controller.kind=DaemonSet", "controller.autoscaling.enabled=true"], "controller.kind is DaemonSet"),

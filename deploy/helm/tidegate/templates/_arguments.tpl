@@ -107,6 +107,13 @@ context: nothing, since the Pod's account is used
 {{- range $name, $value := .Values.controller.extraArgs }}
 {{- with get $own $name }}{{ fail (printf "controller.extraArgs.%s: the chart sets this flag: use %s" $name .) }}{{ end }}
 {{- with get $renamed $name }}{{ fail (printf "controller.extraArgs.%s is a flag of ingress-nginx: use %s" $name .) }}{{ end }}
+{{- end }}
+{{- include "tidegate.flags" .Values.controller.extraArgs }}
+{{- end -}}
+
+{{/* A map of flags without their dashes as arguments. */}}
+{{- define "tidegate.flags" -}}
+{{- range $name, $value := . }}
 {{- range $one := kindIs "slice" $value | ternary $value (list $value) }}
 {{- if or (kindIs "invalid" $one) (eq (toString $one) "") }}
 - --{{ $name }}

@@ -41,6 +41,9 @@
 {{- if and $controller.hostNetwork .Values.dns.service.enabled -}}
 {{- fail "dns.service.enabled with controller.hostNetwork would make every node a resolver for everybody: install a second release for DNS" -}}
 {{- end -}}
+{{- if and .Values.dns.nodeLocal.serviceAddresses (not .Values.dns.nodeLocal.enabled) -}}
+{{- fail "dns.nodeLocal.serviceAddresses has no effect: set dns.nodeLocal.enabled too" -}}
+{{- end -}}
 {{- if and (eq $controller.kind "DaemonSet") $controller.autoscaling.enabled -}}
 {{- fail "controller.autoscaling.enabled scales a Deployment, and controller.kind is DaemonSet" -}}
 {{- end -}}

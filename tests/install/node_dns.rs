@@ -1,0 +1,116 @@
+//! `tidegate dns` on every node: the overlay with its component, and the chart's values for the same.
+
+use crate::agreement::without_labels;
+use crate::kube_dns::{ACCOUNT, added, with_components};
+use crate::manifests::{Manifests, at, text};
+use crate::rights::rights_of;
+use crate::tools::read;
+use serde_json::Value;
+
+const ENABLED: &str = "dns.nodeLocal.enabled=true";
+const SERVICE: &str = "dns.nodeLocal.serviceAddresses={10.96.0.10}";
+const CONFIG: &str = "tidegate-node-dns-";
+
+/// Without labels, and with the ConfigMap's name without what tells its content.
+fn plain(object: &Value) -> Value {
+    fn strip(value: &mut Value) {
+        match value {
+            Value::String(text) if text.starts_with(CONFIG) => CONFIG.clone_into(text),
+            Value::Array(items) => items.iter_mut().for_each(strip),
+            Value::Object(fields) => fields.values_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    let mut value = without_labels(object.clone());
+    strip(&mut value);
+    value
+}
+
+fn arguments(manifests: &Manifests) -> Vec<&str> {
+    let arguments = at(manifests.workload(), "/spec/template/spec/containers/0/args").as_array().expect("arguments");
+    arguments.iter().map(|argument| argument.as_str().expect("arguments are texts")).collect()
+}
+
+fn rights(manifests: &Manifests) -> Vec<String> {
+    rights_of(manifests, ACCOUNT).into_iter().collect()
+}
+
+#[test]
+fn the_chart_makes_the_same_as_the_overlay_and_its_component() {
+    let without = (Manifests::overlay("node-local-dns"), added(&[ENABLED]));
+    let with = (with_components("node-local-dns", &["node-local-service-address"]), added(&[ENABLED, SERVICE]));
+    for (overlay, chart) in [without, with] {
+        assert_eq!(chart.0.len(), overlay.0.len(), "{:?}", chart.names());
+        assert_eq!(rights(&chart), rights(&overlay));
+        for object in overlay.0.iter().filter(|object| text(object, "/kind") != "ClusterRole") {
+            let expected = plain(object);
+            let same =
+                chart.of_kind(text(object, "/kind")).map(plain).find(|one| one["metadata"] == expected["metadata"]);
+            assert_eq!(same.as_ref(), Some(&expected), "{:?}", chart.names());
+        }
+    }
+}
+
+/// A chart takes no file from outside of its folder, and neither does a component.
+#[test]
+fn the_charts_rules_are_those_of_the_component() {
+    let component = read("deploy/kustomize/components/node-local-service-address/rules.sh");
+    assert_eq!(read("deploy/helm/tidegate/files/node-dns-rules.sh"), component, "copy the component's");
+}
+
+/// Pods are replaced when what they read at their start changes.
+#[test]
+fn the_name_of_the_charts_config_map_tells_its_content() {
+    let name = |values: &[&str]| {
+        let manifests = added(&[&[ENABLED], values].concat());
+        let map = manifests.of_kind("ConfigMap").next().expect("a ConfigMap");
+        assert_eq!(at(manifests.workload(), "/spec/template/spec/volumes/0/configMap/name"), at(map, "/metadata/name"));
+        text(map, "/metadata/name").to_owned()
+    };
+    assert_eq!(name(&[SERVICE]), name(&[SERVICE]));
+    assert_ne!(name(&[SERVICE]), name(&["dns.nodeLocal.serviceAddresses={10.96.0.11}"]));
+}
+
+#[test]
+fn the_charts_pods_are_as_values_say() {
+    let both = "dns.nodeLocal.serviceAddresses={10.96.0.10,fd00:10:96::a}";
+    let manifests = added(&[
+        ENABLED,
+        both,
+        "dns.nodeLocal.address=169.254.20.11",
+        "dns.nodeLocal.extraArgs={\"cluster-domain\":\"example.internal\",\"dns-upstream\":[\"192.0.2.53\",\"192.0.2.54\"]}",
+        "dns.nodeLocal.rulesImage=rules:7",
+        "global.imageRegistry=registry.example",
+    ]);
+    let map = manifests.of_kind("ConfigMap").next().expect("a ConfigMap");
+    assert_eq!(text(map, "/data/service"), "10.96.0.10,fd00:10:96::a");
+    let pod = at(manifests.workload(), "/spec/template/spec");
+    assert!(!pod.to_string().contains("169.254.20.10"), "{pod}");
+    let images = ["/initContainers/0", "/initContainers/1", "/containers/0", "/containers/1"];
+    let expected = ["rules:7", "busybox:1.37", concat!("tidegate:", env!("CARGO_PKG_VERSION")), "rules:7"];
+    for (container, image) in images.into_iter().zip(expected) {
+        assert_eq!(text(at(pod, container), "/image"), format!("registry.example/{image}"));
+    }
+    let arguments = arguments(&manifests);
+    for argument in ["--cluster-domain=example.internal", "--dns-upstream=192.0.2.53", "--dns-upstream=192.0.2.54"] {
+        assert!(arguments.contains(&argument), "{arguments:?}");
+    }
+}
+
+/// One account has all of it, be it of the server behind the Service, of those on the nodes or of both.
+#[test]
+fn the_chart_grants_what_the_flags_need() {
+    let plain = rights(&added(&[ENABLED]));
+    let more = |values: &[&str]| {
+        let granted = rights(&added(&[&[ENABLED], values].concat()));
+        assert!(plain.iter().all(|right| granted.contains(right)), "{granted:?}");
+        granted.into_iter().filter(|right| !plain.contains(right)).collect::<Vec<_>>()
+    };
+    let (pods, imports) = ("* core/pods list,watch", "* multicluster.x-k8s.io/serviceimports list,watch");
+    assert_eq!(more(&["dns.nodeLocal.extraArgs.dns-pods=verified"]), [pods]);
+    assert_eq!(more(&["dns.nodeLocal.extraArgs.dns-pods=disabled"]), [""; 0]);
+    assert_eq!(more(&["dns.clustersetDomain=clusterset.local"]), [imports]);
+    assert_eq!(more(&["kubeDns.enabled=true", "kubeDns.multicluster=true"]), [imports]);
+    let both = added(&[ENABLED, "kubeDns.enabled=true"]);
+    assert_eq!(both.of_kind("ServiceAccount").count(), 1, "{:?}", both.names());
+}
