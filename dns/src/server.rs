@@ -10,6 +10,7 @@ mod explainer;
 mod guards;
 mod https;
 mod listeners;
+mod now;
 mod rate_limit;
 mod reloads;
 mod resolve;

@@ -1,5 +1,6 @@
 //! Answers that take several questions: a walk through a search list, and addresses made for networks without IPv4.
 
+use super::now::Now;
 use super::resolve::{Asking, Pending, Settled, code};
 use super::respond::{Responder, Response};
 use super::trace::spelled;
@@ -84,10 +85,10 @@ impl First {
 
 impl Owned {
     pub(super) fn of(asking: &Asking<'_>, block: &Arc<Block>) -> Self {
-        let Asking { query, packet, name: _, peer, asked_at, transport, serving, site: _, counted } = *asking;
+        let Asking { query, packet, name: _, peer, asked_at, transport, now, site: _, counted } = *asking;
         Self {
             block: Arc::clone(block),
-            serving: Arc::clone(serving),
+            serving: Arc::clone(&now.serving),
             packet: packet.into(),
             question: query.asked.wire.into(),
             record_type: query.asked.record_type,
@@ -150,11 +151,12 @@ impl Responder {
         let (response, out) = {
             let (name, _) = question.split_last_chunk::<4>()?;
             let name = LowerName::read(name)?;
-            let site = asked.serving.site(self.at)?;
-            let Owned { block, serving, packet, head, peer, asked_at, transport, counted, .. } = asked;
+            let now = Now::continued(&self.shared, &asked.serving);
+            let site = now.serving.site(self.at)?;
+            let Owned { block, packet, head, peer, asked_at, transport, counted, .. } = asked;
             let query = Query { head: *head, asked: Asked { wire: question, record_type } };
             let (peer, asked_at, transport, counted) = (*peer, *asked_at, *transport, *counted);
-            let asking = Asking { query, packet, name: &name, peer, asked_at, transport, serving, site, counted };
+            let asking = Asking { query, packet, name: &name, peer, asked_at, transport, now: &now, site, counted };
             let parts = block.parts.as_ref()?;
             let plugin = if is_whole { "dns64" } else { "autopath" };
             self.said((block, &asking), (plugin, 0), || format!("{} is asked for too", spelled(&query.asked)));

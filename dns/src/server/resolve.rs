@@ -2,6 +2,7 @@
 
 use super::after::After;
 use super::errand::Running;
+use super::now::Now;
 use super::rate_limit::{Client, Verdict};
 use super::respond::{Responder, Response};
 use super::through::written;
@@ -16,7 +17,7 @@ use crate::name::LowerName;
 use crate::part::{Told, spelling, whoami};
 use crate::question::{Asked, Head, Query};
 use crate::reply::Reply;
-use crate::serving::{Block, Records, Serving, Site};
+use crate::serving::{Block, Records, Site};
 use crate::wire::flag;
 use crate::written::Logged;
 use hickory_proto::op::ResponseCode;
@@ -39,7 +40,7 @@ pub(super) struct Asking<'p> {
     /// Where it came to, if that is known.
     pub(super) asked_at: Option<SocketAddr>,
     pub(super) transport: Transport,
-    pub(super) serving: &'p Arc<Serving>,
+    pub(super) now: &'p Now,
     pub(super) site: &'p Site,
     pub(super) counted: Counted,
 }
@@ -204,11 +205,10 @@ impl Responder {
 
     /// Writes what the table says; nothing where the name is none of ours.
     fn answer(&self, records: &Records, forwarder: &Forwarder, asking: &Asking<'_>, out: &mut Vec<u8>) -> Local {
-        let Asking { query, name, asked_at, transport, .. } = *asking;
+        let Asking { query, name, asked_at, transport, now, .. } = *asking;
         let Records { settings, unknown } = records;
         let mut reply = Reply::new(out, query.asked.wire, query.head.room(transport));
-        let snapshot = self.shared.names.load();
-        let said = match &snapshot {
+        let said = match &now.names {
             Some(snapshot) => {
                 // Ids are as good as random.
                 let turn = usize::from(query.head.id);
@@ -222,7 +222,7 @@ impl Responder {
             Said::Outside => Local::Outside,
             Said::All => {
                 reply.finish(&query.head, says(forwarder, true));
-                if snapshot.is_none() {
+                if now.names.is_none() {
                     let why = "the names of the cluster are not known yet";
                     ExtendedError::NotReady.add(why, out, (&query.head, transport));
                 }

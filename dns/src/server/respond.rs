@@ -2,6 +2,7 @@
 
 use super::clients::Clients;
 use super::guards::Guards;
+use super::now::Now;
 use super::rate_limit::{Client, Verdict};
 use super::resolve::{Asking, Pending};
 use super::settings::Bounds;
@@ -103,6 +104,17 @@ impl Responder {
         transport: Transport,
         out: &mut Vec<u8>,
     ) -> Response {
+        self.respond_as_of(&Now::of(&self.shared), packet, (peer, asked_at, transport), out)
+    }
+
+    /// The same with what is served at this moment.
+    pub(super) fn respond_as_of(
+        &self,
+        now: &Now,
+        packet: &[u8],
+        (peer, asked_at, transport): (SocketAddr, Option<SocketAddr>, Transport),
+        out: &mut Vec<u8>,
+    ) -> Response {
         let asked_at = asked_at.map(|address| SocketAddr::new(address.ip().to_canonical(), address.port()));
         if asked_at.is_some_and(|address| is_everybody(address.ip())) {
             // All would answer at once; besides, no answer can leave from there.
@@ -112,8 +124,7 @@ impl Responder {
             // Nobody can be asked back there, and some services would answer (RFC 768).
             return self.silence("port");
         }
-        let serving = self.shared.serving.load();
-        let Some(site) = serving.site(self.at) else { return self.silence("closed") };
+        let Some(site) = now.serving.site(self.at) else { return self.silence("closed") };
         let mut counted = Counted {
             zone: site.outside(),
             is_ipv4: peer.ip().to_canonical().is_ipv4(),
@@ -152,7 +163,7 @@ impl Responder {
         }
         counted.record_type = Some(query.asked.record_type);
         counted.zone = served.map_or(site.outside(), |served| served.numbers);
-        let asking = Asking { query, packet, name: &name, peer, asked_at, transport, serving: &serving, site, counted };
+        let asking = Asking { query, packet, name: &name, peer, asked_at, transport, now, site, counted };
         self.respond_to(&asking, (served, refusal), out)
     }
 

@@ -136,8 +136,8 @@ impl Responder {
     /// The client's, if it is to be walked and known, and whether it is known to be whole.
     fn search_list(&self, parts: &Parts, block: &Block, asking: &Asking<'_>) -> Option<(SearchList, bool)> {
         let autopath = parts.autopath.as_ref()?;
-        let snapshot = self.shared.names.load();
-        let pod = snapshot.as_ref().and_then(|known| known.names.pod_namespace(asking.peer.ip().to_canonical()));
+        let pod =
+            asking.now.names.as_ref().and_then(|known| known.names.pod_namespace(asking.peer.ip().to_canonical()));
         let zone = block.records.as_ref().map(|records| records.unknown.zone());
         let list = autopath.list(asking.name, zone.zip(pod.map(|(namespace, _)| &**namespace)));
         let is_whole = autopath.is_same_for_all() || pod.is_some_and(|(_, has_own_search)| !has_own_search);

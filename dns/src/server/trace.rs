@@ -62,7 +62,7 @@ impl Responder {
         finding: impl FnOnce() -> Finding,
     ) {
         if let Some(trace) = &self.shared.trace {
-            trace.add(Met { block: asking.serving.index(block), plugin, nth, finding: finding() });
+            trace.add(Met { block: asking.now.serving.index(block), plugin, nth, finding: finding() });
         }
     }
 
@@ -95,7 +95,7 @@ impl Responder {
     /// Notes why the cluster's names are as they are.
     pub(super) fn looked_up(&self, records: &Records, of: (&Arc<Block>, &Asking<'_>)) {
         let reasons = || {
-            let (snapshot, question) = (self.shared.names.load(), of.1.query.asked.to_question());
+            let (snapshot, question) = (of.1.now.names.as_ref(), of.1.query.asked.to_question());
             let reasons = snapshot.zip(question).map(|(snapshot, question)| {
                 explain(&snapshot.names, &question, &records.settings, of.1.asked_at).reasons
             });

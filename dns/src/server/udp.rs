@@ -6,6 +6,7 @@ mod losses;
 mod pace;
 
 use super::datagrams::{Batch, Ends, MOST, Replies, prepare};
+use super::now::Now;
 use super::respond::{Responder, Response};
 use crate::message::Transport;
 use crate::metrics::{Answered, Took, Unshared};
@@ -185,8 +186,9 @@ impl Listener {
     ) {
         let Answers { messages, unshared, answered, .. } = answers;
         answered.clear();
+        let now = Now::of(&self.shared.responder.shared);
         for ((packet, ends), message) in datagrams.zip(&mut *messages) {
-            match self.respond(packet, ends, message) {
+            match self.respond(&now, packet, ends, message) {
                 Some(one) => answered.push((one, message.len())),
                 None => message.clear(),
             }
@@ -206,13 +208,13 @@ impl Listener {
     }
 
     /// Writes the answer that is there at once into `message`.
-    fn respond(&self, packet: Option<&[u8]>, ends: &Ends, message: &mut Vec<u8>) -> Option<Answered> {
+    fn respond(&self, now: &Now, packet: Option<&[u8]>, ends: &Ends, message: &mut Vec<u8>) -> Option<Answered> {
         let Some(packet) = packet else {
             self.shared.responder.metrics.dropped.with_label_values(&["long"]).inc();
             return None;
         };
-        let peer = ends.peer()?;
-        match self.shared.responder.respond(packet, (peer, self.own_address(ends)), Transport::Udp, message) {
+        let from_to = (ends.peer()?, self.own_address(ends), Transport::Udp);
+        match self.shared.responder.respond_as_of(now, packet, from_to, message) {
             Response::Silence | Response::HeldBack | Response::Dropped => None,
             Response::Ready(answered) => Some(answered),
             Response::Pending(pending) => {
