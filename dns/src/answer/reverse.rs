@@ -115,12 +115,13 @@ fn owners<'t>(zone: Zone<'t>, address: IpAddr) -> impl Iterator<Item = AddressOw
     owners.filter(|owner| settings.exposes(owner.namespace, table))
 }
 
-/// A Service's own address has one name; an endpoint's has one in each Service that selects it.
+/// A Service's own address has one name; an endpoint's has one in each Service that selects it, or of several clusters one
+/// in all, as the specification there has it.
 fn pointers<'t>(zone: &Zone<'t>, mut owners: Peekable<impl Iterator<Item = AddressOwner<'t>>>, reply: &mut Reply<'_>) {
     let is_service = owners.peek().is_some_and(|owner| owner.endpoint.is_none());
-    for owner in owners.take(if is_service { 1 } else { MOST_NAMES }) {
-        let labels = zone.labels((owner.namespace, owner.service), zone.label_of(owner));
-        let labels = present(&labels);
+    let most = if is_service || zone.is_multicluster { 1 } else { MOST_NAMES };
+    let names = owners.map(|owner| zone.labels((owner.namespace, owner.service), zone.label_of(owner)));
+    for labels in names.filter(|labels| is_name(present(labels), zone.origin)).take(most) {
         let start = Start {
             section: Section::Answer,
             labels: &[],
@@ -128,8 +129,7 @@ fn pointers<'t>(zone: &Zone<'t>, mut owners: Peekable<impl Iterator<Item = Addre
             record_type: RecordType::PTR,
             ttl: zone.settings.ttl,
         };
-        let is_name = is_name(labels, zone.origin);
-        if is_name && !reply.record(start, |reply| reply.below_zone(labels, zone.origin)) {
+        if !reply.record(start, |reply| reply.below_zone(present(&labels), zone.origin)) {
             return;
         }
     }

@@ -194,7 +194,7 @@ impl Responder {
         (served, refusal): (Option<&Served>, Option<ResponseCode>),
         out: &mut Vec<u8>,
     ) -> Response {
-        let Asking { query, name, packet, peer, transport, counted, .. } = *asking;
+        let Asking { query, name, packet, peer, transport, .. } = *asking;
         let mut logged = None;
         let response = match (served, refusal) {
             (Some(served), None) => {
@@ -221,7 +221,7 @@ impl Responder {
             (None, None) => refused(asking, ResponseCode::Refused, Some(NO_ZONE), out),
         };
         if let Response::Dropped = response {
-            self.metrics.dropped_by_acl(transport, counted);
+            self.metrics.dropped_by_acl(transport, asking.counted);
         }
         logged_too(self.limited(response, &query.head, (peer, transport), out), logged, out)
     }

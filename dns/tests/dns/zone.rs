@@ -282,6 +282,6 @@ tables! {
     pods_insecure 10
     pods_disabled 4
     reverse 36
-    reverse_imports 25
+    reverse_imports 27
     reverse_imports_alone 5
 }
