@@ -81,6 +81,15 @@ fn what_others_take_away_on_a_node_is_there_again() -> anyhow::Result<()> {
         node.until_answered_by(SERVICE)?;
     }
 
+    // Nobody takes the rules back then, and who comes next has to know them.
+    let processes = node.processes()?;
+    for process in &processes {
+        kill_process(*process, Signal::KILL)?;
+    }
+    until("both run again", SOON, || Ok(node.processes()?.iter().all(|one| !processes.contains(one)).then_some(())))?;
+    node.until_answered_by(SERVICE)?;
+    ensure!(node.rules()? == rules, "{}", node.rules()?);
+
     // kube-proxy comes with its IPVS mode, and has the address itself.
     node.run("ip link add kube-ipvs0 type veth peer name ipvs1")?;
     node.run("ip address add 10.96.0.10/32 dev kube-ipvs0")?;
