@@ -109,6 +109,7 @@ fn the_chart_grants_what_the_flags_need() {
     let (pods, imports) = ("* core/pods list,watch", "* multicluster.x-k8s.io/serviceimports list,watch");
     assert_eq!(more(&["dns.nodeLocal.extraArgs.dns-pods=verified"]), [pods]);
     assert_eq!(more(&["dns.nodeLocal.extraArgs.dns-pods=disabled"]), [""; 0]);
+    assert_eq!(more(&["dns.nodeLocal.extraArgs=null", "dns.nodeLocal.serviceAddresses=null"]), [""; 0]);
     assert_eq!(more(&["dns.clustersetDomain=clusterset.local"]), [imports]);
     assert_eq!(more(&["kubeDns.enabled=true", "kubeDns.multicluster=true"]), [imports]);
     let both = added(&[ENABLED, "kubeDns.enabled=true"]);

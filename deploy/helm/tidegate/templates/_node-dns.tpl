@@ -45,7 +45,7 @@ context: nothing, since the Pod's account is used
 - --metrics-bind={{ $node.address }}:9253
 - --dns-ttl=30
 # Answers go on while the rules are taken back.
-- --lameduck={{ ternary "5s" "0s" (gt (len $node.serviceAddresses) 0) }}
+- --lameduck={{ ternary "5s" "0s" (not (empty $node.serviceAddresses)) }}
 - --log-format={{ .Values.controller.logFormat }}
 {{- if $node.serviceAddresses }}
 - --dns-bind=$(SERVICE)
