@@ -1,6 +1,7 @@
 //! Questions over HTTPS (RFC 8484), with HTTP/1.1 or HTTP/2.
 
 mod allowance;
+mod untaken;
 
 use super::respond::{Responder, Response};
 use super::tcp::Limits;
@@ -22,11 +23,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
+use untaken::Untaken;
 
 /// Where questions are taken.
 const PATH: &str = "/dns-query";
@@ -50,6 +52,9 @@ struct Conversation {
     ends: (SocketAddr, Option<SocketAddr>),
     clocks: Clocks,
     allowance: Arc<Allowance>,
+    untaken: Arc<Untaken>,
+    /// Whether the client does not take its answers.
+    is_stuck: AtomicBool,
     /// Questions that are being answered.
     open: AtomicUsize,
     /// Questions there have been.
@@ -64,9 +69,8 @@ pub(super) async fn converse(
     (limits, clocks): (&Limits, Clocks),
     mut stopped: watch::Receiver<()>,
 ) -> io::Result<()> {
-    let (open, asked, allowance) = (AtomicUsize::new(0), AtomicU32::new(0), Arc::new(Allowance::new()));
-    let stream = TokioIo::new(Metered { stream, allowance: Arc::clone(&allowance) });
-    let conversation = Arc::new(Conversation { responder, ends, clocks, allowance, open, asked });
+    let conversation = Arc::new(Conversation::new(responder, ends, clocks));
+    let stream = TokioIo::new(Metered { stream, allowance: Arc::clone(&conversation.allowance) });
     let server = http_server(clocks);
     let service = service_fn(|request| {
         let conversation = Arc::clone(&conversation);
@@ -88,6 +92,9 @@ pub(super) async fn converse(
         let asked = conversation.asked.load(Ordering::Relaxed);
         if conversation.open.load(Ordering::Relaxed) > 0 || asked != seen {
             (since, seen) = (Instant::now(), asked);
+        }
+        if conversation.is_stuck.load(Ordering::Relaxed) {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not take its answers"));
         }
         let is_over = clocks.most_questions.is_some_and(|most| asked >= most);
         if is_ending && since.elapsed() >= clocks.write {
@@ -125,6 +132,12 @@ impl Drop for Open<'_> {
 }
 
 impl Conversation {
+    fn new(responder: Arc<Responder>, ends: (SocketAddr, Option<SocketAddr>), clocks: Clocks) -> Self {
+        let (allowance, untaken) = (Arc::new(Allowance::new()), Arc::default());
+        let (is_stuck, open, asked) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicU32::new(0));
+        Self { responder, ends, clocks, allowance, untaken, is_stuck, open, asked }
+    }
+
     /// Counts it where that is the client's fault.
     fn ended(&self, ended: io::Result<()>) -> io::Result<()> {
         if self.allowance.is_spent() {
@@ -138,7 +151,13 @@ impl Conversation {
         let mut open = Open { conversation: self, is_answered: false };
         self.asked.fetch_add(1, Ordering::Relaxed);
         let answer = match self.question(request).await {
-            Ok(question) => self.ask(&question).await,
+            Ok(question) => match timeout(self.clocks.write, self.untaken.room()).await {
+                Ok(()) => self.ask(&question).await,
+                Err(_) => {
+                    self.is_stuck.store(true, Ordering::Relaxed);
+                    refusal(StatusCode::SERVICE_UNAVAILABLE, "other answers are not taken")
+                }
+            },
             Err(_) if self.responder.holds_back_noise(self.ends.0) => too_many(),
             Err((status, why)) => refusal(status, why),
         };
@@ -197,7 +216,7 @@ impl Conversation {
             Response::Pending(pending) => message = self.responder.finish(pending).await,
         }
         let age = format!("max-age={}", freshness(&message).unwrap_or(0));
-        let mut answer = Answer::new(Full::from(message));
+        let mut answer = Answer::new(Full::from(self.untaken.hold(message)));
         answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MESSAGE));
         if let Ok(age) = HeaderValue::from_str(&age) {
             answer.headers_mut().insert(header::CACHE_CONTROL, age);

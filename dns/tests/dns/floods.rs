@@ -13,6 +13,8 @@ use tokio_rustls::client::TlsStream;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const PING: &[u8; 17] = b"\0\0\x08\x06\0\0\0\0\0somebody";
 const SETTINGS: &[u8; 15] = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x80";
+/// SETTINGS with which no stream may send anything.
+const NO_WINDOW: &[u8; 15] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
 /// Why a stream is reset (RFC 9113 §7).
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 const END_STREAM: u8 = 1;
@@ -153,5 +155,23 @@ async fn frames_do_not_keep_a_connection_without_questions_open() {
         tokio::time::advance(Duration::from_millis(100)).await;
     }
     reading.await.unwrap();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn no_more_is_made_than_a_client_takes() {
+    let authority = Authority::new();
+    authority.mount("dns.test");
+    tokio::time::pause();
+    let server = start_secured("https", &authority, "\n timeouts {\n  idle 60s\n }");
+    let (mut client, reading) = Client::connect(&authority, &server).await;
+    let reading = drained(reading);
+    client.write(NO_WINDOW).await.unwrap();
+    for _ in 0..100 {
+        client.ask("huge.shop.svc.cluster.local.").await.unwrap();
+    }
+    reading.await.unwrap();
+    // Of nearly 64 KiB each.
+    assert_eq!(answers(&server), 2.0);
     server.stop().await;
 }
