@@ -1,7 +1,11 @@
-//! Datagrams in batches, each answered from the address that it came to. The only unsafe code of the crate: no crate
-//! wraps recvmmsg(2) and sendmmsg(2) so that a source address can be said for each datagram.
+//! Datagrams in batches, each answered from the address that it came to. The only unsafe code of the crate is here and below:
+//! no crate wraps recvmmsg(2) and sendmmsg(2) so that a source address can be said for each datagram.
 
 #![expect(unsafe_code, reason = "recvmmsg, sendmmsg and the options that go with them")]
+
+mod replies;
+
+pub(super) use replies::Replies;
 
 use libc::{c_int, c_void, iovec, mmsghdr, msghdr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t};
 use std::io;
@@ -87,6 +91,11 @@ impl Ends {
         }
     }
 
+    /// What it says besides where it goes: where it leaves from.
+    fn control(&self) -> &[u8] {
+        self.control.0.get(..self.control_len).unwrap_or_default()
+    }
+
     /// Leaves the interface to the routes: an answer need not go out where the question came in.
     fn forget_interface(&mut self) {
         let content = size_of::<libc::cmsghdr>();
@@ -100,14 +109,14 @@ impl Ends {
         }
     }
 
-    /// The header of a message from here, or to here; `piece` stays where it is until it was used.
-    fn header(&mut self, piece: &mut iovec) -> mmsghdr {
+    /// The header of a message from here, or to here; `pieces` stay where they are until they were used.
+    fn header(&mut self, pieces: &mut [iovec]) -> mmsghdr {
         // SAFETY: a header of zeros is one of nothing.
         let mut header: msghdr = unsafe { zeroed() };
         header.msg_name = (&raw mut self.name).cast();
         header.msg_namelen = self.name_len;
-        header.msg_iov = piece;
-        header.msg_iovlen = 1;
+        header.msg_iov = pieces.as_mut_ptr();
+        header.msg_iovlen = pieces.len() as _;
         if self.control_len > 0 {
             header.msg_control = (&raw mut self.control).cast();
             header.msg_controllen = self.control_len as _;
@@ -177,7 +186,7 @@ impl Batch {
             lengths: vec![None; MOST].into(),
             received: 0,
             pieces: vec![nothing; MOST].into(),
-            headers: (0..MOST).map(|_| Ends::nowhere().header(&mut { nothing })).collect(),
+            headers: (0..MOST).map(|_| Ends::nowhere().header(&mut [])).collect(),
         }
     }
 
@@ -188,7 +197,7 @@ impl Batch {
         for (((bytes, ends), piece), header) in places {
             *piece = iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: LONGEST };
             (ends.name_len, ends.control_len) = (size_of::<sockaddr_storage>() as socklen_t, CONTROL);
-            *header = ends.header(piece);
+            *header = ends.header(std::slice::from_mut(piece));
         }
         self.received = 0;
     }
@@ -245,50 +254,6 @@ impl Batch {
     }
 }
 
-/// Datagrams that are to be sent.
-pub(super) struct Replies {
-    pieces: Vec<iovec>,
-    headers: Vec<mmsghdr>,
-}
-
-impl Replies {
-    pub(super) fn new() -> Self {
-        Self { pieces: Vec::with_capacity(MOST), headers: Vec::with_capacity(MOST) }
-    }
-
-    /// Sends each message to where it is to go, all at once, waiting for room if `waits`; `failed` hears of those that
-    /// could not be.
-    pub(super) fn send<'m>(
-        &mut self,
-        socket: &UdpSocket,
-        messages: impl Iterator<Item = (&'m [u8], &'m mut Ends)>,
-        waits: bool,
-        mut failed: impl FnMut(io::Error),
-    ) {
-        self.pieces.clear();
-        self.headers.clear();
-        for (message, ends) in messages.take(MOST) {
-            self.pieces.push(iovec { iov_base: message.as_ptr().cast_mut().cast(), iov_len: message.len() });
-            if let Some(piece) = self.pieces.last_mut() {
-                self.headers.push(ends.header(piece));
-            }
-        }
-        let flags = if waits { 0 } else { libc::MSG_DONTWAIT as _ };
-        let mut left = &mut self.headers[..];
-        while !left.is_empty() {
-            // SAFETY: the vector of pieces has room for all and did not move; messages and ends outlive this function,
-            // and a message is only read.
-            let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), left.as_mut_ptr(), left.len() as u32, flags) };
-            let done = usize::try_from(sent).unwrap_or_else(|_| {
-                // The first of them; the others may have better luck.
-                failed(io::Error::last_os_error());
-                1
-            });
-            left = left.get_mut(done..).unwrap_or_default();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,7 +276,7 @@ mod tests {
 
     /// Receives until there are so many, and sends each back.
     fn echo(socket: &UdpSocket, count: usize) -> Vec<(Option<Vec<u8>>, Option<IpAddr>)> {
-        let (mut batch, mut replies, mut seen) = (Batch::new(), Replies::new(), Vec::new());
+        let (mut batch, mut replies, mut seen) = (Batch::new(), Replies::joining(socket), Vec::new());
         while seen.len() < count {
             batch.receive(socket).unwrap();
             let mut back: Vec<_> = batch.datagrams().map(|(bytes, ends)| (bytes.map(Vec::from), *ends)).collect();

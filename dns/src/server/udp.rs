@@ -97,7 +97,7 @@ impl Listener {
         Exchange {
             batch: Batch::new(),
             answers: Answers {
-                replies: Replies::new(),
+                replies: Replies::joining(&self.socket),
                 messages: vec![Vec::new(); MOST],
                 unshared: Unshared::of(&self.shared.responder.metrics),
                 answered: Vec::with_capacity(MOST),
