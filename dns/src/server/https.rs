@@ -101,7 +101,7 @@ pub(super) async fn converse(
             // It was told, and does not go.
             return Ok(());
         }
-        if !is_ending && (is_over || since.elapsed() >= limits.idle(clocks.idle)) {
+        if !is_ending && (is_over || since.elapsed() >= limits.patience(ends.0.ip(), clocks.idle)) {
             (is_ending, since) = (true, Instant::now());
             connection.as_mut().graceful_shutdown();
         }

@@ -10,7 +10,7 @@ pub(crate) struct Clocks {
     pub(crate) read: Duration,
     /// For the client to take what is ready.
     pub(crate) write: Duration,
-    /// Without a question; less where few places are left.
+    /// Without a question; less where few places are left, of all or of the client's.
     pub(crate) idle: Duration,
     /// Questions over one connection; `None`: no bound.
     pub(crate) most_questions: Option<u32>,

@@ -322,6 +322,43 @@ fn silent_connections_make_room_where_all_places_are_taken() {
     });
 }
 
+#[test]
+fn a_silent_connection_of_a_client_makes_room_for_its_next() {
+    with_still_clock(async {
+        // A quarter of them for each client.
+        let server = start_bounded(settings(), Bounds { connections: 16, ..Bounds::default() });
+        let asked = query(1, "web.shop.svc.cluster.local.", RecordType::A);
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 2], 0).into()).unwrap();
+        let mut other = socket.connect(server.address).await.unwrap();
+        let mut silent = Vec::new();
+        for _ in 0..4 {
+            let mut stream = server.connect().await;
+            stream.write_all(&asked).await.unwrap();
+            read(&mut stream).await;
+            silent.push(stream);
+        }
+        let since = Instant::now();
+        let [one, two, three, four] = &mut silent[..] else { unreachable!() };
+        // One of them is enough.
+        let is_room = tokio::select! {
+            closed = is_closed(one) => closed,
+            closed = is_closed(two) => closed,
+            closed = is_closed(three) => closed,
+            closed = is_closed(four) => closed,
+        };
+        assert!(is_room);
+        // A fifth of the usual 10 s.
+        let waited = since.elapsed();
+        assert!((Duration::from_millis(1500)..Duration::from_millis(3500)).contains(&waited), "{waited:?}");
+        for stream in [&mut server.connect().await, &mut other] {
+            stream.write_all(&asked).await.unwrap();
+            assert_eq!(read(stream).await.metadata.id, 1);
+        }
+        server.stop().await;
+    });
+}
+
 #[tokio::test]
 async fn what_was_asked_before_the_end_is_answered() {
     let upstream = Upstream::new().await;

@@ -47,7 +47,7 @@ pub(super) struct Conversation<S> {
     waiting: Option<JoinSet<Vec<u8>>>,
     /// A zone on its way; no question is taken before it has left.
     sending: Option<Box<Sending>>,
-    /// Of which `idle` is what holds now.
+    /// Of which `idle` is what holds now, or did when it was last looked up.
     clocks: Clocks,
     /// Questions there have been.
     asked: u32,
@@ -74,8 +74,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         let mut stop = pin!(async move { drop(stopped.changed().await) });
         // One clock for the whole connection: it is looked at when it rings, not set anew for each question.
         let mut clock = pin!(sleep(RECHECK));
+        let client = self.ends.0.ip();
+        self.clocks = Clocks { idle: limits.patience(client, clocks.idle), ..clocks };
         loop {
-            self.clocks = Clocks { idle: limits.idle(clocks.idle), ..clocks };
             let event = poll_fn(|cx| {
                 if let Poll::Ready(outcome) = self.poll(cx) {
                     Poll::Ready(Event::Moved(outcome))
@@ -93,7 +94,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 }
                 Event::Stopped => self.is_open = false,
                 Event::Rang => {
-                    let patience = if self.rest.is_empty() { limits.idle(clocks.idle) } else { clocks.read };
+                    self.clocks.idle = limits.patience(client, clocks.idle);
+                    let patience = if self.rest.is_empty() { self.clocks.idle } else { clocks.read };
                     let silent = self.since.elapsed();
                     if self.waiting.is_none() && silent >= patience {
                         return Ok(());

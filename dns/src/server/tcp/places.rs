@@ -51,13 +51,11 @@ impl Limits {
         Self { total, room: Arc::new(Semaphore::new(total)), shares, begun: Arc::default() }
     }
 
-    /// How long a connection may be silent: less where few places are left (RFC 7766 §6.2.3).
-    pub(in crate::server) fn idle(&self, idle: Duration) -> Duration {
-        if self.is_scarce() { idle / 5 } else { idle }
-    }
-
-    fn is_scarce(&self) -> bool {
-        self.room.available_permits() < self.total / 4
+    /// How long a client is waited for, of whom nothing comes: less where few places are left, of all or of its own
+    /// (RFC 7766 §6.2.3). O(1), under a lock.
+    pub(in crate::server) fn patience(&self, client: IpAddr, usual: Duration) -> Duration {
+        let is_scarce = self.room.available_permits() < self.total / 4 || self.shares.is_scarce(client.to_canonical());
+        if is_scarce { usual / 5 } else { usual }
     }
 
     /// Waits until there may be one more.
@@ -105,10 +103,9 @@ impl Handshake {
         let _ = (&mut self.lost).await;
     }
 
-    /// How long it may take: less where few places are left, of all or of its client's.
+    /// How long it may take.
     pub(super) fn patience(&self, usual: Duration) -> Duration {
-        let (client, _) = self.key;
-        if self.limits.is_scarce() || self.limits.shares.is_scarce(client) { usual / 5 } else { usual }
+        self.limits.patience(self.key.0, usual)
     }
 
     /// The place, for what comes after it; `None`: it is another's.
@@ -186,8 +183,8 @@ mod tests {
         assert_eq!(held.each_ref().map(|held| held.patience(USUAL)), [USUAL; 3]);
         let last = begin("192.0.2.2");
         assert_eq!((last.patience(USUAL), held[0].patience(USUAL)), (USUAL / 5, USUAL / 5), "it has its quarter");
-        assert_eq!((first.patience(USUAL), limits.idle(USUAL)), (USUAL, USUAL));
+        assert_eq!(first.patience(USUAL), USUAL);
         let _all = ["192.0.2.3", "192.0.2.4"].map(|client| [(); 4].map(|()| begin(client)));
-        assert_eq!((first.patience(USUAL), limits.idle(USUAL)), (USUAL / 5, USUAL / 5));
+        assert_eq!(first.patience(USUAL), USUAL / 5);
     }
 }
