@@ -12,8 +12,13 @@ use controller::{Problem, Status, Verdict};
 use corefile::CorefileReport;
 use serde::Serialize;
 use std::fmt::Write;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::ExitCode;
+
+/// How much of a file is looked at to find out what it is; bytes.
+const MOST: u64 = 64 << 10;
 
 /// Reads, translates, and prints the verdicts; fails where an object or a Corefile, of a ConfigMap too, is refused, or a
 /// document cannot be read.
@@ -33,13 +38,23 @@ pub(crate) fn check(flags: CheckFlags) -> anyhow::Result<(String, ExitCode)> {
     Ok((text, if report.is_good() { ExitCode::SUCCESS } else { ExitCode::from(1) }))
 }
 
-/// Whether a path is a CoreDNS configuration by its name: `Corefile`, alone or before or after a dot, in either case.
-/// `corefile.yaml` is a manifest.
+/// Whether a path is a CoreDNS configuration: by its name, `Corefile`, alone or before or after a dot, in either case; or
+/// as it begins. `corefile.yaml` is a manifest.
 fn is_corefile(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     let ending = name.rsplit('.').next().unwrap_or_default();
     let is_named = name.split('.').next() == Some("corefile") || ending == "corefile";
-    is_named && !["yaml", "yml", "json"].contains(&ending) && !path.is_dir()
+    !["yaml", "yml", "json"].contains(&ending) && !path.is_dir() && (is_named || begins_as_corefile(path))
+}
+
+/// Whether a file's first line is that of a server block or a snippet. What is no regular file, as a pipe, is left alone.
+fn begins_as_corefile(path: &Path) -> bool {
+    let Some(file) = path.is_file().then(|| File::open(path).ok()).flatten() else { return false };
+    let lines = BufReader::new(file.take(MOST)).lines().map_while(Result::ok);
+    let first = lines.map(|line| line.trim().to_owned()).find(|line| !line.is_empty() && !line.starts_with('#'));
+    let before = first.as_deref().and_then(|line| line.strip_suffix('{'));
+    // A map of YAML or JSON has a colon there, or nothing.
+    before.is_some_and(|before| before.ends_with([' ', '\t']) && !before.trim_end().ends_with(':'))
 }
 
 #[derive(Debug, Serialize)]
@@ -236,6 +251,27 @@ mod tests {
             ("/", false),
         ] {
             assert_eq!(is_corefile(Path::new(path)), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_corefile_is_known_by_its_first_line_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text, expected) in [
+            ("dns.conf", ".:53 {\n errors\n}\n", true),
+            ("dns.conf", "# ours\n\n  (snippet)\t{\n}\n", true),
+            ("dns.conf", "dns://example.org:53, example.com {\n", true),
+            ("dns.yaml", ".:53 {\n", false),
+            ("manifest", "apiVersion: v1\nkind: Service\n", false),
+            ("manifest", "metadata: {\n", false),
+            ("manifest", "{ \"metadata\": {\n", false),
+            ("manifest", "{\n", false),
+            ("manifest", "[{\n", false),
+            ("manifest", "", false),
+        ] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            assert_eq!(is_corefile(&path), expected, "{name}: {text}");
         }
     }
 }

@@ -228,7 +228,7 @@ pub(crate) enum Output {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CheckFlags {
     /// Files and directories of manifests, ConfigMaps with a Corefile among them; a file called Corefile, Corefile.NAME
-    /// or NAME.Corefile is a configuration of CoreDNS
+    /// or NAME.Corefile, or that begins as one, is a configuration of CoreDNS
     #[arg(value_name = "FILE|DIR", required_unless_present = "corefile")]
     pub(crate) paths: Vec<PathBuf>,
     /// Configuration of CoreDNS under any name (repeatable)
