@@ -38,8 +38,7 @@ struct Place {
 impl Replies {
     /// Each message for itself.
     pub(in crate::server) fn new() -> Self {
-        let (pieces, headers, order) = (Vec::with_capacity(MOST), Vec::with_capacity(MOST), Vec::with_capacity(MOST));
-        Self { pieces, headers, order, joins: false }
+        Self { pieces: Vec::new(), headers: Vec::new(), order: Vec::new(), joins: false }
     }
 
     /// Those to one socket together, if the kernel can part them.
