@@ -29,7 +29,10 @@ fn unknown_and_malformed_values_are_refused_by_name() {
         ("controller.scope.namespaces={shop.a}", "at '/controller/scope/namespaces/0'"),
         ("controller.extraArgs.--workers=4", "--workers"),
         ("dns.nodeLocal.address=10.0.0.1", "at '/dns/nodeLocal/address'"),
+        ("dns.nodeLocal.address=169.254.20.256", "at '/dns/nodeLocal/address'"),
+        ("dns.nodeLocal.address=null", "at '/dns/nodeLocal': missing property 'address'"),
         ("dns.nodeLocal.serviceAddresses={kube-dns}", "at '/dns/nodeLocal/serviceAddresses/0'"),
+        ("dns.nodeLocal.serviceAddresses={10.96.0.256}", "at '/dns/nodeLocal/serviceAddresses/0'"),
     ] {
         let said = refusal(&[value]);
         assert!(said.contains(message), "{value}: no {message:?} in {said}");
