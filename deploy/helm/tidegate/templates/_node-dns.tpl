@@ -14,10 +14,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{/* Named for what it holds, so that Pods are replaced when that changes. */}}
-{{- define "tidegate.nodeDns.configMap" -}}
-{{- $hash := printf "%s%s" (join "," .Values.dns.nodeLocal.serviceAddresses) (.Files.Get "files/node-dns-rules.sh") | sha256sum -}}
-{{- printf "%s-node-dns-%s" (include "tidegate.fullname" .) (trunc 10 $hash) -}}
+{{/*
+Pods are replaced when this changes. The ConfigMap's name is always the same: helm deletes at once what a release no longer
+has, and a container that starts again in a Pod whose turn has not come would find none of another name.
+*/}}
+{{- define "tidegate.nodeDns.checksum" -}}
+{{- printf "%s%s" (join "," .Values.dns.nodeLocal.serviceAddresses) (.Files.Get "files/node-dns-rules.sh") | sha256sum -}}
 {{- end -}}
 
 {{/* The flags that the chart sets, with the value that sets each. */}}
@@ -62,7 +64,7 @@ context: nothing, since the Pod's account is used
 
 {{/* The environment of all that has to do with the Service's addresses. */}}
 {{- define "tidegate.nodeDns.service" -}}
-- {name: SERVICE, valueFrom: {configMapKeyRef: {name: {{ include "tidegate.nodeDns.configMap" . }}, key: service}}}
+- {name: SERVICE, valueFrom: {configMapKeyRef: {name: {{ include "tidegate.fullname" . }}-node-dns, key: service}}}
 {{- end -}}
 
 {{- define "tidegate.nodeDns.rules" -}}
@@ -91,6 +93,9 @@ capabilities: {drop: [ALL], add: [NET_ADMIN]}
 {{- $node := .Values.dns.nodeLocal -}}
 metadata:
   labels: {{- include "tidegate.nodeDns.labels" . | nindent 4 }}
+  {{- if $node.serviceAddresses }}
+  annotations: {checksum/rules: {{ include "tidegate.nodeDns.checksum" . | quote }}}
+  {{- end }}
 spec:
   serviceAccountName: {{ include "tidegate.fullname" . }}-dns
   automountServiceAccountToken: true
@@ -136,7 +141,7 @@ spec:
       limits: {memory: 32Mi}
   volumes:
   - name: rules
-    configMap: {name: {{ include "tidegate.nodeDns.configMap" . }}, items: [{key: rules.sh, path: rules.sh}]}
+    configMap: {name: {{ include "tidegate.fullname" . }}-node-dns, items: [{key: rules.sh, path: rules.sh}]}
   {{- end }}
 {{- end -}}
 
