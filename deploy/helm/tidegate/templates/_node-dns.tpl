@@ -150,7 +150,7 @@ spec:
 name: tidegate
 image: {{ include "tidegate.image" . | quote }}
 imagePullPolicy: {{ .Values.controller.image.pullPolicy }}
-# On addresses of the node that no other machine reaches: on the node's others it would be an open resolver.
+# On addresses that no router leads to: on the node's others it would be an open resolver.
 args: {{- include "tidegate.nodeDns.arguments" . | nindent 0 }}
 {{- if $node.serviceAddresses }}
 env: {{- include "tidegate.nodeDns.service" . | nindent 0 }}
