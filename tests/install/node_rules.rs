@@ -27,10 +27,15 @@ case "$*" in
 esac
 "#;
 /// `wget`: the server is ready where the next line says so; after the last one the script is told to end, and the server
-/// is asked for its health as long as lines say that it has one.
+/// is asked for its health as long as lines say that it has one. One that hangs is no longer asked when its time is over.
 const WGET: &str = r#"#!/bin/sh
 case "$*" in
-*http://169.254.20.10:8080/health) read -r now < ending && sed -i 1d ending && echo "$now" >> log; exit;;
+*http://169.254.20.10:8080/health)
+  read -r now < ending || exit 1
+  sed -i 1d ending
+  echo "$now" >> log
+  [ "$now" != hanging ] || { kill -s "$SIGNAL" $$; echo "asked beyond its time" >> log; }
+  exit;;
 *http://169.254.20.10:8080/ready) ;;
 *) exit 1;;
 esac
@@ -47,6 +52,14 @@ echo "$now" >> log
 case "$now" in starting | down) exit 1;; esac
 "#;
 
+/// `timeout`: what it ends a program with.
+const TIMEOUT: &str = r#"#!/bin/sh
+export SIGNAL=TERM
+if [ "$1" = -s ]; then SIGNAL=$2; shift 2; fi
+shift
+exec "$@"
+"#;
+
 fn write_tool(folder: &Path, name: &str, text: &str) {
     let path = folder.join(name);
     fs::write(&path, text).expect("a tool can be written");
@@ -54,7 +67,7 @@ fn write_tool(folder: &Path, name: &str, text: &str) {
 }
 
 /// What the script asks for in one command after the other, each with what it finds the server to be. At the end of each
-/// the server answers once more.
+/// the server answers once more, and then hangs.
 fn told(commands: &[(&str, &[&str])]) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (command, turns) in commands {
@@ -65,14 +78,13 @@ fn told(commands: &[(&str, &[&str])]) -> Vec<String> {
 }
 
 fn run_in(folder: &Path, command: &str, turns: &[&str]) -> Output {
-    let (sleep, timeout) = ("#!/bin/sh\n", "#!/bin/sh\nshift\nexec \"$@\"\n");
-    for (name, text) in [("nft", NFT), ("ip", IP), ("wget", WGET), ("sleep", sleep), ("timeout", timeout)] {
+    for (name, text) in [("nft", NFT), ("ip", IP), ("wget", WGET), ("sleep", "#!/bin/sh\n"), ("timeout", TIMEOUT)] {
         write_tool(folder, name, text);
     }
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
     let turns: String = turns.iter().map(|turn| format!("{turn}\n")).collect();
     fs::write(folder.join("turns"), turns).expect("the turns can be written");
-    fs::write(folder.join("ending"), "serving\n").expect("the end can be written");
+    fs::write(folder.join("ending"), "serving\nhanging\n").expect("the end can be written");
     let mut run = Command::new("sh");
     run.arg(repository(SCRIPT)).arg(command).current_dir(folder);
     run.env("PATH", &path).env("SERVICE", "10.96.0.10").env("LOCAL", "169.254.20.10");
@@ -106,6 +118,7 @@ fn rules_are_there_as_long_as_the_server_is_ready_and_nothing_is_left() {
             // SIGTERM: the server has answers on their way.
             "rules 2",
             "serving",
+            "hanging",
             "no address",
             "no rules",
         ]
@@ -138,7 +151,8 @@ fn what_one_before_has_left_is_known_and_taken_back() {
     let first: (&str, &[&str]) = ("begin", &[]);
     assert_eq!(told(&[first, first])[3..], ["no rules"]);
     // One that ends without ever having been ready leaves nothing either.
-    assert_eq!(told(&[first, ("run", &["down"])])[3..], ["down", "rules 2", "serving", "no address", "no rules"]);
+    let never_ready = ["down", "rules 2", "serving", "hanging", "no address", "no rules"];
+    assert_eq!(told(&[first, ("run", &["down"])])[3..], never_ready);
 }
 
 #[test]

@@ -108,7 +108,8 @@ have_addresses() {
   done
 }
 
-answers() { timeout 2 wget -q -O /dev/null "$SERVER/$1"; }
+# SIGKILL, since what is ignored at the end, as SIGTERM is, is ignored by programs that are started then too.
+answers() { timeout -s KILL 2 wget -q -O /dev/null "$SERVER/$1"; }
 
 pause() {
   # A signal ends the wait, and not the sleep.
@@ -117,7 +118,7 @@ pause() {
 }
 
 # The Service answers from here on. The addresses stay as long as the server does, which has answers to send from them, and
-# not longer: what the node itself asks would leave with one as its source. One that hangs is waited for 24 s.
+# not longer: what the node itself asks would leave with one as its source. One that does not end is waited for 24 s at most.
 end() {
   set_rules "$ANSWERS"
   turns=0
