@@ -169,6 +169,18 @@ impl Objects {
         Arc::new(ObjectRef::new(object.kind, namespace, name))
     }
 
+    /// The name of an object as it is kept; `None`: there is none, or all that is kept of its kind is something else.
+    pub(crate) fn kept_name(&self, object: &ObjectRef) -> Option<&Arc<ObjectRef>> {
+        match object.kind {
+            Kind::Ingress => self.ingresses.name(object),
+            Kind::IngressClass => self.classes.name(object),
+            Kind::Service => self.services.name(object),
+            Kind::EndpointSlice => self.slices.name(object),
+            Kind::ServiceImport => self.imports.name(object),
+            Kind::Endpoints | Kind::Namespace | Kind::Pod | Kind::Secret | Kind::ConfigMap => None,
+        }
+    }
+
     /// Sets the time that the validity of certificates is compared with; whether one has begun or ended.
     pub fn advance(&mut self, now: Timestamp) -> bool {
         let secrets = self.secrets.advance(now);

@@ -115,7 +115,8 @@ pub fn once(objects: impl IntoIterator<Item = Object>, settings: TranslateSettin
 struct State {
     objects: Objects,
     translator: Translator,
-    known: FxHashSet<Arc<ObjectRef>>,
+    /// Objects that are not kept by their names.
+    others: FxHashSet<Arc<ObjectRef>>,
     counts: BTreeMap<Kind, usize>,
     current: Option<Translation>,
     generation: u64,
@@ -129,7 +130,7 @@ impl State {
         Self {
             objects: Objects::new(settings.ingress.default_tls_secret.as_ref(), Timestamp::now()),
             translator: Translator::new(settings),
-            known: FxHashSet::default(),
+            others: FxHashSet::default(),
             counts: BTreeMap::new(),
             current: None,
             generation: 0,
@@ -150,10 +151,14 @@ impl State {
             match change {
                 Change::Apply(object) => {
                     let name = self.note(&object.object_ref());
-                    self.objects.apply_as(name, object);
+                    self.objects.apply_as(Arc::clone(&name), object);
+                    if self.objects.kept_name(&name).is_none() {
+                        self.others.insert(name);
+                    }
                 }
                 Change::Delete(name) => {
-                    let was_known = usize::from(self.known.remove(&name));
+                    let was_known = self.objects.kept_name(&name).is_some() || self.others.remove(&name);
+                    let was_known = usize::from(was_known);
                     self.counts.entry(name.kind).and_modify(|count| *count = count.saturating_sub(was_known));
                     self.objects.delete(&name);
                 }
@@ -165,11 +170,10 @@ impl State {
 
     /// Counts an object, once; its shared name.
     fn note(&mut self, object: &ObjectRef) -> Arc<ObjectRef> {
-        if let Some(known) = self.known.get(object) {
+        if let Some(known) = self.objects.kept_name(object).or_else(|| self.others.get(object)) {
             return Arc::clone(known);
         }
         let name = self.objects.shared_name(object);
-        self.known.insert(Arc::clone(&name));
         *self.counts.entry(name.kind).or_default() += 1;
         name
     }

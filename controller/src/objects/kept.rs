@@ -54,6 +54,11 @@ impl<T: Named> Kept<T> {
         self.0.get(&object).map(|kept| &kept.0)
     }
 
+    /// The name of an object as it is kept.
+    pub(crate) fn name(&self, name: &ObjectRef) -> Option<&Arc<ObjectRef>> {
+        self.0.get(name).map(|kept| kept.0.object())
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<T>> {
         self.0.iter().map(|kept| &kept.0)
     }
