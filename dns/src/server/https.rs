@@ -155,7 +155,7 @@ impl Conversation {
                 Ok(()) => self.ask(&question).await,
                 Err(_) => {
                     self.is_stuck.store(true, Ordering::Relaxed);
-                    refusal(StatusCode::SERVICE_UNAVAILABLE, "other answers are not taken")
+                    untaken()
                 }
             },
             Err(_) if self.responder.holds_back_noise(self.ends.0) => too_many(),
@@ -213,7 +213,13 @@ impl Conversation {
             Response::Ready(answered) => {
                 self.responder.metrics.answered(Transport::Tcp, answered, (message.len(), begun.elapsed()));
             }
-            Response::Pending(pending) => message = self.responder.finish(pending).await,
+            Response::Pending(pending) => {
+                message = self.responder.finish(pending).await;
+                // Upstreams may have been asked for many before anything was there to be taken.
+                if self.untaken.is_too_much() {
+                    return untaken();
+                }
+            }
         }
         let age = format!("max-age={}", freshness(&message).unwrap_or(0));
         let mut answer = Answer::new(Full::from(self.untaken.hold(message)));
@@ -228,6 +234,10 @@ impl Conversation {
 /// No answer of DNS, so what HTTP has in its place (RFC 8484 §4.2.1, RFC 6585 §4).
 fn too_many() -> Answer {
     refusal(StatusCode::TOO_MANY_REQUESTS, "the client asks too much")
+}
+
+fn untaken() -> Answer {
+    refusal(StatusCode::SERVICE_UNAVAILABLE, "other answers are not taken")
 }
 
 fn refusal(status: StatusCode, why: &'static str) -> Answer {

@@ -8,6 +8,9 @@ use tokio::sync::Notify;
 
 /// Bytes of answers that may be on their way before another question is looked at.
 const MUCH: usize = 64 << 10;
+/// Bytes beyond which what upstreams have been asked for is left unanswered: of all questions of a connection at once, 2 KiB
+/// each.
+const MOST: usize = 256 << 10;
 
 /// How much there is of them.
 #[derive(Debug, Default)]
@@ -34,6 +37,11 @@ impl Untaken {
             }
             taken.await;
         }
+    }
+
+    /// Whether there is so much that no more may be made, whoever waits for it.
+    pub(super) fn is_too_much(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) >= MOST
     }
 
     /// A message that counts until it has left.
@@ -76,7 +84,11 @@ mod tests {
         assert_eq!(*part, [7]);
         drop(part);
         assert!(waits.poll(&mut context).is_ready());
-        drop(first);
+        let most = untaken.hold(vec![0; MOST - MUCH]);
+        assert!(!untaken.is_too_much());
+        let last = untaken.hold(vec![0]);
+        assert!(untaken.is_too_much());
+        drop((first, most, last));
         assert_eq!(untaken.bytes.load(Ordering::Relaxed), 0);
     }
 }
