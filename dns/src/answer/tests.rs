@@ -6,7 +6,7 @@ use crate::message::Says;
 use crate::question::{CLASS_IN, Head, Question};
 use config::{EndpointGroup, EndpointName, NameChange, PortName, ServiceNames, Transport};
 use hickory_proto::op::Message;
-use hickory_proto::rr::Name;
+use hickory_proto::rr::{Name, RData};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -232,4 +232,33 @@ fn many_targets_in_clusters_have_their_addresses() {
     let owners: Vec<_> = sections.additionals.iter().map(|record| record.name.to_string()).collect();
     assert_eq!((targets.len(), &*targets[59]), (60, "e60.east.many.shop.svc.clusterset.local."));
     assert_eq!(targets, owners);
+}
+
+#[test]
+fn the_serial_of_addresses_is_that_of_the_newer_names() {
+    let names = |address: &str| Some(Arc::new(ServiceNames::cluster_ip([address.parse().unwrap()], [], Vec::new())));
+    let (namespace, service) = (Arc::<str>::from("shop"), Arc::<str>::from("web"));
+    let own = |address| NameChange::Service {
+        namespace: Arc::clone(&namespace),
+        service: Arc::clone(&service),
+        names: names(address),
+    };
+    let import = NameChange::Import {
+        namespace: Arc::clone(&namespace),
+        service: Arc::clone(&service),
+        names: names("10.9.0.1"),
+    };
+    let settings = ZoneSettings { multicluster: vec!["clusterset.local".parse().unwrap()], ..ZoneSettings::default() };
+    let serial = |table: &NameTable| {
+        let name = Name::from_ascii("2.0.0.10.in-addr.arpa.").unwrap();
+        let question = Question { name, record_type: RecordType::PTR };
+        let Answer::Zone(sections) = answer(table, &question, &settings, None) else { panic!("it is ours") };
+        assert_eq!(sections.code, ResponseCode::NXDomain);
+        let RData::SOA(soa) = &sections.authorities[0].data else { panic!("{sections:?}") };
+        soa.serial
+    };
+    let table = NameTable::default().patched([own("10.0.0.1")], 7);
+    let newer = table.patched([import], 8);
+    let newest = newer.patched([own("10.0.0.3")], 9);
+    assert_eq!([&table, &newer, &newest].map(serial), [7, 8, 9]);
 }
