@@ -202,3 +202,23 @@ fn upstream(text: &str) -> Result<SocketAddr, String> {
     let address = with_port.or_else(|| text.parse().ok().map(|ip| SocketAddr::new(ip, DNS)));
     address.ok_or_else(|| "not an address such as 1.1.1.1 or 1.1.1.1:53".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_bound_needs_no_port() {
+        for (text, expected) in [
+            ("10.96.0.10", Some("10.96.0.10:53")),
+            ("10.96.0.10:0", Some("10.96.0.10:0")),
+            ("fd00:10:96::a", Some("[fd00:10:96::a]:53")),
+            ("[fd00:10:96::a]:5353", Some("[fd00:10:96::a]:5353")),
+            ("53", None),
+            ("[fd00:10:96::a]", None),
+            ("", None),
+        ] {
+            assert_eq!(bound(text).ok().map(|address| address.to_string()).as_deref(), expected, "{text}");
+        }
+    }
+}
