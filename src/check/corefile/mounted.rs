@@ -54,9 +54,11 @@ impl Lines {
         let manifest = std::fs::read_to_string(&object.file).unwrap_or_default();
         let lines: Vec<_> = manifest.lines().map(str::trim).collect();
         let first = usize::try_from(object.line).unwrap_or(usize::MAX);
-        let key = format!("{COREFILE}:");
+        let keys = ["", "'", "\""].map(|quote| format!("{quote}{COREFILE}{quote}:"));
         // The lines of a block scalar are as they are, but for what is before them.
-        let is_block = |line: &str| line.strip_prefix(&key).is_some_and(|rest| rest.trim_start().starts_with('|'));
+        let is_block = |line: &str| {
+            keys.iter().any(|key| line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('|')))
+        };
         let mut blocks = (first..).zip(lines.get(first..).unwrap_or_default()).filter(|(_, line)| is_block(line));
         let found = blocks.find(|(index, _)| {
             let block = lines.get(index + 1..).unwrap_or_default();
@@ -89,6 +91,8 @@ mod tests {
         for (data, expected) in [
             ("  Corefile: |\n    a {\n      b\n    }\n", Some(5)),
             ("  x: y\n  Corefile: |-\n    a {\n      b\n    }", Some(6)),
+            ("  \"Corefile\": |\n    a {\n      b\n    }\n  Corefile: |\n    a {\n      b\n    }\n", Some(5)),
+            ("  'Corefile': |\n    a {\n      b\n    }\n", Some(5)),
             // Another one before it.
             ("  Corefile: |\n    a {\n---\n  Corefile: |  # c\n    a {\n      b\n    }\n", Some(8)),
             ("  Corefile: \"a {\\n  b\\n}\\n\"\n", None),
