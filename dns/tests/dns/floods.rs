@@ -2,14 +2,10 @@
 
 use crate::authority::*;
 use crate::harness::*;
-use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
-use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Barrier;
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_rustls::client::TlsStream;
 
@@ -180,24 +176,6 @@ async fn no_more_is_made_than_a_client_takes() {
     server.stop().await;
 }
 
-/// Answers so many questions once all of them have come, as long as answers can be.
-fn answering_at_once(upstream: TcpListener, count: usize) -> JoinHandle<()> {
-    let all = Arc::new(Barrier::new(count));
-    tokio::spawn(async move {
-        for _ in 0..count {
-            let ((mut stream, _), all) = (upstream.accept().await.unwrap(), Arc::clone(&all));
-            tokio::spawn(async move {
-                let asked = Message::from_vec(&read_frame(&mut stream).await.unwrap()).unwrap();
-                all.wait().await;
-                let long = addresses(&asked, &[Ipv4Addr::LOCALHOST; 4_000]).to_vec().unwrap();
-                stream.write_all(&frame(&long)).await.unwrap();
-                // Until the other side has it.
-                drop(stream.read_u8().await);
-            });
-        }
-    })
-}
-
 #[tokio::test]
 async fn what_upstreams_say_is_no_more_than_a_client_takes() {
     let (authority, upstream) = (Authority::new(), Upstream::new().await);
@@ -207,7 +185,7 @@ async fn what_upstreams_say_is_no_more_than_a_client_takes() {
     let (mut client, reading) = Client::connect(&authority, &server).await;
     let reading = drained(reading);
     client.write(NO_WINDOW).await.unwrap();
-    let answering = answering_at_once(upstream.tcp, 100);
+    let answering = upstream.answering_at_once(100);
     for count in 0..100 {
         client.ask(&format!("n{count}.example.org.")).await.unwrap();
     }

@@ -16,7 +16,7 @@ use tidegate_dns::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Barrier, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 pub(crate) const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -306,6 +306,24 @@ impl Upstream {
             }
         });
         asked
+    }
+
+    /// Answers so many questions over TCP once all of them have come, each as long as answers can be.
+    pub(crate) fn answering_at_once(self, count: usize) -> JoinHandle<()> {
+        let all = Arc::new(Barrier::new(count));
+        tokio::spawn(async move {
+            for _ in 0..count {
+                let ((mut stream, _), all) = (self.tcp.accept().await.unwrap(), Arc::clone(&all));
+                tokio::spawn(async move {
+                    let asked = Message::from_vec(&read_frame(&mut stream).await.unwrap()).unwrap();
+                    all.wait().await;
+                    let long = addresses(&asked, &[Ipv4Addr::LOCALHOST; 4_000]).to_vec().unwrap();
+                    stream.write_all(&frame(&long)).await.unwrap();
+                    // Until the other side has it.
+                    drop(stream.read_u8().await);
+                });
+            }
+        })
     }
 }
 

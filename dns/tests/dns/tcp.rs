@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 use tidegate_dns::{Bounds, Settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
 
 fn query(id: u16, name: &str, record_type: RecordType) -> Vec<u8> {
@@ -304,7 +304,7 @@ fn silent_connections_make_room_where_all_places_are_taken() {
         let server = start_bounded(settings(), Bounds { connections: 4, ..Bounds::default() });
         let mut taken = Vec::new();
         for client in 2..6 {
-            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            let socket = TcpSocket::new_v4().unwrap();
             socket.bind(([127, 0, 0, client], 0).into()).unwrap();
             let mut stream = socket.connect(server.address).await.unwrap();
             stream.write_all(&query(1, "web.shop.svc.cluster.local.", RecordType::A)).await.unwrap();
@@ -328,7 +328,7 @@ fn a_silent_connection_of_a_client_makes_room_for_its_next() {
         // A quarter of them for each client.
         let server = start_bounded(settings(), Bounds { connections: 16, ..Bounds::default() });
         let asked = query(1, "web.shop.svc.cluster.local.", RecordType::A);
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
         socket.bind(([127, 0, 0, 2], 0).into()).unwrap();
         let mut other = socket.connect(server.address).await.unwrap();
         let mut silent = Vec::new();
@@ -377,4 +377,30 @@ async fn what_was_asked_before_the_end_is_answered() {
     assert_eq!(read(&mut stream).await.metadata.id, 1);
     assert_eq!(Message::from_vec(&receive(&client).await).unwrap().metadata.id, 2);
     stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_upstreams_say_is_no_more_than_a_client_takes() {
+    let upstream = Upstream::new().await;
+    let forward = format!("forward . {} {{\n force_tcp\n }}", upstream.address());
+    let (server, _) = start_corefile(&format!(".:PORT {{\n bind 127.0.0.1\n {forward}\n}}\n"));
+    let answering = upstream.answering_at_once(200);
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(server.address).await.unwrap();
+    for id in 0..200 {
+        let asked = question(id, &format!("n{id}.example.org."), RecordType::A).to_vec().unwrap();
+        stream.write_all(&frame(&asked)).await.unwrap();
+    }
+    answering.await.unwrap();
+    while server.metric("tidegate_dns_waiting", &[]) > 0.0 {
+        tokio::task::yield_now().await;
+    }
+    let mut count = 0;
+    while read_frame(&mut stream).await.is_ok() {
+        count += 1;
+    }
+    // Of 64 kB each; the kernel takes 4 MiB of them.
+    assert!((1..150).contains(&count), "{count}");
+    server.stop().await;
 }

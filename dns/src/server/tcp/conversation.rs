@@ -16,6 +16,7 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -29,6 +30,8 @@ const CHUNK: usize = PREFIX + LONGEST;
 const WAITING: usize = 256;
 /// Bytes of answers that leave before more are made.
 const MUCH: usize = 16 << 10;
+/// Bytes of upstreams' answers that may wait until others have left: 2 KiB for each question that may wait.
+const MOST: usize = 512 << 10;
 /// Bytes that a buffer may keep for the next answers.
 const KEPT: usize = 4096;
 
@@ -44,7 +47,9 @@ pub(super) struct Conversation<S> {
     /// Answers that are to leave, each with its length before it.
     output: Vec<u8>,
     /// Answers that upstreams are asked for.
-    waiting: Option<JoinSet<Vec<u8>>>,
+    waiting: Option<JoinSet<io::Result<Vec<u8>>>>,
+    /// Bytes of those that are there, and not in `output` yet.
+    untaken: Arc<AtomicUsize>,
     /// A zone on its way; no question is taken before it has left.
     sending: Option<Box<Sending>>,
     /// Of which `idle` is what holds now, or did when it was last looked up.
@@ -59,10 +64,9 @@ pub(super) struct Conversation<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     pub(super) fn new(stream: S, ends: (SocketAddr, Option<SocketAddr>), responder: Arc<Responder>) -> Self {
-        let (rest, reply, output) = Default::default();
+        let (rest, reply, output, untaken, clocks, asked) = Default::default();
         let (waiting, sending, is_open, since) = (None, None, true, Instant::now());
-        let (clocks, asked) = (Clocks::default(), 0);
-        Self { stream, ends, responder, rest, reply, output, waiting, sending, clocks, asked, is_open, since }
+        Self { stream, ends, responder, rest, reply, output, waiting, untaken, sending, clocks, asked, is_open, since }
     }
 
     /// Answers until the client is silent, gone, or wrong; once `stopped` closes, only what has come whole.
@@ -126,7 +130,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         while let Some(waiting) = &mut self.waiting {
             match waiting.poll_join_next(cx) {
                 Poll::Ready(Some(answer)) => {
-                    push(&mut self.output, &answer?);
+                    let answer = answer??;
+                    self.untaken.fetch_sub(answer.len(), Ordering::Relaxed);
+                    push(&mut self.output, &answer);
                     has_moved = true;
                 }
                 Poll::Ready(None) => self.waiting = None,
@@ -235,14 +241,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 
     /// `told`: how long the client may be silent, if it wants to know.
     fn wait_for(&mut self, pending: Box<Pending>, told: Option<Duration>) {
-        let responder = Arc::clone(&self.responder);
+        let (responder, untaken) = (Arc::clone(&self.responder), Arc::clone(&self.untaken));
         let waiting = self.waiting.get_or_insert_default();
         waiting.spawn(async move {
             let mut message = responder.finish(pending).await;
             if let Some(idle) = told {
                 keepalive::add(idle, &mut message);
             }
-            message
+            match untaken.fetch_add(message.len(), Ordering::Relaxed) {
+                0..MOST => Ok(message),
+                _ => Err(io::Error::other("the client does not take its answers")),
+            }
         });
     }
 
