@@ -260,14 +260,22 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
-    fn bound(address: &str) -> UdpSocket {
+    pub(super) fn bound(address: &str) -> UdpSocket {
         let socket = UdpSocket::bind(address).unwrap();
         prepare(&socket).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         socket
     }
 
-    fn client(server: &UdpSocket, own: &str) -> UdpSocket {
+    /// An address that stands for all, and some of them.
+    pub(super) fn everywhere() -> (&'static str, &'static [&'static str]) {
+        match UdpSocket::bind("[::1]:0") {
+            Ok(_) => ("[::]:0", &["127.0.0.1", "127.0.0.3", "::1"]),
+            Err(_) => ("0.0.0.0:0", &["127.0.0.1", "127.0.0.3"]),
+        }
+    }
+
+    pub(super) fn client(server: &UdpSocket, own: &str) -> UdpSocket {
         let client = UdpSocket::bind(if own.contains(':') { "[::1]:0" } else { "127.0.0.1:0" }).unwrap();
         client.connect((own, server.local_addr().unwrap().port())).unwrap();
         client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -307,10 +315,7 @@ mod tests {
 
     #[test]
     fn each_answer_leaves_from_the_address_that_was_asked() {
-        let (any, all): (_, &[&str]) = match UdpSocket::bind("[::1]:0") {
-            Ok(_) => ("[::]:0", &["127.0.0.1", "127.0.0.3", "::1"]),
-            Err(_) => ("0.0.0.0:0", &["127.0.0.1", "127.0.0.3"]),
-        };
+        let (any, all) = everywhere();
         let server = bound(any);
         // Connected clients hear of no answer that comes from elsewhere.
         let clients: Vec<_> = all.iter().map(|own| client(&server, own)).collect();

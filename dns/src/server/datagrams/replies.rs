@@ -199,10 +199,10 @@ fn send_apart(socket: &UdpSocket, group: &mmsghdr, flags: c_int, failed: &mut im
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Batch, LONGEST, prepare, set};
+    use super::super::tests::{bound, client, everywhere};
+    use super::super::{Batch, LONGEST, set};
     use super::*;
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     /// What is sent to each client, by its number: these bytes, so many of them.
     type Sent = Vec<(usize, u8, usize)>;
@@ -215,11 +215,9 @@ mod tests {
     }
 
     impl Ground {
-        fn new(bound: &str, asked: &[&str]) -> Self {
-            let server = UdpSocket::bind(bound).unwrap();
-            prepare(&server).unwrap();
-            let port = server.local_addr().unwrap().port();
-            let clients: Vec<_> = asked.iter().map(|own| client((own, port))).collect();
+        fn new(address: &str, asked: &[&str]) -> Self {
+            let server = bound(address);
+            let clients: Vec<_> = asked.iter().map(|own| client(&server, own)).collect();
             let mut ends = BTreeMap::new();
             let mut batch = Batch::new();
             clients.iter().for_each(|client| assert_eq!(client.send(b"?").unwrap(), 1));
@@ -260,13 +258,6 @@ mod tests {
         }
     }
 
-    fn client((own, port): (&str, u16)) -> UdpSocket {
-        let client = UdpSocket::bind(if own.contains(':') { "[::1]:0" } else { "127.0.0.1:0" }).unwrap();
-        client.connect((own, port)).unwrap();
-        client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        client
-    }
-
     #[test]
     fn what_goes_to_one_socket_leaves_together_and_arrives_apart() {
         let ground = Ground::new("127.0.0.1:0", &["127.0.0.1"; 3]);
@@ -294,10 +285,7 @@ mod tests {
 
     #[test]
     fn what_leaves_from_two_addresses_leaves_apart() {
-        let (any, asked): (_, &[&str]) = match UdpSocket::bind("[::1]:0") {
-            Ok(_) => ("[::]:0", &["127.0.0.1", "127.0.0.3", "::1"]),
-            Err(_) => ("0.0.0.0:0", &["127.0.0.1", "127.0.0.3"]),
-        };
+        let (any, asked) = everywhere();
         // Connected clients hear of no answer that comes from elsewhere.
         let ground = Ground::new(any, asked);
         let mut replies = Replies::joining(&ground.server);
