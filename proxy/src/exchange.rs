@@ -8,7 +8,7 @@ mod draft;
 mod failure;
 mod farewell;
 mod interrupt;
-mod newcomer;
+mod news;
 mod tally;
 mod terms;
 mod trailers;

@@ -63,6 +63,9 @@ pub struct Limits {
     pub retry_pause: Duration,
     /// How long from the first failure of an endpoint that refuses requests wait for another one, where there is none.
     pub newcomer: Duration,
+    /// How long from the first failure of endpoints that lost a request it waits for the news that they have left, where its
+    /// attempts are used up. Shorter than the news of a Pod that a request has brought down.
+    pub departure: Duration,
     pub pool_idle: Duration,
     pub pool_per_endpoint: usize,
     pub pool_requests: u32,
@@ -124,6 +127,7 @@ impl Default for Limits {
             attempts: 3,
             retry_pause: Duration::from_millis(50),
             newcomer: s(1),
+            departure: Duration::from_millis(250),
             pool_idle: s(60),
             pool_per_endpoint: 256,
             pool_requests: 10_000,

@@ -1,6 +1,7 @@
 //! Attempts at endpoints, one after the other, until one answers or none is left to try.
 
 use super::failure::Failure;
+use super::news::News;
 use super::tally::{Stale, Tally};
 use super::transfer::{End, Transfer};
 use super::{Exchange, Finish, Interrupt};
@@ -72,14 +73,19 @@ impl Exchange<'_> {
                 self.blame(&mut picked, kind);
             }
             tally.failed_at(picked.upstream(), blame.is_some());
+            if failure.is_loss() {
+                tally.lost_at(picked.upstream());
+            }
             tally.needs_fresh |= stale == Stale::Perhaps;
             // It is no load of its endpoint while it waits.
             drop(picked);
             tally.look_again(&self.worker.views.current());
-            if self.awaits_newcomer(failure, &tally)
-                && let Err(interrupt) = self.newcomer(&mut tally).await
-            {
-                return self.interrupted(interrupt).await;
+            for news in News::ALL {
+                if self.awaits(news, failure, &tally)
+                    && let Err(interrupt) = self.news(news, &mut tally).await
+                {
+                    return self.interrupted(interrupt).await;
+                }
             }
             if let Err(reason) = self.may_retry(failure, stale, &tally) {
                 return self.refuse(failure.status, reason).await;

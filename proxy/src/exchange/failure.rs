@@ -55,6 +55,11 @@ impl Failure {
         Self { status, reason, retry, blame }
     }
 
+    /// Whether the endpoint had the request, and may have acted on it, but gave no answer or not all of it.
+    pub(super) fn is_loss(self) -> bool {
+        self.blame == Some(FailureKind::Reset) && self.retry == Retry::IfIdempotent
+    }
+
     /// An answer with a status after which the rule wants another attempt.
     pub(super) fn of_status(status: u16) -> Self {
         Self { status, reason: Reason::UpstreamStatus, retry: Retry::IfIdempotent, blame: None }

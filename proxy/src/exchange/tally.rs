@@ -14,6 +14,10 @@ const CONNECT_ATTEMPTS: u32 = 4;
 /// The same where the last one said so at once: a Deployment that is scaled from ten to one leaves nine such.
 const REFUSALS: u32 = 16;
 
+/// Tries that endpoints give back by leaving: those of a Deployment that is scaled down can all be gone before the news.
+/// Few, since a request that ends a process loses endpoints too.
+const DEPARTURES: usize = 3;
+
 /// The attempts so far.
 #[derive(Debug)]
 pub(super) struct Tally<'b> {
@@ -23,6 +27,8 @@ pub(super) struct Tally<'b> {
     pub(super) tried: Vec<u32>,
     /// Attempts that reached an endpoint.
     pub(super) sent: u32,
+    /// The endpoints that were reached and said nothing, or not all.
+    pub(super) lost: Vec<Arc<Upstream>>,
     pub(super) connects_failed: u32,
     /// The last attempt got no connection.
     pub(super) is_unsent: bool,
@@ -48,6 +54,7 @@ impl<'b> Tally<'b> {
             newer: None,
             tried: Vec::new(),
             sent: 0,
+            lost: Vec::new(),
             connects_failed: 0,
             is_unsent: false,
             needs_fresh: false,
@@ -63,6 +70,21 @@ impl<'b> Tally<'b> {
         if self.is_unsent {
             self.failing_since = self.failing_since.max(Some(upstream.failing_since().unwrap_or_else(Instant::now)));
         }
+    }
+
+    /// Notes that the request was lost at an endpoint.
+    pub(super) fn lost_at(&mut self, upstream: &Arc<Upstream>) {
+        self.lost.push(Arc::clone(upstream));
+    }
+
+    /// Those of them that have left, as far as they give tries back.
+    pub(super) fn departed(&self) -> usize {
+        self.lost.iter().filter(|upstream| !upstream.is_current()).take(DEPARTURES).count()
+    }
+
+    /// When the last of those that lost the request has begun to fail.
+    pub(super) fn losing_since(&self) -> Option<Instant> {
+        self.lost.iter().map(|upstream| upstream.failing_since().unwrap_or_else(Instant::now)).max()
     }
 
     /// The endpoints as far as this exchange knows.
@@ -111,19 +133,37 @@ impl Exchange<'_> {
 
     /// Whether another attempt is allowed, if there is an endpoint for it.
     pub(super) fn may_repeat(&self, failure: Failure, tally: &Tally<'_>) -> bool {
+        let wanted = self.wanted_attempts();
+        let attempts = wanted.unwrap_or(self.worker.settings.limits.attempts);
+        let has_tries = if tally.is_unsent {
+            let is_refused = failure.reason == Reason::ConnectFailed;
+            tally.connects_failed < attempts.max(if is_refused { REFUSALS } else { CONNECT_ATTEMPTS })
+        } else {
+            // What a rule says is the number of all.
+            let given_back = if wanted.is_some() { 0 } else { tally.departed() };
+            attempts as usize + given_back > tally.sent as usize
+        };
+        has_tries && self.is_repeatable(failure)
+    }
+
+    /// Whether endpoints that lost the request would give tries back by leaving.
+    pub(super) fn would_gain(&self, failure: Failure, tally: &Tally<'_>) -> bool {
+        let may_leave = tally.departed() < tally.lost.len().min(DEPARTURES);
+        may_leave && failure.is_loss() && self.wanted_attempts().is_none() && self.is_repeatable(failure)
+    }
+
+    /// Whether the request may be sent again after this, and can be.
+    fn is_repeatable(&self, failure: Failure) -> bool {
         let is_safe = match failure.retry {
             Retry::Always => true,
             Retry::IfIdempotent => self.request.method.is_idempotent() && !self.request.is_websocket,
             Retry::Never => false,
         };
-        let attempts = self.terms.as_ref().and_then(|terms| terms.policy.attempts);
-        let attempts = attempts.unwrap_or(self.worker.settings.limits.attempts);
-        let has_tries = if tally.is_unsent {
-            let is_refused = failure.reason == Reason::ConnectFailed;
-            tally.connects_failed < attempts.max(if is_refused { REFUSALS } else { CONNECT_ATTEMPTS })
-        } else {
-            tally.sent < attempts
-        };
-        is_safe && has_tries && self.upload.can_replay()
+        is_safe && self.upload.can_replay()
+    }
+
+    /// The number of attempts that its rule wants.
+    fn wanted_attempts(&self) -> Option<u32> {
+        self.terms.as_ref().and_then(|terms| terms.policy.attempts)
     }
 }

@@ -144,6 +144,81 @@ async fn an_unwanted_answer_is_followed_by_a_try_at_another_endpoint() {
     proxy.after(&["PUT / 200"]).await;
 }
 
+/// A proxy that makes one attempt, and waits long for the news that its endpoint has left.
+async fn single_minded(endpoint: &Upstream, policy: Option<RulePolicy>) -> Running {
+    let mut setup = Setup::to(&[endpoint.address]).limits(|limits| (limits.attempts, limits.departure) = (1, LONG));
+    setup.policy = policy.map(Arc::new);
+    setup.start().await
+}
+
+async fn loses(upstream: &Upstream) {
+    upstream.accept().await.answer().await;
+}
+
+/// A Deployment is scaled down: more Pods have ended than a request has attempts, and the news of it is on its way.
+#[tokio::test]
+async fn endpoints_that_have_left_give_attempts_back_but_not_for_ever() {
+    for (departures, is_served) in [(1, true), (3, true), (4, false)] {
+        let mut leaving = Upstream::bind().await;
+        let mut proxy = single_minded(&leaving, None).await;
+        let mut client = proxy.client().await;
+        client.send(&request("GET")).await;
+        for _ in 0..departures {
+            loses(&leaving).await;
+            let next = Upstream::bind().await;
+            proxy.change(|setup| setup.endpoints = vec![next.address]).await;
+            leaving = next;
+        }
+        if is_served {
+            is_served_by(&leaving, &mut client).await;
+            proxy.after(&["GET / 200"]).await;
+        } else {
+            assert!(client.answer().await.0.starts_with("HTTP/1.1 502 "));
+            assert!(leaving.is_left_alone().await);
+            proxy.after(&["GET / 502 upstream_reset"]).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_may_not_be_repeated_awaits_no_departure() {
+    let upstream = Upstream::bind().await;
+    let proxy = single_minded(&upstream, None).await;
+    let mut client = proxy.client().await;
+    client.send(&request("POST")).await;
+    loses(&upstream).await;
+    assert!(client.answer().await.0.starts_with("HTTP/1.1 502 "));
+    // A rule that wants one attempt wants no other.
+    let upstream = Upstream::bind().await;
+    let policy = RulePolicy { attempts: Some(1), ..RulePolicy::default() };
+    let strict = single_minded(&upstream, Some(policy)).await;
+    let mut client = strict.client().await;
+    client.send(&request("GET")).await;
+    loses(&upstream).await;
+    assert!(client.answer().await.0.starts_with("HTTP/1.1 502 "));
+    proxy.after(&["POST / 502 upstream_reset"]).await;
+    strict.after(&["GET / 502 upstream_reset"]).await;
+}
+
+#[tokio::test]
+async fn where_nobody_leaves_the_loss_is_told() {
+    let upstream = Upstream::bind().await;
+    let setup = Setup::to(&[upstream.address]).limits(|limits| (limits.attempts, limits.departure) = (1, SECOND));
+    let proxy = setup.start().await;
+    let mut client = proxy.client().await;
+    let mut took = Vec::new();
+    for _ in 0..3 {
+        client.send(&request("GET")).await;
+        loses(&upstream).await;
+        let begun = Instant::now();
+        let (head, _) = client.answer().await;
+        assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+        took.push(begun.elapsed() >= SECOND * 9 / 10);
+    }
+    assert_eq!(took, [true, false, false], "who comes later does not wait");
+    proxy.after(&["GET / 502 upstream_reset"; 3]).await;
+}
+
 /// What it would not try it does not wait for.
 #[tokio::test]
 async fn a_request_that_has_tried_enough_does_not_wait() {
