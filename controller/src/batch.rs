@@ -39,6 +39,9 @@ pub struct Batch {
     pub is_partial: bool,
     /// What triggered changes of endpoints in it, where the source says so.
     pub triggers: Vec<Trigger>,
+    /// The newest `resourceVersion` of what names are made of that it tells of, ends of objects and whole lists included;
+    /// 0: the source says none but those of objects.
+    pub reached: u64,
 }
 
 /// What triggered a change of endpoints.
@@ -62,5 +65,6 @@ impl Batch {
         self.notices.extend(later.notices);
         self.is_partial = later.is_partial;
         self.triggers.extend(later.triggers);
+        self.reached = self.reached.max(later.reached);
     }
 }

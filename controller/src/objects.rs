@@ -196,27 +196,17 @@ impl Objects {
     }
 
     fn note(&mut self, object: Arc<ObjectRef>, changed: bool, version: Option<u64>) -> bool {
-        let makes_names = match object.kind {
-            Kind::Service
-            | Kind::EndpointSlice
-            | Kind::Endpoints
-            | Kind::ServiceImport
-            | Kind::Namespace
-            | Kind::Pod => true,
-            Kind::Ingress | Kind::IngressClass | Kind::Secret | Kind::ConfigMap => false,
-        };
-        if changed && object.kind != Kind::Pod {
-            match object.kind {
+        let kind = object.kind;
+        if changed && kind != Kind::Pod {
+            match kind {
                 Kind::Service => drop(self.changes.services.insert(ObjectName::from(&*object))),
                 Kind::ServiceImport => drop(self.changes.imports.insert(ObjectName::from(&*object))),
                 _ => {}
             }
             self.changes.objects.insert(object);
         }
-        if makes_names {
-            // The cluster's revision is the same for every object; without one the changes are counted.
-            let counted = self.version + u64::from(changed);
-            self.version = version.map_or(counted, |version| self.version.max(version));
+        if makes_names(kind) {
+            self.reach(version.unwrap_or_default());
         }
         changed
     }
@@ -343,11 +333,15 @@ impl Objects {
         self.secrets.refusal(name)
     }
 
-    /// The newest `resourceVersion` seen of the kinds that DNS names are made of, or how many changes of them there were
-    /// where objects have none.
+    /// The newest `resourceVersion` seen of the kinds that DNS names are made of; 0 where objects have none.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Takes that all of those kinds is known up to a `resourceVersion`, which may be that of an object's end.
+    pub fn reach(&mut self, version: u64) {
+        self.version = self.version.max(version);
     }
 
     /// What is wrong with an object in itself; `None` where it does not exist.
@@ -393,6 +387,11 @@ impl Objects {
         imports.extend(self.slices_by_import.names());
         changes
     }
+}
+
+/// Whether DNS names are made of objects of a kind.
+pub(crate) fn makes_names(kind: Kind) -> bool {
+    !matches!(kind, Kind::Ingress | Kind::IngressClass | Kind::Secret | Kind::ConfigMap)
 }
 
 pub(crate) fn secret_ref(name: &ObjectName) -> ObjectRef {

@@ -140,7 +140,7 @@ impl State {
     }
 
     fn take(&mut self, batch: Batch) {
-        let Batch { changes, notices, is_partial, triggers } = batch;
+        let Batch { changes, notices, is_partial, triggers, reached } = batch;
         self.is_partial = is_partial;
         self.triggers.extend(triggers);
         if changes.iter().any(|change| matches!(change, Change::Apply(Object::Secret(_)))) {
@@ -165,6 +165,7 @@ impl State {
                 Change::Refuse(name, reason) => drop(self.objects.refuse(&name, &reason)),
             }
         }
+        self.objects.reach(reached);
         notices.iter().for_each(crate::source::Notice::log);
     }
 

@@ -11,7 +11,7 @@ use super::progress::{Progress, State};
 use super::scope::{Scope, Watched};
 use super::status::Seen;
 use crate::batch::Trigger;
-use crate::objects::{SERVICE_NAME, secret_ref};
+use crate::objects::{SERVICE_NAME, makes_names, secret_ref};
 use crate::{Batch, Change, Follower, Object};
 use config::ObjectName;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -202,7 +202,10 @@ impl Collector {
         let Some(scope) = self.scopes.get(&number) else { return false };
         let was_waited_for = self.progress.borrow().is_waiting_for(scope);
         match what {
-            What::Listed(changes) => {
+            What::Listed(changes, version) => {
+                if !changes.is_empty() {
+                    reach(scope, &version, batch);
+                }
                 batch.changes.extend(changes);
                 note(&self.progress, scope, |state| *state = State { is_listed: true, fault: None });
                 self.progress.send_modify(|progress| progress.count(scope).lists += 1);
@@ -211,7 +214,8 @@ impl Collector {
                 batch.changes.extend(changes);
                 note(&self.progress, scope, |state| *state = State { is_listed: true, fault: None });
             }
-            What::Changed(change) => {
+            What::Changed(change, version) => {
+                reach(scope, &version, batch);
                 batch.triggers.extend(trigger(&change));
                 batch.changes.push(change);
             }
@@ -289,6 +293,14 @@ fn note(progress: &watch::Sender<Progress>, scope: &Scope, change: impl FnOnce(&
             );
         }
         _ => {}
+    }
+}
+
+/// Notes a version of what names are made of. A list is as of a version that is newer than all ends before it, of which
+/// its objects say nothing.
+fn reach(scope: &Scope, version: &str, batch: &mut Batch) {
+    if scope.resource.model().is_some_and(makes_names) {
+        batch.reached = batch.reached.max(version.parse().unwrap_or_default());
     }
 }
 

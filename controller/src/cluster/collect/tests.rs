@@ -54,7 +54,7 @@ fn secret(name: &str) -> Value {
 
 /// A cluster that is followed as the program does it.
 struct Running {
-    server: ApiServer,
+    server: Arc<ApiServer>,
     reader: config::Subscriber,
     statuses: watch::Receiver<Arc<Statuses>>,
     progress: watch::Receiver<Progress>,
@@ -71,6 +71,12 @@ impl Running {
         for object in objects {
             server.put(object);
         }
+        Self::beside(&Arc::new(server), watched).await
+    }
+
+    /// One more that follows the same server.
+    async fn beside(server: &Arc<ApiServer>, watched: Watched) -> Self {
+        let server = Arc::clone(server);
         let (publisher, reader) = publisher();
         let (statuses_sender, statuses) = watch::channel(Arc::default());
         let (figures_sender, figures) = watch::channel(None);

@@ -11,6 +11,7 @@ use crate::cluster::scope::Scope;
 use crate::cluster::status::{Seen, seen};
 use crate::objects::secret_ref;
 use config::Kind;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// What a watch says.
@@ -21,9 +22,10 @@ pub(super) struct Said {
 }
 
 pub(super) enum What {
-    /// A list was whole, and this is other than before.
-    Listed(Vec<Change>),
-    Changed(Change),
+    /// A list was whole, as of that `resourceVersion`, and this is other than before.
+    Listed(Vec<Change>, Arc<str>),
+    /// With the `resourceVersion` of the change, which the end of an object has too.
+    Changed(Change, Arc<str>),
     /// It goes on.
     Heard,
     /// It does not, and is tried again.
@@ -107,12 +109,12 @@ impl Watching {
                 }
                 let changes = self.known.end(&version);
                 self.show_ends(&changes);
-                return Some(What::Listed(self.readable(changes)));
+                return Some(What::Listed(self.readable(changes), version));
             }
             Event::Applied(received) => match self.known.applied(&received) {
                 Ok(Some(change)) => {
                     self.show(&received);
-                    return Some(What::Changed(change));
+                    return Some(What::Changed(change, received.version));
                 }
                 Ok(None) => {}
                 Err(undecodable) => self.report(&undecodable),
@@ -120,7 +122,7 @@ impl Watching {
             Event::Deleted(received) => {
                 if let Some(change) = self.known.deleted(&received) {
                     self.show_ends([&change]);
-                    return Some(What::Changed(change));
+                    return Some(What::Changed(change, received.version));
                 }
             }
             Event::Reached(version) => self.known.reach(&version),
@@ -198,7 +200,6 @@ impl Watching {
 mod tests {
     use super::*;
     use crate::cluster::resource::SERVICE_IMPORTS;
-    use std::sync::Arc;
 
     fn received(version: u64) -> Received {
         let text = format!(
@@ -245,7 +246,7 @@ mod tests {
             watching.take(Event::Begin);
             watching.take(Event::Listed(received(1)));
             let what = watching.take(Event::End("1".into()));
-            assert!(matches!(what, Some(What::Listed(changes)) if changes.len() == 1));
+            assert!(matches!(what, Some(What::Listed(changes, _)) if changes.len() == 1));
         };
         listed(&mut watching);
         assert!(matches!(watching.take(absent()), Some(What::Fault(Fault::NotFound(_)))));

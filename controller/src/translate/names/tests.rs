@@ -178,7 +178,7 @@ fn the_serial_rises_with_every_change_of_a_name_and_with_nothing_else() {
     objects.apply(versioned(object("networking.k8s.io/v1", "Ingress", ingress), "200"));
     objects.apply(versioned(object("v1", "Secret", "metadata: {namespace: shop, name: s}"), "201"));
     assert_eq!(serial(&mut objects), 100);
-    // An end has no version of its own, and what follows it may have the next one.
+    // Where nobody says the version of an end, what follows it may have the next one.
     objects.delete(&ObjectRef::new(Kind::Service, "shop", "web"));
     assert_eq!(serial(&mut objects), 101);
     objects.apply(versioned(service("api", web), "101"));
@@ -188,6 +188,12 @@ fn the_serial_rises_with_every_change_of_a_name_and_with_nothing_else() {
     assert_eq!(serial(&mut objects), 103);
     objects.apply(versioned(object("v1", "Namespace", "metadata: {name: empty}"), "500"));
     assert_eq!(serial(&mut objects), 500);
+    // A watch says it, and a list; that nothing is new in it changes nothing.
+    objects.delete(&ObjectRef::new(Kind::Namespace, "", "empty"));
+    objects.reach(510);
+    assert_eq!(serial(&mut objects), 510);
+    objects.reach(520);
+    assert_eq!(serial(&mut objects), 510);
 }
 
 #[test]

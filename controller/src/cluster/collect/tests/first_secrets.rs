@@ -49,14 +49,14 @@ const ALMOST: Duration = Duration::from_secs(4);
 #[tokio::test(start_paused = true)]
 async fn each_that_comes_gives_the_next_one_its_time() {
     let waiting = Waiting::for_secrets(4).await;
-    waiting.says(1, What::Listed(Vec::new()), ALMOST).await;
+    waiting.says(1, What::Listed(Vec::new(), "1".into()), ALMOST).await;
     waiting.says(2, What::Fault(Fault::Forbidden("no".into())), ALMOST).await;
-    waiting.says(3, What::Listed(Vec::new()), ALMOST).await;
+    waiting.says(3, What::Listed(Vec::new(), "1".into()), ALMOST).await;
     assert_eq!(waiting.ends().await, 3 * 4 + 5);
 
     let waiting = Waiting::for_secrets(2).await;
-    waiting.says(1, What::Listed(Vec::new()), ALMOST).await;
-    waiting.says(2, What::Listed(Vec::new()), ALMOST).await;
+    waiting.says(1, What::Listed(Vec::new(), "1".into()), ALMOST).await;
+    waiting.says(2, What::Listed(Vec::new(), "1".into()), ALMOST).await;
     assert_eq!(waiting.ends().await, 2 * 4, "nothing is waited for any more");
 }
 
@@ -66,8 +66,8 @@ async fn what_is_no_progress_gives_no_time() {
     waiting.says(1, What::Fault(Fault::other("broken")), ALMOST).await;
     assert_eq!(waiting.ends().await, 5);
     let waiting = Waiting::for_secrets(2).await;
-    waiting.says(1, What::Listed(Vec::new()), Duration::ZERO).await;
-    waiting.says(1, What::Listed(Vec::new()), ALMOST).await;
+    waiting.says(1, What::Listed(Vec::new(), "1".into()), Duration::ZERO).await;
+    waiting.says(1, What::Listed(Vec::new(), "1".into()), ALMOST).await;
     assert_eq!(waiting.ends().await, 5, "it was there already");
 }
 
@@ -75,7 +75,7 @@ async fn what_is_no_progress_gives_no_time() {
 async fn all_of_them_have_a_minute() {
     let waiting = Waiting::for_secrets(100).await;
     for number in 1..=14 {
-        waiting.says(number, What::Listed(Vec::new()), ALMOST).await;
+        waiting.says(number, What::Listed(Vec::new(), "1".into()), ALMOST).await;
     }
     assert_eq!(waiting.ends().await, 60);
 }

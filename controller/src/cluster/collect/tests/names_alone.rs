@@ -36,6 +36,33 @@ async fn in_a_namespace_no_other_is_looked_into() {
     assert_eq!(paths, expected.map(str::to_owned).into());
 }
 
+/// One that begins later, when what had the newest version is gone, too.
+#[tokio::test]
+async fn replicas_agree_on_the_serial_after_an_end_and_none_goes_back() {
+    let watched = || Watched { selection: Selection::Names(NameObjects::default()), ..Watched::default() };
+    let objects = ["a", "b", "c"].map(service).into();
+    let first = Running::watching(ApiServer::start().await, objects, watched()).await;
+    let second = Running::beside(&first.server, watched()).await;
+    let serial = |running: &Running| running.reader.current().expect("ready").names.serial();
+    first.ready().await;
+    second.ready().await;
+    for gone in ["c", "b"] {
+        first.server.delete("Service", "shop", gone);
+        for running in [&first, &second] {
+            until_names(running, |names| names.find("shop", gone).is_none()).await;
+            assert_eq!(u64::from(serial(running)), first.server.version(), "{gone}");
+        }
+    }
+    let late = Running::beside(&first.server, watched()).await;
+    late.ready().await;
+    assert_eq!(serial(&late), serial(&first));
+    first.server.put(service("d"));
+    for running in [&first, &second, &late] {
+        until_names(running, |names| names.find("shop", "d").is_some()).await;
+        assert_eq!(u64::from(serial(running)), first.server.version());
+    }
+}
+
 fn import(name: &str, spec: &Value) -> Value {
     object("multicluster.x-k8s.io/v1beta1", "ServiceImport", name, &json!({"spec": spec}))
 }
