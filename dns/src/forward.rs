@@ -26,16 +26,16 @@ use crate::message::Transport;
 use crate::metrics::ForwardMetrics;
 use crate::name::LowerName;
 use crate::option;
-use crate::room::{Behind, Room, Taken};
+use crate::room::{Behind, Taken};
 use exchange::Trip;
 use hickory_proto::op::ResponseCode;
 use outbound::Outbound;
-use running::{Joined, Running};
+use running::Running;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 use trail::Trail;
@@ -44,6 +44,7 @@ pub(crate) use ask::{Alias, Ask, Waiting};
 pub(crate) use failure::Failure;
 pub use resolv_conf::{parse_resolv_conf, system_upstreams};
 pub(crate) use route::Route;
+pub(crate) use running::Place;
 
 /// Clients give up after 5 s (resolv.conf(5), `timeout`): all tries are over before that.
 const PATIENCE: Duration = Duration::from_millis(4800);
@@ -62,24 +63,13 @@ pub(crate) enum AtOnce {
     Ask(Option<Over>),
 }
 
-/// A question's place among those that wait; free again where this is dropped.
-#[derive(Debug)]
-pub(crate) struct Place {
-    /// Whose it is.
-    host: Host,
-    /// Its part in the exchange about it, which has a place at its `forward`.
-    joined: Joined,
-    among_all: Taken,
-}
-
 /// How a question is asked.
 #[derive(Debug, Clone, Copy)]
-struct How<'t> {
+struct How {
     /// On whose account.
     host: Host,
     /// What it came over.
     transport: Transport,
-    trail: &'t Trail,
     /// Whether an answer is known, and asked for again.
     is_repeated: bool,
 }
@@ -124,20 +114,53 @@ impl Forwarder {
         self.routes.iter().filter(move |route| route.takes(name))
     }
 
-    /// Makes room for a query from `peer`.
-    pub(crate) fn admit(&self, waiting: &Waiting, peer: SocketAddr, room: &Room) -> Result<Place, Failure> {
-        let route = self.routes_of(waiting.ask.name()).next().ok_or(Failure::NoUpstream)?;
+    /// Begins to ask for a query from `peer`, unless the same is on its way already, and makes room for it there.
+    /// `is_repeated`: an answer is known. `behind`: `None` where no more may wait.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        waiting: &Waiting,
+        (peer, transport): (SocketAddr, Transport),
+        is_repeated: bool,
+        behind: Option<Behind<'_>>,
+    ) -> Result<Place, Failure> {
+        if self.routes_of(waiting.ask.name()).next().is_none() {
+            return Err(Failure::NoUpstream);
+        }
         if self.outbound.is_own(peer) {
             return Err(self.in_circle(peer));
         }
-        self.place(&waiting.ask, (route, Host::of(peer.ip())), room).map_err(|failure| self.count(failure))
+        let how = How { host: Host::of(peer.ip()), transport, is_repeated };
+        let place = behind.ok_or(Failure::Busy).and_then(|behind| self.place(waiting, how, behind));
+        place.map_err(|failure| self.count(failure))
     }
 
-    /// A place among all for a question of `host`, and one at its `forward` unless the same is on its way already.
-    fn place(&self, ask: &Ask, (route, host): (&Route, Host), room: &Room) -> Result<Place, Failure> {
-        let among_all = room.take(host).ok_or(Failure::Busy)?;
-        let joined = self.running.join(ask, || route.take(host))?;
-        Ok(Place { host, joined, among_all })
+    /// A place among all for a question, and its part in the exchange about it.
+    fn place(self: &Arc<Self>, waiting: &Waiting, how: How, behind: Behind<'_>) -> Result<Place, Failure> {
+        let among_all = behind.room.take(how.host).ok_or(Failure::Busy)?;
+        self.join(waiting, how, among_all, behind.runtime)
+    }
+
+    /// Joins the exchange about a question, or begins it, in a task of its own: nobody's departure ends it, and its
+    /// outcome is there for the next one.
+    fn join(
+        self: &Arc<Self>,
+        waiting: &Waiting,
+        how: How,
+        among_all: Taken,
+        runtime: &Handle,
+    ) -> Result<Place, Failure> {
+        let route = self.routes_of(waiting.ask.name()).next().ok_or(Failure::NoUpstream)?;
+        let (place, begun) = self.running.join(&waiting.ask, how, among_all, || route.take(how.host))?;
+        if let Some(exchange) = begun {
+            let (forwarder, trail) = (Arc::clone(self), waiting.trail.clone());
+            // Boxed, so that what it takes is free at its end, and not where the task is forgotten.
+            let exchange = Box::pin(async move {
+                let outcome = forwarder.exchange_and_keep(exchange.ask(), &trail, how).await;
+                exchange.end(outcome);
+            });
+            self.outbound.fetches.spawn(exchange, runtime);
+        }
+        Ok(place)
     }
 
     /// Whether we have asked this question ourselves.
@@ -168,6 +191,7 @@ impl Forwarder {
         }
         let host = Host::of(peer.ip());
         let told_stale = |over| AtOnce::Told(self.tell_stale(&over, waiting, transport));
+        let fetch_ahead = || self.fetch_ahead(waiting, How { host, transport, is_repeated: true }, behind);
         match self.cache.find(&waiting.ask, Instant::now()) {
             // We ask ourselves: told what is about to end, or is over, we would keep it anew, for ever.
             Found::Fresh { refresh: Refresh::Running, .. } | Found::Over { .. } if self.outbound.is_own(peer) => {
@@ -176,13 +200,13 @@ impl Forwarder {
             Found::Fresh { message, kind, ttls, refresh } => {
                 counted.hit(kind).inc();
                 if refresh == Refresh::Wanted {
-                    self.fetch_ahead(waiting, (host, transport), behind);
+                    fetch_ahead();
                 }
                 AtOnce::Told(self.tell(&message, ttls, waiting, transport))
             }
             Found::Over { over, then: Then::Give } => told_stale(over),
             Found::Over { over, then: Then::GiveAndAsk } => {
-                self.fetch_ahead(waiting, (host, transport), behind);
+                fetch_ahead();
                 told_stale(over)
             }
             Found::Over { over, then: Then::AskFirst } => AtOnce::Ask(Some(over)),
@@ -195,31 +219,25 @@ impl Forwarder {
     }
 
     /// Asks, so that the answer is there for the next one.
-    fn fetch_ahead(self: &Arc<Self>, waiting: &Waiting, whose: (Host, Transport), behind: Behind<'_>) {
-        match self.refresh(waiting, whose, behind) {
-            Some(_) => self.cache.counted_at(&waiting.server).prefetches.inc(),
-            None => self.cache.gave_up(&waiting.ask),
+    fn fetch_ahead(self: &Arc<Self>, waiting: &Waiting, how: How, behind: Behind<'_>) {
+        match self.place(waiting, how, behind) {
+            Ok(_) => self.cache.counted_at(&waiting.server).prefetches.inc(),
+            Err(_) => self.cache.gave_up(&waiting.ask),
         }
     }
 
-    /// Asks, and waits; what is `over` is better than nothing.
+    /// Waits for what is asked; what is `over` is better than nothing.
     pub(crate) async fn finish(
         self: &Arc<Self>,
         waiting: &Waiting,
         (place, over): (Place, Option<Over>),
-        transport: Transport,
-        behind: Behind<'_>,
+        runtime: &Handle,
     ) -> Told {
-        let ask = &waiting.ask;
-        let Place { host, joined, among_all: _kept } = place;
-        // It goes on if nobody waits for it any more, so that a slow upstream's answer is there for the next one.
-        let refresh = over.as_ref().and_then(|_| self.refresh(waiting, (host, transport), behind));
-        let outcome = match refresh {
-            Some(refresh) => {
-                let told = timeout(self.cache.patience(), refresh).await;
-                told.ok().and_then(Result::ok).unwrap_or(Err(Failure::Unanswered))
-            }
-            None => self.ask(ask, joined, How { host, transport, trail: &waiting.trail, is_repeated: false }).await,
+        let (ask, transport) = (&waiting.ask, place.how.transport);
+        let outcome = self.outcome(waiting, place, runtime);
+        let outcome = match &over {
+            Some(_) => timeout(self.cache.patience(), outcome).await.unwrap_or(Err(Failure::Unanswered)),
+            None => outcome.await,
         };
         let counted = self.cache.counted_at(&waiting.server);
         if matches!(&outcome, Err(Failure::Malformed)) {
@@ -234,6 +252,17 @@ impl Forwarder {
         let message = outcome?;
         let told = self.tell(&message, self.cache.new_ttls(&message, ask), waiting, transport);
         told.inspect_err(|_| counted.drops.inc())
+    }
+
+    /// Waits for the exchange about a question, and begins it anew where another client had no room to go on with it.
+    async fn outcome(self: &Arc<Self>, waiting: &Waiting, mut place: Place, runtime: &Handle) -> Outcome {
+        loop {
+            let how = place.how;
+            place = match place.outcome().await {
+                Ok(outcome) => return outcome,
+                Err(among_all) => self.join(waiting, how, among_all, runtime).map_err(|failure| self.count(failure))?,
+            };
+        }
     }
 
     /// Tells what is over.
@@ -258,34 +287,8 @@ impl Forwarder {
         Ok((reply, code))
     }
 
-    /// Asks, if there is room for it: whoever wants to know the outcome gets it.
-    fn refresh(
-        self: &Arc<Self>,
-        waiting: &Waiting,
-        (host, transport): (Host, Transport),
-        behind: Behind<'_>,
-    ) -> Option<oneshot::Receiver<Outcome>> {
-        let (forwarder, ask, trail) = (Arc::clone(self), waiting.ask.clone(), waiting.trail.clone());
-        let route = self.routes_of(ask.name()).next()?;
-        let Place { joined, among_all, .. } = self.place(&ask, (route, host), behind.room).ok()?;
-        let (told, outcome) = oneshot::channel();
-        let refresh = async move {
-            let how = How { host, transport, trail: &trail, is_repeated: true };
-            // Nobody may wait for it any more.
-            let _ = told.send(forwarder.ask(&ask, joined, how).await);
-            drop(among_all);
-        };
-        self.outbound.fetches.spawn(refresh, behind.runtime);
-        Some(outcome)
-    }
-
-    /// Waits for the running exchange about this question, or starts it.
-    async fn ask(&self, ask: &Ask, joined: Joined, how: How<'_>) -> Outcome {
-        joined.outcome(self.exchange_and_keep(ask, how)).await
-    }
-
-    async fn exchange_and_keep(&self, ask: &Ask, how: How<'_>) -> Outcome {
-        let outcome = self.exchange(ask, how).await;
+    async fn exchange_and_keep(&self, ask: &Ask, trail: &Trail, how: How) -> Outcome {
+        let outcome = self.exchange(ask, trail, how).await;
         match &outcome {
             // A refusal is not kept as such, but what is over is given all the same.
             Ok(message) if is_unhelpful(message) && self.cache.leaves_alone(ask, Instant::now()) => {}
@@ -296,9 +299,9 @@ impl Forwarder {
         outcome.map_err(|failure| self.count(failure))
     }
 
-    async fn exchange(&self, ask: &Ask, how: How<'_>) -> Outcome {
+    async fn exchange(&self, ask: &Ask, trail: &Trail, how: How) -> Outcome {
         let deadline = Instant::now() + PATIENCE;
-        let How { host, transport, trail, is_repeated } = how;
+        let How { host, transport, is_repeated } = how;
         let (outbound, question) = (&*self.outbound, ask.question());
         let trip = Trip { transport, deadline, outbound, trail: Some(trail), question, is_repeated };
         let mut routes = self.routes_of(ask.name());
@@ -317,7 +320,7 @@ impl Forwarder {
         }
     }
 
-    /// Ends what goes on behind questions: what is being fetched is waited for.
+    /// Ends what goes on behind questions: what upstreams are being asked is waited for.
     pub(crate) async fn stop(&self) {
         self.outbound.checks.abort().await;
         self.outbound.fetches.finish().await;

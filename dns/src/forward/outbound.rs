@@ -15,7 +15,7 @@ pub(super) struct Outbound {
     pub(super) own: Mutex<HashSet<SocketAddr>>,
     /// Tasks that look whether upstreams are well.
     pub(super) checks: Tasks,
-    /// Tasks that fetch what nobody waits for.
+    /// Tasks that ask upstreams, whoever waits for that.
     pub(super) fetches: Tasks,
     pub(super) metrics: ForwardMetrics,
     /// By which our own questions and answers are known.

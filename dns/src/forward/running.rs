@@ -1,174 +1,224 @@
 //! Exchanges that run: whoever asks the same waits for the same answer, and takes no place of an upstream for that.
+//! Each is on the account of whoever began it until its end, be it that nobody waits for it any more.
 
 use super::ask::Ask;
-use super::{Failure, Outcome, lock};
+use super::{Failure, How, Outcome, lock};
+use crate::host::Host;
 use crate::room::Taken;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use tokio::sync::OnceCell;
+use tokio::sync::watch;
 
 /// By their questions.
 #[derive(Debug, Default)]
-pub(super) struct Running(Mutex<HashMap<Ask, Exchange>>);
+pub(super) struct Running(Mutex<HashMap<Ask, Awaited>>);
 
-#[derive(Debug)]
-struct Exchange {
-    outcome: Arc<OnceCell<Outcome>>,
-    /// Those who wait for it.
-    waiting: usize,
-    /// Its place, whoever goes on with it; `None`: it needs none.
-    _place: Option<Taken>,
+/// What is to come of one.
+#[derive(Debug, Clone)]
+struct Awaited {
+    /// Who began it.
+    host: Host,
+    outcome: watch::Receiver<Option<Outcome>>,
 }
 
-/// One of those who wait for an exchange; the last to leave forgets it.
+/// A question's place among those that wait; free again where this is dropped.
 #[derive(Debug)]
-pub(super) struct Joined {
+pub(crate) struct Place {
+    pub(super) how: How,
+    awaited: Awaited,
+    /// `None`: the exchange has it, which this question began.
+    among_all: Option<Taken>,
+}
+
+/// One that is to run; it is over where this is dropped.
+#[derive(Debug)]
+pub(super) struct Exchange {
     running: Arc<Running>,
     ask: Ask,
-    outcome: Arc<OnceCell<Outcome>>,
+    outcome: watch::Sender<Option<Outcome>>,
+    /// Among all, and at its `forward`, where that has a bound.
+    _places: (Taken, Option<Taken>),
 }
 
 impl Running {
-    /// Joins the exchange about this question, or begins it with a `place`.
+    /// Joins the exchange about this question, or begins it with a `place` at its `forward`; then it is to be run.
     ///
     /// # Errors
     /// Those of `place`.
     pub(super) fn join(
         self: &Arc<Self>,
         ask: &Ask,
+        how: How,
+        among_all: Taken,
         place: impl FnOnce() -> Result<Option<Taken>, Failure>,
-    ) -> Result<Joined, Failure> {
+    ) -> Result<(Place, Option<Exchange>), Failure> {
         let mut running = lock(&self.0);
-        let outcome = match running.get_mut(ask) {
-            Some(exchange) => {
-                exchange.waiting += 1;
-                Arc::clone(&exchange.outcome)
-            }
-            None => {
-                let (place, outcome) = (place()?, Arc::default());
-                running.insert(ask.clone(), Exchange { outcome: Arc::clone(&outcome), waiting: 1, _place: place });
-                outcome
-            }
-        };
-        Ok(Joined { running: Arc::clone(self), ask: ask.clone(), outcome })
+        if let Some(awaited) = running.get(ask) {
+            return Ok((Place { how, awaited: awaited.clone(), among_all: Some(among_all) }, None));
+        }
+        let (ask, _places) = (ask.clone(), (among_all, place()?));
+        let (outcome, awaited) = watch::channel(None);
+        let awaited = Awaited { host: how.host, outcome: awaited };
+        running.insert(ask.clone(), awaited.clone());
+        let exchange = Exchange { running: Arc::clone(self), ask, outcome, _places };
+        Ok((Place { how, awaited, among_all: None }, Some(exchange)))
     }
 }
 
-impl Joined {
-    /// Waits for the outcome, which is found out with `start` where nobody else is at it.
-    pub(super) async fn outcome(self, start: impl Future<Output = Outcome>) -> Outcome {
-        // Whoever starts the exchange may go away in the middle, or find no room on its own account; then the next one
-        // starts it anew.
-        let start = async {
-            match start.await {
-                Err(Failure::Busy) => Err(Failure::Busy),
-                outcome => Ok(outcome),
-            }
-        };
-        self.outcome.get_or_try_init(|| start).await?.clone()
+impl Place {
+    /// Waits for the outcome.
+    ///
+    /// # Errors
+    /// Another client had no room to go on, which is its own affair: this is to begin anew with.
+    pub(super) async fn outcome(mut self) -> Result<Outcome, Taken> {
+        let outcome = self.awaited.outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+        // Nothing is told where its task is lost.
+        let outcome = outcome.unwrap_or(Err(Failure::Unanswered));
+        let is_its_own = self.awaited.host == self.how.host;
+        match self.among_all.filter(|_| !is_its_own && matches!(outcome, Err(Failure::Busy))) {
+            Some(among_all) => Err(among_all),
+            None => Ok(outcome),
+        }
     }
 }
 
-impl Drop for Joined {
+impl Exchange {
+    pub(super) fn ask(&self) -> &Ask {
+        &self.ask
+    }
+
+    /// Frees its places, and tells those who wait. Whoever asks next does not get this outcome: what may be kept is in
+    /// the cache.
+    pub(super) fn end(self, outcome: Outcome) {
+        let told = self.outcome.clone();
+        drop(self);
+        told.send_replace(Some(outcome));
+    }
+}
+
+impl Drop for Exchange {
     fn drop(&mut self) {
-        let mut running = lock(&self.running.0);
-        let Some(exchange) = running.get_mut(&self.ask) else { return };
-        if !Arc::ptr_eq(&exchange.outcome, &self.outcome) {
-            return;
-        }
-        exchange.waiting = exchange.waiting.saturating_sub(1);
-        // Once there is an outcome, who asks next shall not get it: what may be kept is in the cache.
-        if exchange.waiting == 0 || self.outcome.initialized() {
-            running.remove(&self.ask);
-        }
+        lock(&self.running.0).remove(&self.ask);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::Host;
+    use crate::message::Transport;
     use crate::room::Room;
     use hickory_proto::rr::RecordType;
-    use std::cell::Cell;
-    use std::future::{pending, ready};
     use std::task::{Context, Poll, Waker};
 
-    fn ask() -> Ask {
-        Ask::own(b"\x01a\0", RecordType::A, true)
+    struct Rooms {
+        running: Arc<Running>,
+        among_all: Room,
+        of_forward: Room,
     }
 
-    fn joined(running: &Arc<Running>) -> Joined {
-        running.join(&ask(), || Ok(None)).unwrap()
+    impl Rooms {
+        /// For 100 among all, of which a client may have 25, and for `most` of a `forward`.
+        fn new(most: usize) -> Self {
+            Self { running: Arc::default(), among_all: Room::new(100, None), of_forward: Room::new(most, None) }
+        }
+
+        /// A question of 192.0.2.`client` about `name`.
+        fn join(&self, name: &[u8], client: u8) -> Result<(Place, Option<Exchange>), Failure> {
+            let host = Host::of([192, 0, 2, client].into());
+            let how = How { host, transport: Transport::Udp, is_repeated: false };
+            let among_all = self.among_all.take(host).ok_or(Failure::Busy)?;
+            let place = || self.of_forward.take(host).map(Some).ok_or(Failure::Busy);
+            self.running.join(&Ask::own(name, RecordType::A, true), how, among_all, place)
+        }
+
+        fn begin(&self, name: &[u8], client: u8) -> (Place, Exchange) {
+            let (place, exchange) = self.join(name, client).unwrap();
+            (place, exchange.unwrap())
+        }
+
+        fn follow(&self, name: &[u8], client: u8) -> Place {
+            let (place, exchange) = self.join(name, client).unwrap();
+            assert!(exchange.is_none(), "it runs already");
+            place
+        }
+
+        /// How many more places among all this client may have.
+        fn left(&self, client: u8) -> usize {
+            let host = Host::of([192, 0, 2, client].into());
+            std::iter::from_fn(|| self.among_all.take(host)).collect::<Vec<_>>().len()
+        }
+    }
+
+    const A: &[u8] = b"\x01a\0";
+    const B: &[u8] = b"\x01b\0";
+
+    fn told(place: Place) -> Poll<Result<Outcome, Taken>> {
+        Box::pin(place.outcome()).as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn outcome(place: Place) -> Outcome {
+        match told(place) {
+            Poll::Ready(Ok(outcome)) => outcome,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
-    fn the_last_to_leave_forgets_the_exchange() {
-        let running = Arc::<Running>::default();
-        let mut context = Context::from_waker(Waker::noop());
-        let is_running = || lock(&running.0).contains_key(&ask());
-        let mut first = Box::pin(joined(&running).outcome(pending()));
-        let mut second = Box::pin(joined(&running).outcome(ready(Err(Failure::Loop))));
-        assert!(first.as_mut().poll(&mut context).is_pending());
-        assert!(second.as_mut().poll(&mut context).is_pending(), "it joined the first");
+    fn an_exchange_has_its_places_until_its_end_whoever_leaves() {
+        let rooms = Rooms::new(1);
+        let (first, exchange) = rooms.begin(A, 1);
+        let second = rooms.follow(A, 2);
+        assert_eq!(rooms.join(B, 3).unwrap_err(), Failure::Busy);
+        assert_eq!([1, 2].map(|client| rooms.left(client)), [24, 24]);
         drop(first);
-        assert!(is_running());
-        // The first went away in the middle, so the second starts it.
-        assert_eq!(second.as_mut().poll(&mut context), Poll::Ready(Err(Failure::Loop)));
+        assert_eq!(rooms.left(1), 24, "it has begun it");
+        assert_eq!(rooms.join(B, 3).unwrap_err(), Failure::Busy);
         drop(second);
-        assert!(!is_running());
+        assert_eq!(rooms.left(2), 25);
+        let third = rooms.follow(A, 3);
+        exchange.end(Err(Failure::Loop));
+        assert_eq!((rooms.left(1), outcome(third)), (25, Err(Failure::Loop)));
+        let (_other, _exchange) = rooms.begin(B, 3);
     }
 
     #[test]
-    fn who_leaves_a_later_exchange_alone_was_in_an_earlier_one() {
-        let running = Arc::<Running>::default();
-        let mut context = Context::from_waker(Waker::noop());
-        let starts = Cell::new(0);
-        let start = async || -> Outcome {
-            starts.set(starts.get() + 1);
-            match starts.get() {
-                1 => Err(Failure::Loop),
-                _ => pending().await,
-            }
-        };
-        let mut first = Box::pin(joined(&running).outcome(pending()));
-        let mut second = Box::pin(joined(&running).outcome(start()));
-        let late = joined(&running);
-        assert!(first.as_mut().poll(&mut context).is_pending() && second.as_mut().poll(&mut context).is_pending());
-        drop(first);
-        assert!(second.as_mut().poll(&mut context).is_ready());
-        let mut later = Box::pin(joined(&running).outcome(start()));
-        assert!(later.as_mut().poll(&mut context).is_pending(), "an outcome is given to those alone who waited for it");
-        drop(late);
-        let mut latest = Box::pin(joined(&running).outcome(start()));
-        assert!(latest.as_mut().poll(&mut context).is_pending());
-        assert_eq!(starts.get(), 2, "the latest joined the later one");
+    fn an_outcome_is_given_to_those_alone_who_waited_for_it() {
+        let rooms = Rooms::new(100);
+        let (first, exchange) = rooms.begin(A, 1);
+        let second = rooms.follow(A, 2);
+        exchange.end(Err(Failure::Loop));
+        let (later, exchange) = rooms.begin(A, 3);
+        assert_eq!([first, second].map(outcome), [Err(Failure::Loop), Err(Failure::Loop)]);
+        let latest = rooms.follow(A, 1);
+        assert!(told(rooms.follow(A, 2)).is_pending());
+        exchange.end(Err(Failure::Down));
+        assert_eq!([later, latest].map(outcome), [Err(Failure::Down), Err(Failure::Down)]);
     }
 
     #[test]
-    fn an_exchange_has_one_place_until_its_end_whoever_goes_on_with_it() {
-        let (running, room) = (Arc::<Running>::default(), Room::new(1, None));
-        let host = Host::of("192.0.2.1".parse().unwrap());
-        let place = || room.take(host).map(Some).ok_or(Failure::Busy);
-        let other = Ask::own(b"\x01b\0", RecordType::A, true);
-        let mut context = Context::from_waker(Waker::noop());
-        let first = running.join(&ask(), place).unwrap();
-        let second = running.join(&ask(), place).unwrap();
-        assert_eq!(running.join(&other, place).unwrap_err(), Failure::Busy);
-        drop(first);
-        assert_eq!(running.join(&other, place).unwrap_err(), Failure::Busy, "the second has its place");
-        assert!(Box::pin(second.outcome(ready(Err(Failure::Loop)))).as_mut().poll(&mut context).is_ready());
-        running.join(&other, place).unwrap();
-        assert!(lock(&running.0).is_empty());
+    fn a_client_that_finds_no_room_is_alone_in_that() {
+        let rooms = Rooms::new(100);
+        let (first, exchange) = rooms.begin(A, 1);
+        let (same, other) = (rooms.follow(A, 1), rooms.follow(A, 2));
+        exchange.end(Err(Failure::Busy));
+        assert_eq!([first, same].map(outcome), [Err(Failure::Busy), Err(Failure::Busy)]);
+        let Poll::Ready(Err(among_all)) = told(other) else { panic!("it is to begin anew") };
+        assert_eq!(rooms.left(2), 24);
+        drop(among_all);
+        let (_first, exchange) = rooms.begin(A, 1);
+        let other = rooms.follow(A, 2);
+        exchange.end(Err(Failure::Down));
+        assert_eq!(outcome(other), Err(Failure::Down));
     }
 
     #[test]
-    fn who_finds_no_room_is_alone_in_that() {
-        let running = Arc::<Running>::default();
-        let mut context = Context::from_waker(Waker::noop());
-        let mut first = Box::pin(joined(&running).outcome(ready(Err(Failure::Busy))));
-        let mut second = Box::pin(joined(&running).outcome(ready(Err(Failure::Loop))));
-        assert_eq!(first.as_mut().poll(&mut context), Poll::Ready(Err(Failure::Busy)));
-        assert_eq!(second.as_mut().poll(&mut context), Poll::Ready(Err(Failure::Loop)));
+    fn an_exchange_that_is_lost_is_over() {
+        let rooms = Rooms::new(1);
+        let (first, exchange) = rooms.begin(A, 1);
+        let second = rooms.follow(A, 2);
+        drop(exchange);
+        assert_eq!([first, second].map(outcome), [Err(Failure::Unanswered), Err(Failure::Unanswered)]);
+        let (_other, _exchange) = rooms.begin(B, 3);
+        assert!(!lock(&rooms.running.0).contains_key(&Ask::own(A, RecordType::A, true)));
     }
 }

@@ -3,4 +3,5 @@ mod health;
 mod kept;
 mod origins;
 mod routes;
+mod running;
 mod transports;

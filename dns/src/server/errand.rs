@@ -32,6 +32,7 @@ pub(super) struct Owned {
     peer: SocketAddr,
     asked_at: Option<SocketAddr>,
     transport: Transport,
+    may_wait: bool,
     counted: Counted,
 }
 
@@ -85,7 +86,7 @@ impl First {
 
 impl Owned {
     pub(super) fn of(asking: &Asking<'_>, block: &Arc<Block>) -> Self {
-        let Asking { query, packet, name: _, peer, asked_at, transport, now, site: _, counted } = *asking;
+        let Asking { query, packet, name: _, peer, asked_at, transport, may_wait, now, site: _, counted } = *asking;
         Self {
             block: Arc::clone(block),
             serving: Arc::clone(&now.serving),
@@ -96,6 +97,7 @@ impl Owned {
             peer,
             asked_at,
             transport,
+            may_wait,
             counted,
         }
     }
@@ -153,10 +155,11 @@ impl Responder {
             let name = LowerName::read(name)?;
             let now = Now::continued(&self.shared, &asked.serving);
             let site = now.serving.site(self.at)?;
-            let Owned { block, packet, head, peer, asked_at, transport, counted, .. } = asked;
+            let Owned { block, packet, head, .. } = asked;
             let query = Query { head: *head, asked: Asked { wire: question, record_type } };
-            let (peer, asked_at, transport, counted) = (*peer, *asked_at, *transport, *counted);
-            let asking = Asking { query, packet, name: &name, peer, asked_at, transport, now: &now, site, counted };
+            let Owned { peer, asked_at, transport, may_wait, counted, .. } = *asked;
+            let asking =
+                Asking { query, packet, name: &name, peer, asked_at, transport, may_wait, now: &now, site, counted };
             let parts = block.parts.as_ref()?;
             let plugin = if is_whole { "dns64" } else { "autopath" };
             self.said((block, &asking), (plugin, 0), || format!("{} is asked for too", spelled(&query.asked)));
@@ -232,7 +235,7 @@ mod tests {
     use prometheus::Registry;
 
     /// What becomes of a question about the cluster's own names in a block with these plugins.
-    fn respond(plugins: &str, name: &str, record_type: RecordType) -> Response {
+    fn respond(plugins: &str, name: &str, record_type: RecordType, may_wait: bool) -> Response {
         let text = format!(".:53 {{\n {plugins}\n kubernetes cluster.local {{\n pods verified\n}}\n}}");
         let (plan, _) = Plan::from_corefile(&text, "Corefile", &System).unwrap();
         let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
@@ -255,12 +258,13 @@ mod tests {
             backends: Arc::new(BackendTable::default()),
             names: Arc::new(NameTable::default().patched([web, pod], 1)),
         }));
-        let shared = Shared::new(names, Arc::new(serving), metrics, Bounds::default());
+        let shared = Arc::new(Shared::new(names, Arc::new(serving), metrics, Bounds::default()));
         let labels = name.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat());
         let kind = [u16::from(record_type), 1].map(u16::to_be_bytes).concat();
         let packet: Vec<u8> = [0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0].into_iter().chain(labels).chain(kind).collect();
         let peer = "192.0.2.9:4000".parse().unwrap();
-        Responder::new(Arc::new(shared), at).respond(&packet, (peer, None), Transport::Udp, &mut Vec::new())
+        let came = (peer, None, (Transport::Udp, may_wait));
+        Responder::new(Arc::clone(&shared), at).respond_as_of(&Now::of(&shared), &packet, came, &mut Vec::new())
     }
 
     /// Else there would be as many tasks as there are questions.
@@ -272,8 +276,17 @@ mod tests {
             ("autopath @kubernetes", "gone.shop.front.svc.cluster.local.", RecordType::A),
             ("rewrite name suffix .short .svc.cluster.local", "web.shop.short.", RecordType::A),
         ] {
-            let response = respond(plugins, name, record_type);
+            let response = respond(plugins, name, record_type, true);
             assert!(matches!(response, Response::Ready(_)), "{plugins} {name}: {response:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_may_not_wait_is_walked_as_far_as_is_known() {
+        let plugins = "autopath @kubernetes\n forward . 127.0.0.1:1";
+        for (may_wait, is_ready) in [(true, false), (false, true)] {
+            let response = respond(plugins, "gone.front.svc.cluster.local.", RecordType::A, may_wait);
+            assert_eq!(matches!(response, Response::Ready(_)), is_ready, "{response:?}");
         }
     }
 }

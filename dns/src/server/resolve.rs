@@ -22,7 +22,7 @@ use crate::wire::flag;
 use crate::written::Logged;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -40,6 +40,8 @@ pub(super) struct Asking<'p> {
     /// Where it came to, if that is known.
     pub(super) asked_at: Option<SocketAddr>,
     pub(super) transport: Transport,
+    /// Whether it may wait for upstreams.
+    pub(super) may_wait: bool,
     pub(super) now: &'p Now,
     pub(super) site: &'p Site,
     pub(super) counted: Counted,
@@ -156,21 +158,24 @@ impl Responder {
     /// Asks others, unless the answer is known.
     fn forward(&self, block: &Arc<Block>, alias: Option<Alias>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
         let forwarder = &block.forwarder;
-        let Asking { query, packet, peer, transport, .. } = *asking;
+        let Asking { query, packet, peer, transport, may_wait, .. } = *asking;
         let waiting = Waiting::new(&query, alias, (packet, asking.site.metrics.server()));
         if let Some(asked) = self.would_ask(block, &waiting, asking) {
             return asked;
         }
         let told = match forwarder.at_once(&waiting, (peer, transport), self.shared.behind()) {
             AtOnce::Told(told) => told,
-            AtOnce::Ask(over) => match (forwarder.admit(&waiting, peer, &self.shared.room), over) {
-                (Ok(place), over) => {
-                    let block = Arc::clone(block);
-                    return asking.wait_for(Awaited::Upstream { block, waiting, over, place: Box::new(place) });
+            AtOnce::Ask(over) => {
+                let behind = may_wait.then(|| self.shared.behind());
+                match (forwarder.admit(&waiting, (peer, transport), over.is_some(), behind), over) {
+                    (Ok(place), over) => {
+                        let block = Arc::clone(block);
+                        return asking.wait_for(Awaited::Upstream { block, waiting, over, place: Box::new(place) });
+                    }
+                    (Err(Failure::Busy), Some(over)) => forwarder.tell_stale(&over, &waiting, transport),
+                    (Err(failure), _) => Err(failure),
                 }
-                (Err(Failure::Busy), Some(over)) => forwarder.tell_stale(&over, &waiting, transport),
-                (Err(failure), _) => Err(failure),
-            },
+            }
         };
         let failure = match told {
             Ok((message, code)) => {
@@ -237,26 +242,6 @@ impl Responder {
         }
     }
 
-    /// Refuses a question that would wait, where no more may: into `out`, at once.
-    pub(super) fn refuse(&self, pending: Pending, (packet, client): (&[u8], IpAddr), out: &mut Vec<u8>) -> Response {
-        let Pending { awaited, transport, counted, logged, .. } = pending;
-        // What it would have taken is free for others.
-        drop(awaited);
-        // Who waits has been read before.
-        let Ok(mut query) = Query::parse(packet) else { return Response::Silence };
-        if self.shared.guards.answer_cookie(&mut query.head, packet, client).is_err() {
-            return Response::Silence;
-        }
-        let (failure, says) = (Failure::Busy, Says { offers_recursion: true, ..Says::default() });
-        self.metrics.forward.failures.with_label_values(&[failure.reason()]).inc();
-        write_code(out, &query.head, Some(query.asked), (failure.code(), says));
-        failure.extended_error().add(&failure.to_string(), out, (&query.head, transport));
-        if let Some(logged) = logged {
-            logged.end(out);
-        }
-        Response::Ready(Answered { question: counted, source: Source::Upstream, code: failure.code() })
-    }
-
     /// Waits for an answer, and counts it; empty where none is sent, which can be so over UDP alone.
     pub(super) async fn finish(&self, mut pending: Box<Pending>) -> Vec<u8> {
         let (transport, since, question) = (pending.transport, pending.since, pending.counted);
@@ -288,7 +273,7 @@ impl Responder {
         let Pending { awaited, transport, after, .. } = *pending;
         let mut settled = match awaited {
             Awaited::Upstream { block, waiting, over, place } => {
-                let told = block.forwarder.finish(&waiting, (*place, over), transport, self.shared.behind()).await;
+                let told = block.forwarder.finish(&waiting, (*place, over), &self.shared.runtime).await;
                 let (message, code) = told.unwrap_or_else(|failure| {
                     let (message, code) = fail(&block.forwarder, &waiting, failure, transport);
                     tell_failure(&block, &waiting.query(), (failure, code), &self.shared.runtime);

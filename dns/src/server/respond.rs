@@ -104,15 +104,15 @@ impl Responder {
         transport: Transport,
         out: &mut Vec<u8>,
     ) -> Response {
-        self.respond_as_of(&Now::of(&self.shared), packet, (peer, asked_at, transport), out)
+        self.respond_as_of(&Now::of(&self.shared), packet, (peer, asked_at, (transport, true)), out)
     }
 
-    /// The same with what is served at this moment.
+    /// The same with what is served at this moment, and whether the packet may wait for upstreams.
     pub(super) fn respond_as_of(
         &self,
         now: &Now,
         packet: &[u8],
-        (peer, asked_at, transport): (SocketAddr, Option<SocketAddr>, Transport),
+        (peer, asked_at, (transport, may_wait)): (SocketAddr, Option<SocketAddr>, (Transport, bool)),
         out: &mut Vec<u8>,
     ) -> Response {
         let asked_at = asked_at.map(|address| SocketAddr::new(address.ip().to_canonical(), address.port()));
@@ -163,7 +163,7 @@ impl Responder {
         }
         counted.record_type = Some(query.asked.record_type);
         counted.zone = served.map_or(site.outside(), |served| served.numbers);
-        let asking = Asking { query, packet, name: &name, peer, asked_at, transport, now, site, counted };
+        let asking = Asking { query, packet, name: &name, peer, asked_at, transport, may_wait, now, site, counted };
         self.respond_to(&asking, (served, refusal), out)
     }
 

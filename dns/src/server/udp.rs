@@ -213,7 +213,7 @@ impl Listener {
             self.shared.responder.metrics.dropped.with_label_values(&["long"]).inc();
             return None;
         };
-        let from_to = (ends.peer()?, self.own_address(ends), Transport::Udp);
+        let from_to = (ends.peer()?, self.own_address(ends), (Transport::Udp, true));
         match self.shared.responder.respond_as_of(now, packet, from_to, message) {
             Response::Silence | Response::HeldBack | Response::Dropped => None,
             Response::Ready(answered) => Some(answered),

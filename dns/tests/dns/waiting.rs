@@ -131,3 +131,31 @@ async fn a_client_that_asks_what_nobody_answers_leaves_others_their_room() {
     drop((greedy, other));
     server.stop().await;
 }
+
+#[tokio::test]
+async fn who_breaks_a_connection_leaves_what_it_asked_to_those_who_wait() {
+    let upstream = Upstream::new().await;
+    let long = std::time::Duration::from_secs(60);
+    let server = start(Settings { upstream_timeout: long, ..upstreams(&[upstream.address()]) });
+    let mut stream = server.connect().await;
+    stream.write_all(&frame(&outside(1, RecordType::A).to_vec().unwrap())).await.unwrap();
+    let (asked, peer) = upstream.asked().await;
+    let client = server.client().await;
+    client.send(&outside(1, RecordType::A).to_vec().unwrap()).await.unwrap();
+    while server.metric("tidegate_dns_waiting", &[]) < 2.0 {
+        tokio::task::yield_now().await;
+    }
+    stream.set_zero_linger().unwrap();
+    drop(stream);
+    while server.metric("tidegate_dns_tcp_connections", &[]) > 0.0 {
+        tokio::task::yield_now().await;
+    }
+    upstream.reply(&one_address(&asked), peer).await;
+    assert_eq!(answered(&answer(&client).await), ["192.0.2.1"]);
+    client.send(&outside(2, RecordType::A).to_vec().unwrap()).await.unwrap();
+    let (next, peer) = upstream.asked().await;
+    assert_eq!(next.queries[0].name().to_string(), "2.example.org.", "nothing was asked twice");
+    upstream.reply(&one_address(&next), peer).await;
+    assert_eq!(answered(&answer(&client).await), ["192.0.2.1"]);
+    server.stop().await;
+}

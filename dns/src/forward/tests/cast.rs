@@ -5,6 +5,7 @@ use crate::corefile::System;
 use crate::metrics::Metrics;
 use crate::plan::Plan;
 use crate::question::Query;
+use crate::room::Room;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
 use prometheus::{Registry, TextEncoder};
@@ -168,8 +169,8 @@ impl Asker {
         let told = match self.forwarder.at_once(&waiting, (peer, transport), behind) {
             AtOnce::Told(told) => told,
             AtOnce::Ask(over) => {
-                let place = self.forwarder.admit(&waiting, peer, &self.room)?;
-                self.forwarder.finish(&waiting, (place, over), transport, behind).await
+                let place = self.forwarder.admit(&waiting, (peer, transport), over.is_some(), Some(behind))?;
+                self.forwarder.finish(&waiting, (place, over), behind.runtime).await
             }
         };
         told.map(|(message, _)| Message::from_vec(&message).unwrap())
@@ -191,6 +192,29 @@ pub(super) fn question(name: &str, record_type: RecordType) -> Message {
     message.metadata.recursion_desired = true;
     message.add_query(hickory_proto::op::Query::query(Name::from_ascii(name).unwrap(), record_type));
     message
+}
+
+/// Asks in a task of its own.
+pub(super) fn asking(
+    asker: &Arc<Asker>,
+    peer: &'static str,
+    name: &'static str,
+) -> JoinHandle<Result<String, Failure>> {
+    let asker = Arc::clone(asker);
+    tokio::spawn(async move { asker.ask_from(peer, Transport::Udp, name).await })
+}
+
+/// What an upstream without a will of its own is asked next: the question, its name and who asked.
+pub(super) async fn asked(udp: &UdpSocket) -> (Message, String, SocketAddr) {
+    let mut packet = [0; 512];
+    let (len, peer) = udp.recv_from(&mut packet).await.unwrap();
+    let question = Message::from_vec(&packet[..len]).unwrap();
+    let name = question.queries[0].name().to_string();
+    (question, name, peer)
+}
+
+pub(super) async fn reply(udp: &UdpSocket, (question, _, peer): &(Message, String, SocketAddr)) {
+    udp.send_to(&answer(question, 0, 1).to_vec().unwrap(), peer).await.unwrap();
 }
 
 /// Runs `work` while the clock only moves when nothing else does.

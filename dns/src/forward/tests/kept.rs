@@ -49,8 +49,7 @@ async fn without_room_nothing_is_fetched_behind_a_stale_answer_yet() {
     assert_eq!(upstream.asked.recv().await.unwrap(), "slow.org. A RD");
     assert_eq!(asker.ask("example.org.").await.unwrap(), "192.0.2.1");
     assert_eq!(asker.metric("tidegate_dns_cache_prefetches_total", &[]), 0.0);
-    waits.abort();
-    assert!(waits.await.unwrap_err().is_cancelled());
+    assert_eq!(waits.await.unwrap(), Err(Failure::Unanswered));
     assert_eq!(asker.ask("example.org.").await.unwrap(), "192.0.2.1");
     assert_eq!(asker.metric("tidegate_dns_cache_prefetches_total", &[]), 1.0, "the next one does");
 }
@@ -76,6 +75,29 @@ async fn what_is_fetched_behind_an_answer_is_asked_on_its_clients_account() {
     }
     upstream.say(0);
     asker.forwarder.stop().await;
+}
+
+#[tokio::test]
+async fn what_all_have_given_up_is_there_for_the_next_one() {
+    let (udp, _) = sockets().await;
+    let forward = format!("forward . {} {{\nmax_concurrent 1\nread_timeout 60s\n}}", udp.local_addr().unwrap());
+    let asker = Arc::new(Asker::new(&format!("cache 30\n{forward}")));
+    let all = ["192.0.2.1:5000", "192.0.2.2:5000"].map(|peer| asking(&asker, peer, "example.org."));
+    let question = asked(&udp).await;
+    for one in all {
+        one.abort();
+        assert!(one.await.unwrap_err().is_cancelled());
+    }
+    assert_eq!(asker.ask("other.org.").await, Err(Failure::Busy), "it has its place");
+    reply(&udp, &question).await;
+    asker.forwarder.stop().await;
+    assert_eq!(asker.metric("tidegate_dns_waiting", &[]), 0.0);
+    assert_eq!(asker.ask("example.org.").await.unwrap(), "192.0.2.1");
+    let other = asking(&asker, "192.0.2.1:5000", "other.org.");
+    let question = asked(&udp).await;
+    assert_eq!(question.1, "other.org.");
+    reply(&udp, &question).await;
+    assert_eq!(other.await.unwrap().unwrap(), "192.0.2.1");
 }
 
 #[tokio::test]

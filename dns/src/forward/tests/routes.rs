@@ -2,9 +2,6 @@
 
 use super::super::*;
 use super::cast::*;
-use hickory_proto::op::Message;
-use tokio::net::UdpSocket;
-use tokio::task::JoinHandle;
 
 const SERVFAIL: u8 = 2;
 const NXDOMAIN: u8 = 3;
@@ -73,69 +70,21 @@ async fn the_next_upstream_is_asked_for_codes_that_fail_over() {
 
 #[tokio::test]
 async fn questions_above_max_concurrent_are_refused() {
-    let (mut one, two) = (Upstream::new(SILENT, 1).await, Upstream::new(0, 2).await);
-    let body = format!("forward org {} {{\n max_concurrent 1\n}}\nforward . {}", one.address, two.address);
+    let ((one, _), two) = (sockets().await, Upstream::new(0, 2).await);
+    let options = "max_concurrent 1\n read_timeout 60s";
+    let body = format!("forward org {} {{\n {options}\n}}\nforward . {}", one.local_addr().unwrap(), two.address);
     let asker = Arc::new(Asker::new(&body));
-    let first = tokio::spawn({
-        let asker = Arc::clone(&asker);
-        async move { asker.ask("a.org.").await }
-    });
-    assert_eq!(one.asked.recv().await.unwrap(), "a.org. A RD");
+    let first = asking(&asker, "192.0.2.1:5000", "a.org.");
+    let question = asked(&one).await;
     assert_eq!(asker.ask("b.org.").await, Err(Failure::Busy));
     assert_eq!(Failure::Busy.code(), ResponseCode::Refused);
     assert_eq!(asker.metric("tidegate_dns_forward_failures_total", &["reason=\"busy\""]), 1.0);
     // Each route has room of its own, and a place is free again once its question is over.
     assert_eq!(asker.ask("example.com.").await.unwrap(), "192.0.2.2");
-    first.abort();
-    assert!(first.await.unwrap_err().is_cancelled());
-    one.say(0);
-    assert_eq!(asker.ask("b.org.").await.unwrap(), "192.0.2.1");
-}
-
-/// Asks in a task of its own.
-fn asking(asker: &Arc<Asker>, peer: &'static str, name: &'static str) -> JoinHandle<Result<String, Failure>> {
-    let asker = Arc::clone(asker);
-    tokio::spawn(async move { asker.ask_from(peer, Transport::Udp, name).await })
-}
-
-/// What an upstream without a will of its own is asked next: the question, its name and who asked.
-async fn asked(udp: &UdpSocket) -> (Message, String, SocketAddr) {
-    let mut packet = [0; 512];
-    let (len, peer) = udp.recv_from(&mut packet).await.unwrap();
-    let question = Message::from_vec(&packet[..len]).unwrap();
-    let name = question.queries[0].name().to_string();
-    (question, name, peer)
-}
-
-async fn reply(udp: &UdpSocket, (question, _, peer): &(Message, String, SocketAddr)) {
-    udp.send_to(&answer(question, 0, 1).to_vec().unwrap(), peer).await.unwrap();
-}
-
-#[tokio::test]
-async fn who_waits_for_what_is_on_its_way_takes_no_place() {
-    let (udp, _) = sockets().await;
-    let options = "max_concurrent 1\n read_timeout 60s";
-    let asker = Arc::new(Asker::new(&format!("forward . {} {{\n {options}\n}}", udp.local_addr().unwrap())));
-    let first = asking(&asker, "192.0.2.1:5000", "a.org.");
-    assert_eq!(asked(&udp).await.1, "a.org.");
-    let followers = ["192.0.2.1:5001", "192.0.2.2:5000"].map(|peer| asking(&asker, peer, "a.org."));
-    while asker.metric("tidegate_dns_waiting", &[]) < 3.0 {
-        assert!(!followers.iter().any(JoinHandle::is_finished), "they wait");
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(asker.ask("b.org.").await, Err(Failure::Busy));
-    // Its place is still taken when whoever asked first is gone, and it is asked anew then.
-    first.abort();
-    assert!(first.await.unwrap_err().is_cancelled());
-    let again = asked(&udp).await;
-    assert_eq!((&*again.1, asker.ask("b.org.").await), ("a.org.", Err(Failure::Busy)));
-    reply(&udp, &again).await;
-    for follower in followers {
-        assert_eq!(follower.await.unwrap().unwrap(), "192.0.2.1");
-    }
-    assert_eq!(asker.metric("tidegate_dns_waiting", &[]), 0.0);
+    reply(&one, &question).await;
+    assert_eq!(first.await.unwrap().unwrap(), "192.0.2.1");
     let next = asking(&asker, "192.0.2.1:5000", "b.org.");
-    reply(&udp, &asked(&udp).await).await;
+    reply(&one, &asked(&one).await).await;
     assert_eq!(next.await.unwrap().unwrap(), "192.0.2.1");
 }
 
@@ -209,13 +158,10 @@ async fn a_host_without_sockets_blames_no_upstream() {
 #[tokio::test]
 async fn questions_leave_from_the_source_address() {
     let (udp, _) = sockets().await;
-    let asker =
-        Arc::new(Asker::new(&format!("forward . {} {{\n source_address 127.0.0.77\n}}", udp.local_addr().unwrap())));
-    let asking = tokio::spawn(async move { asker.ask("example.org.").await });
-    let mut packet = [0; 512];
-    let (len, peer) = udp.recv_from(&mut packet).await.unwrap();
-    assert_eq!(peer.ip().to_string(), "127.0.0.77");
-    let question = Message::from_vec(&packet[..len]).unwrap();
-    udp.send_to(&answer(&question, 0, 1).to_vec().unwrap(), peer).await.unwrap();
+    let body = format!("forward . {} {{\n source_address 127.0.0.77\n}}", udp.local_addr().unwrap());
+    let asking = asking(&Arc::new(Asker::new(&body)), "192.0.2.1:5000", "example.org.");
+    let question = asked(&udp).await;
+    assert_eq!(question.2.ip().to_string(), "127.0.0.77");
+    reply(&udp, &question).await;
     assert_eq!(asking.await.unwrap().unwrap(), "192.0.2.1");
 }

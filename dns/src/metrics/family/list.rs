@@ -36,7 +36,7 @@ families! { #[cfg(test)] OWN;
     CONNECTIONS = GAUGE "tidegate_dns_tcp_connections" []
         "Open connections of DNS over TCP.";
     WAITING = GAUGE "tidegate_dns_waiting" []
-        "Questions that wait for upstreams now, and answers that are fetched behind others.";
+        "Questions that wait for upstreams now, and answers that are fetched with nobody waiting.";
     HELD_BACK = COUNTER "tidegate_dns_held_back_total" []
         "Questions of clients that asked more than --dns-client-limit, refused or dropped.";
     RELOADS_REFUSED = COUNTER "tidegate_dns_reloads_refused_total" []

@@ -5,6 +5,7 @@ use super::frame::{LONGEST, PREFIX, first, push};
 use super::{Limits, RECHECK, keepalive};
 use crate::message::Transport;
 use crate::metrics::{Answered, Source};
+use crate::server::now::Now;
 use crate::server::resolve::Pending;
 use crate::server::respond::{Responder, Response};
 use crate::server::transfer::Sending;
@@ -257,13 +258,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 
     /// Answers a question into `reply` if it need not wait, or may not.
     fn respond(&mut self, packet: &[u8]) -> Response {
-        match self.responder.respond(packet, self.ends, Transport::Tcp, &mut self.reply) {
-            Response::Pending(pending) if self.waiting.as_ref().is_some_and(|waiting| waiting.len() >= WAITING) => {
-                let (peer, _) = self.ends;
-                self.responder.refuse(*pending, (packet, peer.ip()), &mut self.reply)
-            }
-            response => response,
-        }
+        let may_wait = self.waiting.as_ref().is_none_or(|waiting| waiting.len() < WAITING);
+        let (now, (peer, asked_at)) = (Now::of(&self.responder.shared), self.ends);
+        self.responder.respond_as_of(&now, packet, (peer, asked_at, (Transport::Tcp, may_wait)), &mut self.reply)
     }
 
     /// How long the client may be silent from now on; zero: no more questions are taken.
