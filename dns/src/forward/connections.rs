@@ -75,9 +75,9 @@ impl Kept {
         is_first.then(|| sweep(Arc::downgrade(self)))
     }
 
-    /// Closes all: where one does not work the others hardly will.
-    pub(super) fn clear(&self) {
-        lock(&self.resting).connections.clear();
+    /// Closes those on which nothing has come since then: where one does not work such others hardly will.
+    pub(super) fn close_unproved(&self, since: Instant) {
+        lock(&self.resting).connections.retain(|connection| connection.rests_since > since);
     }
 
     /// Closes what has rested for too long; says when to look again.
@@ -102,5 +102,28 @@ impl std::fmt::Debug for Kept {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let resting = lock(&self.resting).connections.len();
         f.debug_struct("Kept").field("limits", &self.limits).field("resting", &resting).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Zone;
+    use crate::plan::forward::Forward;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn those_are_closed_that_have_only_worked_before() {
+        let kept = Kept::new(Forward::new(Zone::root()).connections);
+        let mut last = Instant::now();
+        for port in [1, 2] {
+            last = Instant::now();
+            tokio::time::advance(Duration::from_millis(1)).await;
+            let local = SocketAddr::from(([127, 0, 0, 1], port));
+            drop(kept.put(Connection::new(Box::new(tokio::io::empty()), local)));
+        }
+        kept.close_unproved(last);
+        let ports = || kept.take().map(|connection| connection.local.port());
+        assert_eq!([ports(), ports()], [Some(2), None]);
     }
 }

@@ -135,6 +135,7 @@ impl Route {
             // The first try is spelled as usual: some servers do not like to be asked otherwise.
             let mark = (is_again || trip.is_repeated).then(|| outbound.marks.mark(ask.question()));
             is_again = true;
+            let since = Instant::now();
             let answer = upstream.ask(ask, &Trip { question: mark.as_deref().unwrap_or(trip.question), ..trip }).await;
             marked.push(mark);
             match answer {
@@ -157,7 +158,7 @@ impl Route {
                 Err(fault) => {
                     debug!(upstream = %upstream.address, error = %fault, "upstream did not answer");
                     upstream.metrics.failures.inc();
-                    upstream.kept.clear();
+                    upstream.kept.close_unproved(since);
                     match fault {
                         Fault::Malformed => failure = Failure::Malformed,
                         Fault::Loop => failure = Failure::Loop,

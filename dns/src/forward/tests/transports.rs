@@ -8,7 +8,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -95,6 +95,33 @@ async fn a_connection_is_kept_and_replaced_where_the_other_side_closed_it() {
     assert_eq!(asker.metric("tidegate_dns_upstream_failures_total", &[]), 0.0);
     // The kept one that turned out to be closed was taken too.
     assert_eq!((count("new"), count("kept")), (2.0, 2.0));
+}
+
+/// Answers one question over a connection.
+async fn answer_one(stream: &mut TcpStream) {
+    let mut packet = vec![0; usize::from(stream.read_u16().await.unwrap())];
+    stream.read_exact(&mut packet).await.unwrap();
+    let reply = answer(&Message::from_vec(&packet).unwrap(), 0, 3).to_vec().unwrap();
+    stream.write_all(&crate::message::framed(&reply)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_question_that_gets_no_answer_leaves_connections_that_work() {
+    let (udp, tcp) = sockets().await;
+    let options = "force_tcp\nread_timeout 60s\nmax_connect_attempts 1\nmax_fails 0";
+    let asker = Arc::new(Asker::new(&format!("forward . {} {{\n{options}\n}}", udp.local_addr().unwrap())));
+    let ask = |name| asking(&asker, "192.0.2.1:5000", name);
+    let failing = ask("failing.org.");
+    let (breaks, _) = tcp.accept().await.unwrap();
+    let meanwhile = ask("a.org.");
+    let (mut works, _) = tcp.accept().await.unwrap();
+    answer_one(&mut works).await;
+    assert_eq!(meanwhile.await.unwrap().unwrap(), "192.0.2.3");
+    drop(breaks);
+    assert_eq!(failing.await.unwrap(), Err(Failure::Unanswered));
+    let next = ask("b.org.");
+    answer_one(&mut works).await;
+    assert_eq!(next.await.unwrap().unwrap(), "192.0.2.3");
 }
 
 #[test]
