@@ -290,6 +290,8 @@ impl Forwarder {
     async fn exchange_and_keep(&self, ask: &Ask, trail: &Trail, how: How) -> Outcome {
         let outcome = self.exchange(ask, trail, how).await;
         match &outcome {
+            // One client had no room: others ask anew.
+            Err(Failure::Busy) => self.cache.gave_up(ask),
             // A refusal is not kept as such, but what is over is given all the same.
             Ok(message) if is_unhelpful(message) && self.cache.leaves_alone(ask, Instant::now()) => {}
             Ok(message) => self.cache.keep(ask, message, Instant::now()),

@@ -77,6 +77,33 @@ async fn what_is_fetched_behind_an_answer_is_asked_on_its_clients_account() {
     asker.forwarder.stop().await;
 }
 
+#[test]
+fn who_has_no_room_to_go_on_leaves_what_is_over_to_be_asked_for_by_others() {
+    with_still_clock(async {
+        let (one, mut two) = (Upstream::new(3, 1).await, Upstream::new(0, 2).await);
+        let forwards = format!(
+            "forward . {} {{\nnext NXDOMAIN\n}}\nforward . {} {{\nmax_concurrent 1\n}}",
+            one.address, two.address
+        );
+        let asker = Arc::new(Asker::new(&format!("cache 30 {{\nserve_stale 1h immediate\n}}\n{forwards}")));
+        assert_eq!(asker.ask("example.org.").await.unwrap(), "192.0.2.2");
+        tokio::time::advance(Duration::from_secs(31)).await;
+        two.say(SILENT);
+        two.heard();
+        let slow = asking(&asker, "192.0.2.1:5000", "slow.org.");
+        assert_eq!(two.asked.recv().await.unwrap(), "slow.org. A RD");
+        let busy = || asker.metric("tidegate_dns_forward_failures_total", &["reason=\"busy\""]);
+        for prefetches in [1.0, 2.0] {
+            assert_eq!(asker.ask("example.org.").await.unwrap(), "192.0.2.2");
+            assert_eq!(asker.metric("tidegate_dns_cache_prefetches_total", &[]), prefetches);
+            while busy() < prefetches {
+                tokio::task::yield_now().await;
+            }
+        }
+        assert_eq!(slow.await.unwrap(), Err(Failure::Unanswered));
+    });
+}
+
 #[tokio::test]
 async fn what_all_have_given_up_is_there_for_the_next_one() {
     let (udp, _) = sockets().await;
