@@ -80,6 +80,8 @@ pub(crate) struct Forwarder {
     /// A name is for the first that takes it.
     routes: Vec<Route>,
     running: Arc<Running>,
+    /// The same about questions that say which forwarders they have passed: what upstreams make of that is theirs alone.
+    passed_on: Arc<Running>,
     outbound: Arc<Outbound>,
     has_warned: AtomicBool,
     cache: Cache,
@@ -87,8 +89,8 @@ pub(crate) struct Forwarder {
 
 impl Forwarder {
     pub(crate) fn new(routes: Vec<Route>, cache: Cache, metrics: ForwardMetrics) -> Self {
-        let (running, outbound) = (Arc::default(), Arc::new(Outbound::new(metrics)));
-        Self { routes, running, outbound, has_warned: AtomicBool::new(false), cache }
+        let (running, passed_on, outbound) = (Arc::default(), Arc::default(), Arc::new(Outbound::new(metrics)));
+        Self { routes, running, passed_on, outbound, has_warned: AtomicBool::new(false), cache }
     }
 
     pub(crate) fn has_upstreams(&self) -> bool {
@@ -150,7 +152,8 @@ impl Forwarder {
         runtime: &Handle,
     ) -> Result<Place, Failure> {
         let route = self.routes_of(waiting.ask.name()).next().ok_or(Failure::NoUpstream)?;
-        let (place, begun) = self.running.join(&waiting.ask, how, among_all, || route.take(how.host))?;
+        let running = if waiting.trail.is_empty() { &self.running } else { &self.passed_on };
+        let (place, begun) = running.join(&waiting.ask, how, among_all, || route.take(how.host))?;
         if let Some(exchange) = begun {
             let (forwarder, trail) = (Arc::clone(self), waiting.trail.clone());
             // Boxed, so that what it takes is free at its end, and not where the task is forgotten.
@@ -290,7 +293,9 @@ impl Forwarder {
     async fn exchange_and_keep(&self, ask: &Ask, trail: &Trail, how: How) -> Outcome {
         let outcome = self.exchange(ask, trail, how).await;
         match &outcome {
-            // One client had no room: others ask anew.
+            // What the client says that it has passed may be why: others ask anew.
+            Ok(message) if is_unhelpful(message) && !trail.is_empty() => self.cache.gave_up(ask),
+            // One client had no room: so do they.
             Err(Failure::Busy) => self.cache.gave_up(ask),
             // A refusal is not kept as such, but what is over is given all the same.
             Ok(message) if is_unhelpful(message) && self.cache.leaves_alone(ask, Instant::now()) => {}

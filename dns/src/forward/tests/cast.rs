@@ -161,7 +161,12 @@ impl Asker {
         self.exchange_from(PEER, transport, question).await
     }
 
-    async fn exchange_from(&self, peer: &str, transport: Transport, question: &Message) -> Result<Message, Failure> {
+    pub(super) async fn exchange_from(
+        &self,
+        peer: &str,
+        transport: Transport,
+        question: &Message,
+    ) -> Result<Message, Failure> {
         let packet = question.to_vec().unwrap();
         let waiting = Waiting::new(&Query::parse(&packet).unwrap(), None, (&packet, "dns://:53".into()));
         let peer = peer.parse().unwrap();

@@ -2,10 +2,19 @@
 
 use super::super::*;
 use super::cast::*;
+use hickory_proto::op::{Edns, Message};
+use hickory_proto::rr::RecordType;
+use hickory_proto::rr::rdata::opt::EdnsOption;
 use std::task::{Context, Waker};
+use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
+const SERVFAIL: u8 = 2;
 const NXDOMAIN: u8 = 3;
+
+async fn refuse(udp: &UdpSocket, (question, _, peer): &(Message, String, SocketAddr), code: u8) {
+    udp.send_to(&answer(question, code, 1).to_vec().unwrap(), peer).await.unwrap();
+}
 
 #[tokio::test]
 async fn who_waits_for_what_is_on_its_way_takes_no_place() {
@@ -49,12 +58,12 @@ async fn who_began_an_exchange_leaves_it_to_the_others() {
             assert!(!follower.is_finished(), "it waits");
             tokio::task::yield_now().await;
         }
-        let (question, asked_first, peer) = asked(&one).await;
+        let before = asked(&one).await;
         began.take_if(|_| stage == 1);
-        one.send_to(&answer(&question, NXDOMAIN, 1).to_vec().unwrap(), peer).await.unwrap();
+        refuse(&one, &before, NXDOMAIN).await;
         let question = asked(&two).await;
         began.take_if(|_| stage == 2);
-        assert_eq!((&*asked_first, &*question.1), (name, name), "neither is asked twice");
+        assert_eq!((&*before.1, &*question.1), (name, name), "neither is asked twice");
         assert_eq!(asker.ask("z.org.").await, Err(Failure::Busy));
         reply(&two, &question).await;
         assert_eq!(follower.await.unwrap().unwrap(), "192.0.2.1");
@@ -72,9 +81,9 @@ async fn who_waits_goes_on_where_another_client_may_not() {
     );
     let asker = Arc::new(Asker::new(&body));
     let leave_to_next = async || {
-        let (question, name, peer) = asked(&one).await;
-        one.send_to(&answer(&question, NXDOMAIN, 1).to_vec().unwrap(), peer).await.unwrap();
-        name
+        let question = asked(&one).await;
+        refuse(&one, &question, NXDOMAIN).await;
+        question.1
     };
     // A quarter of four.
     let greedy = asking(&asker, "192.0.2.1:5000", "a.org.");
@@ -98,4 +107,37 @@ async fn who_waits_goes_on_where_another_client_may_not() {
         assert_eq!(asking.await.unwrap().unwrap(), "192.0.2.1");
     }
     assert_eq!(asker.metric("tidegate_dns_waiting", &[]), 0.0);
+}
+
+/// Asks with the claim that the question has passed as many forwarders as it may.
+fn passing_on(asker: &Arc<Asker>, peer: &'static str, name: &str) -> JoinHandle<Result<Message, Failure>> {
+    let mut edns = Edns::new();
+    edns.options_mut().insert(EdnsOption::Unknown(65_313, [&[1][..], &[7; 16 * 8]].concat()));
+    let mut question = question(name, RecordType::A);
+    question.edns = Some(edns);
+    let asker = Arc::clone(asker);
+    tokio::spawn(async move { asker.exchange_from(peer, Transport::Udp, &question).await })
+}
+
+#[tokio::test]
+async fn what_a_client_says_of_forwarders_fails_its_own_question_alone() {
+    let (udp, _) = sockets().await;
+    let forward = format!("forward . {} {{\n read_timeout 60s\n}}", udp.local_addr().unwrap());
+    let asker = Arc::new(Asker::new(&format!("cache 30\n{forward}")));
+    let passed_on = ["192.0.2.1:5000", "192.0.2.2:5000"].map(|peer| passing_on(&asker, peer, "a.org."));
+    let question = asked(&udp).await;
+    let other = asking(&asker, "192.0.2.3:5000", "a.org.");
+    let theirs = asked(&udp).await;
+    refuse(&udp, &question, SERVFAIL).await;
+    for passed_on in passed_on {
+        assert_eq!(passed_on.await.unwrap().unwrap().metadata.response_code, ResponseCode::ServFail);
+    }
+    assert_eq!((&*question.1, &*theirs.1), ("a.org.", "a.org."));
+    // Nor is it remembered, as it is where nobody says so.
+    let again = passing_on(&asker, "192.0.2.1:5000", "a.org.");
+    assert_eq!(asked(&udp).await.1, "a.org.");
+    refuse(&udp, &theirs, SERVFAIL).await;
+    assert_eq!(other.await.unwrap().unwrap(), "Server Failure");
+    assert_eq!(asker.ask("a.org.").await, Err(Failure::Remembered));
+    again.abort();
 }
