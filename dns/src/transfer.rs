@@ -5,7 +5,7 @@ mod allowed;
 mod notify;
 mod page;
 
-pub(crate) use allowed::Transfers;
+pub(crate) use allowed::{Place, Transfers};
 pub(crate) use notify::{Secondary, notify};
 
 use crate::answer::{Sections, Zone, ZoneSettings};

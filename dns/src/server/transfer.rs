@@ -4,17 +4,16 @@ use super::respond::Responder;
 use crate::name::LowerName;
 use crate::plan::AclAction;
 use crate::question::{CLASS_IN, Query, Refusal};
-use crate::transfer::Transfer;
+use crate::transfer::{Place, Transfer};
 use crate::wire::{Cursor, HEADER};
 use hickory_proto::rr::RecordType;
 use std::net::SocketAddr;
-use tokio::sync::OwnedSemaphorePermit;
 use tracing::info;
 
 /// A zone on its way.
 pub(super) struct Sending {
     transfer: Transfer,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Iterator for Sending {

@@ -1,24 +1,38 @@
 //! `transfer`: who may have a zone.
 
+use crate::host::Host;
 use crate::name::LowerName;
 use crate::plan;
+use crate::shares::{Share, Shares};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Zones of one block on their way at once: each holds the table that it began with, and a list of all Services.
 const MOST: usize = 8;
+/// Those of one client that `to` does not name.
+const MOST_OF_A_STRANGER: usize = 2;
 
 /// The rules of a block, and places for those who are served.
 #[derive(Debug)]
 pub(crate) struct Transfers {
     rules: Vec<plan::Transfer>,
     places: Arc<Semaphore>,
+    strangers: Shares<Host>,
+}
+
+/// A place of one who is served; free again where this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+    /// `None`: it is one that `to` names.
+    _share: Option<Share<Host>>,
 }
 
 impl Transfers {
     pub(crate) fn new(rules: &[plan::Transfer]) -> Self {
-        Self { rules: rules.to_vec(), places: Arc::new(Semaphore::new(MOST)) }
+        let (places, strangers) = (Arc::new(Semaphore::new(MOST)), Shares::new(MOST_OF_A_STRANGER));
+        Self { rules: rules.to_vec(), places, strangers }
     }
 
     /// Who is told of changes of the zone of this name.
@@ -27,10 +41,14 @@ impl Transfers {
     }
 
     /// A place for a client that may have the zone of this name: by the rule whose zone holds it and is the longest.
-    pub(crate) fn admit(&self, name: &LowerName, client: IpAddr) -> Option<OwnedSemaphorePermit> {
+    pub(crate) fn admit(&self, name: &LowerName, client: IpAddr) -> Option<Place> {
         let rule = self.rule(name)?;
-        let is_allowed = rule.is_open || rule.to.iter().any(|to| to.ip().to_canonical() == client.to_canonical());
-        is_allowed.then(|| Arc::clone(&self.places).try_acquire_owned().ok()).flatten()
+        let is_named = rule.to.iter().any(|to| to.ip().to_canonical() == client.to_canonical());
+        if !is_named && !rule.is_open {
+            return None;
+        }
+        let share = if is_named { None } else { Some(self.strangers.take(Host::of(client))?) };
+        Some(Place { _permit: Arc::clone(&self.places).try_acquire_owned().ok()?, _share: share })
     }
 
     fn rule(&self, name: &LowerName) -> Option<&plan::Transfer> {
@@ -64,9 +82,11 @@ mod tests {
         ] {
             assert_eq!(admit(name, client).is_some(), is_allowed, "{client}");
         }
-        let mut held: Vec<_> = (0..MOST).map(|_| admit(other, "192.0.2.2").unwrap()).collect();
-        assert!(admit(other, "192.0.2.2").is_none());
-        held.pop();
-        assert!(admit(other, "192.0.2.2").is_some());
+        let mut held: Vec<_> = [(); 2].map(|()| admit(other, "192.0.2.2").unwrap()).into();
+        assert!(admit(other, "::ffff:192.0.2.2").is_none(), "nobody has named it");
+        held.extend((2..MOST).map(|_| admit(below, "192.0.2.1").unwrap()));
+        assert!(admit(below, "192.0.2.1").is_none());
+        held.remove(0);
+        assert!(admit(other, "192.0.2.3").is_some() && admit(other, "192.0.2.2").is_some());
     }
 }
