@@ -247,7 +247,8 @@ impl Responder {
         let (transport, since, question) = (pending.transport, pending.since, pending.counted);
         let logged = pending.logged.take();
         let (patience, limited) = (pending.patience.take(), pending.limited);
-        let settled = self.settle(pending);
+        // Large, and of no use to whoever keeps the answer until it is taken.
+        let settled = Box::pin(self.settle(pending));
         let Settled { mut message, mut code, source } = match patience {
             None => settled.await,
             Some(patience) => {
