@@ -182,6 +182,8 @@ pub(crate) struct Metrics {
     pub(crate) rate_limit: RateLimitMetrics,
     pub(crate) connections: IntGauge,
     pub(crate) waiting: IntGauge,
+    /// Bytes.
+    pub(crate) untaken: IntGauge,
     pub(crate) held_back: IntCounter,
     pub(crate) reloads_refused: IntCounter,
     pub(crate) https: IntCounterVec,
@@ -215,6 +217,7 @@ impl Metrics {
             rate_limit: RateLimitMetrics::new(registry)?,
             connections: family::CONNECTIONS.gauge(registry)?,
             waiting: family::WAITING.gauge(registry)?,
+            untaken: family::UNTAKEN.gauge(registry)?,
             held_back: family::HELD_BACK.counter(registry)?,
             https: family::HTTPS.counters(registry)?,
             reloads_refused,

@@ -1,5 +1,5 @@
-//! Room for what waits for others, of all clients and all blocks together or of one `forward`: tasks, sockets and memory
-//! are bounded by it, and no client can have all of it.
+//! Room for what waits for others, of all clients and all blocks together or of one `forward`, and for answers that wait to
+//! be taken: tasks, sockets and memory are bounded by it, and no client can have all of it.
 
 use crate::host::Host;
 use crate::shares::{Share, Shares};
@@ -17,12 +17,12 @@ pub(crate) struct Room {
     waiting: Option<IntGauge>,
 }
 
-/// What one of them takes; free again where this is dropped.
+/// What one of them takes, or several together; free again where this is dropped.
 #[derive(Debug)]
 pub(crate) struct Taken {
     waiting: Option<IntGauge>,
     _share: Share<Host>,
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 /// Where work goes on behind a question.
@@ -40,16 +40,22 @@ impl Room {
 
     /// A place for a question of `host`; `None`: there is none left, or the client has its share. O(1), under a lock.
     pub(crate) fn take(&self, host: Host) -> Option<Taken> {
-        let share = self.shares.take(host)?;
-        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
-        self.waiting.iter().for_each(IntGauge::inc);
-        Some(Taken { waiting: self.waiting.clone(), _share: share, _permit: permit })
+        self.take_many(host, 1)
+    }
+
+    /// So many places together.
+    pub(crate) fn take_many(&self, host: Host, count: u32) -> Option<Taken> {
+        let share = self.shares.take(host, usize::try_from(count).ok()?)?;
+        let permit = Arc::clone(&self.permits).try_acquire_many_owned(count).ok()?;
+        self.waiting.iter().for_each(|waiting| waiting.add(count.into()));
+        Some(Taken { waiting: self.waiting.clone(), _share: share, permit })
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.waiting.iter().for_each(IntGauge::dec);
+        let count = i64::try_from(self.permit.num_permits()).unwrap_or(i64::MAX);
+        self.waiting.iter().for_each(|waiting| waiting.sub(count));
     }
 }
 
@@ -79,6 +85,23 @@ mod tests {
         drop((held, last));
         assert_eq!((waiting.get(), room.shares.clients()), (5, 4));
         assert!(room.take(host("192.0.2.1")).is_some());
+        assert_eq!(room.shares.clients(), 4);
+    }
+
+    #[test]
+    fn several_places_are_had_together_or_not_at_all() {
+        let waiting = IntGauge::new("waiting", "how many wait").unwrap();
+        let room = Room::new(16, Some(waiting.clone()));
+        let held = room.take_many(host("192.0.2.1"), 3).unwrap();
+        assert!(room.take_many(host("192.0.2.1"), 2).is_none());
+        let last = room.take(host("192.0.2.1")).unwrap();
+        assert_eq!(waiting.get(), 4);
+        drop(held);
+        assert_eq!(waiting.get(), 1);
+        assert!(room.take_many(host("192.0.2.1"), 3).is_some());
+        drop(last);
+        let _all = [2, 3, 4, 5].map(|end| room.take_many(host(&format!("192.0.2.{end}")), 4).unwrap());
+        assert!(room.take(host("192.0.2.1")).is_none());
         assert_eq!(room.shares.clients(), 4);
     }
 

@@ -21,6 +21,7 @@ mod through;
 mod trace;
 mod transfer;
 mod udp;
+mod untaken;
 
 use crate::metrics::Metrics;
 use crate::plan::Plan;

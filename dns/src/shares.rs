@@ -11,11 +11,12 @@ pub(crate) struct Shares<C> {
     held: Arc<Mutex<HashMap<C, usize>>>,
 }
 
-/// One of them, of which a client may have several; free again where this is dropped.
+/// Some of them, of which a client may have several; free again where this is dropped.
 #[derive(Debug)]
 pub(crate) struct Share<C: Eq + Hash> {
     held: Arc<Mutex<HashMap<C, usize>>>,
     client: C,
+    count: usize,
 }
 
 impl<C: Copy + Eq + Hash> Shares<C> {
@@ -24,13 +25,13 @@ impl<C: Copy + Eq + Hash> Shares<C> {
         Self { most, held: Arc::default() }
     }
 
-    /// One more for this client; `None`: it has all that it may have. O(1), under a lock.
-    pub(crate) fn take(&self, client: C) -> Option<Share<C>> {
+    /// So many more for this client; `None`: it may not have all of them. O(1), under a lock.
+    pub(crate) fn take(&self, client: C, count: usize) -> Option<Share<C>> {
         let mut held = lock(&self.held);
-        let count = held.get(&client).copied().unwrap_or_default();
-        (count < self.most).then(|| {
-            held.insert(client, count + 1);
-            Share { held: Arc::clone(&self.held), client }
+        let all = held.get(&client).copied().unwrap_or_default().saturating_add(count);
+        (all <= self.most).then(|| {
+            held.insert(client, all);
+            Share { held: Arc::clone(&self.held), client, count }
         })
     }
 
@@ -51,7 +52,7 @@ impl<C: Eq + Hash> Drop for Share<C> {
     fn drop(&mut self) {
         let mut held = lock(&self.held);
         if let Some(count) = held.get_mut(&self.client) {
-            *count = count.saturating_sub(1);
+            *count = count.saturating_sub(self.count);
             if *count == 0 {
                 held.remove(&self.client);
             }
@@ -70,12 +71,13 @@ mod tests {
     #[test]
     fn each_client_has_its_own_and_who_has_none_is_forgotten() {
         let shares = Shares::new(2);
-        let held = [shares.take(1).unwrap(), shares.take(1).unwrap()];
-        assert!(shares.take(1).is_none());
-        let other = shares.take(2).unwrap();
+        let held = [shares.take(1, 1).unwrap(), shares.take(1, 1).unwrap()];
+        assert!(shares.take(1, 1).is_none());
+        let other = shares.take(2, 1).unwrap();
         drop(held);
         assert_eq!(shares.clients(), 1);
-        assert!(shares.take(1).is_some());
+        assert!(shares.take(1, 3).is_none());
+        assert!(shares.take(1, 2).is_some());
         drop(other);
         assert_eq!(shares.clients(), 0);
     }

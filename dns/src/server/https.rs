@@ -1,10 +1,10 @@
 //! Questions over HTTPS (RFC 8484), with HTTP/1.1 or HTTP/2.
 
 mod allowance;
-mod untaken;
 
 use super::respond::{Responder, Response};
 use super::tcp::Limits;
+use super::untaken::{Held, Untaken};
 use crate::message::Transport;
 use crate::serving::Clocks;
 use crate::wire::{Cursor, OPT, flag};
@@ -12,7 +12,7 @@ use allowance::{Allowance, Metered};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
@@ -28,7 +28,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
-use untaken::Untaken;
 
 /// Where questions are taken.
 const PATH: &str = "/dns-query";
@@ -41,10 +40,10 @@ const STREAMS: u32 = 128;
 const UNSEEN: usize = 20;
 /// Streams that may be reset for a client's mistakes (CVE-2025-8671).
 const MISTAKEN: usize = 100;
-/// How soon a connection notices that it is silent.
+/// How soon a connection notices that it is silent, or that nothing is taken.
 const RECHECK: Duration = Duration::from_millis(500);
 
-type Answer = hyper::Response<Full<Bytes>>;
+type Answer = hyper::Response<Full<Held>>;
 
 /// One connection.
 struct Conversation {
@@ -53,7 +52,7 @@ struct Conversation {
     clocks: Clocks,
     allowance: Arc<Allowance>,
     untaken: Arc<Untaken>,
-    /// Whether the client does not take its answers.
+    /// Whether the client does not take its answers, so that no more are made.
     is_stuck: AtomicBool,
     /// Questions that are being answered.
     open: AtomicUsize,
@@ -76,25 +75,33 @@ pub(super) async fn converse(
         let conversation = Arc::clone(&conversation);
         // Now, and not when its turn comes: more may be read before that.
         conversation.allowance.asked();
-        async move { Ok::<_, Infallible>(conversation.answer(request).await) }
+        // What answers it goes once there is an answer, which may stay for long.
+        Box::pin(async move { Ok::<_, Infallible>(conversation.answer(request).await) })
     });
     let mut connection = pin!(server.serve_connection(stream, service));
-    let (mut since, mut seen, mut is_ending) = (Instant::now(), 0, false);
+    let (mut since, mut seen, mut is_ending, mut is_stopped) = (Instant::now(), 0, false, false);
+    let (mut taken, mut mark) = (since, 0);
     loop {
         tokio::select! {
             ended = &mut connection => return conversation.ended(ended.map_err(io::Error::other)),
-            _ = stopped.changed(), if !is_ending => {
-                is_ending = true;
+            _ = stopped.changed(), if !is_stopped => {
+                (is_stopped, is_ending) = (true, true);
                 connection.as_mut().graceful_shutdown();
             }
             () = sleep(RECHECK) => {}
         }
         let asked = conversation.asked.load(Ordering::Relaxed);
-        if conversation.open.load(Ordering::Relaxed) > 0 || asked != seen {
+        let untaken = &conversation.untaken;
+        // Who takes answers is not silent; but where the server ends it has to be done in time.
+        let is_busy = conversation.open.load(Ordering::Relaxed) > 0 || untaken.is_any() && !is_stopped;
+        if is_busy || asked != seen {
             (since, seen) = (Instant::now(), asked);
         }
-        if conversation.is_stuck.load(Ordering::Relaxed) {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not take its answers"));
+        if untaken.is_taken(&mut mark) {
+            taken = Instant::now();
+        } else if taken.elapsed() >= clocks.write {
+            conversation.is_stuck.store(true, Ordering::Relaxed);
+            return Err(conversation.responder.not_taken());
         }
         let is_over = clocks.most_questions.is_some_and(|most| asked >= most);
         if is_ending && since.elapsed() >= clocks.write {
@@ -133,7 +140,7 @@ impl Drop for Open<'_> {
 
 impl Conversation {
     fn new(responder: Arc<Responder>, ends: (SocketAddr, Option<SocketAddr>), clocks: Clocks) -> Self {
-        let (allowance, untaken) = (Arc::new(Allowance::new()), Arc::default());
+        let (allowance, untaken) = (Arc::new(Allowance::new()), responder.untaken(ends.0));
         let (is_stuck, open, asked) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicU32::new(0));
         Self { responder, ends, clocks, allowance, untaken, is_stuck, open, asked }
     }
@@ -151,13 +158,10 @@ impl Conversation {
         let mut open = Open { conversation: self, is_answered: false };
         self.asked.fetch_add(1, Ordering::Relaxed);
         let answer = match self.question(request).await {
-            Ok(question) => match timeout(self.clocks.write, self.untaken.room()).await {
-                Ok(()) => self.ask(&question).await,
-                Err(_) => {
-                    self.is_stuck.store(true, Ordering::Relaxed);
-                    untaken()
-                }
-            },
+            Ok(question) => {
+                self.untaken.room().await;
+                if self.is_stuck.load(Ordering::Relaxed) { untaken() } else { self.ask(&question).await }
+            }
             Err(_) if self.responder.holds_back_noise(self.ends.0) => too_many(),
             Err((status, why)) => refusal(status, why),
         };
@@ -213,16 +217,12 @@ impl Conversation {
             Response::Ready(answered) => {
                 self.responder.metrics.answered(Transport::Tcp, answered, (message.len(), begun.elapsed()));
             }
-            Response::Pending(pending) => {
-                message = self.responder.finish(pending).await;
-                // Upstreams may have been asked for many before anything was there to be taken.
-                if self.untaken.is_too_much() {
-                    return untaken();
-                }
-            }
+            Response::Pending(pending) => message = self.responder.finish(pending).await,
         }
         let age = format!("max-age={}", freshness(&message).unwrap_or(0));
-        let mut answer = Answer::new(Full::from(self.untaken.hold(message)));
+        // Upstreams may have been asked for many before anything was there to be taken.
+        let Some(held) = self.untaken.hold(message) else { return untaken() };
+        let mut answer = Answer::new(Full::new(held));
         answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MESSAGE));
         if let Ok(age) = HeaderValue::from_str(&age) {
             answer.headers_mut().insert(header::CACHE_CONTROL, age);
@@ -241,7 +241,7 @@ fn untaken() -> Answer {
 }
 
 fn refusal(status: StatusCode, why: &'static str) -> Answer {
-    let mut answer = Answer::new(Full::from(why));
+    let mut answer = Answer::new(Full::new(why.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     let more = match status {

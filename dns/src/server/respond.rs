@@ -7,8 +7,10 @@ use super::rate_limit::{Client, Verdict};
 use super::resolve::{Asking, Pending};
 use super::settings::Bounds;
 use super::trace::{self, Trace};
+use super::untaken::Untaken;
 use crate::cookie::Malformed;
 use crate::extended_error::ExtendedError;
+use crate::host::Host;
 use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Metrics, Source};
 use crate::name::LowerName;
@@ -19,6 +21,7 @@ use crate::written::Logged;
 use arc_swap::ArcSwap;
 use config::Subscriber;
 use hickory_proto::op::ResponseCode;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,6 +36,8 @@ pub(super) struct Shared {
     pub(super) runtime: Handle,
     pub(super) metrics: Arc<Metrics>,
     pub(super) room: Room,
+    /// For bytes of answers that clients do not take.
+    pub(super) untaken: Room,
     /// `None`: each may ask as much as it likes.
     pub(super) clients: Option<Clients>,
     pub(super) guards: Guards,
@@ -45,8 +50,9 @@ impl Shared {
     pub(super) fn new(names: Subscriber, serving: Arc<Serving>, metrics: Arc<Metrics>, bounds: Bounds) -> Self {
         let (serving, runtime, guards) = (ArcSwap::new(serving), Handle::current(), Guards::default());
         let room = Room::new(bounds.waiting, Some(metrics.waiting.clone()));
+        let untaken = Room::new(bounds.untaken, Some(metrics.untaken.clone()));
         let clients = bounds.per_client.map(|rate| Clients::new(rate, Instant::now()));
-        Self { names, serving, runtime, metrics, room, clients, guards, trace: None }
+        Self { names, serving, runtime, metrics, room, untaken, clients, guards, trace: None }
     }
 
     /// Where work goes on behind a question.
@@ -82,6 +88,17 @@ impl Responder {
     pub(super) fn new(shared: Arc<Shared>, at: At) -> Self {
         let metrics = Arc::clone(&shared.metrics);
         Self { shared, at, metrics }
+    }
+
+    /// How much a new connection leaves untaken: nothing.
+    pub(super) fn untaken(&self, peer: SocketAddr) -> Arc<Untaken> {
+        Arc::new(Untaken::new(self.shared.untaken.clone(), Host::of(peer.ip())))
+    }
+
+    /// The end of a connection whose client does not take its answers.
+    pub(super) fn not_taken(&self) -> io::Error {
+        self.metrics.dropped.with_label_values(&["untaken"]).inc();
+        io::Error::new(io::ErrorKind::TimedOut, "the client does not take its answers")
     }
 
     /// How a new connection is held; `None`: nothing is served here any more.

@@ -43,6 +43,9 @@ pub struct Bounds {
     pub connections: usize,
     /// Questions a second of one client, which is an address of IPv4 or a /64 of IPv6; `None`: as many as it likes.
     pub per_client: Option<NonZeroU32>,
+    /// Bytes of answers over TCP, TLS and HTTPS that wait for clients to take them; 4 KiB of each connection come on top. One
+    /// client gets a quarter of them.
+    pub untaken: usize,
 }
 
 impl Bounds {
@@ -53,7 +56,7 @@ impl Bounds {
 /// As suits a cluster.
 impl Default for Bounds {
     fn default() -> Self {
-        Self { waiting: 10_000, connections: 1024, per_client: None }
+        Self { waiting: 10_000, connections: 1024, per_client: None, untaken: 16 << 20 }
     }
 }
 

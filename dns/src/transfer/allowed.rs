@@ -47,7 +47,7 @@ impl Transfers {
         if !is_named && !rule.is_open {
             return None;
         }
-        let share = if is_named { None } else { Some(self.strangers.take(Host::of(client))?) };
+        let share = if is_named { None } else { Some(self.strangers.take(Host::of(client), 1)?) };
         Some(Place { _permit: Arc::clone(&self.places).try_acquire_owned().ok()?, _share: share })
     }
 

@@ -67,6 +67,17 @@ impl Authority {
         protocols: &[&str],
         own: Option<&str>,
     ) -> std::io::Result<TlsStream<TcpStream>> {
+        self.secure(server.connect().await, name, protocols, own).await
+    }
+
+    /// The same over a connection that is there.
+    pub(crate) async fn secure(
+        &self,
+        stream: TcpStream,
+        name: &str,
+        protocols: &[&str],
+        own: Option<&str>,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -82,7 +93,6 @@ impl Authority {
             }
         };
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        let stream = server.connect().await;
         let name = ServerName::try_from(name.to_owned()).unwrap();
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }

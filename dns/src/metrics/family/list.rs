@@ -29,7 +29,7 @@ families! { #[cfg(test)] OWN;
          (no room in a socket's buffer, counted once a second), overload (waited for more than a second, where \
          newer ones are answered first), client (asked more than twice --dns-client-limit), acl (a Corefile's has it \
          so), closed (nothing is served there any more), flood (a connection of HTTPS over which too much came \
-         besides questions).";
+         besides questions), untaken (a connection whose client does not take its answers).";
     RATE_LIMITED = COUNTER "tidegate_dns_rate_limited_total" ["action"]
         "Answers over UDP that were more than --dns-rate-limit, by what became of them, or would have: slip (cut, so \
          that the client asks over TCP), drop, badcookie (the client is to ask again with the cookie that it gets).";
@@ -37,6 +37,8 @@ families! { #[cfg(test)] OWN;
         "Open connections of DNS over TCP.";
     WAITING = GAUGE "tidegate_dns_waiting" []
         "Questions that wait for upstreams now, and answers that are fetched with nobody waiting.";
+    UNTAKEN = GAUGE "tidegate_dns_untaken_bytes" []
+        "Answers over TCP, TLS and HTTPS that wait for clients to take them, beyond 4 KiB of each connection.";
     HELD_BACK = COUNTER "tidegate_dns_held_back_total" []
         "Questions of clients that asked more than --dns-client-limit, refused or dropped.";
     RELOADS_REFUSED = COUNTER "tidegate_dns_reloads_refused_total" []

@@ -9,21 +9,22 @@ use crate::server::now::Now;
 use crate::server::resolve::Pending;
 use crate::server::respond::{Responder, Response};
 use crate::server::transfer::Sending;
+use crate::server::untaken::{Held, PIECE, Untaken};
 use crate::serving::Clocks;
 use hickory_proto::op::ResponseCode;
+use hyper::body::Buf as _;
 use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// Bytes read at once: one question of any length.
 const CHUNK: usize = PREFIX + LONGEST;
@@ -31,8 +32,6 @@ const CHUNK: usize = PREFIX + LONGEST;
 const WAITING: usize = 256;
 /// Bytes of answers that leave before more are made.
 const MUCH: usize = 16 << 10;
-/// Bytes of upstreams' answers that may wait until others have left: 2 KiB for each question that may wait.
-const MOST: usize = 512 << 10;
 /// Bytes that a buffer may keep for the next answers.
 const KEPT: usize = 4096;
 
@@ -47,10 +46,10 @@ pub(super) struct Conversation<S> {
     reply: Vec<u8>,
     /// Answers that are to leave, each with its length before it.
     output: Vec<u8>,
-    /// Answers that upstreams are asked for.
-    waiting: Option<JoinSet<io::Result<Vec<u8>>>>,
-    /// Bytes of those that are there, and not in `output` yet.
-    untaken: Arc<AtomicUsize>,
+    /// Answers that upstreams are asked for; `None`: it is there, and too much.
+    waiting: Option<JoinSet<Option<Held>>>,
+    /// Those that are there, and `output` where it does not leave at once.
+    untaken: Arc<Untaken>,
     /// A zone on its way; no question is taken before it has left.
     sending: Option<Box<Sending>>,
     /// Of which `idle` is what holds now, or did when it was last looked up.
@@ -65,8 +64,9 @@ pub(super) struct Conversation<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     pub(super) fn new(stream: S, ends: (SocketAddr, Option<SocketAddr>), responder: Arc<Responder>) -> Self {
-        let (rest, reply, output, untaken, clocks, asked) = Default::default();
+        let (rest, reply, output, clocks, asked) = Default::default();
         let (waiting, sending, is_open, since) = (None, None, true, Instant::now());
+        let untaken = responder.untaken(ends.0);
         Self { stream, ends, responder, rest, reply, output, waiting, untaken, sending, clocks, asked, is_open, since }
     }
 
@@ -74,9 +74,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     pub(super) async fn hold(
         mut self,
         (limits, clocks): (&Limits, Clocks),
-        mut stopped: watch::Receiver<()>,
+        stopped: watch::Receiver<()>,
     ) -> io::Result<()> {
-        let mut stop = pin!(async move { drop(stopped.changed().await) });
+        let mut stop = stopped.clone();
+        let mut stop = pin!(async move { drop(stop.changed().await) });
         // One clock for the whole connection: it is looked at when it rings, not set anew for each question.
         let mut clock = pin!(sleep(RECHECK));
         let client = self.ends.0.ip();
@@ -94,7 +95,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             match event.await {
                 Event::Moved(outcome) => {
                     // What was answered before it broke leaves.
-                    self.send().await?;
+                    self.send(&stopped).await?;
                     outcome?;
                 }
                 Event::Stopped => self.is_open = false,
@@ -117,7 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                     return Ok(());
                 }
                 self.go_on();
-                self.send().await?;
+                self.send(&stopped).await?;
             }
             if self.waiting.is_none() && !self.is_open {
                 return Ok(());
@@ -128,14 +129,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// Takes the answers that have come, and reads as long as more may be asked.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut has_moved = false;
-        while let Some(waiting) = &mut self.waiting {
+        while self.output.len() < MUCH
+            && let Some(waiting) = &mut self.waiting
+        {
             match waiting.poll_join_next(cx) {
-                Poll::Ready(Some(answer)) => {
-                    let answer = answer??;
-                    self.untaken.fetch_sub(answer.len(), Ordering::Relaxed);
-                    push(&mut self.output, &answer);
-                    has_moved = true;
-                }
+                Poll::Ready(Some(answer)) => match answer? {
+                    Some(answer) => {
+                        push(&mut self.output, answer.chunk());
+                        has_moved = true;
+                    }
+                    None => return Poll::Ready(Err(self.responder.not_taken())),
+                },
                 Poll::Ready(None) => self.waiting = None,
                 Poll::Pending => break,
             }
@@ -249,10 +253,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             if let Some(idle) = told {
                 keepalive::add(idle, &mut message);
             }
-            match untaken.fetch_add(message.len(), Ordering::Relaxed) {
-                0..MOST => Ok(message),
-                _ => Err(io::Error::other("the client does not take its answers")),
-            }
+            untaken.hold(message)
         });
     }
 
@@ -273,8 +274,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         self.clocks.most_questions.is_some_and(|most| self.asked >= most)
     }
 
-    /// Sends the answers that are ready: all at once where the client takes them.
-    async fn send(&mut self) -> io::Result<()> {
+    /// Sends the answers that are ready: all at once where the client takes them, otherwise piece by piece, each in time.
+    async fn send(&mut self, stopped: &watch::Receiver<()>) -> io::Result<()> {
         let Self { stream, output, .. } = self;
         if output.is_empty() {
             return Ok(());
@@ -288,11 +289,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             Poll::Ready(io::Result::Ok((!is_all).then_some(sent)))
         });
         if let Some(sent) = sent.await? {
-            let rest = async {
-                stream.write_all(output.get(sent..).unwrap_or_default()).await?;
-                stream.flush().await
-            };
-            timeout(self.clocks.write, rest).await??;
+            let _counted = self.untaken.count(output.len()).ok_or_else(|| self.responder.not_taken())?;
+            let mut end = Instant::now() + self.clocks.write;
+            for piece in output.get(sent..).unwrap_or_default().chunks(PIECE) {
+                timeout_at(end, stream.write_all(piece)).await.map_err(|_| self.responder.not_taken())??;
+                // Where the server ends, all of them have to be taken in that time.
+                if stopped.has_changed().is_ok() {
+                    end = Instant::now() + self.clocks.write;
+                }
+            }
+            timeout_at(end, stream.flush()).await.map_err(|_| self.responder.not_taken())??;
         }
         output.clear();
         if output.capacity() > KEPT {
@@ -320,78 +326,4 @@ enum Event {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::metrics::Metrics;
-    use crate::server::respond::Shared;
-    use crate::server::{Bounds, Settings};
-    use crate::serving::{At, Serving};
-    use config::DomainName;
-    use prometheus::Registry;
-    use tokio::io::{DuplexStream, duplex};
-
-    fn conversation(stream: DuplexStream) -> Conversation<DuplexStream> {
-        let (_publisher, names) = config::publisher();
-        let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
-        let block = Settings::new(DomainName::cluster_local(), Vec::new()).block(&metrics);
-        let at = At { transport: crate::plan::Transport::Dns, address: "192.0.2.1:53".parse().unwrap() };
-        let serving = Arc::new(Serving::everywhere(block, [at], (Clocks::default(), &metrics)));
-        let shared = Shared::new(names, serving, metrics, Bounds::default());
-        let ends = ("192.0.2.9:4000".parse().unwrap(), None);
-        Conversation::new(stream, ends, Arc::new(Responder::new(Arc::new(shared), at)))
-    }
-
-    fn question() -> Vec<u8> {
-        let name = b"\x03web\x04shop\x03svc\x07cluster\x05local\0";
-        let message = [&[0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0], &name[..], &[0, 1, 0, 1]].concat();
-        let mut framed = Vec::new();
-        push(&mut framed, &message);
-        framed
-    }
-
-    #[tokio::test]
-    async fn what_is_ready_leaves_at_once_and_what_is_begun_is_kept() {
-        let (ours, _theirs) = duplex(1 << 20);
-        let mut conversation = conversation(ours);
-        let (whole, cut) = (question().repeat(3), &question()[..9]);
-        conversation.take(&[&whole, cut].concat());
-        let mut output = &*conversation.output;
-        for _ in 0..3 {
-            let answer = first(output).unwrap().unwrap();
-            assert_eq!(answer[..2], [0, 7]);
-            output = &output[PREFIX + answer.len()..];
-        }
-        assert_eq!((output, &*conversation.rest), (&[][..], cut));
-    }
-
-    #[tokio::test]
-    async fn no_more_is_made_than_can_be_sent() {
-        let (ours, _theirs) = duplex(1 << 20);
-        let mut conversation = conversation(ours);
-        conversation.take(&question().repeat(2_000));
-        assert!((MUCH..MUCH + 512).contains(&conversation.output.len()), "{} bytes", conversation.output.len());
-        let mut rounds = 0;
-        while conversation.can_go_on() {
-            conversation.send().await.unwrap();
-            conversation.go_on();
-            rounds += 1;
-        }
-        assert!(rounds > 2 && conversation.rest.is_empty(), "{rounds} rounds");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_silent_connection_holds_no_buffer() {
-        let (ours, _theirs) = duplex(1 << 20);
-        let mut conversation = conversation(ours);
-        conversation.take(&question()[..9]);
-        conversation.take(&question()[9..]);
-        conversation.send().await.unwrap();
-        let buffers = |of: &Conversation<_>| [of.rest.capacity(), of.reply.capacity(), of.output.capacity()];
-        assert!(buffers(&conversation).iter().all(|capacity| (1..=KEPT).contains(capacity)));
-        conversation.shed();
-        assert!(conversation.output.capacity() > 0, "it is not silent yet");
-        tokio::time::advance(RECHECK).await;
-        conversation.shed();
-        assert_eq!(buffers(&conversation), [0; 3]);
-    }
-}
+mod tests;

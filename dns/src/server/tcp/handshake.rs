@@ -11,6 +11,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::server::TlsStream;
 
+/// Bytes that wait in each connection for the client to take them: one record of TLS.
+const BUFFER: usize = 16 << 10;
+
 /// Waits for the handshake, at most for `usual`; the connection and its place, or `None` where another one has that.
 ///
 /// # Errors
@@ -20,7 +23,8 @@ pub(super) async fn shake_hands(
     secured: &Secured,
     (mut handshake, usual): (Handshake, Duration),
 ) -> io::Result<Option<(TlsStream<TcpStream>, Place)>> {
-    let mut accepting = pin!(secured.acceptor().accept(stream));
+    let bounded = |connection: &mut rustls::ServerConnection| connection.set_buffer_limit(Some(BUFFER));
+    let mut accepting = pin!(secured.acceptor().accept_with(stream, bounded));
     let since = Instant::now();
     loop {
         let left = handshake.patience(usual).saturating_sub(since.elapsed());

@@ -69,7 +69,7 @@ impl Limits {
     /// A place for a connection of this client; `None`: it has all that it may have, and uses them.
     pub(super) fn place(&self, client: IpAddr, permit: OwnedSemaphorePermit) -> Option<Place> {
         let client = client.to_canonical();
-        match self.shares.take(client) {
+        match self.shares.take(client, 1) {
             Some(share) => Some(Place { client, _share: share, _permit: permit }),
             // Who has not been heard for longest will hardly be.
             None => {
