@@ -56,6 +56,13 @@ fn the_chart_makes_the_same_as_the_overlay_and_its_component() {
     }
 }
 
+#[test]
+fn no_values_for_the_nodes_are_none_that_add_anything() {
+    assert_eq!(added(&["dns.nodeLocal=null"]).names(), [""; 0]);
+    let central = ["kubeDns.enabled=true", "dns.nodeLocal=null"];
+    assert_eq!(added(&central).0, added(&central[..1]).0);
+}
+
 /// A chart takes no file from outside of its folder, and neither does a component.
 #[test]
 fn the_charts_rules_are_those_of_the_component() {

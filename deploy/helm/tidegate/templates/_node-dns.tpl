@@ -46,7 +46,7 @@ context: nothing, since the Pod's account is used
 - --ready-bind={{ $node.address }}:8080
 - --metrics-bind={{ $node.address }}:9253
 - --dns-ttl=30
-# Answers go on while the rules are taken back.
+{{- /* Where questions to the Service come here, answers go on until the rules have led them elsewhere. */}}
 - --lameduck={{ ternary "5s" "0s" (not (empty $node.serviceAddresses)) }}
 - --log-format={{ .Values.controller.logFormat }}
 {{- if $node.serviceAddresses }}

@@ -41,7 +41,8 @@
 {{- if and $controller.hostNetwork .Values.dns.service.enabled -}}
 {{- fail "dns.service.enabled with controller.hostNetwork would make every node a resolver for everybody: install a second release for DNS" -}}
 {{- end -}}
-{{- if and .Values.dns.nodeLocal.serviceAddresses (not .Values.dns.nodeLocal.enabled) -}}
+{{- $node := default dict .Values.dns.nodeLocal -}}
+{{- if and $node.serviceAddresses (not $node.enabled) -}}
 {{- fail "dns.nodeLocal.serviceAddresses has no effect: set dns.nodeLocal.enabled too" -}}
 {{- end -}}
 {{- if and (eq $controller.kind "DaemonSet") $controller.autoscaling.enabled -}}
