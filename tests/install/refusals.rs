@@ -63,9 +63,46 @@ fn values_of_other_charts_are_refused_with_a_way_out() {
 }
 
 #[test]
+fn addresses_that_no_service_has_are_refused() {
+    let said = |addresses: &str, enabled: &str| {
+        refusal(&[
+            &format!("dns.nodeLocal.enabled={enabled}"),
+            &format!("dns.nodeLocal.serviceAddresses={{{addresses}}}"),
+        ])
+    };
+    assert!(said("10.96.0.10", "false").contains("set dns.nodeLocal.enabled too"));
+    for address in [
+        "0.0.0.0",
+        "127.0.0.1",
+        "169.254.20.10",
+        "224.0.0.1",
+        "239.1.2.3",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "0:0:0:0:0:0:0:1",
+        "fe80::a",
+        "FEBF::a",
+        "ff02::fb",
+    ] {
+        let expected = format!("{address} is no address of a Service: use the clusterIP of kube-dns");
+        let said = said(address, "true");
+        assert!(said.contains(&expected), "{said}");
+    }
+    for (addresses, message) in [
+        ("10.96.0.10,10.96.0.11", "10.96.0.10 and 10.96.0.11 are both of IPv4: a Service has one of each family"),
+        ("fd00::a,fd00::b", "fd00::a and fd00::b are both of IPv6: a Service has one of each family"),
+        ("10.96.0.10,::1", "::1 is no address of a Service"),
+    ] {
+        let said = said(addresses, "true");
+        assert!(said.contains(message), "{said}");
+    }
+}
+
+#[test]
 fn values_that_contradict_each_other_are_refused() {
-    let cases: [(&[&str], &str); 15] = [
-        (&["dns.nodeLocal.serviceAddresses={10.96.0.10}"], "set dns.nodeLocal.enabled too"),
+    let cases: [(&[&str], &str); 14] = [
         (
             &["dns.nodeLocal.enabled=true", "dns.nodeLocal.extraArgs.dns-bind=0.0.0.0"],
             "use dns.nodeLocal.address and dns.nodeLocal.serviceAddresses",

@@ -41,10 +41,7 @@
 {{- if and $controller.hostNetwork .Values.dns.service.enabled -}}
 {{- fail "dns.service.enabled with controller.hostNetwork would make every node a resolver for everybody: install a second release for DNS" -}}
 {{- end -}}
-{{- $node := default dict .Values.dns.nodeLocal -}}
-{{- if and $node.serviceAddresses (not $node.enabled) -}}
-{{- fail "dns.nodeLocal.serviceAddresses has no effect: set dns.nodeLocal.enabled too" -}}
-{{- end -}}
+{{- include "tidegate.serviceAddresses" (default dict .Values.dns.nodeLocal) -}}
 {{- if and (eq $controller.kind "DaemonSet") $controller.autoscaling.enabled -}}
 {{- fail "controller.autoscaling.enabled scales a Deployment, and controller.kind is DaemonSet" -}}
 {{- end -}}
@@ -81,5 +78,23 @@
 {{- if lt (int .) (int $needed) -}}
 {{- fail (printf "controller.terminationGracePeriodSeconds is %d, and draining takes up to %d s: controller.drain" (int .) (int $needed)) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Addresses that are well written, and cannot be the Service's: of no host, of a host itself, of a link, of many hosts. */}}
+{{- define "tidegate.serviceAddresses" -}}
+{{- if and .serviceAddresses (not .enabled) -}}
+{{- fail "dns.nodeLocal.serviceAddresses has no effect: set dns.nodeLocal.enabled too" -}}
+{{- end -}}
+{{- $families := dict -}}
+{{- range $address := .serviceAddresses -}}
+{{- if regexMatch "^((0|127|169\\.254|22[4-9]|2[345][0-9])\\.|[0:]*:[0:]*1?$|(?i)fe[89ab].:|(?i)ff..:)" $address -}}
+{{- fail (printf "dns.nodeLocal.serviceAddresses: %s is no address of a Service: use the clusterIP of kube-dns" $address) -}}
+{{- end -}}
+{{- $family := ternary "IPv6" "IPv4" (contains ":" $address) -}}
+{{- with get $families $family -}}
+{{- fail (printf "dns.nodeLocal.serviceAddresses: %s and %s are both of %s: a Service has one of each family" . $address $family) -}}
+{{- end -}}
+{{- $_ := set $families $family $address -}}
 {{- end -}}
 {{- end -}}
