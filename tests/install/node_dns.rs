@@ -6,6 +6,7 @@ use crate::manifests::{Manifests, at, text};
 use crate::rights::rights_of;
 use crate::tools::read;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 const ENABLED: &str = "dns.nodeLocal.enabled=true";
 const SERVICE: &str = "dns.nodeLocal.serviceAddresses={10.96.0.10}";
@@ -53,6 +54,19 @@ fn the_chart_makes_the_same_as_the_overlay_and_its_component() {
                 chart.of_kind(text(object, "/kind")).map(plain).find(|one| one["metadata"] == expected["metadata"]);
             assert_eq!(same.as_ref(), Some(&expected), "{:?}", chart.names());
         }
+    }
+}
+
+/// The account is the same, which kustomize does not take twice.
+#[test]
+fn both_servers_are_in_one_kustomization() {
+    let central = Manifests::overlay("kube-dns");
+    for components in [&["node-local-dns"][..], &["node-local-dns", "node-local-service-address"]] {
+        let on_nodes = with_components("node-local-dns", components.get(1..).unwrap_or_default());
+        let both = with_components("kube-dns", components);
+        let expected: BTreeSet<_> = central.names().into_iter().chain(on_nodes.names()).collect();
+        assert_eq!(both.names(), expected.into_iter().collect::<Vec<_>>());
+        assert!(both.0.iter().all(|object| central.0.contains(object) || on_nodes.0.contains(object)));
     }
 }
 
