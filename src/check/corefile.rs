@@ -7,8 +7,9 @@ use crate::text::{Table, printable};
 use anyhow::Context;
 use config::ObjectRef;
 use dns::{Environment, Note, Plan, PlanError, System};
-use mounted::{Lines, Mounted};
+use mounted::{ManifestLines, Mounted};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -60,15 +61,20 @@ impl CorefileReport {
         let text = files.get(COREFILE).map_or("", String::as_str);
         let environment = Mounted::new(&place.file, files);
         let mut report = Self::of(text, place.file.display().to_string(), &environment);
-        let lines = Lines::of(text, place);
-        for remark in report.remarks.iter_mut().filter(|remark| remark.file == report.file) {
-            match lines.of_manifest(remark.line) {
-                Some(line) => remark.line = line,
+        let (manifest, mut found) = (ManifestLines::of(place), BTreeMap::new());
+        for remark in &mut report.remarks {
+            let imported = || environment.key(Path::new(&remark.file));
+            let own = (remark.file == report.file).then_some((COREFILE, text));
+            // What was imported from anywhere else is a file.
+            let Some((key, text)) = own.or_else(imported) else { continue };
+            match found.entry(key).or_insert_with(|| manifest.before(key, text)) {
+                Some(before) => remark.line = before.saturating_add(remark.line),
                 None => {
-                    remark.message = format!("line {} of its {COREFILE}: {}", remark.line, remark.message);
+                    remark.message = format!("line {} of its {key}: {}", remark.line, remark.message);
                     remark.line = place.line;
                 }
             }
+            remark.file.clone_from(&report.file);
         }
         Self { object: Some(name.clone()), ..report }
     }

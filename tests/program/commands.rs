@@ -162,6 +162,24 @@ fn check_reads_the_corefile_of_a_config_map_too() {
 }
 
 #[test]
+fn check_finds_what_a_config_map_imports_in_its_manifest() {
+    let config_map = |more: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: coredns, namespace: kube-system}}\ndata:\n  Corefile: |\n    \
+             .:53 {{\n        import more\n        whoami\n    }}\n  more: {more}\n"
+        )
+    };
+    let manifests = Manifests::new(&[("dns.yaml", config_map("|\n    errors\n    foward . 10.0.0.1"))]);
+    let lines = squeezed(&said(&manifests, &["check", "DIR"], 1));
+    assert!(lines.contains(&"dns.yaml:12 foward refused".to_owned()), "{lines:?}");
+    // Where it is not written line by line, the object's own line and that of the key.
+    manifests.write("dns.yaml", &config_map("\"errors\\nfoward . 10.0.0.1\""));
+    let lines = squeezed(&said(&manifests, &["check", "DIR"], 1));
+    assert!(lines.contains(&"dns.yaml:1 foward refused".to_owned()), "{lines:?}");
+    assert!(lines.contains(&"line 2 of its more: unknown plugin; did you mean forward?".to_owned()), "{lines:?}");
+}
+
+#[test]
 fn routes_are_a_table() {
     let manifests = shop();
     assert_eq!(

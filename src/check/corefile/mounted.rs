@@ -1,6 +1,6 @@
 //! A Corefile in a ConfigMap of a manifest: the files that are beside it where it is mounted, and where its lines are.
 
-use crate::offline::{COREFILE, Place};
+use crate::offline::Place;
 use dns::{Environment, System};
 use std::collections::BTreeMap;
 use std::io;
@@ -18,6 +18,12 @@ impl<'m> Mounted<'m> {
         Self { folder: manifest.parent().unwrap_or(Path::new("")), files }
     }
 
+    /// The key that is read in a file's place, and its text.
+    pub(super) fn key(&self, file: &Path) -> Option<(&'m str, &'m str)> {
+        let name = file.file_name().filter(|_| self.is_here(file.parent()))?.to_str()?;
+        self.files.get_key_value(name).map(|(key, text)| (key.as_str(), text.as_str()))
+    }
+
     fn is_here(&self, folder: Option<&Path>) -> bool {
         folder.is_some_and(|folder| folder.components().eq(self.folder.components()))
     }
@@ -32,9 +38,8 @@ impl Environment for Mounted<'_> {
         if !self.is_here(path.parent()) {
             return System.read(path);
         }
-        let name = path.file_name().and_then(|name| name.to_str());
-        let file = name.and_then(|name| self.files.get(name));
-        file.cloned().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the ConfigMap has no such key"))
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "the ConfigMap has no such key");
+        self.key(path).map(|(_, text)| text.to_owned()).ok_or_else(missing)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
@@ -42,35 +47,34 @@ impl Environment for Mounted<'_> {
     }
 }
 
-/// Where the lines of a Corefile are in its manifest.
-pub(super) struct Lines {
-    /// How many come before the first one; `None`: it is not written there line by line, as in JSON.
-    before: Option<u32>,
+/// A manifest from an object's first line on, in which the lines of its keys are looked for.
+pub(super) struct ManifestLines {
+    all: Vec<String>,
+    first: usize,
 }
 
-impl Lines {
-    /// Looks for it from the object's first line on. A manifest that cannot be read any more has none.
-    pub(super) fn of(corefile: &str, object: &Place) -> Self {
+impl ManifestLines {
+    /// One that cannot be read any more has none.
+    pub(super) fn of(object: &Place) -> Self {
         let manifest = std::fs::read_to_string(&object.file).unwrap_or_default();
-        let lines: Vec<_> = manifest.lines().map(str::trim).collect();
-        let first = usize::try_from(object.line).unwrap_or(usize::MAX);
-        let keys = ["", "'", "\""].map(|quote| format!("{quote}{COREFILE}{quote}:"));
+        let all = manifest.lines().map(|line| line.trim().to_owned()).collect();
+        Self { all, first: usize::try_from(object.line).unwrap_or(usize::MAX) }
+    }
+
+    /// How many lines come before the first one of a key's text; `None`: it is not written there line by line, as in JSON.
+    pub(super) fn before(&self, key: &str, text: &str) -> Option<u32> {
+        let keys = ["", "'", "\""].map(|quote| format!("{quote}{key}{quote}:"));
         // The lines of a block scalar are as they are, but for what is before them.
         let is_block = |line: &str| {
             keys.iter().any(|key| line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('|')))
         };
-        let mut blocks = (first..).zip(lines.get(first..).unwrap_or_default()).filter(|(_, line)| is_block(line));
+        let lines = (self.first..).zip(self.all.get(self.first..).unwrap_or_default());
+        let mut blocks = lines.filter(|(_, line)| is_block(line));
         let found = blocks.find(|(index, _)| {
-            let block = lines.get(index + 1..).unwrap_or_default();
-            corefile.lines().count() <= block.len()
-                && corefile.lines().zip(block).all(|(own, line)| own.trim() == *line)
+            let block = self.all.get(index + 1..).unwrap_or_default();
+            text.lines().count() <= block.len() && text.lines().zip(block).all(|(own, line)| own.trim() == *line)
         });
-        Self { before: found.and_then(|(index, _)| u32::try_from(index + 1).ok()) }
-    }
-
-    /// That of a line; both are counted from 1.
-    pub(super) fn of_manifest(&self, line: u32) -> Option<u32> {
-        self.before.map(|before| before.saturating_add(line))
+        found.and_then(|(index, _)| u32::try_from(index + 1).ok())
     }
 }
 
@@ -83,7 +87,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), manifest).expect("written");
         let object = Place { file: file.path().into(), line: 2 };
-        Lines::of("a {\n  b\n}\n", &object).of_manifest(1)
+        ManifestLines::of(&object).before("Corefile", "a {\n  b\n}\n").map(|before| before + 1)
     }
 
     #[test]
