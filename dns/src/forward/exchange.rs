@@ -90,12 +90,14 @@ impl Upstream {
             Protocol::Tcp => true,
             Protocol::UdpFirst => false,
         };
+        // Boxed, so that the many that wait over UDP need no room for what TLS keeps.
+        let over_stream = || Box::pin(self.over_stream(ask, options, trip));
         if is_stream {
-            return within(self, trip, self.over_stream(ask, options, trip)).await;
+            return within(self, trip, over_stream()).await;
         }
         let message = within(self, trip, self.over_udp(ask, options, trip)).await?;
         if flags(&message).is_some_and(|flags| flags & flag::TRUNCATED != 0)
-            && let Ok(whole) = within(self, trip, self.over_stream(ask, options, trip)).await
+            && let Ok(whole) = within(self, trip, over_stream()).await
         {
             return Ok(whole);
         }

@@ -16,6 +16,17 @@ async fn refuse(udp: &UdpSocket, (question, _, peer): &(Message, String, SocketA
     udp.send_to(&answer(question, code, 1).to_vec().unwrap(), peer).await.unwrap();
 }
 
+/// Ten thousand may wait.
+#[test]
+fn an_exchange_takes_little_room() {
+    let asker = Asker::new("forward . 192.0.2.1");
+    let ask = Ask::own(b"\x01a\0", RecordType::A, true);
+    let how = How { host: Host::of([192, 0, 2, 2].into()), transport: Transport::Udp, is_repeated: false };
+    let trail = Trail::default();
+    let room = size_of_val(&asker.forwarder.exchange_and_keep(&ask, &trail, how));
+    assert!(room <= 2048, "{room} bytes");
+}
+
 #[tokio::test]
 async fn who_waits_for_what_is_on_its_way_takes_no_place() {
     let (udp, _) = sockets().await;
