@@ -21,6 +21,8 @@ mod manifests;
 mod node_dns;
 #[path = "install/node_rules.rs"]
 mod node_rules;
+#[path = "install/notes.rs"]
+mod notes;
 #[path = "install/refusals.rs"]
 mod refusals;
 #[path = "install/rights.rs"]

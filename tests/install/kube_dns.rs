@@ -26,16 +26,14 @@ pub(crate) fn with_components(overlay: &str, components: &[&str]) -> Manifests {
     Manifests::parse(&kustomize(own.path()))
 }
 
-/// What the chart adds with its switch.
+/// The chart with its switch, and nothing but names.
 fn switched(values: &[&str]) -> Manifests {
-    added(&[&["kubeDns.enabled=true"], values].concat())
+    names_alone(&[&["kubeDns.enabled=true"], values].concat())
 }
 
-/// What the chart adds with these values.
-pub(crate) fn added(values: &[&str]) -> Manifests {
-    let without = Manifests::chart(&[]).names();
-    let all = Manifests::chart(values).0.into_iter();
-    Manifests(all.filter(|object| !without.contains(&Manifests(vec![object.clone()]).names()[0])).collect())
+/// The chart without the ingress controller.
+pub(crate) fn names_alone(values: &[&str]) -> Manifests {
+    Manifests::chart(&[&["controller.enabled=false"], values].concat())
 }
 
 #[test]
@@ -80,6 +78,29 @@ fn the_chart_makes_the_same_as_the_overlay() {
     let one = switched(&["kubeDns.replicaCount=1", "kubeDns.configMap=mine"]);
     assert_eq!(one.of_kind("PodDisruptionBudget").count(), 0, "no node could be drained");
     assert_eq!(at(one.workload(), "/spec/template/spec/volumes/0/configMap/name"), "mine");
+}
+
+/// Whatever is set of the controller, and with it beside, which changes nothing of this.
+#[test]
+fn the_charts_two_halves_are_each_for_itself() {
+    let of_controller = [
+        "controller.metrics.enabled=true",
+        "controller.metrics.serviceMonitor.enabled=true",
+        "controller.networkPolicy.enabled=true",
+        "controller.autoscaling.enabled=true",
+        "controller.publishNodeAddresses=true",
+        "controller.scope.enabled=true",
+        "controller.defaultBackendService=web/fallback:80",
+        "controller.defaultTLSSecret=certs/default",
+        "controller.ingressClassResource.aliases={nginx}",
+    ];
+    let (alone, controller) = (switched(&[]), Manifests::chart(&of_controller));
+    assert_eq!(switched(&of_controller).0, alone.0);
+    let both = Manifests::chart(&[&of_controller[..], &["kubeDns.enabled=true"]].concat());
+    assert_eq!(both.names().len(), alone.0.len() + controller.0.len(), "{:?}", both.names());
+    for object in alone.0.iter().chain(&controller.0) {
+        assert!(both.0.contains(object), "{object}");
+    }
 }
 
 /// The Service finds these Pods beside those of CoreDNS; each Deployment finds its own alone.

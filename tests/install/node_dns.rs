@@ -1,7 +1,7 @@
 //! `tidegate dns` on every node: the overlay with its component, and the chart's values for the same.
 
 use crate::agreement::without_labels;
-use crate::kube_dns::{ACCOUNT, added, with_components};
+use crate::kube_dns::{ACCOUNT, names_alone, with_components};
 use crate::manifests::{Manifests, at, text};
 use crate::rights::rights_of;
 use crate::tools::read;
@@ -43,8 +43,8 @@ fn rights(manifests: &Manifests) -> Vec<String> {
 
 #[test]
 fn the_chart_makes_the_same_as_the_overlay_and_its_component() {
-    let without = (Manifests::overlay("node-local-dns"), added(&[ENABLED]));
-    let with = (with_components("node-local-dns", &["node-local-service-address"]), added(&[ENABLED, SERVICE]));
+    let without = (Manifests::overlay("node-local-dns"), names_alone(&[ENABLED]));
+    let with = (with_components("node-local-dns", &["node-local-service-address"]), names_alone(&[ENABLED, SERVICE]));
     for (overlay, chart) in [without, with] {
         assert_eq!(chart.0.len(), overlay.0.len(), "{:?}", chart.names());
         assert_eq!(rights(&chart), rights(&overlay));
@@ -72,9 +72,9 @@ fn both_servers_are_in_one_kustomization() {
 
 #[test]
 fn no_values_for_the_nodes_are_none_that_add_anything() {
-    assert_eq!(added(&["dns.nodeLocal=null"]).names(), [""; 0]);
+    assert_eq!(Manifests::chart(&["dns.nodeLocal=null"]).0, Manifests::chart(&[]).0);
     let central = ["kubeDns.enabled=true", "dns.nodeLocal=null"];
-    assert_eq!(added(&central).0, added(&central[..1]).0);
+    assert_eq!(names_alone(&central).0, names_alone(&central[..1]).0);
 }
 
 /// A chart takes no file from outside of its folder, and neither does a component.
@@ -88,7 +88,7 @@ fn the_charts_rules_are_those_of_the_component() {
 #[test]
 fn another_config_map_of_the_chart_has_the_same_name_and_replaces_pods() {
     let found = |values: &[&str]| {
-        let manifests = added(&[&[ENABLED], values].concat());
+        let manifests = names_alone(&[&[ENABLED], values].concat());
         let map = manifests.of_kind("ConfigMap").next().expect("a ConfigMap");
         let [mounted, read] = ["volumes/0/configMap/name", "containers/1/env/0/valueFrom/configMapKeyRef/name"]
             .map(|place| text(manifests.workload(), &format!("/spec/template/spec/{place}")));
@@ -102,7 +102,7 @@ fn another_config_map_of_the_chart_has_the_same_name_and_replaces_pods() {
 #[test]
 fn the_charts_pods_are_as_values_say() {
     let both = "dns.nodeLocal.serviceAddresses={10.96.0.10,fd00:10:96::a}";
-    let manifests = added(&[
+    let manifests = names_alone(&[
         ENABLED,
         both,
         "dns.nodeLocal.address=169.254.20.11",
@@ -128,9 +128,9 @@ fn the_charts_pods_are_as_values_say() {
 /// One account has all of it, be it of the server behind the Service, of those on the nodes or of both.
 #[test]
 fn the_chart_grants_what_the_flags_need() {
-    let plain = rights(&added(&[ENABLED]));
+    let plain = rights(&names_alone(&[ENABLED]));
     let more = |values: &[&str]| {
-        let granted = rights(&added(&[&[ENABLED], values].concat()));
+        let granted = rights(&names_alone(&[&[ENABLED], values].concat()));
         assert!(plain.iter().all(|right| granted.contains(right)), "{granted:?}");
         granted.into_iter().filter(|right| !plain.contains(right)).collect::<Vec<_>>()
     };
@@ -140,6 +140,6 @@ fn the_chart_grants_what_the_flags_need() {
     assert_eq!(more(&["dns.nodeLocal.extraArgs=null", "dns.nodeLocal.serviceAddresses=null"]), [""; 0]);
     assert_eq!(more(&["dns.clustersetDomain=clusterset.local"]), [imports]);
     assert_eq!(more(&["kubeDns.enabled=true", "kubeDns.multicluster=true"]), [imports]);
-    let both = added(&[ENABLED, "kubeDns.enabled=true"]);
+    let both = names_alone(&[ENABLED, "kubeDns.enabled=true"]);
     assert_eq!(both.of_kind("ServiceAccount").count(), 1, "{:?}", both.names());
 }

@@ -2,6 +2,9 @@
 
 use crate::tools::template;
 
+const OFF: &str = "controller.enabled=false";
+const KUBE: &str = "kubeDns.enabled=true";
+
 fn refusal(values: &[&str]) -> String {
     template("tidegate", values).expect_err(&format!("{values:?} are refused"))
 }
@@ -102,7 +105,12 @@ fn addresses_that_no_service_has_are_refused() {
 
 #[test]
 fn values_that_contradict_each_other_are_refused() {
-    let cases: [(&[&str], &str); 14] = [
+    let cases: [(&[&str], &str); 19] = [
+        (&["controller.enabled=false"], "nothing would be installed"),
+        (&[OFF, KUBE, "dns.service.enabled=true"], "kubeDns.enabled has the Service kube-dns"),
+        (&[OFF, KUBE, "secretNamespaces={shop}"], "DNS reads no Secret"),
+        (&[OFF, KUBE, "rbac.secrets.allNamespaces=true"], "DNS reads no Secret"),
+        (&[OFF, KUBE, "dns.clustersetDomain=clusterset.local"], "with kubeDns.multicluster"),
         (
             &["dns.nodeLocal.enabled=true", "dns.nodeLocal.extraArgs.dns-bind=0.0.0.0"],
             "use dns.nodeLocal.address and dns.nodeLocal.serviceAddresses",

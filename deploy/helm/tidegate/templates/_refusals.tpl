@@ -35,6 +35,7 @@
 {{/* Values that are fine alone and not together. */}}
 {{- define "tidegate.contradictions" -}}
 {{- $controller := .Values.controller -}}
+{{- if not $controller.enabled }}{{ include "tidegate.refusalsWithoutController" . }}{{ end -}}
 {{- if and $controller.hostNetwork $controller.hostPort.enabled -}}
 {{- fail "controller.hostNetwork and controller.hostPort.enabled are two ways to the same ports: choose one" -}}
 {{- end -}}
@@ -96,5 +97,22 @@
 {{- fail (printf "dns.nodeLocal.serviceAddresses: %s and %s are both of %s: a Service has one of each family" . $address $family) -}}
 {{- end -}}
 {{- $_ := set $families $family $address -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Values that are nothing without the ingress controller. */}}
+{{- define "tidegate.refusalsWithoutController" -}}
+{{- $node := default dict .Values.dns.nodeLocal -}}
+{{- if not (or .Values.kubeDns.enabled $node.enabled) -}}
+{{- fail "controller.enabled is false, and so are kubeDns.enabled and dns.nodeLocal.enabled: nothing would be installed" -}}
+{{- end -}}
+{{- if .Values.dns.service.enabled -}}
+{{- fail "dns.service.enabled leads to the Pods of the ingress controller, and controller.enabled is false: kubeDns.enabled has the Service kube-dns" -}}
+{{- end -}}
+{{- if or .Values.secretNamespaces .Values.rbac.secrets.allNamespaces -}}
+{{- fail "secretNamespaces and rbac.secrets.allNamespaces are for the ingress controller, and controller.enabled is false: DNS reads no Secret" -}}
+{{- end -}}
+{{- if and .Values.dns.clustersetDomain (not $node.enabled) -}}
+{{- fail "dns.clustersetDomain is a flag of the ingress controller and of dns.nodeLocal, and both are off: kubeDns serves what its Corefile says, with kubeDns.multicluster" -}}
 {{- end -}}
 {{- end -}}
