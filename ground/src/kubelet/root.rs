@@ -59,6 +59,11 @@ impl Root {
         for mount in &self.mounts {
             mount.bind().with_context(|| mount.target.display().to_string())?;
         }
+        // Not before: a volume may be mounted below another one, which needs a folder there.
+        for mount in self.mounts.iter().filter(|mount| mount.is_read_only) {
+            let made = mount_remount(&mount.target, MountFlags::BIND | MountFlags::RDONLY, c"");
+            made.with_context(|| mount.target.display().to_string())?;
+        }
         unmount(MACHINE, UnmountFlags::DETACH)?;
         fs::remove_dir(MACHINE)?;
         if self.is_read_only {
@@ -91,11 +96,7 @@ impl Mount {
             fs::create_dir_all(self.target.parent().unwrap_or(Path::new("/")))?;
             fs::File::options().create(true).append(true).open(&self.target)?;
         }
-        mount_bind(&source, &self.target)?;
-        if self.is_read_only {
-            mount_remount(&self.target, MountFlags::BIND | MountFlags::RDONLY, c"")?;
-        }
-        Ok(())
+        Ok(mount_bind(&source, &self.target)?)
     }
 }
 

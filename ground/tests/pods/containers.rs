@@ -76,16 +76,19 @@ fn volumes_are_where_they_are_mounted() -> anyhow::Result<()> {
     let cluster = Cluster::up()?;
     cluster.ground.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: map}, data: {a: first, b: other}}")?;
     let mounts = "volumeMounts: [{name: room, mountPath: /deep/in/room}, {name: map, mountPath: /map, readOnly: true}, \
-         {name: map, mountPath: /etc/single, subPath: b}, {name: fields, mountPath: /fields}]";
+         {name: map, mountPath: /etc/single, subPath: b}, {name: fields, mountPath: /fields}, \
+         {name: fields, mountPath: /map/below, readOnly: true}]";
     let spec = format!(
         "restartPolicy: Never, volumes: [{{name: room, emptyDir: {{}}}}, {{name: map, configMap: {{name: map}}}}, \
          {{name: fields, downwardAPI: {{items: [{{path: labels, fieldRef: {{fieldPath: metadata.labels}}}}]}}}}], \
          initContainers: [{{name: init, image: host, command: [sh, -c, 'echo filled > /deep/in/room/x'], {mounts}}}],"
     );
-    let script = "cat /deep/in/room/x /map/a /etc/single /fields/labels; touch /map/c || echo refused";
+    let script =
+        "cat /deep/in/room/x /map/a /etc/single /fields/labels /map/below/labels; touch /map/c || echo refused";
     cluster.run_with("volumes", script, mounts, &spec)?;
     let words = cluster.words("volumes")?;
     ensure!(words.starts_with("filled\nfirstotherapp=\"volumes\""), "{words}");
+    ensure!(words.matches("app=\"volumes\"").count() == 2, "{words}");
     ensure!(words.contains("Read-only file system") && words.ends_with("refused\n"), "{words}");
     Ok(())
 }
