@@ -42,6 +42,7 @@ struct Remark {
 #[serde(rename_all = "kebab-case")]
 enum Word {
     Refused,
+    Missing,
     Note,
 }
 
@@ -82,10 +83,11 @@ impl CorefileReport {
     /// What a text of that name comes to.
     fn of(text: &str, file: String, environment: &dyn Environment) -> Self {
         let (remarks, plan) = match Plan::from_corefile(text, &file, environment) {
-            Ok((plan, notes)) => {
-                (notes.into_iter().map(|note| remark(note, Word::Note)).collect(), Some(plan.to_string()))
+            Ok((plan, notes)) => (notes.into_iter().map(remark).collect(), Some(plan.to_string())),
+            Err(errors) => {
+                let refused = |PlanError(note)| Remark { verdict: Word::Refused, ..remark(note) };
+                (errors.into_iter().map(refused).collect(), None)
             }
-            Err(errors) => (errors.into_iter().map(|PlanError(note)| remark(note, Word::Refused)).collect(), None),
         };
         Self { file, object: None, remarks, plan }
     }
@@ -109,7 +111,7 @@ impl CorefileReport {
         let verdict = if self.is_good() { "understood" } else { "refused" };
         let object = self.object.as_ref().map(|object| format!(": {object}")).unwrap_or_default();
         let _ = write!(text, "\n{}: {verdict}", printable(&format!("{}{object}", self.file)));
-        for (word, words) in [(Word::Refused, "errors"), (Word::Note, "notes")] {
+        for (word, words) in [(Word::Refused, "errors"), (Word::Missing, "missing files"), (Word::Note, "notes")] {
             let count = self.remarks.iter().filter(|remark| remark.verdict == word).count();
             if count > 0 {
                 let _ = write!(text, ", {count} {words}");
@@ -124,12 +126,14 @@ impl Word {
     fn as_str(self) -> &'static str {
         match self {
             Self::Refused => "refused",
+            Self::Missing => "missing",
             Self::Note => "note",
         }
     }
 }
 
-fn remark(note: Note, verdict: Word) -> Remark {
-    let Note { place, subject, message } = note;
+fn remark(note: Note) -> Remark {
+    let Note { place, subject, message, is_missing } = note;
+    let verdict = if is_missing { Word::Missing } else { Word::Note };
     Remark { file: place.file.to_string(), line: place.line, subject, verdict, message }
 }

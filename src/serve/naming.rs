@@ -144,7 +144,10 @@ impl Corefile {
 
 fn tell(notes: &[Note]) {
     for note in notes {
-        tracing::info!("{note}");
+        match note.is_missing {
+            true => tracing::warn!("{note}"),
+            false => tracing::info!("{note}"),
+        }
     }
 }
 

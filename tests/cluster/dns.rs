@@ -1,6 +1,7 @@
 //! `tidegate dns` as the cluster's name server: Pods resolve through it with the resolv.conf that a kubelet gives them,
 //! and it is asked at the address of the Service kube-dns.
 
+mod beside;
 mod client;
 mod installed;
 mod multicluster;

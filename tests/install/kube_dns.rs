@@ -177,6 +177,28 @@ fn pods_have_no_capability_but_for_port_53() {
     }
 }
 
+/// What the Corefiles of platforms name: `hosts /etc/coredns/NodeHosts` (k3s), `import custom/*.override` (AKS).
+#[test]
+fn files_beside_the_corefile_are_mounted() {
+    for manifests in [Manifests::overlay("kube-dns"), switched(&[])] {
+        let mounted = mounted(&manifests);
+        let all_keys = json!({"name": "corefile", "configMap": {"name": "coredns"}});
+        let custom = json!({"name": "custom", "configMap": {"name": "coredns-custom", "optional": true}});
+        let places = [("corefile", "/etc/coredns"), ("custom", "/etc/coredns/custom")]
+            .map(|(name, path)| json!({"name": name, "mountPath": path, "readOnly": true}));
+        assert_eq!(mounted, [&[all_keys, custom], &places[..]].concat());
+    }
+    let (volume, mount) = (
+        json!({"name": "hosts", "hostPath": {"path": "/etc/hosts", "type": "File"}}),
+        json!({"name": "hosts", "mountPath": "/rootfs/etc/hosts", "readOnly": true}),
+    );
+    let values = [("extraVolumes", &volume), ("extraVolumeMounts", &mount)]
+        .map(|(value, one)| format!("kubeDns.{value}={}", json!([one])));
+    let with = mounted(&switched(&[&values[0], &values[1], "kubeDns.certificateSecret=dns-tls"]));
+    assert!(with.contains(&volume) && with.contains(&mount), "{with:?}");
+    assert_eq!(with.len(), 8, "{with:?}");
+}
+
 /// The volumes of the Pods with what is mounted of them.
 fn mounted(manifests: &Manifests) -> Vec<Value> {
     let list = |value: &Value, pointer: &str| at(value, pointer).as_array().expect("a list").clone();

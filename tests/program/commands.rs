@@ -134,6 +134,28 @@ fn check_refuses_a_corefile_with_the_line() {
     assert!(text.contains("dns.conf: refused"), "{text}");
 }
 
+/// The Corefile of k3s, of which a node's names and all overrides hang on files beside it.
+#[test]
+fn check_says_which_files_of_a_corefile_are_missing() {
+    let data = "\n  Corefile: |\n    .:53 {\n        hosts /etc/coredns/NodeHosts {\n            fallthrough\n        }\n        \
+                import /etc/coredns/custom/*.override\n        pprof\n    }\n";
+    let config_map = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: coredns}}\ndata:{data}");
+    let manifests = Manifests::new(&[("dns.yaml", config_map.clone())]);
+    let text = said(&manifests, &["check", "DIR"], 0);
+    let expected = [
+        "dns.yaml:7 hosts missing",
+        "dns.yaml:10 - missing",
+        "dns.yaml: ConfigMap default/coredns: understood, 2 missing files, 1 notes",
+    ];
+    for line in expected {
+        assert!(squeezed(&text).iter().any(|other| other == line), "{line}: {text}");
+    }
+    // A key of the ConfigMap is a file there.
+    manifests.write("dns.yaml", &format!("{config_map}  NodeHosts: 192.0.2.1 node-1\n"));
+    let text = said(&manifests, &["check", "DIR"], 0);
+    assert!(text.contains("understood, 1 missing files, 1 notes"), "{text}");
+}
+
 #[test]
 fn check_reads_the_corefile_of_a_config_map_too() {
     let config_map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: coredns, namespace: kube-system}\ndata:\n  \

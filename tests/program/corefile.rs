@@ -84,7 +84,11 @@ fn a_corefile_is_served_and_followed() {
     let error = tidegate.logged("the Corefile is not taken")["error"].to_string();
     assert!(error.contains("it is no regular file"), "{error}");
 
-    replace(&path, &corefile(port, 20));
+    // What it names and is not there is told too.
+    let hosts = "    errors\n    hosts none {\n        fallthrough\n    }\n";
+    replace(&path, &corefile(port, 20).replace("    errors\n", hosts));
+    let entry = tidegate.logged("hosts: there is no none yet");
+    assert_eq!(entry["level"], "WARN", "{entry}");
     until("the change", || dig(&tidegate, "web.shop.svc.cluster.local").contains(" 20 IN A ").then_some(()));
 }
 

@@ -151,7 +151,7 @@ impl Expansion<'_> {
         names.sort();
         if names.is_empty() {
             let message = format!("nothing to import is called {}", path.display());
-            self.notes.push(Note { place: place.clone(), subject: String::new(), message });
+            self.notes.push(Note { is_missing: true, ..Note::syntax(place, message) });
         }
         Ok(names.into_iter().map(|name| directory.join(name)).collect())
     }
@@ -169,7 +169,7 @@ impl Expansion<'_> {
                 Some(value) => text.push_str(&value),
                 None => {
                     let message = format!("the variable {name} is not set: it counts as empty");
-                    self.notes.push(Note { place: word.place.clone(), subject: String::new(), message });
+                    self.notes.push(Note::syntax(&word.place, message));
                 }
             }
             rest = after;

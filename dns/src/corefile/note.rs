@@ -21,6 +21,15 @@ pub struct Note {
     pub subject: String,
     /// What, in one line.
     pub message: String,
+    /// Whether a file that is named cannot be read, and what it would say is gone.
+    pub is_missing: bool,
+}
+
+impl Note {
+    /// About the file itself.
+    pub(super) fn syntax(place: &Place, message: impl fmt::Display) -> Self {
+        Self { place: place.clone(), subject: String::new(), message: message.to_string(), is_missing: false }
+    }
 }
 
 /// Why a Corefile cannot be taken.
@@ -31,7 +40,7 @@ pub struct PlanError(pub Note);
 impl PlanError {
     /// A fault of the syntax, before any plugin is known.
     pub(crate) fn syntax(place: &Place, message: impl fmt::Display) -> Self {
-        Self(Note { place: place.clone(), subject: String::new(), message: message.to_string() })
+        Self(Note::syntax(place, message))
     }
 }
 
@@ -43,7 +52,7 @@ impl fmt::Display for Place {
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { place, subject, message } = self;
+        let Self { place, subject, message, is_missing: _ } = self;
         if subject.is_empty() { write!(f, "{place}: {message}") } else { write!(f, "{place}: {subject}: {message}") }
     }
 }

@@ -158,7 +158,7 @@ impl Block {
     /// What there is to say about one of its plugins.
     pub(super) fn note(&self, plugin: &str, message: impl Into<String>) -> Note {
         let place = self.place_of(plugin, 0).clone();
-        Note { place, subject: plugin.to_owned(), message: message.into() }
+        Note { place, subject: plugin.to_owned(), message: message.into(), is_missing: false }
     }
 
     pub(super) fn error(&self, plugin: &str, message: impl Into<String>) -> PlanError {

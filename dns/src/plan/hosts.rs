@@ -86,7 +86,7 @@ impl Hosts {
                 std::io::ErrorKind::NotFound => format!("there is no {file} yet: it counts as empty"),
                 _ => format!("{file} cannot be read: {error}; it counts as empty"),
             };
-            reading.note(item, message);
+            reading.missing(item, message);
         }
         item.options(reading, |_, option| hosts.read_option(option));
         Ok(hosts)

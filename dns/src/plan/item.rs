@@ -53,7 +53,7 @@ impl<'l> Item<'l> {
             Some(option) => format!("{}: {option}", self.plugin),
             None => self.plugin.to_owned(),
         };
-        PlanError(Note { place: self.place().clone(), subject, message: message.to_string() })
+        PlanError(Note { place: self.place().clone(), subject, message: message.to_string(), is_missing: false })
     }
 
     /// Reads each option; what is wrong with one does not keep the others from being read.

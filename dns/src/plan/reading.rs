@@ -34,6 +34,12 @@ impl<'e> Reading<'e> {
         self.notes.push(note);
     }
 
+    /// Of a file that is named there and cannot be read.
+    pub(super) fn missing(&mut self, item: Item<'_>, message: String) {
+        let PlanError(note) = item.error(message);
+        self.notes.push(Note { is_missing: true, ..note });
+    }
+
     pub(super) fn pattern(&mut self, item: Item<'_>, word: &Word) -> Result<Pattern, PlanError> {
         self.patterns += 1;
         if self.patterns > MAX_PATTERNS {

@@ -214,6 +214,7 @@ fn what_changes_nothing_is_told() {
         let (_, notes) = Plan::from_corefile(text, "Corefile", &Files::default())
             .unwrap_or_else(|errors| panic!("{text}: {errors:?}"));
         assert_eq!(notes.iter().map(ToString::to_string).collect::<Vec<_>>(), expected, "{text}");
+        assert!(notes.iter().all(|note| note.is_missing == text.contains("hosts none")), "{notes:?}");
     }
 }
 
@@ -232,8 +233,8 @@ fn imports_stand_for_what_they_name() {
     let text = text.replace("import two/*\n", "");
     let (plan, notes) = Plan::from_corefile(&text, "Corefile", &files_without).unwrap();
     assert_eq!(plan.to_string(), ".:53 {\n    any\n    minimal\n    whoami\n}\n\nx.org:53 {\n    whoami\n}\n");
-    let notes: Vec<_> = notes.iter().map(ToString::to_string).collect();
-    assert_eq!(notes, ["Corefile:7: nothing to import is called none/*.conf"]);
+    let notes: Vec<_> = notes.iter().map(|note| (note.to_string(), note.is_missing)).collect();
+    assert_eq!(notes, [("Corefile:7: nothing to import is called none/*.conf".to_owned(), true)]);
 }
 
 #[test]

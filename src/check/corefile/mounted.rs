@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-/// This system, with the keys of a ConfigMap in the place of the files beside its manifest.
+/// Where it is mounted as CoreDNS's own manifests have it, and those of this repository.
+const MOUNTED: &str = "/etc/coredns";
+
+/// This system, with the keys of a ConfigMap in the place of the files beside its manifest, and of those where it is mounted.
 #[derive(Debug)]
 pub(super) struct Mounted<'m> {
     folder: &'m Path,
@@ -25,7 +28,7 @@ impl<'m> Mounted<'m> {
     }
 
     fn is_here(&self, folder: Option<&Path>) -> bool {
-        folder.is_some_and(|folder| folder.components().eq(self.folder.components()))
+        folder.is_some_and(|folder| folder == Path::new(MOUNTED) || folder.components().eq(self.folder.components()))
     }
 }
 
@@ -113,6 +116,8 @@ mod tests {
         let files = BTreeMap::from([("Corefile".to_owned(), String::new()), ("more".to_owned(), "errors".to_owned())]);
         let here = Mounted::new(Path::new("manifests/dns.yaml"), &files);
         assert_eq!(here.read(Path::new("manifests/more")).expect("it is there"), "errors");
+        assert_eq!(here.read(Path::new("/etc/coredns/more")).expect("it is mounted there"), "errors");
+        assert_eq!(here.list(Path::new("/etc/coredns/")).expect("listed"), ["Corefile", "more"]);
         assert_eq!(here.read(Path::new("manifests/less")).expect_err("it is not").kind(), io::ErrorKind::NotFound);
         assert_eq!(here.list(Path::new("manifests/")).expect("listed"), ["Corefile", "more"]);
         assert_eq!(here.list(Path::new("manifests/custom")).expect("there is none"), [""; 0]);

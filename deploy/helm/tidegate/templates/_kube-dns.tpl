@@ -81,15 +81,26 @@ spec:
       capabilities: {drop: [ALL], add: [NET_BIND_SERVICE]}
     volumeMounts:
     - {name: corefile, mountPath: /etc/coredns, readOnly: true}
+    - {name: custom, mountPath: /etc/coredns/custom, readOnly: true}
     {{- if $dns.certificateSecret }}
     # The folder whole: a kubelet never replaces what is mounted file by file (subPath).
     - {name: certificate, mountPath: /etc/tidegate/tls, readOnly: true}
     {{- end }}
+    {{- with $dns.extraVolumeMounts }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   volumes:
+  # Whole: other keys are files that the Corefile names, such as NodeHosts of k3s.
   - name: corefile
-    configMap: {name: {{ $dns.configMap | quote }}, items: [{key: Corefile, path: Corefile}]}
+    configMap: {name: {{ $dns.configMap | quote }}}
+  # What the Corefiles of AKS, Gardener and k3s import from, where there is such a ConfigMap.
+  - name: custom
+    configMap: {name: coredns-custom, optional: true}
   {{- with $dns.certificateSecret }}
   - name: certificate
     secret: {secretName: {{ . | quote }}}
+  {{- end }}
+  {{- with $dns.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end -}}
