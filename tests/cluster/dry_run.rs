@@ -20,6 +20,7 @@ fn an_api_server_accepts_every_way_to_install() -> anyhow::Result<()> {
         chart(&["dns.service.enabled=true", "controller.autoscaling.enabled=true"], "restricted"),
         chart(&["controller.kind=DaemonSet", "controller.hostNetwork=true"], "privileged"),
         chart(&["kubeDns.enabled=true", "kubeDns.verifiedPods=true", "kubeDns.multicluster=true"], "restricted"),
+        chart(&["controller.enabled=false", "kubeDns.enabled=true", "kubeDns.podDisruptionBudget=true"], "restricted"),
         chart(
             &["dns.nodeLocal.enabled=true", "dns.nodeLocal.serviceAddresses={10.96.0.10,fd00:10:96::a}"],
             "privileged",

@@ -13,6 +13,7 @@ pub(crate) const ACCOUNT: (&str, &str) = ("kube-system", "tidegate-dns");
 const RIGHTS: [&str; 3] =
     ["* core/namespaces list,watch", "* core/services list,watch", "* discovery.k8s.io/endpointslices list,watch"];
 const PODS: &str = "* core/pods list,watch";
+const BUDGET: &str = "kube-dns-disruption-budget";
 const IMPORTS: &str = "* multicluster.x-k8s.io/serviceimports list,watch";
 
 /// An overlay with components, as somebody's own kustomization has them.
@@ -42,7 +43,6 @@ fn the_overlay_leaves_alone_what_the_cluster_has() {
         "ClusterRole tidegate-dns",
         "ClusterRoleBinding tidegate-dns",
         "Deployment kube-system/tidegate-dns",
-        "PodDisruptionBudget kube-system/tidegate-dns",
         "ServiceAccount kube-system/tidegate-dns",
     ];
     assert_eq!(Manifests::overlay("kube-dns").names(), expected);
@@ -69,13 +69,15 @@ fn no_secret_can_be_read_and_other_kinds_only_where_that_is_asked_for() {
 
 #[test]
 fn the_chart_makes_the_same_as_the_overlay() {
-    let (overlay, chart) = (Manifests::overlay("kube-dns"), switched(&[]));
-    assert_eq!(chart.names(), overlay.names());
-    for object in overlay.0.iter().filter(|object| text(object, "/kind") != "ClusterRole") {
-        let same = chart.find(text(object, "/kind"), text(object, "/metadata/name"));
-        assert_eq!(without_labels(same.clone()), without_labels(object.clone()));
+    let with_budget = (with_components("kube-dns", &[BUDGET]), switched(&["kubeDns.podDisruptionBudget=true"]));
+    for (overlay, chart) in [(Manifests::overlay("kube-dns"), switched(&[])), with_budget] {
+        assert_eq!(chart.names(), overlay.names());
+        for object in overlay.0.iter().filter(|object| text(object, "/kind") != "ClusterRole") {
+            let same = chart.find(text(object, "/kind"), text(object, "/metadata/name"));
+            assert_eq!(without_labels(same.clone()), without_labels(object.clone()));
+        }
     }
-    let one = switched(&["kubeDns.replicaCount=1", "kubeDns.configMap=mine"]);
+    let one = switched(&["kubeDns.replicaCount=1", "kubeDns.configMap=mine", "kubeDns.podDisruptionBudget=true"]);
     assert_eq!(one.of_kind("PodDisruptionBudget").count(), 0, "no node could be drained");
     assert_eq!(at(one.workload(), "/spec/template/spec/volumes/0/configMap/name"), "mine");
 }
@@ -109,7 +111,7 @@ fn pods_are_behind_the_service_kube_dns_and_of_their_own_deployment() {
     let service = with_components("kube-dns", &["kube-dns-service"]);
     let service = at(service.find("Service", "kube-dns"), "/spec/selector").clone();
     assert_eq!(service, json!({"k8s-app": "kube-dns"}));
-    for manifests in [Manifests::overlay("kube-dns"), switched(&[])] {
+    for manifests in [with_components("kube-dns", &[BUDGET]), switched(&["kubeDns.podDisruptionBudget=true"])] {
         let labels = at(manifests.workload(), "/spec/template/metadata/labels");
         assert_eq!(labels["k8s-app"], "kube-dns");
         for kind in ["Deployment", "PodDisruptionBudget"] {
@@ -120,6 +122,15 @@ fn pods_are_behind_the_service_kube_dns_and_of_their_own_deployment() {
             assert!(selector.iter().any(|(key, value)| of_coredns.get(key) != Some(value)), "{kind}: {selector:?}");
         }
     }
+}
+
+/// A Pod that two PodDisruptionBudgets select is never evicted, and platforms have one for `k8s-app: kube-dns`.
+#[test]
+fn a_budget_of_the_cluster_is_the_only_one_unless_ours_is_asked_for() {
+    let budgets = |manifests: &Manifests| manifests.of_kind("PodDisruptionBudget").count();
+    assert_eq!([budgets(&Manifests::overlay("kube-dns")), budgets(&switched(&[]))], [0, 0]);
+    let asked_for = [with_components("kube-dns", &[BUDGET]), switched(&["kubeDns.podDisruptionBudget=true"])];
+    assert_eq!(asked_for.each_ref().map(budgets), [1, 1]);
 }
 
 /// What kubeadm's own manifest of CoreDNS has.
