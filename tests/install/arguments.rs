@@ -14,8 +14,9 @@ fn filled_in(argument: &str) -> String {
 #[test]
 fn the_program_takes_every_argument_that_it_is_given() {
     let overlays = ["deployment", "daemonset", "dns"].map(|name| (name.to_owned(), Manifests::overlay(name)));
-    let values: [&[&str]; 5] = [
+    let values: [&[&str]; 6] = [
         &[],
+        &["dns.service.enabled=true", "dns.service.type=NodePort"],
         &["dns.clustersetDomain=clusterset.local"],
         &["controller.kind=DaemonSet", "controller.hostNetwork=true"],
         &["controller.publishNodeAddresses=true", "controller.publishService.enabled=false"],

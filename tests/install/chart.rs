@@ -173,6 +173,26 @@ fn arguments_follow_the_values() {
     }
 }
 
+/// Inside it does harm; outside anybody may ask in the name of somebody else.
+#[test]
+fn answers_are_limited_where_others_than_the_cluster_reach_dns() {
+    let limit = |values: &[&str]| {
+        let manifests = Manifests::chart(values);
+        let flags = manifests.arguments().into_iter().filter_map(|argument| argument.strip_prefix("--dns-rate-limit="));
+        flags.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let enabled = "dns.service.enabled=true";
+    for kind in ["NodePort", "LoadBalancer"] {
+        let kind = format!("dns.service.type={kind}");
+        assert_eq!(limit(&[enabled, &kind]), ["200"], "{kind}");
+        assert_eq!(limit(&[enabled, &kind, "dns.rateLimit=50"]), ["50"], "{kind}");
+        assert!(limit(&[enabled, &kind, "dns.rateLimit=0"]).is_empty(), "{kind}");
+        assert!(limit(&[&kind]).is_empty(), "{kind}, which there is not");
+    }
+    assert!(limit(&[enabled]).is_empty());
+    assert_eq!(limit(&[enabled, "dns.rateLimit=50"]), ["50"]);
+}
+
 #[test]
 fn addresses_are_published_from_one_place_or_none() {
     let published = |values: &[&str]| {
@@ -231,6 +251,12 @@ fn services_are_as_values_say() {
             "Service tidegate-dns",
             "/spec/clusterIP",
             json!("10.96.0.10"),
+        ),
+        (
+            &["dns.service.enabled=true", "dns.service.type=LoadBalancer", "dns.service.externalTrafficPolicy=Local"],
+            "Service tidegate-dns",
+            "/spec/externalTrafficPolicy",
+            json!("Local"),
         ),
         (&["controller.metrics.enabled=true"], "Service tidegate-metrics", "/spec/ports/0/targetPort", json!("admin")),
     ]);

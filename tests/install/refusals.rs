@@ -59,6 +59,7 @@ fn values_of_other_charts_are_refused_with_a_way_out() {
         ("controller.extraArgs.default-ssl-certificate=a/b", "use controller.defaultTLSSecret"),
         ("controller.extraArgs.http-bind=0.0.0.0:80", "use controller.bindAddress and controller.containerPort.http"),
         ("controller.extraArgs.watch-namespace=shop", "use controller.scope"),
+        ("controller.extraArgs.dns-rate-limit=5", "use dns.rateLimit"),
     ] {
         let said = refusal(&[value]);
         assert!(said.contains(message), "{value}: no {message:?} in {said}");
@@ -105,9 +106,10 @@ fn addresses_that_no_service_has_are_refused() {
 
 #[test]
 fn values_that_contradict_each_other_are_refused() {
-    let cases: [(&[&str], &str); 19] = [
+    let cases: [(&[&str], &str); 20] = [
         (&["controller.enabled=false"], "nothing would be installed"),
         (&[OFF, KUBE, "dns.service.enabled=true"], "kubeDns.enabled has the Service kube-dns"),
+        (&[OFF, KUBE, "dns.rateLimit=0"], "dns.nodeLocal.extraArgs has flags of its own"),
         (&[OFF, KUBE, "secretNamespaces={shop}"], "DNS reads no Secret"),
         (&[OFF, KUBE, "rbac.secrets.allNamespaces=true"], "DNS reads no Secret"),
         (&[OFF, KUBE, "dns.clustersetDomain=clusterset.local"], "with kubeDns.multicluster"),

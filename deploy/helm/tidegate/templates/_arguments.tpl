@@ -19,6 +19,7 @@ publish-node-addresses: controller.publishNodeAddresses
 default-backend: controller.defaultBackendService
 default-tls-secret: controller.defaultTLSSecret
 dns-clusterset-domain: dns.clustersetDomain
+dns-rate-limit: dns.rateLimit
 drain-delay: controller.drain.delaySeconds
 drain-timeout: controller.drain.timeoutSeconds
 log-format: controller.logFormat
@@ -86,7 +87,20 @@ context: nothing, since the Pod's account is used
 {{- with .Values.dns.clustersetDomain }}
 - {{ printf "--dns-clusterset-domain=%s" . | quote }}
 {{- end }}
+{{- with include "tidegate.rateLimit" . }}
+- --dns-rate-limit={{ . }}
+{{- end }}
 {{- include "tidegate.extraArguments" . }}
+{{- end -}}
+
+{{/* Answers a second to one network; empty: no limit. What NSD has without being told, where others than the cluster reach it. */}}
+{{- define "tidegate.rateLimit" -}}
+{{- $dns := .Values.dns -}}
+{{- if not (kindIs "invalid" $dns.rateLimit) -}}
+{{- with int $dns.rateLimit }}{{ . }}{{ end -}}
+{{- else if and $dns.service.enabled (ne $dns.service.type "ClusterIP") -}}
+200
+{{- end -}}
 {{- end -}}
 
 {{/* The port that clients have to be sent to for HTTPS. */}}
