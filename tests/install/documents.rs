@@ -1,8 +1,10 @@
 //! What the documents say about an installation, held against the manifests.
 
-use crate::manifests::Manifests;
+use crate::manifests::{Manifests, text};
 use crate::rights::rights;
-use crate::tools::{read, repository};
+use crate::tools::{read, repository, run};
+use serde_json::Value;
+use std::process::Command;
 
 /// The table of rights in the install page has a line for each right of the overlays, with its verbs, and no other.
 #[test]
@@ -37,6 +39,107 @@ fn paths_in_the_documents_exist() {
             assert!(repository(path).exists(), "{page} names {path}");
         }
     }
+}
+
+/// What stands between the marks of that name in the page of DNS.
+fn marked(name: &str) -> String {
+    let page = read("docs/dns.md");
+    let (_, rest) = page.split_once(&format!("<!-- begin: {name} -->\n")).expect("it begins");
+    let (marked, _) = rest.split_once(&format!("<!-- end: {name} -->")).expect("it ends");
+    marked.to_owned()
+}
+
+/// `tidegate check` of a Corefile: all of it with every default, a line each.
+fn understood(corefile: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("Corefile");
+    std::fs::write(&path, corefile).expect("a file can be written");
+    let said = run(Command::new(env!("CARGO_BIN_EXE_tidegate")).arg("check").arg(&path));
+    let said = said.unwrap_or_else(|error| panic!("{corefile}: {error}"));
+    said.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn config_map_of_kube_dns_and_its_corefile_say_the_same() {
+    let marked = marked("kube-dns");
+    let fences: Vec<&str> = marked.split("```").collect();
+    let [_, config_map, _, corefile, _] = fences[..] else { panic!("two examples: {marked}") };
+    let config_map: Value = serde_saphyr::from_str(config_map.trim_start_matches("yaml")).expect("a manifest");
+    let data = |key: &str| -> Value { serde_json::from_str(text(&config_map, key)).expect("JSON") };
+    let forward = |servers: &Value| {
+        let servers = servers.as_array().expect("servers").iter().map(|server| server.as_str().expect("texts"));
+        let servers: Vec<_> = servers.map(|server| server.trim_end_matches(":53").to_owned()).collect();
+        format!("forward . {}", servers.join(" "))
+    };
+    let stubs = data("/data/stubDomains");
+    let mut expected = vec![(".:53 {".to_owned(), forward(&data("/data/upstreamNameservers")))];
+    expected
+        .extend(stubs.as_object().expect("domains").iter().map(|(zone, to)| (format!("{zone}:53 {{"), forward(to))));
+    let lines = corefile.lines().map(str::trim);
+    let mut block = String::new();
+    let mut found = Vec::new();
+    for line in lines {
+        if line.contains(":53 {") {
+            line.clone_into(&mut block);
+        } else if line.starts_with("forward ") {
+            found.push((block.clone(), line.to_owned()));
+        }
+    }
+    assert_eq!(found, expected);
+    let plan = understood(corefile.trim_start());
+    assert!(expected.iter().all(|(block, _)| plan.contains(block)), "{plan:?}");
+}
+
+/// As Kubernetes ships it.
+const NODE_LOCAL: &str = "__PILLAR__DNS__DOMAIN__:53 {
+    errors
+    cache {
+        success 9984 30
+        denial 9984 5
+    }
+    reload
+    loop
+    bind __PILLAR__LOCAL__DNS__ __PILLAR__DNS__SERVER__
+    forward . __PILLAR__CLUSTER__DNS__ {
+        force_tcp
+    }
+    prometheus :9253
+    health __PILLAR__LOCAL__DNS__:8080
+}
+in-addr.arpa:53 {
+    errors
+    cache 30
+    reload
+    loop
+    bind __PILLAR__LOCAL__DNS__ __PILLAR__DNS__SERVER__
+    forward . __PILLAR__CLUSTER__DNS__ {
+        force_tcp
+    }
+    prometheus :9253
+}
+.:53 {
+    errors
+    cache 30
+    reload
+    loop
+    bind __PILLAR__LOCAL__DNS__ __PILLAR__DNS__SERVER__
+    forward . __PILLAR__UPSTREAM__SERVERS__
+    prometheus :9253
+}
+";
+
+#[test]
+fn placeholders_of_node_local_dnscache_are_all_told_with_what_to_fill_in() {
+    let table = marked("placeholders");
+    let mut corefile = NODE_LOCAL.to_owned();
+    for row in table.lines().filter(|line| line.starts_with("| `__PILLAR__")) {
+        let words: Vec<&str> = row.split('`').collect();
+        assert!(corefile.contains(words[1]), "{row}");
+        corefile = corefile.replace(words[1], words[3]);
+    }
+    assert!(!corefile.contains("PILLAR"), "{corefile}");
+    let plan = understood(&corefile);
+    assert!(plan.iter().any(|line| line == "bind 169.254.20.10 10.96.0.10"), "{plan:?}");
 }
 
 #[test]
