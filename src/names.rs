@@ -33,14 +33,16 @@ pub(crate) fn serve(flags: DnsFlags) -> anyhow::Result<ExitCode> {
         namespace_labels: namespace_selector,
     };
     let mut naming = naming(dns_bind, answers, &cluster_domain)?;
-    let (names, planned) =
-        naming.plan().map_or_else(|| (by_flags, usual_probes()), |plan| (objects_of(plan), plan.probes()));
     if let NamingOf::Flags { settings, .. } = &mut naming.of {
-        settings.records.only_declared = names.namespace_labels.is_some();
+        settings.records.only_declared = by_flags.namespace_labels.is_some();
         let namespaces = objects.watch_namespace.iter().map(|name| Arc::from(name.as_str()));
         settings.records.namespaces = (!objects.watch_namespace.is_empty()).then(|| namespaces.collect());
     }
-    let source = choose(objects, Selection::Names(names))?;
+    let (names, planned) = match naming.plan() {
+        None => (Some(by_flags), usual_probes()),
+        Some(plan) => (plan.objects().map(named), plan.probes()),
+    };
+    let source = choose(objects, names)?;
     let lameduck = lameduck.unwrap_or(planned.lameduck);
     let probes = probes::wanted(&probes, &planned);
     let workers = workers(&process);
@@ -62,17 +64,19 @@ fn usual_probes() -> dns::Probes {
     }
 }
 
-fn objects_of(plan: &dns::Plan) -> NameObjects {
-    let dns::PlannedObjects { pods, imports, labels, namespace_labels } = plan.objects();
+fn named(objects: dns::PlannedObjects) -> NameObjects {
+    let dns::PlannedObjects { pods, imports, labels, namespace_labels } = objects;
     NameObjects { pods, imports, labels, namespace_labels }
 }
 
-/// Where the objects come from. Nothing is written there.
-fn choose(flags: ObjectSourceFlags, selection: Selection) -> anyhow::Result<Source> {
+/// Where the objects come from that there are names of. Nothing is written there.
+fn choose(flags: ObjectSourceFlags, names: Option<NameObjects>) -> anyhow::Result<Source> {
     let ObjectSourceFlags { manifests, kubeconfig, context, watch_namespace } = flags;
     if !manifests.is_empty() {
-        return Ok(Source::Manifests { paths: manifests, selection });
+        return Ok(Source::Manifests { paths: manifests, selection: Selection::Names(names.unwrap_or_default()) });
     }
+    let Some(names) = names else { return Ok(Source::Nothing) };
+    let selection = Selection::Names(names);
     let namespaces = watch_namespace.into_iter().map(Arc::from).collect();
     let watched = Watched { selection, namespaces, ..Watched::default() };
     Ok(Source::Cluster { access: Access::find(kubeconfig, context)?, watched, writing: None })

@@ -56,7 +56,7 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// It chooses among objects that requests need, all of them.
 fn selection_of(plan: &dns::Plan) -> anyhow::Result<Selection> {
-    let dns::PlannedObjects { pods, imports, labels, namespace_labels } = plan.objects();
+    let dns::PlannedObjects { pods, imports, labels, namespace_labels } = plan.objects().unwrap_or_default();
     let chooses = labels.is_some() || namespace_labels.is_some();
     anyhow::ensure!(
         !chooses,

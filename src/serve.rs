@@ -101,6 +101,7 @@ impl Program {
         let (shared, access_log) = shared(&settings, &registry)?;
         let Bound { http, https, dns, admin, probes, addresses } = bound;
         let mut control = Control::new(registry)?;
+        let objects = source.objects();
         let followed = tokio::select! {
             followed = source.follow(control.wanted(), control.requests()) => followed?,
             // A plugin for credentials may hang.
@@ -108,7 +109,7 @@ impl Program {
         };
         let (ingress, cluster_domain) = (settings.ingress, settings.cluster_domain);
         control.follow(followed, TranslateSettings { ingress, cluster_domain });
-        control.serve_dns((dns, probes), naming, settings.workers)?;
+        control.serve_dns((dns, probes), naming, objects, settings.workers)?;
         control.serve_admin(admin);
 
         let reader = tokio::select! {

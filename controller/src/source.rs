@@ -9,6 +9,7 @@ mod finding;
 mod follow;
 mod manifests;
 mod node;
+mod nothing;
 mod revisions;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ mod watches;
 
 pub use finding::{Finding, Notice, Severity};
 pub use follow::{ManifestThread, follow};
+pub use nothing::nothing;
 
 use crate::{Change, Object, Printable};
 use manifests::Manifests;

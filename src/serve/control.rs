@@ -160,11 +160,12 @@ impl Control {
     }
 
     /// Answers names, and on the same threads kubelets and Prometheus, who ask how that goes: a long translation keeps none
-    /// of them waiting.
+    /// of them waiting. `objects`: those that names are made of, `None` where none are read.
     pub(super) fn serve_dns(
         &mut self,
         (sockets, probes): (Vec<dns::Sockets>, Vec<BoundProbes>),
         naming: Naming,
+        objects: Option<dns::PlannedObjects>,
         workers: usize,
     ) -> anyhow::Result<()> {
         let names = self.snapshots.clone();
@@ -175,7 +176,7 @@ impl Control {
             NamingOf::Corefile(corefile) => {
                 let server = dns::Server::with_plan(names, corefile.plan(), &self.registry)?;
                 let bound = sockets.iter().map(|sockets| sockets.at).collect();
-                let (following, stopped) = (corefile.follow(server.reloads(), bound, workers), self.stopped());
+                let (following, stopped) = (corefile.follow(server.reloads(), bound, objects, workers), self.stopped());
                 self.spawn("following the Corefile", async move {
                     tokio::select! {
                         () = stopped => {}

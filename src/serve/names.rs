@@ -44,13 +44,14 @@ async fn run(names: NamesAlone, source: Source, bound: BoundNames) -> anyhow::Re
     count_panics(&registry)?;
     tracing::debug!(limit = open_files(), "open files");
     let mut control = Control::new(registry)?;
+    let objects = source.objects();
     let followed = tokio::select! {
         followed = source.follow(control.wanted(), control.requests()) => followed?,
         // A plugin for credentials may hang.
         _ = signals.next() => return Ok(Ended::Drained),
     };
     control.follow(followed, TranslateSettings { ingress: IngressSettings::default(), cluster_domain });
-    control.serve_dns((dns, probes), naming, workers)?;
+    control.serve_dns((dns, probes), naming, objects, workers)?;
     if let Some(admin) = admin {
         control.serve_admin(admin);
     }

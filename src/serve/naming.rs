@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use config::DnsCompatibility;
-use dns::{At, Bounds, Environment as _, Note, Plan, PlanError, Reloads, System, Transport};
+use dns::{At, Bounds, Environment as _, Note, Plan, PlanError, PlannedObjects, Reloads, System, Transport};
 use std::future::pending;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -88,12 +88,18 @@ impl Corefile {
 
     /// Looks at the file again and again as its `reload` says, and serves what it says then. What is wrong is told, and
     /// what was served before goes on. Once nothing is to be looked at any more it rests: a task that ends counts as one
-    /// that has died. `bound`: where it is served.
-    pub(super) async fn follow(mut self, reloads: Reloads, mut bound: Vec<At>, workers: usize) {
+    /// that has died. `bound`: where it is served; `objects`: those that are read, `None` where none are.
+    pub(super) async fn follow(
+        mut self,
+        reloads: Reloads,
+        mut bound: Vec<At>,
+        objects: Option<PlannedObjects>,
+        workers: usize,
+    ) {
         let mut told = String::new();
         while let Some(rest) = self.rest() {
             sleep(rest).await;
-            let error = match self.look(&reloads, &mut bound, workers).await {
+            let error = match self.look(&reloads, &mut bound, objects.as_ref(), workers).await {
                 Ok(()) => String::new(),
                 Err(error) => format!("{error:#}"),
             };
@@ -113,7 +119,13 @@ impl Corefile {
         Some(interval + jitter.mul_f64(rand::random::<f64>() * 2.0) - jitter)
     }
 
-    async fn look(&mut self, reloads: &Reloads, bound: &mut Vec<At>, workers: usize) -> anyhow::Result<()> {
+    async fn look(
+        &mut self,
+        reloads: &Reloads,
+        bound: &mut Vec<At>,
+        objects: Option<&PlannedObjects>,
+        workers: usize,
+    ) -> anyhow::Result<()> {
         let (path, compatibility) = (self.path.clone(), self.compatibility);
         let understood = tokio::task::spawn_blocking(move || Self::understood(path, compatibility)).await?;
         let (read, notes) = understood?;
@@ -126,8 +138,8 @@ impl Corefile {
             self.path.display()
         );
         anyhow::ensure!(
-            read.plan.objects() == self.plan.objects(),
-            "{}: pods verified, multicluster, labels and namespace_labels count from the next start on",
+            read.plan.objects().is_none_or(|wanted| objects == Some(&wanted)),
+            "{}: a first kubernetes, pods verified, multicluster, labels and namespace_labels count from the next start on",
             self.path.display()
         );
         let prepared = reloads.prepare(&read.plan, compatibility)?;

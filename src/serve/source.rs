@@ -3,7 +3,8 @@
 use super::writing::{Writers, Writing};
 use controller::cluster::{self, Access, Clients, Following, Progress, RequestObserver, WantedSecrets, Watched};
 use controller::source;
-use controller::{Follower, Selection};
+use controller::{Follower, NameObjects, Selection};
+use dns::PlannedObjects;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -17,6 +18,8 @@ pub(crate) enum Source {
         /// What of them is of use.
         selection: Selection,
     },
+    /// Nothing: names of no cluster are served.
+    Nothing,
     /// An API server.
     Cluster {
         access: Access,
@@ -37,6 +40,20 @@ pub(super) struct Followed {
 }
 
 impl Source {
+    /// The objects that names are made of, as far as they are read; `None`: none are.
+    pub(super) fn objects(&self) -> Option<PlannedObjects> {
+        let selection = match self {
+            Self::Nothing => return None,
+            Self::Manifests { selection, .. } | Self::Cluster { watched: Watched { selection, .. }, .. } => selection,
+        };
+        Some(match selection.clone() {
+            Selection::Everything { pods, imports } => PlannedObjects { pods, imports, ..PlannedObjects::default() },
+            Selection::Names(NameObjects { pods, imports, labels, namespace_labels }) => {
+                PlannedObjects { pods, imports, labels, namespace_labels }
+            }
+        })
+    }
+
     /// Begins to follow it; an API server need not answer yet, and `observer` is told of each request to it.
     ///
     /// # Errors
@@ -50,6 +67,10 @@ impl Source {
             Self::Manifests { paths, selection } => {
                 let follower = source::follow(paths)?.selecting(selection);
                 Ok(Followed { follower, progress: None, writers: None })
+            }
+            Self::Nothing => {
+                tracing::info!("no block of the Corefile has `kubernetes`: no cluster is followed");
+                Ok(Followed { follower: source::nothing(), progress: None, writers: None })
             }
             Self::Cluster { access, watched, writing } => {
                 let clients = Clients::new(&access, observer).await?;

@@ -207,6 +207,32 @@ fn a_corefile_may_ask_for_services_of_several_clusters() {
     assert_eq!(dig(&tidegate, "web.shop.svc.clusterset.local"), answer);
 }
 
+/// As on a node, in front of the cluster's own servers.
+#[test]
+fn without_names_of_a_cluster_none_is_needed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, port, probes) = (directory.path().join("Corefile"), free_port(), free_port());
+    let text = format!(
+        ".:{port} {{\n    bind 127.0.0.1\n    hosts {{\n        10.0.0.1 a.test\n    }}\n    ready 127.0.0.1:{probes}\n    \
+         reload 2s 1s\n}}\n"
+    );
+    replace(&path, &text);
+    let mut command = command();
+    command.env_remove("KUBECONFIG").env_remove("KUBERNETES_SERVICE_HOST");
+    command.args(["dns", "--log-format", "json", "--corefile"]).arg(&path);
+    let (names, _) = Process::spawn(&mut command, 2);
+    let ready = || client::get((Ipv4Addr::LOCALHOST, probes).into(), "localhost", "/ready").status;
+    until("ready", || (ready() == 200).then_some(()));
+    assert_eq!(dig_at(port, "a.test"), "a.test. 3600 IN A 10.0.0.1");
+
+    replace(&path, &text.replace("    reload", "    kubernetes cluster.local\n    reload"));
+    let error = names.logged("the Corefile is not taken")["error"].to_string();
+    assert!(error.contains("a first kubernetes") && error.contains("count from the next start on"), "{error}");
+    replace(&path, &text.replace("10.0.0.1", "10.0.0.2"));
+    names.logged("the Corefile has changed");
+    assert_eq!((dig_at(port, "a.test"), ready()), ("a.test. 3600 IN A 10.0.0.2".to_owned(), 200));
+}
+
 #[test]
 fn labels_in_a_corefile_are_not_for_run() {
     let manifests = shop();

@@ -54,17 +54,17 @@ impl Plan {
         probes
     }
 
-    /// The objects of all blocks, which is one choice.
+    /// The objects of all blocks, which is one choice; `None`: no block has names of a cluster.
     #[must_use]
-    pub fn objects(&self) -> PlannedObjects {
+    pub fn objects(&self) -> Option<PlannedObjects> {
         let kubernetes = || self.blocks().iter().filter_map(|block| block.kubernetes.as_ref());
-        let chosen = kubernetes().next().map(Kubernetes::chosen);
-        PlannedObjects {
+        let (labels, namespace_labels) = kubernetes().next().map(Kubernetes::chosen)?;
+        Some(PlannedObjects {
             pods: kubernetes().any(|kubernetes| kubernetes.pods == Pods::Verified),
             imports: kubernetes().any(|kubernetes| !kubernetes.multicluster.is_empty()),
-            labels: chosen.and_then(|(labels, _)| labels.cloned()),
-            namespace_labels: chosen.and_then(|(_, labels)| labels.cloned()),
-        }
+            labels: labels.cloned(),
+            namespace_labels: namespace_labels.cloned(),
+        })
     }
 }
 
@@ -102,9 +102,9 @@ mod tests {
         let whole = plan(&(block("a.b", "labels team=a\n pods verified") + &block("c.d", "labels team=a")));
         let selector = "team=a".parse().ok();
         let expected = PlannedObjects { pods: true, imports: false, labels: selector, namespace_labels: None };
-        assert_eq!(whole.objects(), expected);
+        assert_eq!(whole.objects(), Some(expected));
         let several = plan(&(block("a.b", "ttl 5") + &block("c.d", "multicluster c.d")));
-        assert_eq!(several.objects(), PlannedObjects { imports: true, ..PlannedObjects::default() });
-        assert_eq!(plan("a:53 {\n whoami\n}\n").objects(), PlannedObjects::default());
+        assert_eq!(several.objects(), Some(PlannedObjects { imports: true, ..PlannedObjects::default() }));
+        assert_eq!(plan("a:53 {\n whoami\n}\n").objects(), None);
     }
 }
