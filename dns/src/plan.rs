@@ -19,6 +19,7 @@ mod key;
 mod kubernetes;
 mod log;
 mod pattern;
+mod placeholder;
 mod plugins;
 mod print;
 mod probes;
@@ -79,7 +80,8 @@ impl Plan {
     ///
     /// # Errors
     /// Everything that is wrong, in the order of the lines: a plugin or option that is not known, a value out of its
-    /// bounds, parts that do not go together; where the syntax itself is broken, that alone.
+    /// bounds, parts that do not go together; where the syntax itself is broken, or something was never filled in, that
+    /// alone.
     pub fn from_corefile(
         text: &str,
         path: &str,
@@ -90,6 +92,10 @@ impl Plan {
             return Err(vec![PlanError::syntax(&section.place, format!("more than {MAX_BLOCKS} server blocks"))]);
         }
         let zones_left = Cell::new(MAX_ZONES);
+        let unfilled = placeholder::errors(&sections);
+        if !unfilled.is_empty() {
+            return Err(unfilled);
+        }
         let mut reading = Reading::new(environment, notes, &zones_left);
         let blocks: Vec<Block> = sections.iter().filter_map(|section| plugins::block(section, &mut reading)).collect();
         if sections.is_empty() {
