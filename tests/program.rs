@@ -17,6 +17,8 @@ mod corefile;
 mod demo;
 #[path = "program/dns.rs"]
 mod dns;
+#[path = "program/dns_life.rs"]
+mod dns_life;
 #[path = "program/flags.rs"]
 mod flags;
 #[path = "program/manifests.rs"]

@@ -181,6 +181,7 @@ pub(crate) struct Metrics {
     pub(crate) dropped: IntCounterVec,
     pub(crate) rate_limit: RateLimitMetrics,
     pub(crate) connections: IntGauge,
+    pub(crate) accept_failures: IntCounter,
     pub(crate) waiting: IntGauge,
     /// Bytes.
     pub(crate) untaken: IntGauge,
@@ -216,6 +217,7 @@ impl Metrics {
             dropped: family::DROPPED.counters(registry)?,
             rate_limit: RateLimitMetrics::new(registry)?,
             connections: family::CONNECTIONS.gauge(registry)?,
+            accept_failures: family::ACCEPT_FAILURES.counter(registry)?,
             waiting: family::WAITING.gauge(registry)?,
             untaken: family::UNTAKEN.gauge(registry)?,
             held_back: family::HELD_BACK.counter(registry)?,

@@ -42,7 +42,7 @@ async fn run(names: NamesAlone, source: Source, bound: BoundNames) -> anyhow::Re
     let registry = Registry::new();
     ProcessCollector::register(&registry)?;
     count_panics(&registry)?;
-    tracing::debug!(limit = open_files(), "open files");
+    warn_of_few_files(open_files(), &naming.bounds);
     let mut control = Control::new(registry)?;
     let objects = source.objects();
     let followed = tokio::select! {
@@ -76,4 +76,18 @@ async fn run(names: NamesAlone, source: Source, bound: BoundNames) -> anyhow::Re
     }
     control.end().await;
     Ok(Ended::Drained)
+}
+
+/// Warns where there may be fewer open files than connections and questions for upstreams, which take one each.
+fn warn_of_few_files(limit: u64, bounds: &dns::Bounds) {
+    let dns::Bounds { waiting, connections, per_client: _, untaken: _ } = bounds;
+    if usize::try_from(limit).is_ok_and(|limit| limit < waiting + connections) {
+        tracing::warn!(
+            limit,
+            connections,
+            waiting,
+            "the limit of open files (RLIMIT_NOFILE, `ulimit -n`) is low: beyond it connections wait, and questions for \
+             upstreams fail"
+        );
+    }
 }

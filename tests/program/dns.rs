@@ -69,7 +69,7 @@ fn ask(server: SocketAddr, name: &str, more: &[&str]) -> String {
 
 const WEB: &str = "web.shop.svc.cluster.local";
 
-fn shop() -> Manifests {
+pub(crate) fn shop() -> Manifests {
     let secret =
         "apiVersion: v1\nkind: Secret\nmetadata: {name: tls, namespace: shop}\ndata: {tls.crt: bm90IG9uZQ==}\n";
     Manifests::new(&[

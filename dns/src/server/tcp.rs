@@ -1,6 +1,7 @@
 //! Questions over TCP (RFC 7766): many on one connection, each answered when its answer is there.
 
 mod conversation;
+mod failures;
 mod frame;
 mod handshake;
 mod keepalive;
@@ -11,6 +12,7 @@ use super::respond::Responder;
 use crate::plan;
 use crate::serving::{Clocks, Secured};
 use conversation::Conversation;
+use failures::Failures;
 use handshake::shake_hands;
 use places::{Handshake, Place};
 use std::io;
@@ -51,7 +53,7 @@ pub(super) async fn serve(
     limits: Limits,
     mut stopped: watch::Receiver<()>,
 ) {
-    let mut connections = JoinSet::new();
+    let (mut connections, mut failures) = (JoinSet::new(), Failures::default());
     loop {
         let accepted = tokio::select! {
             _ = stopped.changed() => break,
@@ -75,7 +77,8 @@ pub(super) async fn serve(
             }
             Ok(None) => {}
             Err(error) => {
-                warn!(%error, "dns: cannot accept");
+                responder.metrics.accept_failures.inc();
+                failures.tell(&error);
                 sleep(REST).await;
             }
         }

@@ -35,6 +35,8 @@ families! { #[cfg(test)] OWN;
          that the client asks over TCP), drop, badcookie (the client is to ask again with the cookie that it gets).";
     CONNECTIONS = GAUGE "tidegate_dns_tcp_connections" []
         "Open connections of DNS over TCP.";
+    ACCEPT_FAILURES = COUNTER "tidegate_dns_accept_failures_total" []
+        "Tries to accept a connection that failed, as for want of file descriptors; one is made ten times a second then.";
     WAITING = GAUGE "tidegate_dns_waiting" []
         "Questions that wait for upstreams now, and answers that are fetched with nobody waiting.";
     UNTAKEN = GAUGE "tidegate_dns_untaken_bytes" []
