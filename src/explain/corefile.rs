@@ -50,8 +50,7 @@ impl Planned {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (plan, compatibility) = self.corefile.plan();
         let names = Arc::clone(&world.snapshot.names);
-        let explainer = Explainer::new(plan, compatibility, names, runtime.handle());
-        let explainer = explainer.with_context(|| self.name.clone())?;
+        let explainer = Explainer::new(plan, compatibility, names, runtime.handle())?;
         let pod = from.and_then(|Asker { namespace, pod }| {
             world.objects.pod_address(&ObjectRef::new(Kind::Pod, namespace.as_str(), pod.as_deref()?))
         });

@@ -13,7 +13,7 @@ fn shop() -> Manifests {
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound");
     listener.local_addr().expect("bound").port()
 }

@@ -1,8 +1,29 @@
 //! How `tidegate dns` starts and ends.
 
+use crate::corefile::free_port;
 use crate::dns::shop;
-use crate::tidegate::Process;
+use crate::tidegate::{Process, output, text};
 use std::process::Command;
+
+#[test]
+fn what_a_corefile_names_and_is_not_there_is_told_with_its_line() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("Corefile");
+    for (line, expected) in [
+        ("tls /nosuch.crt /nosuch.key", ":3: tls: /nosuch.crt: "),
+        ("forward . /nosuch.conf", ":3: forward .: /nosuch.conf: "),
+        ("autopath /nosuch.conf", ":3: autopath: /nosuch.conf: "),
+        ("bind nosuch", ":3: bind: there is no interface nosuch "),
+    ] {
+        let key = if line.starts_with("tls") { "tls://." } else { "." };
+        std::fs::write(&path, format!("{key}:{} {{\n    whoami\n    {line}\n}}\n", free_port())).expect("written");
+        let path = path.to_str().expect("UTF-8");
+        let refused = output(&["dns", "--log-level", "off", "--corefile", path]);
+        let said = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{said}");
+        assert!(said.starts_with(&format!("tidegate: {path}{expected}")), "{said}");
+    }
+}
 
 #[test]
 fn a_low_limit_of_open_files_is_told() {

@@ -25,6 +25,7 @@ use super::zone::Zone;
 use crate::corefile::{Note, Place, PlanError};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 /// Plugins that CoreDNS asks nothing about a question.
@@ -159,6 +160,11 @@ impl Block {
     pub(super) fn note(&self, plugin: &str, message: impl Into<String>) -> Note {
         let place = self.place_of(plugin, 0).clone();
         Note { place, subject: plugin.to_owned(), message: message.into(), is_missing: false }
+    }
+
+    /// Something that a plugin names, written for the `nth` time, cannot be had.
+    pub(crate) fn not_had(&self, plugin: &str, nth: usize, error: impl fmt::Display) -> io::Error {
+        io::Error::other(format!("{}: {error}", self.place_of(plugin, nth)))
     }
 
     pub(super) fn error(&self, plugin: &str, message: impl Into<String>) -> PlanError {

@@ -26,7 +26,8 @@ pub(super) fn places(plan: &Plan) -> io::Result<Vec<Place<'_>>> {
             let Some(block) = plan.blocks().get(*index) else { continue };
             let except = block.bind.as_ref().map_or(&[][..], |bind| &bind.except);
             let place = |at| Place { at, zone, index: *index, block };
-            all.extend(addresses(listener, except)?.into_iter().map(place));
+            let found = addresses(listener, except).map_err(|error| block.not_had("bind", 0, error))?;
+            all.extend(found.into_iter().map(place));
         }
     }
     Ok(all)

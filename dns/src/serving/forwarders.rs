@@ -25,7 +25,8 @@ impl Forwarders {
         if let Some(forwarder) = known.get(&words).and_then(Weak::upgrade) {
             return Ok(forwarder);
         }
-        let routes = block.forwards.iter().map(Route::new).collect::<Result<_, _>>().map_err(io::Error::other)?;
+        let route = |(nth, forward)| Route::new(forward).map_err(|error| block.not_had("forward", nth, error));
+        let routes = block.forwards.iter().enumerate().map(route).collect::<io::Result<_>>()?;
         let cache = Cache::new(block.cache.clone(), &metrics.cache);
         let forwarder = Arc::new(Forwarder::new(routes, cache, metrics.forward.clone()));
         known.insert(words, Arc::downgrade(&forwarder));

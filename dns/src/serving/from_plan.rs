@@ -37,7 +37,8 @@ impl Serving {
             // Those of the first block that has any are for all at the address.
             *clocks = clocks.or(planned.timeouts.map(Clocks::from));
             if let (Some(tls), None, true) = (&planned.tls, &secured, at.transport != Transport::Dns) {
-                *secured = Some(Arc::new(Secured::new(tls, at.transport)?));
+                let secure = Secured::new(tls, at.transport);
+                *secured = Some(Arc::new(secure.map_err(|error| planned.not_had("tls", 0, error))?));
             }
             sites.entry(at).or_default().push((zone.clone(), Arc::clone(block)));
         }

@@ -42,6 +42,7 @@ impl Parts {
     /// # Errors
     /// A file that one of them names cannot be read.
     pub(super) fn of(block: &plan::Block, host: &str) -> io::Result<Option<Self>> {
+        let autopath = block.autopath.as_ref().map(|autopath| Autopath::new(autopath, &System)).transpose();
         let parts = Self {
             nsid: block.nsid.as_ref().map(|name| Nsid::new(name, host)),
             is_local: block.local.is_some(),
@@ -50,7 +51,7 @@ impl Parts {
             minimises_any: block.any.is_some(),
             chaos: block.chaos.as_ref().map(|chaos| Chaos::new(chaos, host)),
             rewrites: (!block.rewrites.is_empty()).then(|| Rewrites::new(&block.rewrites)),
-            autopath: block.autopath.as_ref().map(|autopath| Autopath::new(autopath, &System)).transpose()?,
+            autopath: autopath.map_err(|error| block.not_had("autopath", 0, format!("autopath: {error}")))?,
             headers: block.header.as_ref().map(Headers::new),
             is_minimal: block.minimal.is_some(),
             templates: (!block.templates.is_empty()).then(|| Templates::new(&block.templates)),

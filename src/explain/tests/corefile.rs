@@ -159,7 +159,7 @@ fn what_cannot_be_explained_says_why() {
         (COREFILE, vec!["web.", "--client", "10.0.0.0/8"], "invalid value '10.0.0.0/8' for '--client"),
         (COREFILE, vec!["http://web/"], "--corefile are for names"),
         (". {\n nosuch\n}\n", vec!["web."], "Corefile:2"),
-        (". {\n bind nosuch0\n whoami\n}\n", vec!["web."], "there is no interface nosuch0"),
+        (". {\n bind nosuch0\n whoami\n}\n", vec!["web."], "Corefile:2: bind: there is no interface nosuch0"),
         (". {\n forward . /nowhere/resolv.conf\n}\n", vec!["web."], "/nowhere/resolv.conf"),
     ] {
         let said = error(corefile, &arguments);
