@@ -36,7 +36,13 @@ pub(crate) struct DnsFlags {
     )]
     pub(crate) dns_bind: Vec<SocketAddr>,
     /// Zone of the cluster's names
-    #[arg(long, value_name = "NAME", env = "TIDEGATE_CLUSTER_DOMAIN", default_value = "cluster.local")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "TIDEGATE_CLUSTER_DOMAIN",
+        default_value = "cluster.local",
+        conflicts_with = "corefile"
+    )]
     pub(crate) cluster_domain: DomainName,
     #[command(flatten)]
     pub(crate) answers: DnsAnswerFlags,

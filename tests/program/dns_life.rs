@@ -26,6 +26,14 @@ fn what_a_corefile_names_and_is_not_there_is_told_with_its_line() {
 }
 
 #[test]
+fn the_domain_of_a_flag_is_not_for_a_corefile() {
+    let refused = output(&["dns", "--corefile", "Corefile", "--cluster-domain", "example.internal"]);
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("--cluster-domain") && said.contains("cannot be used with"), "{said}");
+}
+
+#[test]
 fn a_low_limit_of_open_files_is_told() {
     let manifests = shop();
     let limited = "ulimit -n 1000 && exec \"$0\" \"$@\"";
