@@ -30,7 +30,7 @@ use proxy::drain::{Drain, Drained};
 use proxy::listener::{ConnectionCeiling, connection_ceiling, raise_open_files};
 use proxy::metrics::{Metrics, ProcessCollector};
 use proxy::{Limits, Proxy, ProxySettings, Shared, Sockets};
-use signals::Signals;
+use signals::{Caught, Signals};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Builder;
@@ -105,7 +105,10 @@ impl Program {
         let followed = tokio::select! {
             followed = source.follow(control.wanted(), control.requests()) => followed?,
             // A plugin for credentials may hang.
-            _ = signals.next() => return Ok(Ended::Drained),
+            signal = signals.next() => {
+                tracing::info!(signal = signal.name, "ended before anything was served");
+                return Ok(Ended::Drained);
+            }
         };
         let (ingress, cluster_domain) = (settings.ingress, settings.cluster_domain);
         control.follow(followed, TranslateSettings { ingress, cluster_domain });
@@ -114,7 +117,15 @@ impl Program {
 
         let reader = tokio::select! {
             reader = control.snapshots.clone().ready() => reader.context("the source ended before it had said anything")?,
-            _ = signals.next() => return Ok(Ended::Drained),
+            // Names of others are answered already.
+            signal = signals.next() => {
+                begin_to_end(&mut control, signal);
+                if let Some(signal) = signals.within(settings.drain.delay).await {
+                    return Ok(signal.ends_at_once());
+                }
+                control.end().await;
+                return Ok(Ended::Drained);
+            }
         };
         let proxy_settings = ProxySettings {
             paths: settings.paths,
@@ -133,9 +144,7 @@ impl Program {
         ready(&reader.current())?;
 
         let signal = signals.next().await;
-        tracing::info!(signal = signal.name, "draining");
-        control.readiness.send_replace(Readiness::Draining);
-        control.end_writing();
+        begin_to_end(&mut control, signal);
         shared.metrics.set_draining(true);
         tokio::select! {
             drained = proxy.drain() => match drained {
@@ -143,15 +152,21 @@ impl Program {
                 Drained::TimedOut => tracing::warn!("the time to drain is over: what still runs is cut"),
             },
             signal = signals.next() => {
-                tracing::warn!(signal = signal.name, "ended at once");
                 // Its end would wait for a reader of the log that may be slow.
                 std::mem::forget(access_log);
-                return Ok(Ended::Killed(128 + signal.number));
+                return Ok(signal.ends_at_once());
             }
         }
         end(proxy, control, shared, access_log).await?;
         Ok(Ended::Drained)
     }
+}
+
+/// Nobody is to be sent here any more; another replica writes.
+fn begin_to_end(control: &mut Control, signal: Caught) {
+    tracing::info!(signal = signal.name, "draining");
+    control.readiness.send_replace(Readiness::Draining);
+    control.end_writing();
 }
 
 /// Ends what is left once there is no traffic, each after those who use it.

@@ -21,8 +21,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// How long the tasks may take to end once there is no traffic left: those who write have begun to end long before, and
-/// giving leadership up takes 2 s at most.
-const END: Duration = Duration::from_secs(3);
+/// giving leadership up takes 2 s at most. What asks upstreams for names is answered within 4.8 s.
+const END: Duration = Duration::from_secs(6);
 /// Objects that come or go at once of which the rest is worth giving back: some megabytes.
 const MANY: usize = 1_000;
 
@@ -187,14 +187,21 @@ impl Control {
             }
         };
         let server = server.bounded(bounds).protected(protection).context("--dns-cookie-secret")?;
-        let probes: Vec<_> = probes.into_iter().map(|bound| self.serve_probes(bound)).collect();
-        let names = server.serve(sockets, self.stopped());
+        let (answered, obituary) = (watch::Sender::new(()), self.obituary(self.stop.subscribe(), "DNS"));
+        let probes: Vec<_> = probes.into_iter().map(|bound| self.serve_probes(bound, answered.subscribe())).collect();
+        let (names, stopped) = (server.serve(sockets, self.stopped()), self.stopped());
         let serving = on_own_threads(workers, async move {
             let probes: JoinSet<()> = probes.into_iter().collect();
-            let _asking: JoinSet<()> = asking.into_iter().collect();
-            let ended = names.await;
+            let asking: JoinSet<()> = asking.into_iter().collect();
+            if let Err(error) = names.await {
+                tracing::error!(%error, "DNS is no longer served");
+            }
+            // Probes tell of it where it has died.
+            drop(obituary);
+            stopped.await;
+            drop((asking, answered));
             probes.join_all().await;
-            ended
+            Ok(())
         })?;
         self.spawn("DNS", async move {
             if let Err(error) = serving.await {
@@ -232,13 +239,17 @@ impl Control {
         }
     }
 
-    /// Tells kubelets and Prometheus how it goes.
-    fn serve_probes(&self, bound: BoundProbes) -> impl Future<Output = ()> + Send + 'static {
-        let (shown, stopped) = (self.shown(), self.stopped());
+    /// Tells kubelets and Prometheus how it goes, until the sender of `answered` is gone.
+    fn serve_probes(
+        &self,
+        bound: BoundProbes,
+        answered: watch::Receiver<()>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let shown = self.shown();
         let obituary = self.obituary(self.stop.subscribe(), "probes");
         async move {
             let _obituary = obituary;
-            if let Err(error) = probes::serve(bound, shown, stopped).await {
+            if let Err(error) = probes::serve(bound, shown, dropped(answered)).await {
                 tracing::error!(%error, "probes are no longer answered");
             }
         }

@@ -14,7 +14,6 @@ use controller::TranslateSettings;
 use prometheus::Registry;
 use proxy::metrics::ProcessCollector;
 use std::time::Duration;
-use tokio::time::sleep;
 
 /// What is served.
 #[derive(Debug)]
@@ -48,31 +47,30 @@ async fn run(names: NamesAlone, source: Source, bound: BoundNames) -> anyhow::Re
     let followed = tokio::select! {
         followed = source.follow(control.wanted(), control.requests()) => followed?,
         // A plugin for credentials may hang.
-        _ = signals.next() => return Ok(Ended::Drained),
+        signal = signals.next() => {
+            tracing::info!(signal = signal.name, "ended before anything was served");
+            return Ok(Ended::Drained);
+        }
     };
     control.follow(followed, TranslateSettings { ingress: IngressSettings::default(), cluster_domain });
     control.serve_dns((dns, probes), naming, objects, workers)?;
     if let Some(admin) = admin {
         control.serve_admin(admin);
     }
-    tokio::select! {
+    let signal = tokio::select! {
         reader = control.snapshots.clone().ready() => {
             reader.context("the source ended before it had said anything")?;
+            control.readiness.send_replace(Readiness::Ready);
+            tracing::info!("names are served");
+            signals.next().await
         }
-        _ = signals.next() => return Ok(Ended::Drained),
-    }
-    control.readiness.send_replace(Readiness::Ready);
-    tracing::info!("names are served");
-
-    let signal = signals.next().await;
+        // What the source has no say in is served already.
+        signal = signals.next() => signal,
+    };
     tracing::info!(signal = signal.name, ?lameduck, "draining");
     control.readiness.send_replace(Readiness::Draining);
-    tokio::select! {
-        () = sleep(lameduck) => {}
-        signal = signals.next() => {
-            tracing::warn!(signal = signal.name, "ended at once");
-            return Ok(Ended::Killed(128 + signal.number));
-        }
+    if let Some(signal) = signals.within(lameduck).await {
+        return Ok(signal.ends_at_once());
     }
     control.end().await;
     Ok(Ended::Drained)

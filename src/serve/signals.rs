@@ -1,13 +1,24 @@
 //! The signals that end the program.
 
+use super::Ended;
 use std::io;
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
 
 /// A caught signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Caught {
     pub(super) name: &'static str,
     pub(super) number: u8,
+}
+
+impl Caught {
+    /// Ends the program though something still runs.
+    pub(super) fn ends_at_once(self) -> Ended {
+        tracing::warn!(signal = self.name, "ended at once");
+        Ended::Killed(128 + self.number)
+    }
 }
 
 /// SIGTERM, SIGINT, and SIGHUP, which a terminal sends when it closes: manifests are followed anyway, so that there is
@@ -26,6 +37,11 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// Waits for as long as that, or for the next one.
+    pub(super) async fn within(&mut self, time: Duration) -> Option<Caught> {
+        timeout(time, self.next()).await.ok()
     }
 
     /// Waits for the next one.

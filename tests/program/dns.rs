@@ -3,22 +3,21 @@
 use crate::client::get;
 use crate::manifests::{Manifests, ingress, service};
 use crate::tidegate::{Process, Tidegate, command, output, text, until};
-use serde_json::json;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
 /// A started `tidegate dns`.
-struct Names {
-    process: Process,
-    dns: Vec<SocketAddr>,
-    health: SocketAddr,
+pub(crate) struct Names {
+    pub(crate) process: Process,
+    pub(crate) dns: Vec<SocketAddr>,
+    pub(crate) health: SocketAddr,
     ready: SocketAddr,
     metrics: SocketAddr,
 }
 
 impl Names {
     /// Starts it with these flags more, with so many addresses for DNS.
-    fn start(flags: &[&str], binds: usize) -> Self {
+    pub(crate) fn start(flags: &[&str], binds: usize) -> Self {
         let mut command = command();
         command.args(["dns", "--workers", "2", "--log-format", "json", "--dns-upstream", "127.0.0.1:9"]);
         for listener in ["health", "ready", "metrics"] {
@@ -33,24 +32,24 @@ impl Names {
     }
 
     /// The same for manifests, once it is ready.
-    fn serve(manifests: &Manifests, flags: &[&str]) -> Self {
+    pub(crate) fn serve(manifests: &Manifests, flags: &[&str]) -> Self {
         let directory = manifests.path().to_str().expect("UTF-8");
         let names = Self::start(&[&["--manifests", directory, "--dns-bind", "127.0.0.1:0"], flags].concat(), 1);
         until("ready", || (names.ready().0 == 200).then_some(()));
         names
     }
 
-    fn ready(&self) -> (u16, String) {
+    pub(crate) fn ready(&self) -> (u16, String) {
         let answer = get(self.ready, "localhost", "/ready");
         (answer.status, answer.body)
     }
 
-    fn health(&self) -> (u16, String) {
+    pub(crate) fn health(&self) -> (u16, String) {
         let answer = get(self.health, "localhost", "/health");
         (answer.status, answer.body)
     }
 
-    fn ask(&self, name: &str, more: &[&str]) -> String {
+    pub(crate) fn ask(&self, name: &str, more: &[&str]) -> String {
         ask(self.dns[0], name, more)
     }
 }
@@ -67,7 +66,7 @@ fn ask(server: SocketAddr, name: &str, more: &[&str]) -> String {
     std::iter::once(code.to_owned()).chain(contents).collect::<Vec<_>>().join(" ")
 }
 
-const WEB: &str = "web.shop.svc.cluster.local";
+pub(crate) const WEB: &str = "web.shop.svc.cluster.local";
 
 pub(crate) fn shop() -> Manifests {
     let secret =
@@ -186,59 +185,6 @@ fn silent_connections_do_not_keep_the_kubelet_out() {
     let silent: Vec<_> = (0..200).map(|_| TcpStream::connect(names.health).expect("connected")).collect();
     assert_eq!(names.health().0, 200);
     drop(silent);
-}
-
-#[test]
-fn while_it_ends_readiness_fails_and_questions_are_answered() {
-    let manifests = shop();
-    let mut names = Names::serve(&manifests, &["--lameduck", "1h"]);
-    names.process.signal("-TERM");
-    names.process.logged("draining");
-    until("not ready", || (names.ready() == (503, "draining\n".to_owned())).then_some(()));
-    assert_eq!(names.health(), (200, "OK".to_owned()));
-    assert_eq!(names.ask(WEB, &[]), "NOERROR 10.96.0.10");
-    assert_eq!(names.ask(WEB, &["+tcp"]), "NOERROR 10.96.0.10");
-    assert!(names.process.is_running());
-    names.process.signal("-TERM");
-    assert_eq!(names.process.end().code(), Some(143));
-}
-
-#[test]
-fn it_ends_by_itself_when_the_time_is_over() {
-    let manifests = shop();
-    let mut names = Names::serve(&manifests, &["--lameduck", "10ms"]);
-    names.process.signal("-TERM");
-    assert_eq!(names.process.end().code(), Some(0));
-}
-
-#[test]
-fn before_anything_is_known_it_says_what_it_waits_for() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let config = folder.path().join("kubeconfig");
-    let text = json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "a", "cluster": {"server": "http://127.0.0.1:9"}}],
-        "users": [{"name": "a", "user": {}}],
-        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
-        "current-context": "a",
-    });
-    std::fs::write(&config, text.to_string()).expect("writable");
-    let config = config.to_str().expect("UTF-8");
-    let mut names = Names::start(&["--kubeconfig", config, "--dns-bind", "127.0.0.1:0"], 1);
-    let reason = until("a reason", || {
-        let (status, body) = names.ready();
-        assert_eq!(status, if body.is_empty() { 0 } else { 503 }, "{body}");
-        body.contains("waiting for").then_some(body)
-    });
-    for kind in ["Service", "EndpointSlice", "Namespace"] {
-        assert!(reason.contains(kind), "{reason}");
-    }
-    assert!(!["Ingress", "Secret", "Lease"].iter().any(|kind| reason.contains(kind)), "{reason}");
-    assert_eq!(names.health().0, 200);
-    assert_eq!(names.ask(WEB, &[]), "SERVFAIL");
-    names.process.signal("-TERM");
-    assert_eq!(names.process.end().code(), Some(0));
 }
 
 #[test]

@@ -278,11 +278,12 @@ fn note(progress: &watch::Sender<Progress>, scope: &Scope, change: impl FnOnce(&
     let progress = progress.borrow();
     match (before, progress.outage()) {
         (None, Some((scope, reason, _))) => {
+            let meanwhile = if progress.is_waiting() { "nothing is known yet" } else { "what is known is served on" };
             tracing::warn!(
                 server = &*progress.server,
                 %scope,
                 %reason,
-                "a watch of the API server does not go on: what is known is served on"
+                "a watch of the API server does not go on: {meanwhile}"
             );
         }
         (Some(since), None) => {
