@@ -10,6 +10,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Serves until a signal.
 pub(crate) fn serve(flags: DnsFlags) -> anyhow::Result<ExitCode> {
@@ -43,7 +44,11 @@ pub(crate) fn serve(flags: DnsFlags) -> anyhow::Result<ExitCode> {
         Some(plan) => (plan.objects().map(named), plan.probes()),
     };
     let source = choose(objects, names)?;
-    let lameduck = lameduck.unwrap_or(planned.lameduck);
+    let lameduck = match (lameduck, naming.plan()) {
+        (None, Some(_)) => naming.lameduck.subscribe(),
+        (flag, _) => watch::channel(flag.unwrap_or(planned.lameduck)).1,
+    };
+    naming.probes = probes.clone();
     let probes = probes::wanted(&probes, &planned);
     let workers = workers(&process);
     let bound = serve::bind_names(&naming, workers, &probes, admin_bind)?;

@@ -37,12 +37,12 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
         pods: serve.dns.dns_pods == DnsPods::Verified,
         imports: serve.dns.dns_clusterset_domain.is_some(),
     };
-    let naming = naming(vec![dns_bind], serve.dns.clone(), &objects.cluster_domain)?;
+    let mut naming = naming(vec![dns_bind], serve.dns.clone(), &objects.cluster_domain)?;
     let planned = naming.plan().map(dns::Plan::probes).unwrap_or_default();
     let selection = naming.plan().map_or(Ok(by_flags), selection_of)?;
     let source = choose(source, selection, &objects)?;
-    let mut settings = settings(listen, translate_settings(objects), serve, DEFAULTS);
-    settings.drain.delay = settings.drain.delay.max(planned.lameduck);
+    let settings = settings(listen, translate_settings(objects), serve, DEFAULTS);
+    naming.probes = probes.clone();
     let probes = probes::wanted(&probes, &planned);
     let bound = serve::bind(&settings, &naming, &probes)?;
     match serve::serve(settings, naming, source, bound, |_| Ok(()))? {

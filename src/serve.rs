@@ -6,6 +6,7 @@ mod control;
 mod names;
 mod naming;
 mod privileged_ports;
+mod reloading;
 mod resolving;
 mod signals;
 mod source;
@@ -112,6 +113,7 @@ impl Program {
         };
         let (ingress, cluster_domain) = (settings.ingress, settings.cluster_domain);
         control.follow(followed, TranslateSettings { ingress, cluster_domain });
+        let lameduck = naming.lameduck.subscribe();
         control.serve_dns((dns, probes), naming, objects, settings.workers)?;
         control.serve_admin(admin);
 
@@ -119,8 +121,9 @@ impl Program {
             reader = control.snapshots.clone().ready() => reader.context("the source ended before it had said anything")?,
             // Names of others are answered already.
             signal = signals.next() => {
+                let delay = settings.drain.delay.max(*lameduck.borrow());
                 begin_to_end(&mut control, signal);
-                if let Some(signal) = signals.within(settings.drain.delay).await {
+                if let Some(signal) = signals.within(delay).await {
                     return Ok(signal.ends_at_once());
                 }
                 control.end().await;
@@ -144,10 +147,11 @@ impl Program {
         ready(&reader.current())?;
 
         let signal = signals.next().await;
+        let longer = lameduck.borrow().saturating_sub(settings.drain.delay);
         begin_to_end(&mut control, signal);
         shared.metrics.set_draining(true);
         tokio::select! {
-            drained = proxy.drain() => match drained {
+            drained = proxy.drain_after(longer) => match drained {
                 Drained::Empty => tracing::info!("drained"),
                 Drained::TimedOut => tracing::warn!("the time to drain is over: what still runs is cut"),
             },

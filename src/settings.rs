@@ -3,7 +3,7 @@
 use crate::cgroup::default_workers;
 use crate::cli::{
     AccessLogForm, DnsAnswerFlags, DnsCompat, DnsPods, DnsProtectionFlags, EncodedSlashes, ObjectFlags, PathFlags,
-    ProcessFlags, ServeFlags,
+    ProbeFlags, ProcessFlags, ServeFlags,
 };
 use crate::serve::{Corefile, Naming, NamingOf};
 use config::{
@@ -13,6 +13,7 @@ use config::{
 use controller::TranslateSettings;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// What holds where a flag is not given.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +82,11 @@ pub(crate) fn naming(
         Some(path) => NamingOf::Corefile(Corefile::read(path, compatibility)?),
         None => NamingOf::Flags { addresses, settings: Box::new(dns_settings(flags, cluster_domain.clone())?) },
     };
-    Ok(Naming { of, bounds, protection })
+    let lameduck = match &of {
+        NamingOf::Flags { .. } => Duration::ZERO,
+        NamingOf::Corefile(corefile) => corefile.plan().0.probes().lameduck,
+    };
+    Ok(Naming { of, bounds, protection, probes: ProbeFlags::default(), lameduck: watch::Sender::new(lameduck) })
 }
 
 /// How DNS is protected.

@@ -25,6 +25,8 @@ mod flags;
 mod manifests;
 #[path = "program/observing.rs"]
 mod observing;
+#[path = "program/reloading.rs"]
+mod reloading;
 #[path = "program/serving.rs"]
 mod serving;
 #[path = "program/stopping.rs"]

@@ -25,6 +25,7 @@ mod print;
 mod probes;
 mod question;
 mod reading;
+mod restart;
 mod rewrite;
 mod selector;
 mod small;
@@ -91,11 +92,11 @@ impl Plan {
         if let Some(section) = sections.get(MAX_BLOCKS) {
             return Err(vec![PlanError::syntax(&section.place, format!("more than {MAX_BLOCKS} server blocks"))]);
         }
-        let zones_left = Cell::new(MAX_ZONES);
         let unfilled = placeholder::errors(&sections);
         if !unfilled.is_empty() {
             return Err(unfilled);
         }
+        let zones_left = Cell::new(MAX_ZONES);
         let mut reading = Reading::new(environment, notes, &zones_left);
         let blocks: Vec<Block> = sections.iter().filter_map(|section| plugins::block(section, &mut reading)).collect();
         if sections.is_empty() {

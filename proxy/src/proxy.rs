@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::LocalOptions;
+use tokio::time::sleep;
 
 /// What is fixed for the proxy at start.
 #[derive(Debug, Clone)]
@@ -139,6 +140,13 @@ impl Proxy {
     /// Stops: by the settings' delay and timeout, or at once where the future is dropped and then the proxy.
     pub async fn drain(&self) -> Drained {
         self.drain.run().await
+    }
+
+    /// The same where connections are accepted for `longer` than the settings say.
+    pub async fn drain_after(&self, longer: Duration) -> Drained {
+        self.drain.advance(DrainPhase::Closing);
+        sleep(longer).await;
+        self.drain().await
     }
 
     /// Ends what still runs and waits for the workers.

@@ -5,7 +5,7 @@ use clap::Args;
 use std::net::SocketAddr;
 
 /// Where health, readiness and metrics are asked for as CoreDNS has them; several may share an address.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ProbeFlags {
     /// Address of /health, or off [default: as the Corefile says; without one `[::]:8080` for dns, off for run]
     #[arg(long, value_name = "ADDRESS", env = "TIDEGATE_HEALTH_BIND", value_parser = probe_address)]

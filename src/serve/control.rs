@@ -1,6 +1,7 @@
 //! The side of the program that is not traffic: the source, DNS and the admin endpoint, each a task.
 
 use super::naming::{Naming, NamingOf};
+use super::reloading::{Reloading, follow};
 use super::resolving::on_own_threads;
 use super::source::Followed;
 use crate::admin::{self, Readiness, Shown};
@@ -170,13 +171,14 @@ impl Control {
     ) -> anyhow::Result<()> {
         let names = self.snapshots.clone();
         let asking = self.ask_for_health(&naming, &probes)?;
-        let Naming { of, bounds, protection } = naming;
+        let Naming { of, bounds, protection, probes: flags, lameduck } = naming;
         let server = match of {
             NamingOf::Flags { settings, .. } => dns::Server::new(names, *settings, &self.registry)?,
             NamingOf::Corefile(corefile) => {
                 let server = dns::Server::with_plan(names, corefile.plan(), &self.registry)?;
                 let bound = sockets.iter().map(|sockets| sockets.at).collect();
-                let (following, stopped) = (corefile.follow(server.reloads(), bound, objects, workers), self.stopped());
+                let around = Reloading { reloads: server.reloads(), bound, objects, flags, lameduck, workers };
+                let (following, stopped) = (follow(corefile, around), self.stopped());
                 self.spawn("following the Corefile", async move {
                     tokio::select! {
                         () = stopped => {}

@@ -14,6 +14,7 @@ use controller::TranslateSettings;
 use prometheus::Registry;
 use proxy::metrics::ProcessCollector;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// What is served.
 #[derive(Debug)]
@@ -21,8 +22,8 @@ pub(crate) struct NamesAlone {
     pub(crate) naming: Naming,
     pub(crate) cluster_domain: DomainName,
     pub(crate) workers: usize,
-    /// Time from the first signal in which questions are still answered.
-    pub(crate) lameduck: Duration,
+    /// Time from the first signal in which questions are still answered; a Corefile may change it.
+    pub(crate) lameduck: watch::Receiver<Duration>,
 }
 
 /// Serves names until a signal.
@@ -67,6 +68,7 @@ async fn run(names: NamesAlone, source: Source, bound: BoundNames) -> anyhow::Re
         // What the source has no say in is served already.
         signal = signals.next() => signal,
     };
+    let lameduck = *lameduck.borrow();
     tracing::info!(signal = signal.name, ?lameduck, "draining");
     control.readiness.send_replace(Readiness::Draining);
     if let Some(signal) = signals.within(lameduck).await {

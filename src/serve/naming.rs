@@ -1,13 +1,13 @@
 //! What DNS serves: what flags say, or a Corefile, which is followed.
 
+use crate::cli::ProbeFlags;
 use anyhow::Context as _;
 use config::DnsCompatibility;
-use dns::{At, Bounds, Environment as _, Note, Plan, PlanError, PlannedObjects, Reloads, System, Transport};
-use std::future::pending;
+use dns::{At, Bounds, Environment as _, Note, Plan, PlanError, System, Transport};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::sync::watch;
 
 /// Errors of a Corefile that are told at once; one mistake often makes several.
 const TOLD: usize = 10;
@@ -18,6 +18,10 @@ pub(crate) struct Naming {
     pub(crate) of: NamingOf,
     pub(crate) bounds: Bounds,
     pub(crate) protection: dns::Protection,
+    /// Probes that a Corefile has no say in.
+    pub(crate) probes: ProbeFlags,
+    /// What a Corefile says of how long questions are still answered once the end is wanted.
+    pub(crate) lameduck: watch::Sender<Duration>,
 }
 
 /// What says what DNS serves.
@@ -32,9 +36,9 @@ pub(crate) enum NamingOf {
 /// A Corefile that was understood.
 #[derive(Debug)]
 pub(crate) struct Corefile {
-    path: PathBuf,
-    plan: Plan,
-    compatibility: DnsCompatibility,
+    pub(super) path: PathBuf,
+    pub(super) plan: Plan,
+    pub(super) compatibility: DnsCompatibility,
 }
 
 impl Naming {
@@ -72,7 +76,7 @@ impl Corefile {
     }
 
     /// The same, with what is to be told about it once it is taken.
-    fn understood(path: PathBuf, compatibility: DnsCompatibility) -> anyhow::Result<(Self, Vec<Note>)> {
+    pub(super) fn understood(path: PathBuf, compatibility: DnsCompatibility) -> anyhow::Result<(Self, Vec<Note>)> {
         let name = path.display().to_string();
         let text = System.read(&path).with_context(|| format!("--corefile {name}"))?;
         let (plan, notes) = match Plan::from_corefile(&text, &name, &System) {
@@ -85,76 +89,9 @@ impl Corefile {
     pub(crate) fn plan(&self) -> (&Plan, DnsCompatibility) {
         (&self.plan, self.compatibility)
     }
-
-    /// Looks at the file again and again as its `reload` says, and serves what it says then. What is wrong is told, and
-    /// what was served before goes on. Once nothing is to be looked at any more it rests: a task that ends counts as one
-    /// that has died. `bound`: where it is served; `objects`: those that are read, `None` where none are.
-    pub(super) async fn follow(
-        mut self,
-        reloads: Reloads,
-        mut bound: Vec<At>,
-        objects: Option<PlannedObjects>,
-        workers: usize,
-    ) {
-        let mut told = String::new();
-        while let Some(rest) = self.rest() {
-            sleep(rest).await;
-            let error = match self.look(&reloads, &mut bound, objects.as_ref(), workers).await {
-                Ok(()) => String::new(),
-                Err(error) => format!("{error:#}"),
-            };
-            if !error.is_empty() && error != told {
-                tracing::error!(%error, "the Corefile is not taken; what was served before still is");
-                reloads.refused();
-            }
-            told = error;
-        }
-        pending::<()>().await;
-    }
-
-    /// Until the file is looked at again; `None`: never.
-    fn rest(&self) -> Option<Duration> {
-        let (interval, jitter) = self.plan.reload()?;
-        // Replicas are not to look all at once.
-        Some(interval + jitter.mul_f64(rand::random::<f64>() * 2.0) - jitter)
-    }
-
-    async fn look(
-        &mut self,
-        reloads: &Reloads,
-        bound: &mut Vec<At>,
-        objects: Option<&PlannedObjects>,
-        workers: usize,
-    ) -> anyhow::Result<()> {
-        let (path, compatibility) = (self.path.clone(), self.compatibility);
-        let understood = tokio::task::spawn_blocking(move || Self::understood(path, compatibility)).await?;
-        let (read, notes) = understood?;
-        if read.plan.to_string() == self.plan.to_string() {
-            return Ok(());
-        }
-        anyhow::ensure!(
-            read.plan.probes() == self.plan.probes(),
-            "{}: where health, ready and prometheus are, and for how long lameduck is, counts from the next start on",
-            self.path.display()
-        );
-        anyhow::ensure!(
-            read.plan.objects().is_none_or(|wanted| objects == Some(&wanted)),
-            "{}: a first kubernetes, pods verified, multicluster, labels and namespace_labels count from the next start on",
-            self.path.display()
-        );
-        let prepared = reloads.prepare(&read.plan, compatibility)?;
-        let addresses: Vec<_> = prepared.addresses().collect();
-        // The right to ports below 1024 was given up after the start: a new one of these takes a restart.
-        let sockets = dns::bind_all(addresses.iter().copied(), bound, workers)?;
-        reloads.replace(prepared, sockets).await;
-        tracing::info!(file = %self.path.display(), "the Corefile has changed, and is served");
-        tell(&notes);
-        (self.plan, *bound) = (read.plan, addresses);
-        Ok(())
-    }
 }
 
-fn tell(notes: &[Note]) {
+pub(super) fn tell(notes: &[Note]) {
     for note in notes {
         match note.is_missing {
             true => tracing::warn!("{note}"),

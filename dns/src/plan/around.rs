@@ -68,7 +68,7 @@ impl Plan {
     }
 }
 
-fn socket_address(address: HttpAddress) -> SocketAddr {
+pub(super) fn socket_address(address: HttpAddress) -> SocketAddr {
     SocketAddr::new(address.ip.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), address.port)
 }
 

@@ -1,0 +1,105 @@
+//! A Corefile that is followed: each change is served as far as that can be before the next start, and what has to wait
+//! for one is told with its line.
+
+use super::naming::{Corefile, tell};
+use crate::cli::ProbeFlags;
+use dns::{At, Note, Plan, PlannedObjects, Probes, Reloads};
+use std::future::pending;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+/// What a changed Corefile meets.
+#[derive(Debug)]
+pub(super) struct Reloading {
+    pub(super) reloads: Reloads,
+    /// Where it is served.
+    pub(super) bound: Vec<At>,
+    /// The objects that are read; `None`: none are.
+    pub(super) objects: Option<PlannedObjects>,
+    /// Probes that a Corefile has no say in.
+    pub(super) flags: ProbeFlags,
+    /// For how long questions are still answered once the end is wanted.
+    pub(super) lameduck: watch::Sender<Duration>,
+    pub(super) workers: usize,
+}
+
+/// What is served, and what was read.
+struct Followed {
+    corefile: Corefile,
+    around: Reloading,
+    /// Those that the start bound.
+    probes: Probes,
+    /// The plan that was taken last, as it was read.
+    taken: String,
+    /// The one that was read last; empty: what was read could not be understood.
+    read: String,
+}
+
+/// Looks at the file again and again as its `reload` says, and serves what it says then. What is wrong is told, and
+/// what was served before goes on. Once nothing is to be looked at any more it rests: a task that ends counts as one
+/// that has died.
+pub(super) async fn follow(corefile: Corefile, around: Reloading) {
+    let (probes, taken) = (corefile.plan.probes(), corefile.plan.to_string());
+    let mut followed = Followed { corefile, around, probes, taken, read: String::new() };
+    let mut told = None;
+    while let Some(rest) = rest(&followed.corefile.plan) {
+        sleep(rest).await;
+        let refusal = followed.look().await.err().map(|error| (followed.read.clone(), format!("{error:#}")));
+        if let Some((_, error)) = &refusal
+            && refusal != told
+        {
+            tracing::error!(%error, "the Corefile is not taken; what was served before still is");
+            followed.around.reloads.refused();
+        }
+        told = refusal;
+    }
+    pending::<()>().await;
+}
+
+/// Until the file is looked at again; `None`: never.
+fn rest(plan: &Plan) -> Option<Duration> {
+    let (interval, jitter) = plan.reload()?;
+    // Replicas are not to look all at once.
+    Some(interval + jitter.mul_f64(rand::random::<f64>() * 2.0) - jitter)
+}
+
+impl Followed {
+    async fn look(&mut self) -> anyhow::Result<()> {
+        self.read.clear();
+        let (path, compatibility) = (self.corefile.path.clone(), self.corefile.compatibility);
+        let understood = tokio::task::spawn_blocking(move || Corefile::understood(path, compatibility)).await?;
+        let (Corefile { plan, .. }, notes) = understood?;
+        self.read = plan.to_string();
+        if self.read == self.taken {
+            return Ok(());
+        }
+        let lameduck = plan.probes().lameduck;
+        let mut waiting = plan.probes_beside(&self.probes);
+        waiting.retain(|note| !self.is_a_flags(note));
+        let (plan, without) = plan.with_objects(self.around.objects.as_ref(), &self.corefile.plan);
+        waiting.extend(without);
+
+        let prepared = self.around.reloads.prepare(&plan, compatibility)?;
+        let addresses: Vec<_> = prepared.addresses().collect();
+        // The right to ports below 1024 was given up after the start: a new one of these takes a restart.
+        let sockets = dns::bind_all(addresses.iter().copied(), &self.around.bound, self.around.workers)?;
+        self.around.reloads.replace(prepared, sockets).await;
+        tracing::info!(file = %self.corefile.path.display(), "the Corefile has changed, and is served");
+        tell(&notes);
+        for note in waiting {
+            tracing::warn!("{note}");
+        }
+        self.around.lameduck.send_replace(lameduck);
+        (self.corefile.plan, self.around.bound) = (plan, addresses);
+        self.taken.clone_from(&self.read);
+        Ok(())
+    }
+
+    /// Whether it is about a probe that a flag speaks of.
+    fn is_a_flags(&self, note: &Note) -> bool {
+        let ProbeFlags { health_bind, ready_bind, metrics_bind } = &self.around.flags;
+        let flags = [("health", health_bind), ("ready", ready_bind), ("prometheus", metrics_bind)];
+        flags.iter().any(|(plugin, flag)| note.subject == *plugin && flag.is_some())
+    }
+}

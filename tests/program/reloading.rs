@@ -1,0 +1,81 @@
+//! Changes of a Corefile of which a part has to wait for the next start.
+
+use crate::client;
+use crate::corefile::{dig_at, free_port, replace};
+use crate::manifests::{Manifests, service};
+use crate::tidegate::{Process, command};
+use std::net::SocketAddr;
+use std::path::Path;
+
+const WEB: &str = "web.shop.svc.cluster.local";
+const POD: &str = "10-0-0-1.shop.pod.cluster.local";
+
+/// A Corefile that is looked at again soon.
+fn corefile(port: u16, health: &str, ttl: u32, pods: &str) -> String {
+    format!(
+        ".:{port} {{\n    bind 127.0.0.1\n    health {health}\n    kubernetes cluster.local {{\n        ttl {ttl}\n        \
+         pods {pods}\n    }}\n    reload 2s 1s\n}}\n"
+    )
+}
+
+fn start(path: &Path, flags: &[&str]) -> (Process, Manifests) {
+    let manifests = Manifests::new(&[("services.yaml", service("web", &[]))]);
+    let mut command = command();
+    command.args(["dns", "--log-format", "json", "--manifests"]).arg(manifests.path()).arg("--corefile").arg(path);
+    let (process, _) = Process::spawn(command.args(flags), 2);
+    process.logged("names are served");
+    (process, manifests)
+}
+
+#[test]
+fn what_needs_no_restart_is_taken_and_the_rest_told_each_time() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, port) = (directory.path().join("Corefile"), free_port());
+    let [before, after] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
+    let lameduck = |address: &str, time: &str| format!("{address} {{\n        lameduck {time}\n    }}");
+    replace(&path, &corefile(port, &lameduck(&before, "10m"), 17, "insecure"));
+    let (mut names, _manifests) = start(&path, &[]);
+    let health: SocketAddr = before.parse().expect("an address");
+
+    for ttl in [18, 19] {
+        replace(&path, &corefile(port, &lameduck(&after, "10ms"), ttl, "disabled"));
+        names.logged("the Corefile has changed");
+        names.logged(&format!("Corefile:3: health: {after} counts from the next start on"));
+        assert_eq!(dig_at(port, WEB), format!("{WEB}. {ttl} IN A 10.96.0.10"));
+        assert_eq!((dig_at(port, POD), client::get(health, "localhost", "/health").status), (String::new(), 200));
+    }
+    // Pods are not read: the zone stays as it was, and the same mistake is told of the next change too.
+    for errors in ["", "    errors\n"] {
+        let text = corefile(port, &lameduck(&after, "10ms"), 20, "verified")
+            .replace("    reload", &format!("{errors}    reload"));
+        replace(&path, &text);
+        names.logged("the Corefile has changed");
+        names.logged("Corefile:6: kubernetes: pods verified counts from the next start on");
+        assert_eq!(dig_at(port, WEB), format!("{WEB}. 19 IN A 10.96.0.10"));
+    }
+    // The time is the one of the last change.
+    names.signal("-TERM");
+    assert_eq!(names.end().code(), Some(0));
+}
+
+#[test]
+fn a_change_that_is_refused_is_told_each_time() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, port) = (directory.path().join("Corefile"), free_port());
+    let text = |ttl| corefile(port, "127.0.0.1:0", ttl, "insecure").replace("    health 127.0.0.1:0\n", "");
+    replace(&path, &text(17));
+    let (names, _manifests) = start(&path, &["--health-bind", "off", "--ready-bind", "127.0.0.1:0"]);
+    for ttl in [18, 19] {
+        replace(&path, &text(ttl).replace("bind 127.0.0.1", "bind 192.0.2.1"));
+        let error = names.logged("the Corefile is not taken")["error"].to_string();
+        assert!(error.contains("192.0.2.1"), "{error}");
+        assert_eq!(dig_at(port, WEB), format!("{WEB}. 17 IN A 10.96.0.10"));
+    }
+    // Where a flag says where a probe is, a Corefile does not, now or later.
+    replace(&path, &corefile(port, "127.0.0.1:9", 20, "insecure"));
+    names.logged("the Corefile has changed");
+    replace(&path, &text(21).replace("    reload", "    prometheus 127.0.0.1:9\n    reload"));
+    names.logged("the Corefile has changed");
+    let told = names.logged("counts from the next start on")["message"].to_string();
+    assert!(told.contains(":7: prometheus: 127.0.0.1:9 counts"), "{told}");
+}
