@@ -4,7 +4,7 @@ mod client_certificate;
 mod corefile;
 mod name;
 mod request;
-mod search;
+mod resolver;
 
 use crate::cli::{ExplainFlags, NameFlags, Output};
 use crate::offline::{Place, World};

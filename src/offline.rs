@@ -2,6 +2,7 @@
 
 use crate::text::printable;
 use config::{ObjectRef, Snapshot};
+use controller::object::Pod;
 use controller::source::{Finding, Loaded, Located, Severity, SourceError, load};
 use controller::{Object, Objects, Statuses, TranslateSettings, run};
 use std::collections::{BTreeMap, HashMap};
@@ -35,6 +36,8 @@ pub(crate) struct World {
     pub(crate) names: Vec<ObjectRef>,
     /// Configurations of CoreDNS, in path order.
     pub(crate) corefiles: Vec<MountedCorefile>,
+    /// Those that have ended too.
+    pods: HashMap<ObjectRef, Pod>,
     places: HashMap<ObjectRef, Place>,
 }
 
@@ -58,6 +61,7 @@ impl World {
         let Loaded { objects: located, findings } = load(sources)?;
         let mut names = Vec::with_capacity(located.len());
         let (mut places, mut corefiles) = (HashMap::with_capacity(located.len()), Vec::new());
+        let mut pods = HashMap::new();
         let objects = located.into_iter().map(|Located { object, file, line }| {
             let (name, place) = (object.object_ref(), Place { file, line });
             if let Object::ConfigMap(map) = &object
@@ -65,13 +69,16 @@ impl World {
             {
                 corefiles.push(MountedCorefile { name: name.clone(), place: place.clone(), files: files.clone() });
             }
+            if let Object::Pod(pod) = &object {
+                pods.insert(name.clone(), Pod::clone(pod));
+            }
             names.push(name.clone());
             places.insert(name, place);
             object
         });
         let (objects, translation) = run::once(objects, settings);
         let snapshot = translation.snapshot(1);
-        Ok(Self { objects, snapshot, statuses: translation.statuses, findings, names, corefiles, places })
+        Ok(Self { objects, snapshot, statuses: translation.statuses, findings, names, corefiles, pods, places })
     }
 
     /// Tells on standard error what could not be read: without it the answer may be another one.
@@ -83,6 +90,11 @@ impl World {
             // Where even that cannot be written, the answer has to do.
             let _ = writeln!(std::io::stderr().lock(), "tidegate: {text}");
         }
+    }
+
+    /// A Pod; `None`: there is none.
+    pub(crate) fn pod(&self, pod: &ObjectRef) -> Option<&Pod> {
+        self.pods.get(pod)
     }
 
     /// Where an object is; `None` for one that only settings name.

@@ -4,7 +4,7 @@
 mod pod;
 mod service_import;
 
-pub use pod::Pod;
+pub use pod::{Pod, PodDnsPolicy, PodResolver};
 pub use service_import::{ServiceImport, ServiceImportSpec};
 
 use config::{Kind, ObjectRef};

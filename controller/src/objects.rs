@@ -309,12 +309,6 @@ impl Objects {
         self.pods.has(pod, address)
     }
 
-    /// The first of a Pod's addresses; `None`: it has none, or there is no such Pod.
-    #[must_use]
-    pub fn pod_address(&self, pod: &ObjectRef) -> Option<IpAddr> {
-        self.pods.address(pod)
-    }
-
     /// Whether a Pod's search list may be another than that of its namespace.
     #[must_use]
     pub fn pod_has_own_search(&self, pod: &ObjectRef) -> bool {

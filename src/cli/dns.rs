@@ -104,7 +104,7 @@ pub(crate) struct NameFlags {
     /// Type that is asked for, such as AAAA or SRV [default: A; of an address PTR]
     #[arg(long = "type", value_name = "TYPE", value_parser = record_type)]
     pub(crate) record_type: Option<RecordType>,
-    /// Namespace of the Pod that asks, and the Pod: its search list is walked
+    /// Namespace of the Pod that asks, and the Pod: its search list is walked, that of its `dnsPolicy` and `dnsConfig`
     #[arg(long, value_name = "NS[/POD]", value_parser = asker)]
     pub(crate) from: Option<Asker>,
     /// Configuration of CoreDNS: which of its blocks answers, what of it has a say, and whom it would ask
@@ -116,7 +116,7 @@ pub(crate) struct NameFlags {
     /// Address that the question comes from [default: that of the Pod, or 127.0.0.1 or ::1]
     #[arg(long, value_name = "ADDRESS", requires = "corefile")]
     pub(crate) client: Option<IpAddr>,
-    /// Domain that the search lists of the node's Pods end with (repeatable)
+    /// Domain of the node's own search list, which its Pods search too (repeatable)
     #[arg(long, value_name = "DOMAIN")]
     pub(crate) search: Vec<DomainName>,
     /// Resolver for names outside the zone, with or without a port (repeatable) [default: the system's]

@@ -52,7 +52,8 @@ impl Planned {
         let names = Arc::clone(&world.snapshot.names);
         let explainer = Explainer::new(plan, compatibility, names, runtime.handle())?;
         let pod = from.and_then(|Asker { namespace, pod }| {
-            world.objects.pod_address(&ObjectRef::new(Kind::Pod, namespace.as_str(), pod.as_deref()?))
+            let pod = world.pod(&ObjectRef::new(Kind::Pod, namespace.as_str(), pod.as_deref()?))?;
+            pod.addresses.first().copied()
         });
         let client = self.client.or(pod);
         Ok(Asked { planned: self, explainer, client, _runtime: runtime })
@@ -63,6 +64,12 @@ impl Asked<'_> {
     /// Whether this host itself asks, as nothing says who else does.
     pub(super) fn is_asked_from_here(&self) -> bool {
         self.client.is_none()
+    }
+
+    /// Whether the address is one that is asked: that of `--at`, or one that a block binds.
+    pub(super) fn is_at(&self, ip: IpAddr) -> bool {
+        let is_bound = || self.explainer.addresses().iter().any(|at| at.address.ip() == ip);
+        self.planned.at.is_some_and(|at| at.ip == ip) || is_bound()
     }
 
     /// # Errors

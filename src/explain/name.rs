@@ -1,18 +1,18 @@
 //! What DNS answers for a name and why, with each question that a resolver asks on its way.
 
+mod report;
+
 use super::corefile::Planned;
-use super::search;
+use super::resolver::Resolver;
 use crate::cli::{Asker, NameFlags};
 use crate::offline::World;
 use crate::settings::{clusterset_zones, compatibility};
-use crate::text::Table;
 use anyhow::Context as _;
-use config::{DomainName, Kind, ObjectName, ObjectRef};
+use config::{DomainName, Kind, ObjectName, ObjectRef, ServiceNames};
 use dns::{
     Answer, Explanation, Name, Question, Reason, Record, RecordType, ResponseCode, Sections, ZoneSettings, explain,
 };
-use serde::{Serialize, Serializer};
-use std::fmt;
+use report::{Outcome, Report};
 use std::net::{IpAddr, SocketAddr};
 
 /// A name, and how it is asked for.
@@ -21,8 +21,9 @@ pub(super) struct Asking {
     name: String,
     record_type: RecordType,
     from: Option<Asker>,
-    search: Vec<DomainName>,
-    questions: Vec<Name>,
+    zone: DomainName,
+    /// The search list of the node.
+    of_node: Vec<DomainName>,
     answering: Answering,
 }
 
@@ -75,8 +76,6 @@ impl Asking {
         };
         Name::from_ascii(&name).with_context(|| format!("{name:?} is no name"))?;
         anyhow::ensure!(from.is_some() || of_node.is_empty(), "--search is for the Pods that --from names");
-        let search = from.as_ref().map(|from| search::list(&from.namespace, zone, of_node)).unwrap_or_default();
-        let questions = search::questions(&name, &search);
         let compatibility = compatibility(dns_compat);
         let answering = match corefile {
             Some(path) => Answering::Corefile(Planned::read(path, compatibility, (at, client))?),
@@ -93,7 +92,7 @@ impl Asking {
             }
         };
         let record_type = record_type.unwrap_or(usual_type);
-        Ok(Self { name, record_type, from, search, questions, answering })
+        Ok(Self { name, record_type, from, zone: zone.clone(), of_node, answering })
     }
 
     /// Asks one question after the other until one has an answer.
@@ -102,20 +101,13 @@ impl Asking {
     /// Something that the Corefile names cannot be had here, or nothing listens where it is to be asked.
     pub(super) fn report(&self, world: &World) -> anyhow::Result<Report<'_>> {
         let asked = self.asked(world)?;
-        let mut report = Report {
-            name: &self.name,
-            record_type: self.record_type,
-            from: self.from.as_ref(),
-            client: None,
-            search: &self.search,
-            questions: Vec::new(),
-            answer: Outcome::None { code: code(ResponseCode::NXDomain) },
-            note: None,
-            client_note: None,
-        };
-        let mut questions = self.questions.iter().peekable();
+        let resolver = self.resolver(asked.as_ref(), world);
+        let questions = resolver.questions(&self.name);
+        let mut report = Report::new((&self.name, self.record_type), self.from.as_ref(), resolver);
+        let mut is_cut_short = false;
+        let mut questions = questions.into_iter().peekable();
         while let Some(name) = questions.next() {
-            let question = Question { name: name.clone(), record_type: self.record_type };
+            let question = Question { name, record_type: self.record_type };
             let said = match (&self.answering, &asked) {
                 (Answering::Flags { settings, upstreams }, _) => {
                     said(explain(&world.snapshot.names, &question, settings, None), upstreams, world)
@@ -123,27 +115,55 @@ impl Asking {
                 (Answering::Corefile(_), Some(asked)) => asked.said(&question, world)?,
                 (Answering::Corefile(_), None) => break,
             };
-            let goes_on = report.take(name.to_string(), said);
+            let goes_on = report.take(question.name.to_string(), said);
             if !goes_on {
                 break;
             }
-            let is_cut_short =
-                questions.peek().is_some() && report.questions.last().is_some_and(|asked| asked.is_empty);
-            report.note = report.note.or(is_cut_short.then_some(MUSL));
+            is_cut_short |= questions.peek().is_some() && report.questions.last().is_some_and(|asked| asked.is_empty);
         }
         if asked.is_some_and(|asked| asked.is_asked_from_here()) {
-            report.client_note = report.client.zip(self.from.as_ref()).and_then(|(client, from)| {
+            report.notes.extend(report.client.zip(self.from.as_ref()).and_then(|(client, from)| {
                 from.pod.as_ref().map(|_| format!("the manifests have no address of Pod {from}: {client} asks instead"))
-            });
+            }));
         }
         let is_upstream = matches!(report.answer, Outcome::Upstream { .. });
-        if is_upstream && !self.has_clusterset() && names_import(&self.name, world) {
-            report.note = Some(NO_CLUSTERSET);
+        let note = if is_upstream && !self.has_clusterset() && names_import(&self.name, world) {
+            Some(NO_CLUSTERSET)
         } else if self.from.is_none() && !self.name.ends_with('.') && is_upstream {
-            report.note = Some(UNSEARCHED);
-        }
+            Some(UNSEARCHED)
+        } else {
+            is_cut_short.then_some(MUSL)
+        };
+        report.notes.extend(note.map(str::to_owned));
         Ok(report)
     }
+
+    /// How the Pod looks names up; who is none asks for the name as it is.
+    fn resolver(&self, asked: Option<&super::corefile::Asked<'_>>, world: &World) -> Resolver {
+        let Some(Asker { namespace, pod }) = &self.from else { return Resolver::default() };
+        let name = pod.as_ref().map(|pod| ObjectRef::new(Kind::Pod, namespace.as_str(), pod.as_str()));
+        let pod = name.as_ref().and_then(|name| world.pod(name));
+        let own = pod.and_then(|pod| pod.resolver.as_deref().cloned()).unwrap_or_default();
+        let is_here = |server: &str| {
+            server.parse().is_ok_and(|ip| is_service_of_dns(ip, world) || asked.is_some_and(|asked| asked.is_at(ip)))
+        };
+        let mut resolver = Resolver::new(&own, (namespace, &self.zone), &self.of_node, is_here);
+        if let (Some(name), None) = (name, pod) {
+            resolver.notes.push(format!("the manifests have no {name}: so would one ask that says nothing of DNS"));
+        }
+        resolver
+    }
+}
+
+/// Whether a Service with the port of DNS has the address.
+fn is_service_of_dns(ip: IpAddr, world: &World) -> bool {
+    const DNS: u16 = 53;
+    let names = &world.snapshot.names;
+    let mut own = names.owners(ip).iter().filter(|owner| owner.endpoint.is_none());
+    own.any(|owner| match names.find(owner.namespace, owner.service).map(AsRef::as_ref) {
+        Some(ServiceNames::ClusterIp { ports, .. }) => ports.iter().any(|port| port.number == DNS),
+        _ => false,
+    })
 }
 
 impl Asking {
@@ -199,89 +219,6 @@ fn why_none(object: &ObjectRef, world: &World) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// What is said of a name.
-#[derive(Debug, Serialize)]
-pub(super) struct Report<'a> {
-    name: &'a str,
-    #[serde(rename = "type", serialize_with = "text")]
-    record_type: RecordType,
-    /// `None`: somebody who asks for this very name.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text_of_some")]
-    from: Option<&'a Asker>,
-    /// Where the questions come from, where that counts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client: Option<IpAddr>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    search: &'a [DomainName],
-    questions: Vec<Asked>,
-    answer: Outcome,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<&'static str>,
-    /// Who asks in the place of the Pod that should.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_note: Option<String>,
-}
-
-/// A question that is asked.
-#[derive(Debug, Serialize)]
-struct Asked {
-    question: String,
-    /// `None`: it is what upstreams say.
-    code: Option<String>,
-    records: Vec<String>,
-    why: Vec<String>,
-    #[serde(skip)]
-    is_empty: bool,
-}
-
-/// What the application gets.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Outcome {
-    /// The records of that question.
-    Records { question: String },
-    /// What upstreams say to that question, or where they have nothing, to those after it, if there are any.
-    Upstream { question: String, is_last: bool },
-    /// Nothing.
-    None { code: String },
-}
-
-impl Report<'_> {
-    /// Takes what is said to a question; whether the next one is asked.
-    fn take(&mut self, question: String, Said { client, verdict, records, mut why }: Said) -> bool {
-        self.client = self.client.or(client);
-        // Where another address is asked, of another family.
-        why.extend(client.filter(|_| client != self.client).map(|client| format!("asked from {client}")));
-        let is_asked_for = |of: RecordType| of == self.record_type || self.record_type == RecordType::ANY;
-        let has_answer = records.iter().any(|record| is_asked_for(record.record_type()));
-        let is_empty = verdict == Verdict::Code(ResponseCode::NoError) && !has_answer;
-        let goes_on = verdict == Verdict::Upstream || (verdict != Verdict::Silence && !has_answer);
-        let word = match verdict {
-            Verdict::Upstream => None,
-            Verdict::Code(of) => Some(code(of)),
-            Verdict::Silence => Some(SILENCE.to_owned()),
-        };
-        let was_empty =
-            matches!(&self.answer, Outcome::None { code: before } if *before == code(ResponseCode::NoError));
-        let outcome = match (&word, verdict) {
-            (None, _) => Some(Outcome::Upstream { question: question.clone(), is_last: true }),
-            _ if has_answer => Some(Outcome::Records { question: question.clone() }),
-            (Some(word), of) if of != Verdict::Code(ResponseCode::NXDomain) && !was_empty => {
-                Some(Outcome::None { code: word.clone() })
-            }
-            _ => None,
-        };
-        match (outcome, &mut self.answer) {
-            (_, Outcome::Upstream { is_last, .. }) => *is_last = false,
-            (Some(outcome), answer) => *answer = outcome,
-            (None, _) => {}
-        }
-        let records = records.iter().map(ToString::to_string).collect();
-        self.questions.push(Asked { question, code: word, records, why, is_empty });
-        goes_on
-    }
-}
-
 /// Whether the name is one that a ServiceImport would have in some zone.
 fn names_import(name: &str, world: &World) -> bool {
     let name = name.to_ascii_lowercase();
@@ -305,8 +242,6 @@ fn said(Explanation { answer, reasons }: Explanation, upstreams: &[SocketAddr], 
     Said { client: None, verdict, records: sections.answers, why }
 }
 
-/// In place of a code.
-const SILENCE: &str = "no answer";
 /// What is easily forgotten.
 const NO_CLUSTERSET: &str =
     "ServiceImports have names in the zone that --dns-clusterset-domain says, and none without it";
@@ -321,61 +256,4 @@ fn asked_of(what: &str, upstreams: &[SocketAddr]) -> String {
     }
     let upstreams: Vec<_> = upstreams.iter().map(ToString::to_string).collect();
     format!("{what} asked of {}", upstreams.join(", "))
-}
-
-/// As `dig` writes it.
-fn code(code: ResponseCode) -> String {
-    format!("{code:?}").to_uppercase()
-}
-
-fn text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
-}
-
-fn text_of_some<S: Serializer>(value: &Option<&Asker>, serializer: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(asker) => serializer.collect_str(asker),
-        None => serializer.serialize_none(),
-    }
-}
-
-impl fmt::Display for Report<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut head = Table::default();
-        let mut say = |name: &str, value: String| head.row([name.to_owned(), value]);
-        say("name", self.name.to_owned());
-        say("type", self.record_type.to_string());
-        if let Some(from) = self.from {
-            let who = if from.pod.is_some() { format!("Pod {from}") } else { format!("Pods of {from}") };
-            say("asked by", who);
-            let search: Vec<_> = self.search.iter().map(DomainName::as_str).collect();
-            say("search", search.join(" "));
-        }
-        self.client.into_iter().for_each(|client| say("client", client.to_string()));
-        writeln!(f, "{head}")?;
-        let mut questions = Table::default();
-        for Asked { question, code, records, why, .. } in &self.questions {
-            questions.row([question.clone(), code.clone().unwrap_or_else(|| "upstream".to_owned())]);
-            questions.below(why.iter().chain(records).cloned());
-        }
-        writeln!(f, "{questions}")?;
-        let mut end = Table::default();
-        end.row(["answer".to_owned(), self.answer.to_string()]);
-        let notes = self.client_note.as_deref().into_iter().chain(self.note);
-        notes.for_each(|note| end.row(["note".to_owned(), note.to_owned()]));
-        write!(f, "{end}")
-    }
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Records { question } => write!(f, "that to {question}"),
-            Self::Upstream { question, is_last: true } => write!(f, "what upstreams say to {question}"),
-            Self::Upstream { question, is_last: false } => {
-                write!(f, "what upstreams say to {question}, or where they have nothing, to the questions after it")
-            }
-            Self::None { code } => write!(f, "none ({code})"),
-        }
-    }
 }

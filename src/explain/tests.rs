@@ -1,5 +1,6 @@
 mod corefile;
 mod names;
+mod pods;
 
 use super::*;
 use crate::cli::{Cli, Command};

@@ -1,5 +1,9 @@
-//! A Pod as far as DNS needs it: its name and addresses. The rest, which is most of any cluster's bytes, is dropped as
-//! soon as it has been read.
+//! A Pod as far as DNS needs it: its name, its addresses and how it looks names up. The rest, which is most of any
+//! cluster's bytes, is dropped as soon as it has been read.
+
+mod resolver;
+
+pub use resolver::{PodDnsPolicy, PodResolver};
 
 use k8s_openapi::api::core::v1::{Pod as Whole, PodSpec, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -17,6 +21,8 @@ pub struct Pod {
     pub addresses: Vec<IpAddr>,
     /// Whether its search list may be another than that of its namespace (`dnsConfig`, `dnsPolicy`).
     pub has_own_search: bool,
+    /// How it looks names up, where that is another way than that of all Pods that say nothing of it.
+    pub resolver: Option<Box<PodResolver>>,
 }
 
 impl From<Whole> for Pod {
@@ -26,7 +32,8 @@ impl From<Whole> for Pod {
         let ObjectMeta { name, namespace, labels, resource_version, .. } = metadata;
         Self {
             metadata: ObjectMeta { name, namespace, labels, resource_version, ..ObjectMeta::default() },
-            has_own_search: spec.is_some_and(|spec| has_own_search(&spec)),
+            has_own_search: spec.as_ref().is_some_and(has_own_search),
+            resolver: spec.map(PodResolver::from).filter(|own| *own != PodResolver::default()).map(Box::new),
             addresses: status.filter(|_| !is_terminating).map(addresses).unwrap_or_default(),
         }
     }

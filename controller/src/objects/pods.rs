@@ -52,11 +52,6 @@ impl Pods {
         self.0.get(pod).is_some_and(|known| known.addresses.contains(&address))
     }
 
-    /// The first of a Pod's addresses; `None`: it has none.
-    pub(super) fn address(&self, pod: &ObjectRef) -> Option<IpAddr> {
-        self.0.get(pod)?.addresses.first().copied()
-    }
-
     /// Whether a Pod's search list may be another than that of its namespace.
     pub(super) fn has_own_search(&self, pod: &ObjectRef) -> bool {
         self.0.get(pod).is_some_and(|known| known.has_own_search)

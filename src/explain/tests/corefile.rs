@@ -59,6 +59,7 @@ fn the_block_its_parts_and_the_upstreams_are_told_with_their_lines() {
 type A
 asked by Pods of shop
 search shop.svc.cluster.local svc.cluster.local cluster.local
+ndots 5
 client 127.0.0.1
 
 example.com.shop.svc.cluster.local. NXDOMAIN

@@ -56,6 +56,11 @@ apiVersion: multicluster.x-k8s.io/v1alpha1
 kind: ServiceImport
 metadata: {name: stock, namespace: shop}
 spec: {type: ClusterSetIP, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: front-0, namespace: blog}
+spec: {dnsPolicy: ClusterFirst}
 "#;
 
 /// The zone of several clusters.
@@ -99,6 +104,7 @@ fn the_search_list_of_a_pod_is_walked_to_the_first_answer() {
 type A
 asked by Pod blog/front-0
 search blog.svc.cluster.local svc.cluster.local cluster.local example.org
+ndots 5
 
 web.shop.blog.svc.cluster.local. NXDOMAIN
 there is no Service blog/shop
@@ -119,6 +125,7 @@ fn a_name_from_outside_shows_what_a_search_list_costs() {
 type A
 asked by Pods of shop
 search shop.svc.cluster.local svc.cluster.local cluster.local corp.example
+ndots 5
 
 example.com.shop.svc.cluster.local. NXDOMAIN
 there is no Service shop/com
@@ -244,7 +251,8 @@ fn json_says_the_same() {
     let said = said(&["mail", "--from", "shop/web-0", "--output", "json"]);
     let report: serde_json::Value = serde_json::from_str(&said).expect("JSON");
     assert_eq!((&report["type"], &report["from"]), (&"A".into(), &"shop/web-0".into()));
-    assert_eq!(report["search"][1], "svc.cluster.local");
+    assert_eq!((&report["search"][1], &report["ndots"]), (&"svc.cluster.local".into(), &5.into()));
+    assert_eq!((&report["is_elsewhere"], report["notes"].as_array().map(Vec::len)), (&false.into(), Some(1)));
     assert_eq!(report["questions"][0]["records"][0], "mail.shop.svc.cluster.local. 5 IN CNAME mail.example.org.");
     assert_eq!(report["questions"][0]["code"], serde_json::Value::Null);
     assert_eq!(report["answer"]["upstream"]["question"], "mail.shop.svc.cluster.local.");
