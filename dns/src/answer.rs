@@ -23,6 +23,7 @@ use service::{Selection, Wanted};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+pub(crate) use alias::MAX_ALIASES;
 pub use decoded::{Answer, Sections, answer};
 pub use explain::{Explanation, Reason, explain};
 pub use packet::answer_packet;
@@ -47,6 +48,8 @@ pub(crate) struct Zone<'t> {
     asked_at: Option<SocketAddr>,
     /// Which of several addresses comes first, so that clients that take the first one spread over all.
     turn: usize,
+    /// Whether nobody else has a say where an alias leads to another name of the zone.
+    is_alone: bool,
 }
 
 /// What was said.
@@ -54,8 +57,7 @@ pub(crate) struct Zone<'t> {
 pub(crate) enum Said<'t> {
     /// All there is to say.
     All,
-    /// CNAMEs that lead out of the zone to this name; the addresses behind them are to be asked upstream, and where
-    /// nobody there knows, the CNAMEs are the answer.
+    /// CNAMEs that lead to this name, of which others may have more to say; where nobody knows, the CNAMEs are the answer.
     Alias(&'t DomainName),
     /// Nothing: the name is none of ours.
     Outside,
@@ -65,12 +67,17 @@ impl<'t> Zone<'t> {
     /// As a question sees it that came to `asked_at`, if that is known.
     pub(crate) fn new(table: &'t NameTable, settings: &'t ZoneSettings, asked_at: Option<SocketAddr>) -> Self {
         let origin = settings.primary.as_ref().unwrap_or(table.zone());
-        Self { table, services: table, is_multicluster: false, origin, settings, asked_at, turn: 0 }
+        Self { table, services: table, is_multicluster: false, origin, settings, asked_at, turn: 0, is_alone: true }
     }
 
     /// With another of several addresses first.
     pub(crate) fn turned(self, turn: usize) -> Self {
         Self { turn, ..self }
+    }
+
+    /// Whether aliases are followed within the zone, or the first one left to others.
+    pub(crate) fn alone(self, is_alone: bool) -> Self {
+        Self { is_alone, ..self }
     }
 
     /// Writes the answer, unless the name is none of ours. Costs O(endpoints of the Service asked for).

@@ -40,7 +40,7 @@ use tokio::time::{Instant, timeout};
 use tracing::warn;
 use trail::Trail;
 
-pub(crate) use ask::{Alias, Ask, Waiting};
+pub(crate) use ask::{Ask, Waiting};
 pub(crate) use failure::Failure;
 pub use resolv_conf::{parse_resolv_conf, system_upstreams};
 pub(crate) use route::Route;
@@ -171,7 +171,7 @@ impl Forwarder {
         let Outbound { token, marks, .. } = &*self.outbound;
         waiting.trail.holds(*token)
             || waiting.trail.is_too_long()
-            || (waiting.alias.is_none() && marks.know(&waiting.question, waiting.ask.question()))
+            || (waiting.is_clients && marks.know(&waiting.question, waiting.ask.question()))
     }
 
     fn in_circle(&self, peer: SocketAddr) -> Failure {
@@ -277,10 +277,7 @@ impl Forwarder {
     }
 
     fn tell(&self, message: &[u8], ttls: Ttls, waiting: &Waiting, transport: Transport) -> Told {
-        let told = match &waiting.alias {
-            Some(alias) => relay::complete((message, ttls), &waiting.query(), &alias.sections, transport),
-            None => relay::relay(message, ttls, &waiting.query(), transport),
-        };
+        let told = relay::relay(message, ttls, &waiting.query(), transport);
         let (mut reply, code) = told.ok_or_else(|| self.count(Failure::Malformed))?;
         if !waiting.trail.is_empty() {
             // Another forwarder like us wants to know where the answer has been, so that it knows its own.

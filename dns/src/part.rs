@@ -2,6 +2,7 @@
 //! without a clock but for the time that a file is looked at again.
 
 pub(crate) mod acl;
+pub(crate) mod alias;
 pub(crate) mod any;
 pub(crate) mod autopath;
 pub(crate) mod chaos;

@@ -9,6 +9,7 @@ mod every_address;
 mod explainer;
 mod guards;
 mod https;
+mod led;
 mod listeners;
 mod now;
 mod rate_limit;

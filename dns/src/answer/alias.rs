@@ -1,4 +1,4 @@
-//! ExternalName Services: CNAMEs that are followed as long as they stay in the zone.
+//! ExternalName Services: CNAMEs that are followed as long as they stay in the zone, and nobody else has a say.
 
 use super::{Node, Said, Zone};
 use crate::name::LowerName;
@@ -7,7 +7,7 @@ use config::DomainName;
 use hickory_proto::rr::RecordType;
 
 /// CNAMEs that are followed for one question.
-pub(super) const MAX_ALIASES: usize = 10;
+pub(crate) const MAX_ALIASES: usize = 10;
 
 /// Writes the CNAME of the question's name, which leads to `target`, and what is there.
 pub(super) fn follow<'t>(
@@ -37,7 +37,7 @@ pub(super) fn follow<'t>(
         if !is_written || !matches!(asked, RecordType::A | RecordType::AAAA) {
             return Said::All;
         }
-        let Some((next, depth)) = next else { return Said::Alias(target) };
+        let Some((next, depth)) = next.filter(|_| zone.is_alone) else { return Said::Alias(target) };
         zone = next;
         // Ten names are never as long as a pointer reaches.
         owner = Pointer::to(at).unwrap_or(owner);

@@ -1,9 +1,8 @@
 //! A question on its way upstream, and the query that waits for its answer.
 
 use super::trail::Trail;
-use crate::answer::Sections;
 use crate::option;
-use crate::question::{Asked, CLASS_IN, Head, Query};
+use crate::question::{Asked, Head, Query};
 use crate::wire::{Header, flag};
 use hickory_proto::rr::RecordType;
 use std::sync::Arc;
@@ -74,36 +73,15 @@ impl Ask {
     }
 }
 
-/// The zone's CNAMEs, and the question that they lead to.
-#[derive(Debug)]
-pub(crate) struct Alias {
-    pub(crate) sections: Sections,
-    /// In wire form.
-    question: Vec<u8>,
-}
-
-impl Alias {
-    /// From a message with the CNAMEs, the last of which leads to `target`, in wire form. `None`: it is malformed.
-    pub(crate) fn new(target: &[u8], record_type: RecordType, message: &[u8]) -> Option<Self> {
-        let kind = [u16::from(record_type), CLASS_IN].map(u16::to_be_bytes).concat();
-        Some(Self { sections: Sections::read(message)?, question: [target, &kind].concat() })
-    }
-
-    /// Where they lead, in wire form.
-    pub(crate) fn target(&self) -> &[u8] {
-        self.question.split_last_chunk::<4>().map_or(&[], |(name, _)| name)
-    }
-}
-
 /// A query that waits for an upstream.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(super) head: Head,
-    /// As the client spells it.
+    /// As it came in.
     pub(super) question: Box<[u8]>,
     record_type: RecordType,
-    /// Rare, and large.
-    pub(crate) alias: Option<Box<Alias>>,
+    /// Whether it is spelled as the client spells it.
+    pub(super) is_clients: bool,
     pub(super) ask: Ask,
     /// The forwarders that it has passed.
     pub(super) trail: Trail,
@@ -112,16 +90,11 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// The query's own question waits, or the one that `alias` led to. `packet`: the one that it came in, to
-    /// `server`.
-    pub(crate) fn new(query: &Query<'_>, alias: Option<Alias>, (packet, server): (&[u8], Arc<str>)) -> Self {
+    /// `is_clients`: the question is the client's own; else it came of that. `packet`: the one that it came in, to `server`.
+    pub(crate) fn new(query: &Query<'_>, is_clients: bool, (packet, server): (&[u8], Arc<str>)) -> Self {
         let Query { head, asked: Asked { wire, record_type } } = *query;
-        let ask = match &alias {
-            Some(alias) => Ask::new(&head, &alias.question),
-            None => Ask::new(&head, wire),
-        };
         let trail = head.edns.map(|_| Trail::of_question(packet)).unwrap_or_default();
-        Self { head, question: wire.into(), record_type, alias: alias.map(Box::new), ask, trail, server }
+        Self { head, question: wire.into(), record_type, is_clients, ask: Ask::new(&head, wire), trail, server }
     }
 
     /// The name that upstreams are asked for, in wire form and lower case.
@@ -129,7 +102,7 @@ impl Waiting {
         self.ask.name()
     }
 
-    /// What the client asked.
+    /// What is to be answered.
     pub(crate) fn query(&self) -> Query<'_> {
         Query { head: self.head, asked: Asked { wire: &self.question, record_type: self.record_type } }
     }

@@ -1,12 +1,11 @@
 //! An upstream's message on its way to the client: bytes as they came, but for what belongs to one hop.
 
-use crate::answer::Sections;
 use crate::cache::Ttls;
 use crate::extended_error::{self, ExtendedError};
-use crate::message::{Says, Transport, write};
+use crate::message::Transport;
 use crate::question::Query;
 use crate::wire::{Cursor, HEADER, Header, OPT, flag};
-use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::op::ResponseCode;
 
 pub(super) fn flags(message: &[u8]) -> Option<u16> {
     Cursor::new(message).header().map(|header| header.flags)
@@ -101,31 +100,6 @@ pub(super) fn relay(
     }
     extended_error::pass_on(options, &mut reply, (&query.head, transport));
     Some((reply, code))
-}
-
-/// The zone's CNAMEs with the upstream's answer about their target (RFC 1034 §4.3.2), which may be that there is no such
-/// name (RFC 6604 §3). An upstream that cannot tell leaves them as they are. `None`: the message is malformed.
-pub(super) fn complete(
-    (message, ttls): (&[u8], Ttls),
-    query: &Query<'_>,
-    alias: &Sections,
-    transport: Transport,
-) -> Option<(Vec<u8>, ResponseCode)> {
-    let mut theirs = Message::from_vec(message).ok()?;
-    for record in theirs.answers.iter_mut().chain(&mut theirs.authorities) {
-        record.ttl = ttls.of(record.ttl);
-    }
-    let mut sections = alias.clone();
-    let code = theirs.metadata.response_code;
-    let is_told = matches!(code, ResponseCode::NoError | ResponseCode::NXDomain);
-    if is_told {
-        sections.code = code;
-        sections.answers.extend(theirs.answers);
-        sections.authorities.extend(theirs.authorities);
-    }
-    let is_truncated = is_told && theirs.metadata.truncation;
-    let says = Says { is_authoritative: true, is_truncated, offers_recursion: true };
-    Some((write(query, &sections, says, transport)?, sections.code))
 }
 
 #[cfg(test)]

@@ -9,12 +9,12 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RData, Record};
 
 /// What a message says.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Opened {
     pub(super) sections: Sections,
     pub(super) says: Says,
     /// Those of its OPT record, as bytes, but for the cookie, which every message gets anew.
-    options: Vec<u8>,
+    pub(super) options: Vec<u8>,
 }
 
 impl Opened {

@@ -1,6 +1,7 @@
 //! What is still to be done with an answer on its way back.
 
 use crate::message::Transport;
+use crate::part::alias::Alias;
 use crate::part::minimal;
 use crate::part::rewrite::Rewritten;
 use crate::question::{Asked, Head, Query};
@@ -15,6 +16,8 @@ pub(super) enum After {
     Parts(Arc<Block>),
     /// The client's own question is answered again.
     Restore(Box<Restore>),
+    /// What is there where CNAMEs led is added to them.
+    Complete(Box<Complete>),
     /// The server's name is told.
     Nsid(Arc<Block>, Head),
 }
@@ -35,6 +38,22 @@ impl Restore {
     }
 }
 
+/// From what CNAMEs have led to back to what was asked.
+#[derive(Debug)]
+pub(super) struct Complete {
+    alias: Alias,
+    head: Head,
+    question: Box<[u8]>,
+    record_type: RecordType,
+}
+
+impl Complete {
+    pub(super) fn new(alias: Alias, query: &Query<'_>) -> Self {
+        let Query { head, asked: Asked { wire, record_type } } = *query;
+        Self { alias, head, question: wire.into(), record_type }
+    }
+}
+
 impl After {
     /// Does it.
     pub(super) fn change(&self, message: &mut Vec<u8>, transport: Transport) {
@@ -52,6 +71,11 @@ impl After {
                 let Restore { rewritten, head, question, record_type } = &**restore;
                 let asked = Asked { wire: question, record_type: *record_type };
                 *message = rewritten.restore(message, &Query { head: *head, asked }, transport);
+            }
+            Self::Complete(complete) => {
+                let Complete { alias, head, question, record_type } = &**complete;
+                let asked = Asked { wire: question, record_type: *record_type };
+                *message = alias.complete(message, &Query { head: *head, asked }, transport);
             }
             Self::Nsid(block, head) => {
                 if let Some(nsid) = block.parts.as_ref().and_then(|parts| parts.nsid.as_ref()) {

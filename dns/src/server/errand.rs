@@ -34,6 +34,7 @@ pub(super) struct Owned {
     transport: Transport,
     may_wait: bool,
     counted: Counted,
+    led: usize,
 }
 
 /// What is to be asked, and what is known of it.
@@ -86,7 +87,8 @@ impl First {
 
 impl Owned {
     pub(super) fn of(asking: &Asking<'_>, block: &Arc<Block>) -> Self {
-        let Asking { query, packet, name: _, peer, asked_at, transport, may_wait, now, site: _, counted } = *asking;
+        let Asking { query, packet, name: _, peer, asked_at, transport, may_wait, now, site: _, counted, led } =
+            *asking;
         Self {
             block: Arc::clone(block),
             serving: Arc::clone(&now.serving),
@@ -99,6 +101,7 @@ impl Owned {
             transport,
             may_wait,
             counted,
+            led,
         }
     }
 
@@ -157,9 +160,9 @@ impl Responder {
             let site = now.serving.site(self.at)?;
             let Owned { block, packet, head, .. } = asked;
             let query = Query { head: *head, asked: Asked { wire: question, record_type } };
-            let Owned { peer, asked_at, transport, may_wait, counted, .. } = *asked;
-            let asking =
-                Asking { query, packet, name: &name, peer, asked_at, transport, may_wait, now: &now, site, counted };
+            let Owned { peer, asked_at, transport, may_wait, counted, led, .. } = *asked;
+            let (name, now) = (&name, &now);
+            let asking = Asking { query, packet, name, peer, asked_at, transport, may_wait, now, site, counted, led };
             let parts = block.parts.as_ref()?;
             let plugin = if is_whole { "dns64" } else { "autopath" };
             self.said((block, &asking), (plugin, 0), || format!("{} is asked for too", spelled(&query.asked)));

@@ -10,8 +10,8 @@ use super::trace::{BLOCK, Finding};
 use crate::answer::{Said, Zone};
 use crate::cache::Over;
 use crate::extended_error::ExtendedError;
-use crate::forward::{Alias, AtOnce, Failure, Forwarder, Place, Waiting};
-use crate::message::{Says, Transport, write, write_code};
+use crate::forward::{AtOnce, Failure, Forwarder, Place, Waiting};
+use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Source};
 use crate::name::LowerName;
 use crate::part::{Told, spelling, whoami};
@@ -45,6 +45,8 @@ pub(super) struct Asking<'p> {
     pub(super) now: &'p Now,
     pub(super) site: &'p Site,
     pub(super) counted: Counted,
+    /// How many names have led to this one; 0: it is what the client asked for.
+    pub(super) led: usize,
 }
 
 /// What the table has to say.
@@ -52,8 +54,8 @@ pub(super) struct Asking<'p> {
 enum Local {
     /// All: it is written.
     Said(ResponseCode),
-    /// CNAMEs that lead elsewhere; they are written.
-    Alias(Alias),
+    /// CNAMEs that lead to this name, in wire form; they are written.
+    Alias(Box<[u8]>),
     /// Nothing.
     Outside,
 }
@@ -134,32 +136,23 @@ impl Responder {
         };
         match local {
             Local::Said(code) => asking.answered(Source::Zone, code),
-            Local::Alias(alias) => self.follow(alias, block, asking, out),
+            Local::Alias(target) => self.follow(&target, (block, Source::Zone), asking, out),
             Local::Outside => {
                 let tells = block.parts.as_ref().is_some_and(|parts| parts.tells_clients);
                 let told = (tells && !block.forwarder.takes(asking.name)).then(|| tell_client(asking, out)).flatten();
                 if told.is_some() {
                     self.said((block, asking), ("whoami", 0), || "the client is told its own address".to_owned());
                 }
-                told.unwrap_or_else(|| self.forward(block, None, asking, out))
+                told.unwrap_or_else(|| self.forward(block, asking, out))
             }
         }
     }
 
-    /// Asks others where an alias leads.
-    pub(super) fn follow(&self, alias: Alias, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
-        // Whoever the target's own block asks knows it.
-        let target = LowerName::read(alias.target());
-        let own = target.and_then(|name| asking.site.find(&name)).map_or(block, |served| &served.block);
-        self.led(alias.target(), (block, own), asking);
-        self.forward(own, Some(alias), asking, out)
-    }
-
     /// Asks others, unless the answer is known.
-    fn forward(&self, block: &Arc<Block>, alias: Option<Alias>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
+    fn forward(&self, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
         let forwarder = &block.forwarder;
-        let Asking { query, packet, peer, transport, may_wait, .. } = *asking;
-        let waiting = Waiting::new(&query, alias, (packet, asking.site.metrics.server()));
+        let Asking { query, packet, peer, transport, may_wait, led, .. } = *asking;
+        let waiting = Waiting::new(&query, led == 0, (packet, asking.site.metrics.server()));
         if let Some(asked) = self.would_ask(block, &waiting, asking) {
             return asked;
         }
@@ -184,16 +177,11 @@ impl Responder {
             }
             Err(failure) => failure,
         };
-        let code = waiting.alias.as_ref().map_or(failure.code(), |alias| alias.sections.code);
-        tell_failure(block, &query, (failure, code), &self.shared.runtime);
-        if waiting.alias.is_none() {
-            write_code(out, &query.head, Some(query.asked), (code, says(forwarder, false)));
-        }
-        // Else it is written where the alias leads, so that whoever asked may go on from there.
-        failure.extended_error().add(&failure.to_string(), out, (&query.head, transport));
+        tell_failure(block, &query, failure, &self.shared.runtime);
+        write_failure(out, forwarder, (&query, transport), failure);
         // Where nobody is set to be asked no `forward` has a say in it.
-        let is_unserved = matches!(failure, Failure::NoUpstream) && waiting.alias.is_none();
-        asking.answered(if is_unserved { Source::Itself } else { Source::Upstream }, code)
+        let source = if matches!(failure, Failure::NoUpstream) { Source::Itself } else { Source::Upstream };
+        asking.answered(source, failure.code())
     }
 
     /// Where questions are explained nobody is asked, and what depends on the answer is waited for without an end.
@@ -211,13 +199,13 @@ impl Responder {
     /// Writes what the table says; nothing where the name is none of ours.
     fn answer(&self, records: &Records, forwarder: &Forwarder, asking: &Asking<'_>, out: &mut Vec<u8>) -> Local {
         let Asking { query, name, asked_at, transport, now, .. } = *asking;
-        let Records { settings, unknown } = records;
+        let Records { settings, unknown, is_alone } = records;
         let mut reply = Reply::new(out, query.asked.wire, query.head.room(transport));
         let said = match &now.names {
             Some(snapshot) => {
                 // Ids are as good as random.
                 let turn = usize::from(query.head.id);
-                let zone = Zone::new(&snapshot.names, settings, asked_at).turned(turn);
+                let zone = Zone::new(&snapshot.names, settings, asked_at).turned(turn).alone(*is_alone);
                 zone.answer(name, query.asked.record_type, &mut reply)
             }
             None => Zone::new(unknown, settings, asked_at).answer_unknown(name, &mut reply),
@@ -235,9 +223,7 @@ impl Responder {
             }
             Said::Alias(target) => {
                 reply.finish(&query.head, says(forwarder, true));
-                let target = LowerName::of(target);
-                let alias = target.and_then(|name| Alias::new(name.suffix(0), query.asked.record_type, out));
-                alias.map_or(Local::Said(code), Local::Alias)
+                LowerName::of(target).map_or(Local::Said(code), |name| Local::Alias(name.suffix(0).into()))
             }
         }
     }
@@ -276,9 +262,10 @@ impl Responder {
             Awaited::Upstream { block, waiting, over, place } => {
                 let told = block.forwarder.finish(&waiting, (*place, over), &self.shared.runtime).await;
                 let (message, code) = told.unwrap_or_else(|failure| {
-                    let (message, code) = fail(&block.forwarder, &waiting, failure, transport);
-                    tell_failure(&block, &waiting.query(), (failure, code), &self.shared.runtime);
-                    (message, code)
+                    let mut message = Vec::new();
+                    write_failure(&mut message, &block.forwarder, (&waiting.query(), transport), failure);
+                    tell_failure(&block, &waiting.query(), failure, &self.shared.runtime);
+                    (message, failure.code())
                 });
                 Settled { message, code, source: Source::Upstream }
             }
@@ -292,19 +279,15 @@ impl Responder {
     }
 }
 
-/// What is left to say: where an alias leads, so that whoever asked may go on from there, or else the code.
-fn fail(forwarder: &Forwarder, waiting: &Waiting, failure: Failure, transport: Transport) -> (Vec<u8>, ResponseCode) {
-    let query = waiting.query();
-    let code = waiting.alias.as_ref().map_or(failure.code(), |alias| alias.sections.code);
-    let alias = waiting.alias.as_ref();
-    let led = alias.and_then(|alias| write(&query, &alias.sections, says(forwarder, true), transport));
-    let mut message = led.unwrap_or_else(|| {
-        let mut message = Vec::new();
-        write_code(&mut message, &query.head, Some(query.asked), (code, says(forwarder, false)));
-        message
-    });
-    failure.extended_error().add(&failure.to_string(), &mut message, (&query.head, transport));
-    (message, code)
+/// Writes that upstreams did not tell, and why.
+fn write_failure(
+    out: &mut Vec<u8>,
+    forwarder: &Forwarder,
+    (query, transport): (&Query<'_>, Transport),
+    failure: Failure,
+) {
+    write_code(out, &query.head, Some(query.asked), (failure.code(), says(forwarder, false)));
+    failure.extended_error().add(&failure.to_string(), out, (&query.head, transport));
 }
 
 /// What is told where the answer takes too long.
@@ -318,11 +301,11 @@ fn given_up(head: &Head, question: &[u8], transport: Transport) -> Settled {
 }
 
 /// Tells operators that a question was not answered, as the block has it.
-fn tell_failure(block: &Block, query: &Query<'_>, (failure, code): (Failure, ResponseCode), runtime: &Handle) {
+fn tell_failure(block: &Block, query: &Query<'_>, failure: Failure, runtime: &Handle) {
     match &block.errors {
         // That nobody is set to be asked, or was told of already, is no news.
         Some(errors) if !matches!(failure, Failure::NoUpstream | Failure::Remembered) => {
-            errors.tell(&query.asked, code, &failure, runtime);
+            errors.tell(&query.asked, failure.code(), &failure, runtime);
         }
         _ => debug!(question = ?query.asked, %failure, "not forwarded"),
     }

@@ -180,7 +180,8 @@ impl Responder {
         }
         counted.record_type = Some(query.asked.record_type);
         counted.zone = served.map_or(site.outside(), |served| served.numbers);
-        let asking = Asking { query, packet, name: &name, peer, asked_at, transport, may_wait, now, site, counted };
+        let (name, led) = (&name, 0);
+        let asking = Asking { query, packet, name, peer, asked_at, transport, may_wait, now, site, counted, led };
         self.respond_to(&asking, (served, refusal), out)
     }
 

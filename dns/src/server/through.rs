@@ -6,7 +6,6 @@ use super::resolve::{Asking, code, says};
 use super::respond::{Responder, Response};
 use super::trace;
 use crate::extended_error;
-use crate::forward::Alias;
 use crate::message::{Says, write_code};
 use crate::metrics::{Answered, Source};
 use crate::name::LowerName;
@@ -41,8 +40,11 @@ impl Responder {
             None => self.translated(parts, block, asking, out),
         };
         match &parts.nsid {
-            Some(_) => finally(response, asking, out, || After::Nsid(Arc::clone(block), asking.query.head)),
-            None => response,
+            // Once, in what the client gets.
+            Some(_) if asking.led == 0 => {
+                finally(response, asking, out, || After::Nsid(Arc::clone(block), asking.query.head))
+            }
+            _ => response,
         }
     }
 
@@ -114,7 +116,7 @@ impl Responder {
 
     /// With the client's search list walked.
     fn walked(&self, parts: &Parts, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
-        let list = self.search_list(parts, block, asking);
+        let list = (asking.led == 0).then(|| self.search_list(parts, block, asking)).flatten();
         let list = list.filter(|(list, _)| list.walk(&asking.query, asking.name).is_some());
         let response = self.inner(parts, block, asking, out);
         let Some((list, is_whole)) = list else { return response };
@@ -212,9 +214,8 @@ impl Responder {
             extended_error::add(number, text, out, (&query.head, transport));
         }
         self.said((block, asking), ("template", template), || trace::template_words(code));
-        let alias = alias.and_then(|target| Alias::new(&target, query.asked.record_type, out));
         Some(match alias {
-            Some(alias) => self.follow(alias, block, asking, out),
+            Some(target) => self.follow(&target, (block, Source::Template), asking, out),
             None => asking.answered(Source::Template, code),
         })
     }
@@ -236,7 +237,12 @@ impl Responder {
 }
 
 /// Does what is left to do with an answer, now or once it is there.
-fn finally(response: Response, asking: &Asking<'_>, out: &mut Vec<u8>, after: impl FnOnce() -> After) -> Response {
+pub(super) fn finally(
+    response: Response,
+    asking: &Asking<'_>,
+    out: &mut Vec<u8>,
+    after: impl FnOnce() -> After,
+) -> Response {
     match response {
         Response::Silence | Response::HeldBack | Response::Dropped => response,
         Response::Ready(answered) => {

@@ -85,23 +85,32 @@ impl Responder {
         });
     }
 
-    /// Notes that an alias of `from` leads to a name that another block answers for.
-    pub(super) fn led(&self, target: &[u8], (from, to): (&Arc<Block>, &Arc<Block>), asking: &Asking<'_>) {
+    /// Notes that a question to the block `from` leads to one that another block answers.
+    pub(super) fn led(&self, (from, to): (&Arc<Block>, &Arc<Block>), asking: &Asking<'_>) {
         if !Arc::ptr_eq(from, to) {
-            self.said((to, asking), BLOCK, || format!("{} is for this block", spelling::text(target)));
+            self.said((to, asking), BLOCK, || format!("{} is for this block", spelling::text(asking.name.suffix(0))));
         }
     }
 
     /// Notes why the cluster's names are as they are.
-    pub(super) fn looked_up(&self, records: &Records, of: (&Arc<Block>, &Asking<'_>)) {
-        let reasons = || {
-            let (snapshot, question) = (of.1.now.names.as_ref(), of.1.query.asked.to_question());
-            let reasons = snapshot.zip(question).map(|(snapshot, question)| {
-                explain(&snapshot.names, &question, &records.settings, of.1.asked_at).reasons
-            });
-            Finding::Names(reasons.unwrap_or_default())
-        };
-        self.met(of, ("kubernetes", 0), reasons);
+    pub(super) fn looked_up(&self, records: &Records, (block, asking): (&Arc<Block>, &Asking<'_>)) {
+        if self.shared.trace.is_none() {
+            return;
+        }
+        let (snapshot, question) = (asking.now.names.as_ref(), asking.query.asked.to_question());
+        let reasons = snapshot.zip(question).map(|(snapshot, question)| {
+            explain(&snapshot.names, &question, &records.settings, asking.asked_at).reasons
+        });
+        let mut reasons = reasons.unwrap_or_default();
+        let leads_on = reasons.iter().position(|reason| matches!(reason, Reason::Alias(..)));
+        if let Some(place) = leads_on.filter(|_| !records.is_alone) {
+            // Where it leads is a question of its own.
+            reasons.truncate(place + 1);
+        }
+        // That an alias leads out of the zone has been told with it.
+        if asking.led == 0 || reasons != [Reason::Outside] {
+            self.met((block, asking), ("kubernetes", 0), || Finding::Names(reasons));
+        }
     }
 }
 

@@ -43,7 +43,7 @@ impl Block {
     /// Those who are told of changes of its zones.
     pub(super) fn secondaries(&self) -> Vec<Secondary> {
         let transfers = self.parts.as_ref().and_then(|parts| parts.transfers.as_ref());
-        let (Some(transfers), Some(Records { settings, unknown })) = (transfers, &self.records) else {
+        let (Some(transfers), Some(Records { settings, unknown, .. })) = (transfers, &self.records) else {
             return Vec::new();
         };
         let primary = settings.primary.as_ref().unwrap_or(unknown.zone());
@@ -63,11 +63,13 @@ pub(crate) struct Records {
     pub(crate) settings: ZoneSettings,
     /// What stands in for the table until there is one; its zone is the one that addresses lead to.
     pub(crate) unknown: NameTable,
+    /// Whether nobody else has a say about names of its zones: no other part of the block, and no other block.
+    pub(crate) is_alone: bool,
 }
 
 impl Records {
     /// `zone`: the one that addresses lead to.
     pub(crate) fn new(settings: ZoneSettings, zone: DomainName) -> Self {
-        Self { settings, unknown: NameTable::new(zone) }
+        Self { settings, unknown: NameTable::new(zone), is_alone: true }
     }
 }

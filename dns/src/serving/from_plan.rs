@@ -24,8 +24,9 @@ impl Serving {
         compatibility: DnsCompatibility,
         (forwarders, metrics): (&Forwarders, &Metrics),
     ) -> io::Result<Self> {
+        let all = plan.blocks();
         let blocks =
-            plan.blocks().iter().map(|block| Block::of(block, compatibility, (forwarders, metrics)).map(Arc::new));
+            all.iter().map(|block| Block::of((block, all), compatibility, (forwarders, metrics)).map(Arc::new));
         let blocks = blocks.collect::<io::Result<Vec<_>>>()?;
         let mut sites: BTreeMap<At, Vec<(Zone, Arc<Block>)>> = BTreeMap::new();
         let mut connections: BTreeMap<At, (Option<Clocks>, Option<Arc<Secured>>)> = BTreeMap::new();
@@ -55,7 +56,7 @@ impl Serving {
 
 impl Block {
     fn of(
-        block: &plan::Block,
+        (block, all): (&plan::Block, &[plan::Block]),
         compatibility: DnsCompatibility,
         (forwarders, metrics): (&Forwarders, &Metrics),
     ) -> io::Result<Self> {
@@ -63,7 +64,10 @@ impl Block {
         if let Some(hosts) = parts.as_ref().and_then(|parts| parts.hosts.as_ref()) {
             hosts.look();
         }
-        let records = block.kubernetes.as_ref().map(|kubernetes| Records::of(kubernetes, compatibility));
+        let records = block.kubernetes.as_ref().map(|kubernetes| Records {
+            is_alone: is_alone(kubernetes, block, all),
+            ..Records::of(kubernetes, compatibility)
+        });
         Ok(Self {
             records,
             forwarder: forwarders.of(block, metrics)?,
@@ -74,6 +78,29 @@ impl Block {
             parts,
         })
     }
+}
+
+/// Whether nobody else has a say about the names of these zones: no other part of their block, and none of all blocks.
+fn is_alone(kubernetes: &plan::Kubernetes, own: &plan::Block, all: &[plan::Block]) -> bool {
+    let plan::Block { acls, rewrites, templates, hosts, .. } = own;
+    let domains = || kubernetes.zones.iter().filter(|zone| !zone.is_reverse());
+    let mut others = all.iter().filter(|other| !std::ptr::eq(*other, own));
+    // Labels of the longest zone of a block that one is in.
+    let longest = |block: &plan::Block, zone: &Zone| {
+        let around = block.zones().into_iter().filter(|other| other.contains(zone));
+        around.map(|other| other.label_count()).max()
+    };
+    let is_own = |zone: &Zone| longest(own, zone).is_some();
+    let takes = |other: &plan::Block, zone: &Zone| {
+        longest(other, zone) > longest(own, zone) || other.zones().iter().any(|theirs| zone.contains(theirs))
+    };
+    acls.is_empty()
+        && rewrites.is_empty()
+        && templates.is_empty()
+        && hosts.is_none()
+        && kubernetes.fallthrough.0.iter().all(Zone::is_reverse)
+        && domains().all(is_own)
+        && !others.any(|other| domains().any(|zone| takes(other, zone)))
 }
 
 impl Records {

@@ -18,6 +18,7 @@ mod forward;
 mod harness;
 mod hostile;
 mod http2;
+mod led;
 mod loops;
 mod metrics;
 mod parts;
