@@ -4,7 +4,8 @@ use super::now::Now;
 use super::resolve::{Asking, Pending, Settled, code};
 use super::respond::{Responder, Response};
 use super::trace::spelled;
-use crate::message::Transport;
+use crate::extended_error::ExtendedError;
+use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Counted, Source};
 use crate::name::LowerName;
 use crate::part::autopath::{self, SearchList};
@@ -146,30 +147,30 @@ impl Responder {
         }
     }
 
-    /// The answer to another question of the same client: with all that changes answers, or as it is before that.
+    /// The answer to another question of the same client: to one that this has led to as the server answers it, or else
+    /// from the same block, with all that changes answers. `None`: it gets none.
     async fn ask_too(
         &self,
         asked: &Owned,
         (question, record_type): (&[u8], RecordType),
-        is_whole: bool,
+        is_led: bool,
     ) -> Option<Settled> {
         let (response, out) = {
             let (name, _) = question.split_last_chunk::<4>()?;
-            let name = LowerName::read(name)?;
+            let name = &LowerName::read(name)?;
             let now = Now::continued(&self.shared, &asked.serving);
             let site = now.serving.site(self.at)?;
             let Owned { block, packet, head, .. } = asked;
             let query = Query { head: *head, asked: Asked { wire: question, record_type } };
-            let Owned { peer, asked_at, transport, may_wait, counted, led, .. } = *asked;
-            let (name, now) = (&name, &now);
+            let Owned { peer, asked_at, transport, may_wait, counted, .. } = *asked;
+            let (led, now) = (asked.led + usize::from(is_led), &now);
             let asking = Asking { query, packet, name, peer, asked_at, transport, may_wait, now, site, counted, led };
-            let parts = block.parts.as_ref()?;
-            let plugin = if is_whole { "dns64" } else { "autopath" };
+            let plugin = if is_led { "autopath" } else { "dns64" };
             self.said((block, &asking), (plugin, 0), || format!("{} is asked for too", spelled(&query.asked)));
             let mut out = Vec::new();
-            let response = match is_whole {
-                true => self.changed(parts, block, &asking, &mut out),
-                false => self.inner(parts, block, &asking, &mut out),
+            let response = match is_led {
+                true => self.respond_led(block, &asking, &mut out),
+                false => self.changed(block.parts.as_ref()?, block, &asking, &mut out),
             };
             (response, out)
         };
@@ -182,7 +183,7 @@ impl Responder {
         let dns64 = asked.block.parts.as_ref().and_then(|parts| parts.dns64.as_ref());
         let Some(dns64) = dns64.filter(|dns64| dns64.is_lacking(&aaaa.message)) else { return aaaa };
         let question = Dns64::question(&asked.query());
-        match Box::pin(self.ask_too(asked, (&question, RecordType::A), true)).await {
+        match Box::pin(self.ask_too(asked, (&question, RecordType::A), false)).await {
             Some(a) => {
                 asked.serving.site(self.at).iter().for_each(|site| site.metrics.translated());
                 let message = dns64.synthesise(&asked.query(), &aaaa.message, &a.message, asked.transport);
@@ -205,24 +206,37 @@ impl Responder {
         };
         let meant = walk.meant();
         let kind = query.asked.wire.last_chunk::<4>().copied().unwrap_or_default();
-        let (mut last, mut is_denied) = (None, true);
+        let mut last = None;
         for name in walk.skip(1) {
             let question = [&name[..], &kind].concat();
-            let asked_too = self.ask_too(asked, (&question, asked.record_type), false);
-            let Some(found) = Box::pin(asked_too).await else { continue };
-            if found.code == ResponseCode::NoError {
-                site.iter().for_each(|site| site.metrics.walked());
-                let message = autopath::bridge(&query, &name, &found.message, asked.transport);
-                return Settled { code: code(&message), message, source: found.source };
-            }
-            // Where nobody knows, the client finds that out itself.
-            is_denied &= found.code == ResponseCode::NXDomain;
-            last = Some(found);
+            let asked_too = self.ask_too(asked, (&question, asked.record_type), true);
+            let Some(found) = Box::pin(asked_too).await else { return withheld(asked) };
+            let message = match found.code {
+                ResponseCode::NXDomain => {
+                    last = Some(found);
+                    continue;
+                }
+                ResponseCode::NoError => {
+                    site.iter().for_each(|site| site.metrics.walked());
+                    autopath::bridge(&query, &name, &found.message, asked.transport)
+                }
+                // It would be so for the client, which cannot know either whether there is such a name.
+                _ => autopath::fail(&query, &found.message, asked.transport),
+            };
+            return Settled { code: code(&message), message, source: found.source };
         }
-        let Some(last) = last.filter(|_| is_whole && is_denied) else { return first };
+        let Some(last) = last.filter(|_| is_whole) else { return first };
         let message = autopath::end(&query, &meant, [&first.message, &last.message], asked.transport);
         Settled { code: code(&message), message, source: Source::Autopath }
     }
+}
+
+/// What is told where the client gets no answer to a question of a walk, which it has not asked.
+fn withheld(asked: &Owned) -> Settled {
+    let (query, code, mut message) = (asked.query(), ResponseCode::Refused, Vec::new());
+    write_code(&mut message, &query.head, Some(query.asked), (code, Says::default()));
+    ExtendedError::Prohibited.add("", &mut message, (&query.head, asked.transport));
+    Settled { message, code, source: Source::Acl }
 }
 
 #[cfg(test)]

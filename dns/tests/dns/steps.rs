@@ -161,7 +161,8 @@ async fn a_walk_through_a_whole_list_ends_where_nothing_is() {
     let (server, upstream) = start_plugins(&format!("autopath {}", file.display())).await;
     let mut asked = upstream.answering(|question| match question.queries[0].name().to_string().as_str() {
         "b.second.test." => one_address(question),
-        "c." => code(question, ResponseCode::ServFail),
+        "c." | "d.second.test." => code(question, ResponseCode::ServFail),
+        "d." => one_address(question),
         _ => empty(question, ResponseCode::NXDomain),
     });
     let ask = async |name: &str| server.ask(&question(7, name, RecordType::A)).await;
@@ -177,9 +178,89 @@ async fn a_walk_through_a_whole_list_ends_where_nothing_is() {
     assert_eq!(walked, ["a.first.test.", "a.second.test.", "a."]);
     let found = ask("b.first.test.").await;
     assert_eq!(text(&found), "b.first.test. CNAME b.second.test., b.second.test. A 192.0.2.1");
-    // Nobody knows whether there is such a name.
-    let unknown = ask("c.first.test.").await;
-    assert_eq!((unknown.metadata.response_code, unknown.answers.len()), (ResponseCode::NXDomain, 0));
+    // Nobody knows whether there is such a name, or what comes behind it.
+    for name in ["c.first.test.", "D.first.test."] {
+        let unknown = ask(name).await;
+        assert_eq!((unknown.metadata.response_code, unknown.answers.len()), (ResponseCode::ServFail, 0), "{name}");
+        assert_eq!(unknown.queries[0].name().to_string(), name);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn each_name_of_a_walk_is_answered_as_if_it_were_asked_for() {
+    let (upstream, stub) = (Upstream::new().await, Upstream::new().await);
+    let corefile = format!(
+        ".:PORT {{
+            bind 127.0.0.1
+            acl blocked.test {{
+                block
+            }}
+            acl dropped.test {{
+                drop
+            }}
+            rewrite name plain.alias.test {OURS} answer auto
+            rewrite name suffix .myzone.test .shop.svc.cluster.local answer auto
+            template ANY ANY gone.test {{
+                rcode NXDOMAIN
+            }}
+            autopath @kubernetes
+            hosts {{
+                192.0.2.9 printer.test
+                fallthrough
+            }}
+            kubernetes cluster.local {{
+                pods verified
+            }}
+            nsid here
+            forward . {}
+        }}
+        stub.test:PORT {{
+            bind 127.0.0.1
+            forward . {}
+        }}
+        refused.test:PORT {{
+            bind 127.0.0.1
+        }}",
+        upstream.address(),
+        stub.address()
+    );
+    let (server, _) = start_corefile(&corefile);
+    let names = with_pods(&["front"], false);
+    server.publish(names.clone());
+    drop(upstream.answering(knows(&[])));
+    drop(stub.answering(knows(&["x.stub.test."])));
+    let mut query = question(7, ".", RecordType::A);
+    let mut edns = hickory_proto::op::Edns::new();
+    edns.set_max_payload(1232);
+    edns.options_mut().insert(rdata::opt::EdnsOption::NSID(rdata::opt::NSIDPayload::new([]).unwrap()));
+    query.edns = Some(edns);
+    for (meant, code, records) in [
+        ("x.stub.test.", ResponseCode::NoError, "x.stub.test. A 192.0.2.1"),
+        ("plain.alias.test.", ResponseCode::NoError, "plain.alias.test. A 10.0.0.1"),
+        ("web.myzone.test.", ResponseCode::NoError, "web.myzone.test. A 10.0.0.1"),
+        ("printer.test.", ResponseCode::NoError, "printer.test. A 192.0.2.9"),
+        // The walk is at its end.
+        ("ads.gone.test.", ResponseCode::NoError, ""),
+        ("y.stub.test.", ResponseCode::NoError, ""),
+        // Who may not ask for a name does not get it by way of a search list.
+        ("www.blocked.test.", ResponseCode::Refused, ""),
+        ("www.dropped.test.", ResponseCode::Refused, ""),
+        ("www.refused.test.", ResponseCode::Refused, ""),
+    ] {
+        let name = format!("{meant}front.svc.cluster.local.");
+        query.queries = question(7, &name, RecordType::A).queries;
+        let answer = server.ask(&query).await;
+        let expected = match (code, records) {
+            (ResponseCode::NoError, "") => format!("{name} CNAME {meant}"),
+            (ResponseCode::NoError, records) => format!("{name} CNAME {meant}, {records}"),
+            _ => String::new(),
+        };
+        assert_eq!((answer.metadata.response_code, text(&answer)), (code, expected), "{name}");
+        let options = answer.edns.unwrap().options().options.clone();
+        let is_nsid = |option: &&(rdata::opt::EdnsCode, rdata::opt::EdnsOption)| u16::from(option.0) == 3;
+        assert_eq!(options.iter().filter(is_nsid).count(), 1, "the server's name, once: {name}");
+    }
     server.stop().await;
 }
 
