@@ -2,6 +2,7 @@
 //! An answer is believed only from the address, with the id and about the question that were asked.
 
 mod ask;
+mod chain;
 mod connections;
 mod exchange;
 mod failure;

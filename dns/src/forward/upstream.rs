@@ -1,5 +1,6 @@
 //! One of those who are asked: where it is, how it is doing.
 
+use super::chain::on_chain;
 use super::connections::Kept;
 use super::exchange::{Fault, Trip};
 use super::tls::Secure;
@@ -60,7 +61,7 @@ impl Upstream {
         most > 0 && self.failed_checks.load(Ordering::Relaxed) >= most
     }
 
-    /// Its answer, whole if it can be had.
+    /// Its answer, whole if it can be had, about nothing but the question.
     pub(super) async fn ask(&self, ask: &Ask, trip: &Trip<'_>) -> Result<Arc<[u8]>, Fault> {
         let since = Instant::now();
         let mut message = self.exchange(ask, trip).await?;
@@ -75,7 +76,7 @@ impl Upstream {
             question.copy_from_slice(ask.question());
         }
         self.metrics.answered(relay::code(&message).unwrap_or(ResponseCode::FormErr), since.elapsed());
-        Ok(message.into())
+        Ok(on_chain(message).ok_or(Fault::Malformed)?.into())
     }
 
     /// Begins to look whether it is well, if nobody does.

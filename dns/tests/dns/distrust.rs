@@ -43,6 +43,28 @@ async fn what_is_not_the_answer_is_passed_over() {
 }
 
 #[tokio::test]
+async fn what_was_not_asked_for_is_neither_told_nor_kept() {
+    let upstream = Upstream::new().await;
+    let forward = upstream.address();
+    let (server, _) = start_corefile(&format!(".:PORT {{\n bind 127.0.0.1\n cache\n forward . {forward}\n}}\n"));
+    let mut asked = upstream.answering(|question| {
+        let mut message = one_address(question);
+        let mut other = message.answers[0].clone();
+        other.name = hickory_proto::rr::Name::from_ascii("victim.test.").unwrap();
+        message.answers.insert(0, other);
+        message
+    });
+    for _ in 0..2 {
+        let answer = server.ask(&question(1, "unrelated.test.", RecordType::A)).await;
+        let owners: Vec<_> = answer.answers.iter().map(|record| record.name.to_string()).collect();
+        assert_eq!(owners, ["unrelated.test."]);
+    }
+    assert_eq!(asked.recv().await.as_deref(), Some("unrelated.test."));
+    assert_eq!(asked.try_recv().ok(), None, "it was kept");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn ids_and_ports_are_new_each_time() {
     let upstream = Upstream::new().await;
     let server = start(upstreams(&[upstream.address()]));
