@@ -3,6 +3,7 @@
 
 mod beside;
 mod client;
+mod drained;
 mod installed;
 mod multicluster;
 mod musl;
