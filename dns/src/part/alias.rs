@@ -16,15 +16,17 @@ pub(crate) struct Alias {
 }
 
 impl Alias {
-    /// From a message with the CNAMEs, the last of which leads to `target`, in wire form. `None`: it is malformed.
+    /// From a message with the CNAMEs, the last of which leads to `target`, in wire form. `None`: it has none, be it for
+    /// want of room, or is malformed.
     pub(crate) fn read(target: &[u8], record_type: RecordType, message: &[u8]) -> Option<Self> {
         let kind = [u16::from(record_type), CLASS_IN].map(u16::to_be_bytes).concat();
-        Some(Self { opened: Opened::read(message)?, question: [target, &kind].concat().into() })
+        let alias = Self { opened: Opened::read(message)?, question: [target, &kind].concat().into() };
+        (alias.count() > 0).then_some(alias)
     }
 
-    /// How many records there are, each a CNAME but for what a template has made besides.
-    pub(crate) fn len(&self) -> usize {
-        self.opened.sections.answers.len()
+    /// How many CNAMEs there are, at least one.
+    pub(crate) fn count(&self) -> usize {
+        self.opened.sections.answers.iter().filter(|record| record.record_type() == RecordType::CNAME).count()
     }
 
     /// The question that is left, in wire form.

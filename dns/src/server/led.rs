@@ -32,7 +32,7 @@ impl Responder {
         let Asking { query, .. } = *asking;
         let record_type = query.asked.record_type;
         let alias = Alias::read(target, record_type, out).filter(|_| query.head.class == CLASS_IN);
-        let led = alias.zip(LowerName::read(target)).map(|(alias, name)| (asking.led + alias.len(), alias, name));
+        let led = alias.zip(LowerName::read(target)).map(|(alias, name)| (asking.led + alias.count(), alias, name));
         match led.filter(|(led, ..)| *led <= MAX_ALIASES) {
             Some((led, alias, name)) => {
                 let left = Query { head: query.head, asked: Asked { wire: alias.question(), record_type } };

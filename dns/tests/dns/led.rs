@@ -58,6 +58,15 @@ const COREFILE: &str = r#".:PORT {
     template IN A circle.test {
         answer "{{ .Name }} 60 IN CNAME circle.shop.svc.cluster.local."
     }
+    template IN A long.test {
+        match "^a(.*)$"
+        answer "{{ .Name }} 60 IN CNAME b{{ index .Match 1 }}"
+        fallthrough
+    }
+    template IN A long.test {
+        match "^b(.*)$"
+        answer "{{ .Name }} 60 IN CNAME a{{ index .Match 1 }}"
+    }
     template IN A endless.test {
         answer "{{ .Name }} 60 IN CNAME x.{{ .Name }}"
     }
@@ -129,6 +138,10 @@ async fn what_an_alias_leads_to_is_answered_by_the_whole_server() {
     assert_eq!(asked.try_recv().ok(), None, "an upstream was asked");
     let denied = server.ask(&question(7, "gone.shop.svc.cluster.local.", RecordType::A)).await;
     assert_eq!(denied.authorities[0].name.to_string(), "gone.test.");
+    // A CNAME that does not fit leads nowhere, though it is in a circle.
+    let long = ["a".repeat(60), "b".repeat(60), "c".repeat(60), "d".repeat(50), "long.test.".to_owned()].join(".");
+    let cut = server.ask(&question(7, &long, RecordType::A)).await;
+    assert!(cut.metadata.truncation && cut.answers.is_empty(), "{cut:?}");
     let endless = server.ask(&with_edns(question(7, "endless.test.", RecordType::A), 1232)).await;
     assert_eq!((endless.metadata.response_code, endless.answers.len()), (ResponseCode::NoError, 11));
     server.stop().await;
@@ -157,5 +170,23 @@ async fn why_an_alias_leads_to_nothing_is_told() {
     let next = crate::harness::question(8, "web.shop.svc.cluster.local.", RecordType::A);
     client.send(&next.to_vec().unwrap()).await.unwrap();
     assert_eq!(self::answer(&client).await.metadata.id, 8);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_chain_without_an_end_has_one_where_addresses_are_made_too() {
+    let (server, _) = start_corefile(
+        ".:PORT {
+            bind 127.0.0.1
+            dns64 {
+                allow_ipv4
+            }
+            template IN ANY test {
+                answer \"{{ .Name }} 60 IN CNAME x.{{ .Name }}\"
+            }
+        }",
+    );
+    let answer = server.ask(&with_edns(question(7, "a.test.", RecordType::AAAA), 1232)).await;
+    assert_eq!((answer.metadata.response_code, answer.answers.len()), (ResponseCode::NoError, 11));
     server.stop().await;
 }
