@@ -123,11 +123,11 @@ impl Program {
             signal = signals.next() => {
                 let delay = settings.drain.delay.max(*lameduck.borrow());
                 begin_to_end(&mut control, signal);
-                if let Some(signal) = signals.within(delay).await {
-                    return Ok(signal.ends_at_once());
-                }
-                control.end().await;
-                return Ok(Ended::Drained);
+                let rest = async {
+                    sleep(delay).await;
+                    control.end().await;
+                };
+                return Ok(signals.end_with(rest).await);
             }
         };
         let proxy_settings = ProxySettings {

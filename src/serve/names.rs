@@ -15,6 +15,7 @@ use prometheus::Registry;
 use proxy::metrics::ProcessCollector;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 /// What is served.
 #[derive(Debug)]
@@ -71,11 +72,11 @@ async fn run(names: NamesAlone, source: Source, bound: BoundNames) -> anyhow::Re
     let lameduck = *lameduck.borrow();
     tracing::info!(signal = signal.name, ?lameduck, "draining");
     control.readiness.send_replace(Readiness::Draining);
-    if let Some(signal) = signals.within(lameduck).await {
-        return Ok(signal.ends_at_once());
-    }
-    control.end().await;
-    Ok(Ended::Drained)
+    let rest = async {
+        sleep(lameduck).await;
+        control.end().await;
+    };
+    Ok(signals.end_with(rest).await)
 }
 
 /// Warns where there may be fewer open files than connections and questions for upstreams, which take one each.

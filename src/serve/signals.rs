@@ -2,9 +2,7 @@
 
 use super::Ended;
 use std::io;
-use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::timeout;
 
 /// A caught signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +37,12 @@ impl Signals {
         })
     }
 
-    /// Waits for as long as that, or for the next one.
-    pub(super) async fn within(&mut self, time: Duration) -> Option<Caught> {
-        timeout(time, self.next()).await.ok()
+    /// Ends with what is left to do, or at once with the next one.
+    pub(super) async fn end_with(&mut self, rest: impl Future<Output = ()>) -> Ended {
+        tokio::select! {
+            () = rest => Ended::Drained,
+            signal = self.next() => signal.ends_at_once(),
+        }
     }
 
     /// Waits for the next one.

@@ -120,6 +120,21 @@ fn what_no_upstream_answers_is_waited_for_too() {
 }
 
 #[test]
+fn a_second_signal_ends_it_while_the_last_questions_wait() {
+    let manifests = shop();
+    let [upstream, client] = [(); 2].map(|()| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound"));
+    upstream.set_read_timeout(Some(SOON)).expect("set");
+    let address = upstream.local_addr().expect("bound").to_string();
+    let mut names = Names::serve(&manifests, &["--lameduck", "10ms", "--dns-upstream", &address]);
+    client.send_to(QUESTION, names.dns[0]).expect("sent");
+    upstream.recv_from(&mut [0; 512]).expect("asked");
+    names.process.signal("-TERM");
+    until("nothing listens any more", || TcpStream::connect(names.dns[0]).is_err().then_some(()));
+    names.process.signal("-TERM");
+    assert_eq!(names.process.end().code(), Some(143));
+}
+
+#[test]
 fn what_a_corefile_names_and_is_not_there_is_told_with_its_line() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("Corefile");
