@@ -2,22 +2,21 @@
 //! many at a time. What does not fit into the queue or cannot be written is dropped and counted, never waited for.
 
 mod line;
-mod output;
 #[cfg(test)]
 mod tests;
 mod timestamp;
 
+use crate::line_output::LineOutput;
 use crate::metrics::AccessLogCounts;
 use crate::record::Record;
 use config::AccessLogFormat;
 use line::Lines;
-use output::Output;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Records that may wait for the thread: more than a second's at 10,000 requests a second.
 const QUEUE: usize = 16 * 1024;
@@ -27,6 +26,8 @@ const BATCH: usize = 64 * 1024;
 const DOZE: Duration = Duration::from_millis(10);
 /// Looks in vain after which the thread sleeps until a worker wakes it.
 const DOZES: u32 = 10;
+/// Time between two reports of failures.
+const REPORTED_EVERY: Duration = Duration::from_secs(60);
 /// How long [`AccessLogThread`] waits for an output that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -79,7 +80,14 @@ impl AccessLog {
         let (records, queue) = sync_channel(QUEUE);
         let (alive, ended) = sync_channel::<()>(0);
         let bell = Arc::<Bell>::default();
-        let writer = Writer { queue, lines, output: Output::new(out, Arc::clone(&counts)), bell: Arc::clone(&bell) };
+        let writer = Writer {
+            queue,
+            lines,
+            output: LineOutput::new(out),
+            counts: Arc::clone(&counts),
+            reported: None,
+            bell: Arc::clone(&bell),
+        };
         let thread = thread::Builder::new().name("access-log".to_owned()).spawn(move || {
             let _alive = alive;
             writer.run();
@@ -140,7 +148,9 @@ impl Drop for AccessLogThread {
 struct Writer<W> {
     queue: Receiver<Box<Record>>,
     lines: Lines,
-    output: Output<W>,
+    output: LineOutput<W>,
+    counts: Arc<AccessLogCounts>,
+    reported: Option<Instant>,
     bell: Arc<Bell>,
 }
 
@@ -153,7 +163,7 @@ impl<W: Write> Writer<W> {
             let is_open = self.gather();
             if !self.lines.text.is_empty() {
                 dozes = 0;
-                self.output.write(&self.lines.text);
+                self.write();
                 self.lines.text.clear();
             } else if is_closing || !is_open {
                 return;
@@ -177,6 +187,18 @@ impl<W: Write> Writer<W> {
             }
         }
         true
+    }
+
+    /// Writes the lines; what is lost of them is counted, and reported once a minute.
+    fn write(&mut self) {
+        let written = self.output.write(&self.lines.text);
+        self.counts.written.fetch_add(written.lines, Ordering::Relaxed);
+        let Some((lost, error)) = written.failed else { return };
+        self.counts.write_failed.fetch_add(lost, Ordering::Relaxed);
+        if self.reported.is_none_or(|reported| reported.elapsed() >= REPORTED_EVERY) {
+            self.reported = Some(Instant::now());
+            tracing::error!(%error, "access log cannot be written: its lines are lost until it can");
+        }
     }
 
     fn sleep(&mut self) {

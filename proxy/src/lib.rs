@@ -23,6 +23,7 @@ mod h2_send;
 mod h2_unread;
 pub mod health;
 mod limits;
+pub mod line_output;
 pub mod listener;
 pub mod live;
 pub mod metrics;

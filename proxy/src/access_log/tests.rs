@@ -4,7 +4,6 @@ use crate::record::{Phase, Reason, Termination, Version, WireBytes};
 use config::{BackendKey, BackendPort, EndpointAddress, Kind, ListenerName, ObjectRef};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::Sender;
 use std::time::{Instant, UNIX_EPOCH};
@@ -271,54 +270,6 @@ fn running_out(running: Running) -> (bool, JoinHandle<()>) {
     bell.is_closing.store(true, Ordering::SeqCst);
     thread.thread().unpark();
     (ended.recv_timeout(Duration::ZERO) == Err(RecvTimeoutError::Disconnected), thread)
-}
-
-/// Does what it is told, then takes everything.
-struct Scripted {
-    script: Vec<io::Result<usize>>,
-    taken: Arc<Mutex<Vec<u8>>>,
-}
-
-impl Write for Scripted {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let len = if self.script.is_empty() { bytes.len() } else { self.script.remove(0)?.min(bytes.len()) };
-        self.taken.lock().expect("not poisoned").extend_from_slice(&bytes[..len]);
-        Ok(len)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn write_in_turns(script: Vec<io::Result<usize>>, turns: &[&str]) -> (String, u64, u64) {
-    let (counts, taken) = (Arc::<AccessLogCounts>::default(), Arc::<Mutex<Vec<u8>>>::default());
-    let mut output = Output::new(Scripted { script, taken: Arc::clone(&taken) }, Arc::clone(&counts));
-    for lines in turns {
-        output.write(lines.as_bytes());
-    }
-    let taken = String::from_utf8(taken.lock().expect("not poisoned").clone()).expect("UTF-8");
-    (taken, counts.written.load(Relaxed), counts.write_failed.load(Relaxed))
-}
-
-#[test]
-fn failures_cost_the_lines_that_were_not_written_and_no_other() {
-    let error = |kind: io::ErrorKind| Err(io::Error::from(kind));
-    let full = || error(io::ErrorKind::StorageFull);
-    let turns = ["one\ntwo\n", "three\n"];
-    for (script, expected, written, failed, case) in [
-        (vec![], "one\ntwo\nthree\n", 3, 0, "all well"),
-        (vec![Ok(2), Ok(1)], "one\ntwo\nthree\n", 3, 0, "in pieces"),
-        (vec![error(io::ErrorKind::Interrupted)], "one\ntwo\nthree\n", 3, 0, "interrupted"),
-        (vec![Ok(2), error(io::ErrorKind::WouldBlock)], "one\ntwo\nthree\n", 3, 0, "full for a while"),
-        (vec![full()], "three\n", 1, 2, "nothing written"),
-        (vec![Ok(4), full()], "one\nthree\n", 2, 1, "at the end of a line"),
-        (vec![Ok(6), full()], "one\ntw\nthree\n", 2, 1, "within a line"),
-        (vec![Ok(6), full(), full()], "one\ntw", 1, 2, "within a line, twice"),
-        (vec![Ok(0)], "three\n", 1, 2, "taken nothing"),
-    ] {
-        assert_eq!(write_in_turns(script, &turns), (expected.to_owned(), written, failed), "{case}");
-    }
 }
 
 #[test]
