@@ -6,9 +6,9 @@ mod directory;
 mod tests;
 
 use crate::cli::DemoFlags;
-use crate::logging;
+use crate::logging::Log;
 use crate::routes::{self, RouteTarget};
-use crate::serve::{self, Addresses, Ended, Source};
+use crate::serve::{self, Addresses, Ended, Program, Source};
 use crate::settings::{Defaults, naming, settings};
 use crate::text::Table;
 use anyhow::Context as _;
@@ -42,7 +42,7 @@ pub(crate) fn demo(flags: DemoFlags) -> anyhow::Result<ExitCode> {
     };
     let translation =
         TranslateSettings { ingress: IngressSettings::default(), cluster_domain: DomainName::cluster_local() };
-    logging::begin(&serve.process);
+    let log = Log::begin(&serve.process)?;
     let dns = choose("dns", dns_bind, 5353, |address| dns::bind(address, 1).map(drop));
     let naming = naming(vec![dns], serve.dns.clone(), &translation.cluster_domain)?;
     let settings = settings(listen, translation, serve, DEFAULTS);
@@ -55,7 +55,8 @@ pub(crate) fn demo(flags: DemoFlags) -> anyhow::Result<ExitCode> {
     let text = |snapshot: &Snapshot| introduction(snapshot, addresses, &source.display().to_string());
     let selection = Selection::Everything { pods: false, imports: true };
     let manifests = Source::Manifests { paths: vec![source.clone()], selection };
-    let ended = serve::serve(settings, naming, manifests, bound, |snapshot| crate::print(&text(snapshot)))?;
+    let program = Program { log: &log, settings, naming, source: manifests, bound };
+    let ended = serve::serve(program, |snapshot| crate::print(&text(snapshot)))?;
     Ok(match ended {
         Ended::Drained => ExitCode::SUCCESS,
         Ended::Killed(code) => ExitCode::from(code),

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod health;
+mod log;
 mod panics;
 mod requests;
 
@@ -9,6 +10,7 @@ use cluster::ClusterMetrics;
 use controller::cluster::{Leadership, Progress, RequestObserver};
 use controller::run::{Figures, Programmed, Propagation};
 pub(crate) use health::HealthMetrics;
+pub(crate) use log::lost_lines;
 pub(crate) use panics::count_panics;
 use prometheus::core::Collector;
 use prometheus::{
@@ -237,6 +239,9 @@ mod tests {
         metrics.requests.ended("GET", "10.96.0.1:443", translate);
         HealthMetrics::register(&registry).expect("registered");
         panics::register(&registry).expect("registered");
+        let lost = lost_lines().expect("a family");
+        lost.with_label_values(&["queue_full"]).inc();
+        registry.register(Box::new(lost)).expect("registered");
         registry
     }
 

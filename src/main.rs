@@ -68,7 +68,6 @@ fn print(text: &str) -> anyhow::Result<()> {
 }
 
 fn fail(message: &str) -> ExitCode {
-    // Where even that cannot be written, the exit code has to do.
-    let _ = writeln!(std::io::stderr().lock(), "tidegate: {}", text::printable(message));
+    logging::last_words(format!("tidegate: {}\n", text::printable(message)));
     ExitCode::from(UNUSABLE)
 }

@@ -1,9 +1,10 @@
 //! `tidegate dns`: serves the names of a cluster, or of manifests, and follows their changes.
 
 use crate::cli::{DnsFlags, DnsPods, ObjectSourceFlags};
+use crate::logging::Log;
+use crate::probes;
 use crate::serve::{self, Ended, NamesAlone, NamingOf, Source};
 use crate::settings::{naming, workers};
-use crate::{logging, probes};
 use controller::cluster::{Access, Watched};
 use controller::{NameObjects, Selection};
 use std::net::{Ipv6Addr, SocketAddr};
@@ -26,7 +27,7 @@ pub(crate) fn serve(flags: DnsFlags) -> anyhow::Result<ExitCode> {
         admin_bind,
         process,
     } = flags;
-    logging::begin(&process);
+    let log = Log::begin(&process)?;
     let by_flags = NameObjects {
         pods: answers.dns_pods == DnsPods::Verified,
         imports: answers.dns_clusterset_domain.is_some(),
@@ -52,7 +53,7 @@ pub(crate) fn serve(flags: DnsFlags) -> anyhow::Result<ExitCode> {
     let probes = probes::wanted(&probes, &planned);
     let workers = workers(&process);
     let bound = serve::bind_names(&naming, workers, &probes, admin_bind)?;
-    match serve::serve_names(NamesAlone { naming, cluster_domain, workers, lameduck }, source, bound)? {
+    match serve::serve_names(NamesAlone { log: &log, naming, cluster_domain, workers, lameduck }, source, bound)? {
         Ended::Drained => Ok(ExitCode::SUCCESS),
         Ended::Killed(code) => Ok(ExitCode::from(code)),
     }

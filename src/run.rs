@@ -1,9 +1,9 @@
 //! `tidegate run`: serves a cluster, or manifests, and follows their changes.
 
 use crate::cli::{DnsPods, ObjectFlags, ObjectSourceFlags, RunFlags, RunSourceFlags, WritingFlags};
-use crate::logging;
+use crate::logging::Log;
 use crate::probes;
-use crate::serve::{self, Ended, Source, Writing};
+use crate::serve::{self, Ended, Program, Source, Writing};
 use crate::settings::{Defaults, naming, settings, translate_settings};
 use config::{AccessLogFormat, ControllerClass, ListenSettings, ServicePort};
 use controller::Selection;
@@ -32,7 +32,7 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
         admin: admin_bind,
         advertised_https_port: serve.advertised_https_port,
     };
-    logging::begin(&serve.process);
+    let log = Log::begin(&serve.process)?;
     let by_flags = Selection::Everything {
         pods: serve.dns.dns_pods == DnsPods::Verified,
         imports: serve.dns.dns_clusterset_domain.is_some(),
@@ -45,7 +45,7 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
     naming.probes = probes.clone();
     let probes = probes::wanted(&probes, &planned);
     let bound = serve::bind(&settings, &naming, &probes)?;
-    match serve::serve(settings, naming, source, bound, |_| Ok(()))? {
+    match serve::serve(Program { log: &log, settings, naming, source, bound }, |_| Ok(()))? {
         Ended::Drained => Ok(ExitCode::SUCCESS),
         Ended::Killed(code) => Ok(ExitCode::from(code)),
     }

@@ -21,6 +21,7 @@ pub(crate) use writing::Writing;
 use crate::admin::Readiness;
 use crate::cgroup::memory;
 use crate::figures::count_panics;
+use crate::logging::Log;
 use anyhow::Context as _;
 use config::{ListenerName, Protocol, Reader, Settings, Snapshot};
 use control::Control;
@@ -63,13 +64,10 @@ pub(crate) enum Ended {
 /// # Errors
 /// Something cannot be started; the message names it.
 pub(crate) fn serve(
-    settings: Settings,
-    naming: Naming,
-    source: Source,
-    bound: Bound,
+    program: Program<'_>,
     ready: impl FnOnce(&Snapshot) -> anyhow::Result<()>,
 ) -> anyhow::Result<Ended> {
-    on_control_runtime(CONTROL_THREADS, Program { settings, naming, source, bound }.run(ready))
+    on_control_runtime(CONTROL_THREADS, program.run(ready))
 }
 
 /// Runs on a small runtime of its own for all that is not traffic.
@@ -87,18 +85,20 @@ fn on_control_runtime(threads: usize, program: impl Future<Output = anyhow::Resu
 }
 
 /// All that a run begins with.
-struct Program {
-    settings: Settings,
-    naming: Naming,
-    source: Source,
-    bound: Bound,
+pub(crate) struct Program<'l> {
+    pub(crate) log: &'l Log,
+    pub(crate) settings: Settings,
+    pub(crate) naming: Naming,
+    pub(crate) source: Source,
+    pub(crate) bound: Bound,
 }
 
-impl Program {
+impl Program<'_> {
     async fn run(self, ready: impl FnOnce(&Snapshot) -> anyhow::Result<()>) -> anyhow::Result<Ended> {
-        let Self { settings, naming, source, bound } = self;
+        let Self { log, settings, naming, source, bound } = self;
         let mut signals = Signals::new().context("signals cannot be caught")?;
         let registry = Registry::new();
+        registry.register(Box::new(log.lost()))?;
         let (shared, access_log) = shared(&settings, &registry)?;
         let Bound { http, https, dns, admin, probes, addresses } = bound;
         let mut control = Control::new(registry)?;

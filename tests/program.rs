@@ -21,6 +21,8 @@ mod dns;
 mod dns_life;
 #[path = "program/flags.rs"]
 mod flags;
+#[path = "program/full_log.rs"]
+mod full_log;
 #[path = "program/manifests.rs"]
 mod manifests;
 #[path = "program/observing.rs"]

@@ -42,3 +42,4 @@ pub use server::{
     Step, bind, bind_all, of_host,
 };
 pub use serving::{At, addresses};
+pub use written::LOGGED;

@@ -11,7 +11,6 @@ mod unshared;
 mod zones;
 
 use crate::message::Transport;
-use crate::written::Writer;
 use arc_swap::ArcSwap;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
@@ -194,8 +193,6 @@ pub(crate) struct Metrics {
     pub(crate) zones: Arc<Zones>,
     /// What is served now.
     pub(crate) configured: Arc<ArcSwap<Configured>>,
-    /// Counts what of it the log does not take.
-    pub(crate) writer: Writer,
 }
 
 impl Metrics {
@@ -228,7 +225,6 @@ impl Metrics {
             parts: PartMetrics::new(registry)?,
             zones,
             configured,
-            writer: Writer::start(family::LOG_LOST.counter(registry)?),
         })
     }
 

@@ -8,6 +8,7 @@ use super::source::Source;
 use super::{CONTROL_THREADS, Ended, on_control_runtime, open_files};
 use crate::admin::Readiness;
 use crate::figures::count_panics;
+use crate::logging::Log;
 use anyhow::Context as _;
 use config::{DomainName, IngressSettings};
 use controller::TranslateSettings;
@@ -19,7 +20,8 @@ use tokio::time::sleep;
 
 /// What is served.
 #[derive(Debug)]
-pub(crate) struct NamesAlone {
+pub(crate) struct NamesAlone<'l> {
+    pub(crate) log: &'l Log,
     pub(crate) naming: Naming,
     pub(crate) cluster_domain: DomainName,
     pub(crate) workers: usize,
@@ -31,16 +33,17 @@ pub(crate) struct NamesAlone {
 ///
 /// # Errors
 /// Something cannot be started; the message names it.
-pub(crate) fn serve_names(names: NamesAlone, source: Source, bound: BoundNames) -> anyhow::Result<Ended> {
+pub(crate) fn serve_names(names: NamesAlone<'_>, source: Source, bound: BoundNames) -> anyhow::Result<Ended> {
     // Where there is one CPU a second thread would only have memory of its own.
     on_control_runtime(names.workers.min(CONTROL_THREADS), run(names, source, bound))
 }
 
-async fn run(names: NamesAlone, source: Source, bound: BoundNames) -> anyhow::Result<Ended> {
-    let NamesAlone { naming, cluster_domain, workers, lameduck } = names;
+async fn run(names: NamesAlone<'_>, source: Source, bound: BoundNames) -> anyhow::Result<Ended> {
+    let NamesAlone { log, naming, cluster_domain, workers, lameduck } = names;
     let BoundNames { dns, probes, admin } = bound;
     let mut signals = Signals::new().context("signals cannot be caught")?;
     let registry = Registry::new();
+    registry.register(Box::new(log.lost()))?;
     ProcessCollector::register(&registry)?;
     count_panics(&registry)?;
     warn_of_few_files(open_files(), &naming.bounds);

@@ -22,7 +22,7 @@ pub(crate) struct Block {
     /// How long an answer may be waited for in all; `None`: as long as it takes.
     pub(crate) patience: Option<Duration>,
     /// What is written about answers; `None`: nothing is.
-    pub(crate) queries: Option<Arc<Queries>>,
+    pub(crate) queries: Option<Queries>,
     /// What is written about failures; `None`: nothing is.
     pub(crate) errors: Option<Arc<Errors>>,
     /// `None`: there are none.

@@ -1,6 +1,6 @@
 //! `errors`: questions that could not be answered, and why; those that are many in one line.
 
-use super::{Line, Writer};
+use super::ERRORS;
 use crate::part::spelling;
 use crate::plan::{self, Consolidated, Level};
 use crate::question::Asked;
@@ -16,7 +16,6 @@ use tokio::time::sleep;
 pub(crate) struct Errors {
     /// The first that fits a message counts.
     rules: Vec<Arc<Rule>>,
-    writer: Writer,
 }
 
 #[derive(Debug)]
@@ -27,32 +26,40 @@ struct Rule {
 }
 
 impl Errors {
-    pub(crate) fn new(plan: &plan::Errors, writer: &Writer) -> Self {
+    pub(crate) fn new(plan: &plan::Errors) -> Self {
         let rule = |plan: &Consolidated| Arc::new(Rule { plan: plan.clone(), count: AtomicU64::new(0) });
-        Self { rules: plan.consolidated.iter().map(rule).collect(), writer: writer.clone() }
+        Self { rules: plan.consolidated.iter().map(rule).collect() }
     }
 
     /// Writes, or counts, that a question got this code and why. Lines about many are written by a task of `runtime`.
     pub(crate) fn tell(&self, asked: &Asked<'_>, code: ResponseCode, why: &dyn Display, runtime: &Handle) {
         let message = format!("{} {} {}: {why}", u16::from(code), spelling::text(asked.name()), asked.record_type);
         let rule = self.rules.iter().find(|rule| rule.plan.messages.captures(&message).is_some());
-        let Some(rule) = rule else { return self.writer.write(Line::Error(Level::Error, message)) };
+        let Some(rule) = rule else { return write(Level::Error, &message) };
         if rule.count.fetch_add(1, Ordering::Relaxed) > 0 {
             return;
         }
         if rule.plan.shows_first {
-            self.writer.write(Line::Error(rule.plan.level, message));
+            write(rule.plan.level, &message);
         }
-        let (rule, writer) = (Arc::clone(rule), self.writer.clone());
+        let rule = Arc::clone(rule);
         runtime.spawn(async move {
             sleep(rule.plan.every).await;
             let count = rule.count.swap(0, Ordering::Relaxed);
             if count > 1 || !rule.plan.shows_first {
                 let (pattern, every) = (&rule.plan.messages, rule.plan.every);
-                let line = format!("{count} errors like '{pattern}' occurred in last {every:?}");
-                writer.write(Line::Error(rule.plan.level, line));
+                write(rule.plan.level, &format!("{count} errors like '{pattern}' occurred in last {every:?}"));
             }
         });
+    }
+}
+
+fn write(level: Level, line: &str) {
+    match level {
+        Level::Error => tracing::error!(target: ERRORS, "{line}"),
+        Level::Warning => tracing::warn!(target: ERRORS, "{line}"),
+        Level::Info => tracing::info!(target: ERRORS, "{line}"),
+        Level::Debug => tracing::debug!(target: ERRORS, "{line}"),
     }
 }
 
@@ -60,25 +67,38 @@ impl Errors {
 mod tests {
     use super::*;
     use crate::part::harness::{block, client};
-    use prometheus::IntCounter;
-    use std::sync::mpsc::sync_channel;
+    use std::io::{self, Write};
+    use std::sync::Mutex;
     use std::time::Duration;
+
+    /// What is logged.
+    #[derive(Debug, Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(line)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
 
     /// What is written of failures for these reasons: at once, and when the time is over.
     async fn written(plugins: &str, reasons: &[&str]) -> [Vec<String>; 2] {
-        let (lines, written) = sync_channel(16);
-        let writer = Writer { lines, lost: IntCounter::new("lost", "lost").unwrap() };
-        let errors = Errors::new(&block(plugins).errors.unwrap(), &writer);
+        let log = Log::default();
+        let out = log.clone();
+        let subscriber = tracing_subscriber::fmt().without_time().with_ansi(false).with_writer(move || out.clone());
+        let _subscribed = tracing::subscriber::set_default(subscriber.finish());
+        let errors = Errors::new(&block(plugins).errors.unwrap());
         let client = client("Example.org.", "A");
         for why in reasons {
             errors.tell(&client.query().asked, ResponseCode::ServFail, why, &Handle::current());
         }
         let read = || {
-            let line = |line| match line {
-                Line::Error(level, line) => format!("{level:?} {line}"),
-                Line::Query(line) => panic!("{line}"),
-            };
-            written.try_iter().map(line).collect()
+            let lines = String::from_utf8(std::mem::take(&mut log.0.lock().unwrap())).unwrap();
+            lines.lines().map(|line| line.trim_start().to_owned()).collect()
         };
         let at_once = read();
         sleep(Duration::from_secs(61)).await;
@@ -87,7 +107,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_written_with_its_question() {
-        let expected = vec!["Error 2 Example.org. A: no upstream answered".to_owned()];
+        let expected = vec!["ERROR dns::errors: 2 Example.org. A: no upstream answered".to_owned()];
         assert_eq!(written("errors", &["no upstream answered"]).await, [expected, Vec::new()]);
     }
 
@@ -95,11 +115,11 @@ mod tests {
     async fn many_of_a_kind_are_one_line() {
         let plugins =
             "errors {\n consolidate 30s \"upstream answered$\" warning\n consolidate 60s .* info show_first\n}";
-        let many = "Warning 3 errors like 'upstream answered$' occurred in last 30s".to_owned();
+        let many = "WARN dns::errors: 3 errors like 'upstream answered$' occurred in last 30s".to_owned();
         assert_eq!(written(plugins, &["no upstream answered"; 3]).await, [Vec::new(), vec![many]]);
-        let first = "Info 2 Example.org. A: malformed".to_owned();
+        let first = "INFO dns::errors: 2 Example.org. A: malformed".to_owned();
         assert_eq!(written(plugins, &["malformed"]).await, [vec![first.clone()], Vec::new()]);
-        let many = "Info 2 errors like '.*' occurred in last 60s".to_owned();
+        let many = "INFO dns::errors: 2 errors like '.*' occurred in last 60s".to_owned();
         assert_eq!(written(plugins, &["malformed", "busy"]).await, [vec![first], vec![many]]);
     }
 }

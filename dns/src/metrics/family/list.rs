@@ -45,8 +45,6 @@ families! { #[cfg(test)] OWN;
         "Questions of clients that asked more than --dns-client-limit, refused or dropped.";
     RELOADS_REFUSED = COUNTER "tidegate_dns_reloads_refused_total" []
         "Changes of the Corefile that could not be taken; what was served before went on.";
-    LOG_LOST = COUNTER "tidegate_dns_log_lost_total" []
-        "Lines of `log` and `errors` that the log's reader was too slow for.";
     HTTPS = COUNTER "coredns_dns_https_responses_total" ["server", "status"]
         "Answers over HTTPS by their status.";
     FORWARD_FAILURES = COUNTER "tidegate_dns_forward_failures_total" ["reason"]

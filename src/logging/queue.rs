@@ -1,0 +1,158 @@
+//! What stands between those who log and who writes it: handing a line over never waits. What there is no room for, or
+//! what cannot be written, is lost and counted, and told of once lines are written again.
+
+#[cfg(test)]
+mod tests;
+
+use prometheus::{IntCounter, IntCounterVec};
+use proxy::line_output::LineOutput;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+use tracing::Metadata;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Lines that may wait; bytes.
+const ROOM: usize = 1024 * 1024;
+/// What of that is for all but the lines of which clients make as many as they like.
+const RESERVED: usize = ROOM / 4;
+/// Bytes of lines after which they are written even if more wait.
+const BATCH: usize = 64 * 1024;
+
+/// The end that lines go into.
+#[derive(Debug)]
+pub(super) struct Queue {
+    messages: Sender<Message>,
+    waiting: Arc<AtomicUsize>,
+    lost: IntCounter,
+}
+
+/// What is left in the queue.
+#[derive(Debug)]
+pub(super) struct Rest(Sender<Message>);
+
+#[derive(Debug)]
+enum Message {
+    /// With its end of line.
+    Line(Box<[u8]>),
+    /// The sender is dropped once all before it is written.
+    Written(Sender<()>),
+}
+
+impl Queue {
+    /// Starts the thread that writes; it never ends, since whoever logs may do so as long as there is a process.
+    pub(super) fn start(out: impl Write + Send + 'static, lost: &IntCounterVec) -> io::Result<(Self, Rest)> {
+        let (messages, waiting_messages) = channel();
+        let waiting = Arc::<AtomicUsize>::default();
+        let [queue_full, write_failed] = ["queue_full", "write_failed"].map(|why| lost.with_label_values(&[why]));
+        let writer = Writer {
+            messages: waiting_messages,
+            waiting: Arc::clone(&waiting),
+            output: LineOutput::new(out),
+            lost: [queue_full.clone(), write_failed],
+            told: 0,
+        };
+        thread::Builder::new().name("log".to_owned()).spawn(move || writer.run())?;
+        Ok((Self { messages: messages.clone(), waiting, lost: queue_full }, Rest(messages)))
+    }
+
+    /// Hands a line over, if there is room for it below `room`.
+    fn push(&self, line: &[u8], room: usize) {
+        let with_it = |waiting: usize| waiting.checked_add(line.len()).filter(|waiting| *waiting <= room);
+        let has_room = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, with_it).is_ok();
+        if !has_room || self.messages.send(Message::Line(line.into())).is_err() {
+            self.lost.inc();
+        }
+    }
+}
+
+impl Rest {
+    /// Waits until all that was handed over is written; not longer than this.
+    pub(super) fn written_within(&self, patience: Duration) -> bool {
+        let (written, is_written) = channel();
+        self.0.send(Message::Written(written)).is_ok()
+            && is_written.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected)
+    }
+}
+
+impl<'q> MakeWriter<'q> for Queue {
+    type Writer = Line<'q>;
+
+    fn make_writer(&'q self) -> Line<'q> {
+        Line { queue: self, room: ROOM }
+    }
+
+    fn make_writer_for(&'q self, meta: &Metadata<'_>) -> Line<'q> {
+        let is_of_clients = dns::LOGGED.contains(&meta.target());
+        Line { queue: self, room: if is_of_clients { ROOM - RESERVED } else { ROOM } }
+    }
+}
+
+/// Takes one line, in one piece.
+#[derive(Debug)]
+pub(super) struct Line<'q> {
+    queue: &'q Queue,
+    room: usize,
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.queue.push(line, self.room);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The thread.
+struct Writer<W> {
+    messages: Receiver<Message>,
+    waiting: Arc<AtomicUsize>,
+    output: LineOutput<W>,
+    lost: [IntCounter; 2],
+    /// How many of those that are lost have been told of.
+    told: u64,
+}
+
+impl<W: Write> Writer<W> {
+    fn run(mut self) {
+        let mut lines = Vec::new();
+        while let Ok(first) = self.messages.recv() {
+            let mut next = Some(first);
+            let mut written = None;
+            while let Some(message) = next.take() {
+                match message {
+                    Message::Line(line) => lines.extend_from_slice(&line),
+                    Message::Written(sender) => written = Some(sender),
+                }
+                if written.is_none() && lines.len() < BATCH {
+                    next = self.messages.try_recv().ok();
+                }
+            }
+            self.write(&lines);
+            self.waiting.fetch_sub(lines.len(), Ordering::Relaxed);
+            lines.clear();
+            drop(written);
+        }
+    }
+
+    fn write(&mut self, lines: &[u8]) {
+        let [_, write_failed] = &self.lost;
+        if let Some((lines, _)) = self.output.write(lines).failed {
+            // There is nobody to tell why.
+            write_failed.inc_by(lines);
+            return;
+        }
+        let lost = self.lost.iter().map(IntCounter::get).sum();
+        if lost > self.told {
+            // It takes its turn like any other; where there is no room for it, the next one tells of more.
+            tracing::warn!(lines = lost - self.told, "lines of the log were lost: its reader was too slow, or gone");
+            self.told = lost;
+        }
+    }
+}
