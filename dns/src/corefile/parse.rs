@@ -109,7 +109,9 @@ impl Parser {
 
     fn line(&mut self, name: Word, depth: usize) -> Result<Line, PlanError> {
         let mut arguments = Vec::new();
-        while let Some(word) = self.words.next_if(|word| !word.opens_line || word.is("{")) {
+        // The last option of a plugin may have the brace that closes them on its line, as Caddy has it.
+        let ends = |word: &Word| depth > 0 && word.is("}");
+        while let Some(word) = self.words.next_if(|word| !ends(word) && (!word.opens_line || word.is("{"))) {
             if word.is("}") {
                 return Err(PlanError::syntax(&word.place, "'}' must begin a line of its own"));
             }
