@@ -218,10 +218,16 @@ async fn an_alias_is_completed_by_the_upstream() {
 async fn an_alias_takes_its_targets_denial_and_cut() {
     let upstream = Upstream::new().await;
     let server = start(upstreams(&[upstream.address()]));
-    for (expected, is_cut) in [(ResponseCode::NXDomain, false), (ResponseCode::NoError, true)] {
+    for (expected, is_cut, addresses) in [
+        (ResponseCode::NXDomain, false, &[][..]),
+        (ResponseCode::NoError, true, &[]),
+        (ResponseCode::NoError, true, &["1.2.3.4"]),
+    ] {
         let client = send(&server, &question(1, "out.shop.svc.cluster.local.", RecordType::A)).await;
         let (asked, peer) = upstream.asked().await;
-        let mut reply = code(&asked, expected);
+        let told: Vec<_> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let mut reply = crate::harness::addresses(&asked, &told);
+        reply.metadata.response_code = expected;
         reply.metadata.truncation = is_cut;
         upstream.reply(&reply, peer).await;
         if is_cut {
@@ -229,7 +235,7 @@ async fn an_alias_takes_its_targets_denial_and_cut() {
         }
         let answer = answer(&client).await;
         assert_eq!((answer.metadata.response_code, answer.metadata.truncation), (expected, is_cut));
-        assert_eq!(answered(&answer), ["ext.interwebs.test."]);
+        assert_eq!(answered(&answer), [&["ext.interwebs.test."], addresses].concat());
     }
     server.stop().await;
 }
