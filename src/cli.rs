@@ -5,7 +5,9 @@ mod dns;
 mod probes;
 
 pub(crate) use cluster::{ObjectSourceFlags, RunSourceFlags, WritingFlags};
-pub(crate) use dns::{AskedAt, Asker, DnsAnswerFlags, DnsCompat, DnsFlags, DnsPods, DnsProtectionFlags, NameFlags};
+pub(crate) use dns::{
+    AskedAt, Asker, DnsAnswerFlags, DnsCompat, DnsFlags, DnsPods, DnsProtectionFlags, NameFlags, NamedFlags, ZoneFlags,
+};
 pub(crate) use probes::{ProbeAddress, ProbeFlags};
 
 use clap::builder::Resettable;

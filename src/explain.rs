@@ -37,7 +37,7 @@ pub(crate) fn explain(flags: ExplainFlags) -> anyhow::Result<String> {
             "-X and -H are for requests, and {target:?} is a name: the URL is {target}/"
         );
         let asking = name::Asking::new(&target, name, &translation.cluster_domain)?;
-        let world = World::read(source.manifests, translation)?;
+        let world = World::read_selected(source.manifests, translation, |object| asking.takes(object))?;
         world.tell_unread();
         return written(&asking.report(&world)?, output);
     }

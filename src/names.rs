@@ -4,7 +4,7 @@ use crate::cli::{DnsFlags, DnsPods, ObjectSourceFlags};
 use crate::logging::Log;
 use crate::probes;
 use crate::serve::{self, Ended, NamesAlone, NamingOf, Source};
-use crate::settings::{naming, workers};
+use crate::settings::{naming, narrow, workers};
 use controller::cluster::{Access, Watched};
 use controller::{NameObjects, Selection};
 use std::net::{Ipv6Addr, SocketAddr};
@@ -15,30 +15,18 @@ use tokio::sync::watch;
 
 /// Serves until a signal.
 pub(crate) fn serve(flags: DnsFlags) -> anyhow::Result<ExitCode> {
-    let DnsFlags {
-        objects,
-        watch_selector,
-        namespace_selector,
-        dns_bind,
-        cluster_domain,
-        answers,
-        probes,
-        lameduck,
-        admin_bind,
-        process,
-    } = flags;
+    let DnsFlags { objects, named: by_name, dns_bind, cluster_domain, answers, probes, lameduck, admin_bind, process } =
+        flags;
     let log = Log::begin(&process)?;
     let by_flags = NameObjects {
-        pods: answers.dns_pods == DnsPods::Verified,
-        imports: answers.dns_clusterset_domain.is_some(),
-        labels: watch_selector,
-        namespace_labels: namespace_selector,
+        pods: answers.zone.dns_pods == DnsPods::Verified,
+        imports: answers.zone.dns_clusterset_domain.is_some(),
+        labels: by_name.watch_selector,
+        namespace_labels: by_name.namespace_selector,
     };
     let mut naming = naming(dns_bind, answers, &cluster_domain)?;
     if let NamingOf::Flags { settings, .. } = &mut naming.of {
-        settings.records.only_declared = by_flags.namespace_labels.is_some();
-        let namespaces = objects.watch_namespace.iter().map(|name| Arc::from(name.as_str()));
-        settings.records.namespaces = (!objects.watch_namespace.is_empty()).then(|| namespaces.collect());
+        narrow(&mut settings.records, &by_flags, &objects.watch_namespace);
     }
     let (names, planned) = match naming.plan() {
         None => (Some(by_flags), usual_probes()),

@@ -58,11 +58,23 @@ impl World {
     /// # Errors
     /// Where a source cannot be read at all.
     pub(crate) fn read(sources: Vec<PathBuf>, settings: TranslateSettings) -> Result<Self, SourceError> {
+        Self::read_selected(sources, settings, |_| true)
+    }
+
+    /// The same, where only some objects count.
+    ///
+    /// # Errors
+    /// Where a source cannot be read at all.
+    pub(crate) fn read_selected(
+        sources: Vec<PathBuf>,
+        settings: TranslateSettings,
+        is_selected: impl Fn(&Object) -> bool,
+    ) -> Result<Self, SourceError> {
         let Loaded { objects: located, findings } = load(sources)?;
         let mut names = Vec::with_capacity(located.len());
         let (mut places, mut corefiles) = (HashMap::with_capacity(located.len()), Vec::new());
         let mut pods = HashMap::new();
-        let objects = located.into_iter().map(|Located { object, file, line }| {
+        let objects = located.into_iter().filter_map(|Located { object, file, line }| {
             let (name, place) = (object.object_ref(), Place { file, line });
             if let Object::ConfigMap(map) = &object
                 && let Some(files) = map.data.as_ref().filter(|files| files.contains_key(COREFILE))
@@ -74,7 +86,7 @@ impl World {
             }
             names.push(name.clone());
             places.insert(name, place);
-            object
+            is_selected(&object).then_some(object)
         });
         let (objects, translation) = run::once(objects, settings);
         let snapshot = translation.snapshot(1);

@@ -34,8 +34,8 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
     };
     let log = Log::begin(&serve.process)?;
     let by_flags = Selection::Everything {
-        pods: serve.dns.dns_pods == DnsPods::Verified,
-        imports: serve.dns.dns_clusterset_domain.is_some(),
+        pods: serve.dns.zone.dns_pods == DnsPods::Verified,
+        imports: serve.dns.zone.dns_clusterset_domain.is_some(),
     };
     let mut naming = naming(vec![dns_bind], serve.dns.clone(), &objects.cluster_domain)?;
     let planned = naming.plan().map(dns::Plan::probes).unwrap_or_default();

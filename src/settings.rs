@@ -3,15 +3,16 @@
 use crate::cgroup::default_workers;
 use crate::cli::{
     AccessLogForm, DnsAnswerFlags, DnsCompat, DnsPods, DnsProtectionFlags, EncodedSlashes, ObjectFlags, PathFlags,
-    ProbeFlags, ProcessFlags, ServeFlags,
+    ProbeFlags, ProcessFlags, ServeFlags, ZoneFlags,
 };
 use crate::serve::{Corefile, Naming, NamingOf};
 use config::{
     AccessLogFormat, DnsCompatibility, DomainName, DrainSettings, IngressSettings, ListenSettings, PathSettings,
     Settings,
 };
-use controller::TranslateSettings;
+use controller::{NameObjects, TranslateSettings};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -75,7 +76,7 @@ pub(crate) fn naming(
     mut flags: DnsAnswerFlags,
     cluster_domain: &DomainName,
 ) -> anyhow::Result<Naming> {
-    let compatibility = compatibility(flags.dns_compat);
+    let compatibility = compatibility(flags.zone.dns_compat);
     let bounds = dns::Bounds { per_client: flags.dns_client_limit, ..dns::Bounds::default() };
     let protection = protection(flags.protection.clone(), compatibility)?;
     let of = match flags.corefile.take() {
@@ -113,54 +114,53 @@ fn protection(flags: DnsProtectionFlags, compatibility: DnsCompatibility) -> any
 /// # Errors
 /// The zone of several clusters is the cluster's own.
 fn dns_settings(flags: DnsAnswerFlags, cluster_domain: DomainName) -> anyhow::Result<dns::Settings> {
-    let DnsAnswerFlags {
-        corefile: _,
-        dns_upstream,
-        dns_ttl,
-        dns_cache_ttl,
-        dns_pods,
-        dns_clusterset_domain,
-        dns_compat,
-        dns_client_limit: _,
-        protection: _,
-    } = flags;
-    let upstreams = if dns_upstream.is_empty() {
+    let DnsAnswerFlags { corefile: _, mut zone, dns_cache_ttl, dns_client_limit: _, protection: _ } = flags;
+    let upstreams = std::mem::take(&mut zone.dns_upstream);
+    let upstreams = if upstreams.is_empty() {
         dns::system_upstreams().unwrap_or_else(|error| {
             tracing::warn!(%error, "no resolver for names outside the zone");
             Vec::new()
         })
     } else {
-        dns_upstream
+        upstreams
     };
     let max_ttl = u32::try_from(dns_cache_ttl.as_secs_f64().ceil() as u64).unwrap_or(u32::MAX);
-    let clusterset = clusterset_zones(dns_clusterset_domain, &cluster_domain)?;
-    let mut settings = dns::Settings::new(cluster_domain, upstreams);
-    settings.records.zones.clone_from(&clusterset);
-    settings.records.multicluster = clusterset;
+    let records = zone_settings(zone, &cluster_domain)?;
+    let mut settings = dns::Settings { records, ..dns::Settings::new(cluster_domain, upstreams) };
     (settings.cache.max_ttl, settings.cache.max_denial_ttl) = (max_ttl, max_ttl);
-    settings.records.ttl = dns_ttl;
-    settings.records.pods = match dns_pods {
-        DnsPods::Disabled => dns::PodNames::Disabled,
-        DnsPods::Insecure => dns::PodNames::Insecure,
-        DnsPods::Verified => dns::PodNames::Verified,
-    };
-    settings.records.compatibility = compatibility(dns_compat);
     Ok(settings)
 }
 
-/// The zone of the Services of several clusters, if there is one.
+/// What is said of names.
 ///
 /// # Errors
-/// It is the cluster's own, whose names would be gone.
-pub(crate) fn clusterset_zones(
-    flag: Option<DomainName>,
-    cluster_domain: &DomainName,
-) -> anyhow::Result<Vec<DomainName>> {
+/// The zone of several clusters is the cluster's own, whose names would be gone.
+pub(crate) fn zone_settings(flags: ZoneFlags, cluster_domain: &DomainName) -> anyhow::Result<dns::ZoneSettings> {
+    let ZoneFlags { dns_upstream: _, dns_ttl: ttl, dns_pods, dns_clusterset_domain, dns_compat } = flags;
     anyhow::ensure!(
-        flag.as_ref() != Some(cluster_domain),
+        dns_clusterset_domain.as_ref() != Some(cluster_domain),
         "--dns-clusterset-domain: {cluster_domain} is --cluster-domain, which has the Services of this cluster"
     );
-    Ok(flag.into_iter().collect())
+    let multicluster: Vec<_> = dns_clusterset_domain.into_iter().collect();
+    Ok(dns::ZoneSettings {
+        ttl,
+        pods: match dns_pods {
+            DnsPods::Disabled => dns::PodNames::Disabled,
+            DnsPods::Insecure => dns::PodNames::Insecure,
+            DnsPods::Verified => dns::PodNames::Verified,
+        },
+        zones: multicluster.clone(),
+        multicluster,
+        compatibility: compatibility(dns_compat),
+        ..dns::ZoneSettings::default()
+    })
+}
+
+/// Leaves the names of these namespaces alone; none: of all that the objects are of.
+pub(crate) fn narrow(records: &mut dns::ZoneSettings, objects: &NameObjects, namespaces: &[String]) {
+    records.only_declared = objects.namespace_labels.is_some();
+    let exposed = namespaces.iter().map(|name| Arc::from(name.as_str()));
+    records.namespaces = (!namespaces.is_empty()).then(|| exposed.collect());
 }
 
 /// Whose mistakes are kept.

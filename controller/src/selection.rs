@@ -60,6 +60,12 @@ impl Selection {
         }
     }
 
+    /// Whether an object is of use.
+    #[must_use]
+    pub fn takes(&self, object: &Object) -> bool {
+        self.has(object.kind()) && self.is_meant(object)
+    }
+
     /// Leaves in a batch what is of use; an object that is not any more has ended.
     pub(crate) fn select(&self, batch: &mut Batch) {
         batch.changes.retain(|change| self.has(change.kind()));

@@ -159,13 +159,23 @@ impl<'p> Query<'p> {
         let code = match asked.record_type {
             _ if version > 0 => ResponseCode::BADVERS,
             _ if class != CLASS_IN => ResponseCode::Refused,
-            RecordType::AXFR | RecordType::IXFR => ResponseCode::Refused,
-            RecordType::OPT => ResponseCode::FormErr,
-            // The rest of RFC 6895's meta types: TKEY, TSIG, MAILB, MAILA.
-            RecordType::TSIG | RecordType::Unknown(TKEY | 253 | 254) => ResponseCode::NotImp,
-            _ => return Ok(Self { head, asked }),
+            record_type => match refusal(record_type) {
+                Some(code) => code,
+                None => return Ok(Self { head, asked }),
+            },
         };
         Err(Refusal::Code(head, Some(asked), code))
+    }
+}
+
+/// What is said to questions of a type that no name has records of; `None`: it may have some.
+pub(crate) fn refusal(record_type: RecordType) -> Option<ResponseCode> {
+    match record_type {
+        RecordType::AXFR | RecordType::IXFR => Some(ResponseCode::Refused),
+        RecordType::OPT => Some(ResponseCode::FormErr),
+        // The rest of RFC 6895's meta types: TKEY, TSIG, MAILB, MAILA.
+        RecordType::TSIG | RecordType::Unknown(TKEY | 253 | 254) => Some(ResponseCode::NotImp),
+        _ => None,
     }
 }
 

@@ -97,7 +97,7 @@ pub(crate) struct WritingFlags {
 }
 
 /// A label of DNS (RFC 1123), which the name of a namespace is.
-fn namespace(text: &str) -> Result<String, String> {
+pub(super) fn namespace(text: &str) -> Result<String, String> {
     const LONGEST: usize = 63;
     let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let ends_well = text.bytes().next().is_some_and(is_inner) && text.bytes().last().is_some_and(is_inner);

@@ -4,6 +4,7 @@ mod protection;
 
 pub(crate) use protection::DnsProtectionFlags;
 
+use super::cluster::namespace;
 use super::{ObjectSourceFlags, ProbeFlags, ProcessFlags, address};
 use clap::{Args, ValueEnum};
 use config::{DomainName, LabelSelector, parse_duration};
@@ -19,12 +20,8 @@ use std::time::Duration;
 pub(crate) struct DnsFlags {
     #[command(flatten)]
     pub(crate) objects: ObjectSourceFlags,
-    /// Label selector of the Services, EndpointSlices, ServiceImports and Pods that have names, such as team=shop
-    #[arg(long, value_name = "SELECTOR", env = "TIDEGATE_WATCH_SELECTOR", conflicts_with = "corefile")]
-    pub(crate) watch_selector: Option<LabelSelector>,
-    /// Label selector of the Namespaces whose names are told
-    #[arg(long, value_name = "SELECTOR", env = "TIDEGATE_NAMESPACE_SELECTOR", conflicts_with_all = ["watch_namespace", "corefile"])]
-    pub(crate) namespace_selector: Option<LabelSelector>,
+    #[command(flatten)]
+    pub(crate) named: NamedFlags,
     /// Address for DNS over UDP and TCP, with or without a port (repeatable); `[::]:53` is every address of the host, IPv4 too
     #[arg(
         long,
@@ -70,15 +67,28 @@ pub(crate) struct DnsAnswerFlags {
         conflicts_with_all = ["dns_bind", "dns_upstream", "dns_ttl", "dns_cache_ttl", "dns_pods", "dns_clusterset_domain"]
     )]
     pub(crate) corefile: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) zone: ZoneFlags,
+    /// The longest that resolvers' answers are kept; 0s: not at all
+    #[arg(long, value_name = "TIME", env = "TIDEGATE_DNS_CACHE_TTL", default_value = "30s", allow_hyphen_values = true, value_parser = parse_duration)]
+    pub(crate) dns_cache_ttl: Duration,
+    /// Questions a second that one client may ask, an address of IPv4 or a /64 of IPv6; more are refused [default: no
+    /// limit]
+    #[arg(long, value_name = "NUMBER", env = "TIDEGATE_DNS_CLIENT_LIMIT", value_parser = client_limit)]
+    pub(crate) dns_client_limit: Option<NonZeroU32>,
+    #[command(flatten)]
+    pub(crate) protection: DnsProtectionFlags,
+}
+
+/// What is said of names, and who is asked for others.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ZoneFlags {
     /// Resolver for names outside the zone, with or without a port (repeatable) [default: the system's]
     #[arg(long, value_name = "ADDRESS", env = "TIDEGATE_DNS_UPSTREAM", value_delimiter = ',', value_parser = upstream)]
     pub(crate) dns_upstream: Vec<SocketAddr>,
     /// Seconds that clients may keep records of the zone
     #[arg(long, value_name = "SECONDS", env = "TIDEGATE_DNS_TTL", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=3600))]
     pub(crate) dns_ttl: u32,
-    /// The longest that resolvers' answers are kept; 0s: not at all
-    #[arg(long, value_name = "TIME", env = "TIDEGATE_DNS_CACHE_TTL", default_value = "30s", allow_hyphen_values = true, value_parser = parse_duration)]
-    pub(crate) dns_cache_ttl: Duration,
     /// Which Pods have names such as 10-0-0-1.shop.pod: none, every address, or those that there are, which are watched
     /// then
     #[arg(long, value_name = "WHICH", env = "TIDEGATE_DNS_PODS", default_value = "insecure")]
@@ -90,12 +100,17 @@ pub(crate) struct DnsAnswerFlags {
     /// Whose mistakes in answers of the zone are kept
     #[arg(long, value_name = "WHOSE", env = "TIDEGATE_DNS_COMPAT", default_value = "none")]
     pub(crate) dns_compat: DnsCompat,
-    /// Questions a second that one client may ask, an address of IPv4 or a /64 of IPv6; more are refused [default: no
-    /// limit]
-    #[arg(long, value_name = "NUMBER", env = "TIDEGATE_DNS_CLIENT_LIMIT", value_parser = client_limit)]
-    pub(crate) dns_client_limit: Option<NonZeroU32>,
-    #[command(flatten)]
-    pub(crate) protection: DnsProtectionFlags,
+}
+
+/// Which objects have names.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct NamedFlags {
+    /// Label selector of the Services, EndpointSlices, ServiceImports and Pods that have names, such as team=shop
+    #[arg(long, value_name = "SELECTOR", env = "TIDEGATE_WATCH_SELECTOR", conflicts_with = "corefile")]
+    pub(crate) watch_selector: Option<LabelSelector>,
+    /// Label selector of the Namespaces whose names are told
+    #[arg(long, value_name = "SELECTOR", env = "TIDEGATE_NAMESPACE_SELECTOR", conflicts_with_all = ["watch_namespace", "corefile"])]
+    pub(crate) namespace_selector: Option<LabelSelector>,
 }
 
 /// How a name is asked for, and of whom.
@@ -119,18 +134,20 @@ pub(crate) struct NameFlags {
     /// Domain of the node's own search list, which its Pods search too (repeatable)
     #[arg(long, value_name = "DOMAIN")]
     pub(crate) search: Vec<DomainName>,
-    /// Resolver for names outside the zone, with or without a port (repeatable) [default: the system's]
-    #[arg(long, value_name = "ADDRESS", env = "TIDEGATE_DNS_UPSTREAM", value_delimiter = ',', value_parser = upstream)]
-    pub(crate) dns_upstream: Vec<SocketAddr>,
-    /// Seconds that clients may keep records of the zone
-    #[arg(long, value_name = "SECONDS", env = "TIDEGATE_DNS_TTL", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=3600))]
-    pub(crate) dns_ttl: u32,
-    /// Zone of the Services of several clusters, such as clusterset.local [default: none]
-    #[arg(long, value_name = "NAME", env = "TIDEGATE_DNS_CLUSTERSET_DOMAIN")]
-    pub(crate) dns_clusterset_domain: Option<DomainName>,
-    /// Whose mistakes in answers of the zone are kept
-    #[arg(long, value_name = "WHOSE", env = "TIDEGATE_DNS_COMPAT", default_value = "none")]
-    pub(crate) dns_compat: DnsCompat,
+    #[command(flatten)]
+    pub(crate) zone: ZoneFlags,
+    #[command(flatten)]
+    pub(crate) named: NamedFlags,
+    /// Namespace that a server watches (repeatable) [default: all]
+    #[arg(
+        long,
+        value_name = "NS",
+        env = "TIDEGATE_WATCH_NAMESPACE",
+        value_delimiter = ',',
+        value_parser = namespace,
+        conflicts_with = "corefile"
+    )]
+    pub(crate) watch_namespace: Vec<String>,
 }
 
 /// Who is asked.

@@ -5,8 +5,8 @@ use crate::cli::{AskedAt, Asker};
 use crate::offline::World;
 use crate::serve::Corefile;
 use anyhow::Context as _;
-use config::{DnsCompatibility, Kind, ObjectRef};
-use dns::{Explained, Explainer, Found, Outcome, Question, Step};
+use config::{DnsCompatibility, DomainName, Kind, ObjectRef};
+use dns::{Explained, Explainer, Found, Outcome, PlannedObjects, Question, Step};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,6 +42,16 @@ impl Planned {
     ) -> anyhow::Result<Self> {
         let name = path.display().to_string();
         Ok(Self { corefile: Corefile::read(path, compatibility)?, name, at, client })
+    }
+
+    /// The zone of the cluster's own names, if it has one.
+    pub(super) fn cluster_zone(&self) -> Option<&DomainName> {
+        self.corefile.plan().0.cluster_zone()
+    }
+
+    /// Which objects have names; `None`: none has.
+    pub(super) fn objects(&self) -> Option<PlannedObjects> {
+        self.corefile.plan().0.objects()
     }
 
     /// # Errors

@@ -4,13 +4,15 @@ mod report;
 
 use super::corefile::Planned;
 use super::resolver::Resolver;
-use crate::cli::{Asker, NameFlags};
+use crate::cli::{Asker, NameFlags, NamedFlags};
 use crate::offline::World;
-use crate::settings::{clusterset_zones, compatibility};
+use crate::settings::{compatibility, narrow, zone_settings};
 use anyhow::Context as _;
 use config::{DomainName, Kind, ObjectName, ObjectRef, ServiceNames};
+use controller::{NameObjects, Object, Selection};
 use dns::{
-    Answer, Explanation, Name, Question, Reason, Record, RecordType, ResponseCode, Sections, ZoneSettings, explain,
+    Answer, Explanation, Name, PlannedObjects, Question, Reason, Record, RecordType, ResponseCode, Sections,
+    ZoneSettings, explain,
 };
 use report::{Outcome, Report};
 use std::net::{IpAddr, SocketAddr};
@@ -24,6 +26,9 @@ pub(super) struct Asking {
     zone: DomainName,
     /// The search list of the node.
     of_node: Vec<DomainName>,
+    selection: Selection,
+    /// Those whose objects count; empty: all.
+    namespaces: Vec<String>,
     answering: Answering,
 }
 
@@ -65,10 +70,9 @@ impl Asking {
             at,
             client,
             search: of_node,
-            dns_upstream,
-            dns_ttl,
-            dns_clusterset_domain,
-            dns_compat,
+            zone: mut of_zone,
+            named,
+            watch_namespace,
         } = flags;
         let (name, usual_type) = match name.parse::<IpAddr>() {
             Ok(address) => (Name::from(address).to_string(), RecordType::PTR),
@@ -76,23 +80,47 @@ impl Asking {
         };
         Name::from_ascii(&name).with_context(|| format!("{name:?} is no name"))?;
         anyhow::ensure!(from.is_some() || of_node.is_empty(), "--search is for the Pods that --from names");
-        let compatibility = compatibility(dns_compat);
-        let answering = match corefile {
-            Some(path) => Answering::Corefile(Planned::read(path, compatibility, (at, client))?),
+        // Whoever asks may be a Pod that has no name.
+        let all = NameObjects { pods: true, imports: true, ..NameObjects::default() };
+        let (answering, objects) = match corefile {
+            Some(path) => {
+                let planned = Planned::read(path, compatibility(of_zone.dns_compat), (at, client))?;
+                let PlannedObjects { labels, namespace_labels, .. } = planned.objects().unwrap_or_default();
+                (Answering::Corefile(planned), NameObjects { labels, namespace_labels, ..all })
+            }
             None => {
-                let multicluster = clusterset_zones(dns_clusterset_domain, zone)?;
-                let settings = ZoneSettings {
-                    ttl: dns_ttl,
-                    compatibility,
-                    zones: multicluster.clone(),
-                    multicluster,
-                    ..ZoneSettings::default()
-                };
-                Answering::Flags { settings: Box::new(settings), upstreams: dns_upstream }
+                let NamedFlags { watch_selector: labels, namespace_selector: namespace_labels } = named;
+                let objects = NameObjects { labels, namespace_labels, ..all };
+                let upstreams = std::mem::take(&mut of_zone.dns_upstream);
+                let mut settings = zone_settings(of_zone, zone)?;
+                narrow(&mut settings, &objects, &watch_namespace);
+                (Answering::Flags { settings: Box::new(settings), upstreams }, objects)
             }
         };
+        let zone = match &answering {
+            Answering::Corefile(planned) => planned.cluster_zone().unwrap_or(zone),
+            Answering::Flags { .. } => zone,
+        };
+        let zone = zone.clone();
         let record_type = record_type.unwrap_or(usual_type);
-        Ok(Self { name, record_type, from, zone: zone.clone(), of_node, answering })
+        Ok(Self {
+            name,
+            record_type,
+            from,
+            zone,
+            of_node,
+            selection: Selection::Names(objects),
+            namespaces: watch_namespace,
+            answering,
+        })
+    }
+
+    /// Whether a server would have the object.
+    pub(super) fn takes(&self, object: &Object) -> bool {
+        let ObjectRef { kind, namespace, .. } = object.object_ref();
+        let is_watched =
+            self.namespaces.is_empty() || !kind.is_namespaced() || self.namespaces.contains(&namespace.to_string());
+        is_watched && self.selection.takes(object)
     }
 
     /// Asks one question after the other until one has an answer.
@@ -187,6 +215,11 @@ impl Asking {
 /// A reason, with where the Service is described that it is about, and what there is where nothing is ready.
 pub(super) fn told(reason: &Reason, world: &World) -> String {
     let mut text = reason.to_string();
+    if let Reason::NoNamespace(namespace) = reason
+        && let Some(place) = world.place(&ObjectRef::new(Kind::Namespace, "", namespace.as_str()))
+    {
+        return format!("namespace {namespace} is left out by its labels ({place})");
+    }
     let Some(object) = reason.service() else { return text };
     let name = ObjectName::from(object);
     let (slices, exists) = match object.kind {
@@ -201,8 +234,12 @@ pub(super) fn told(reason: &Reason, world: &World) -> String {
             (_, addresses) => format!(": of {addresses} addresses in its EndpointSlices none is ready"),
         };
     }
-    if matches!(reason, Reason::NoService(_)) && exists {
-        text = format!("{object} has no names: {}", why_none(object, world));
+    if matches!(reason, Reason::NoService(_)) {
+        if exists {
+            text = format!("{object} has no names: {}", why_none(object, world));
+        } else if world.place(object).is_some() {
+            text = format!("{object} is left out by its labels");
+        }
     }
     match world.place(object) {
         Some(place) => format!("{text} ({place})"),

@@ -2,9 +2,9 @@
 //! What exists is decided where answers are made; here it only gets a name.
 
 use super::alias::MAX_ALIASES;
-use super::{Answer, Node, Place, PodNames, Zone, ZoneSettings, answer, pods, reverse};
+use super::{Answer, Node, Place, PodNames, Sections, Zone, ZoneSettings, answer, pods, reverse};
 use crate::name::LowerName;
-use crate::question::Question;
+use crate::question::{Question, refusal};
 use config::{DomainName, Kind, NameTable, ObjectRef, ServiceNames};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
@@ -71,9 +71,12 @@ pub enum Reason {
     NoRecord(RecordType),
     /// The name exists, and is denied as CoreDNS does.
     Denied,
+    /// No name has records of this type.
+    NoQuestion(RecordType),
 }
 
-/// Answers a question that came to `asked_at` as [`answer`] does, and says why.
+/// Answers a question that came to `asked_at` as [`answer`] does, and says why; one that never comes to it, as a server
+/// does that gives its zone to nobody.
 #[must_use]
 pub fn explain(
     table: &NameTable,
@@ -81,6 +84,10 @@ pub fn explain(
     settings: &ZoneSettings,
     asked_at: Option<SocketAddr>,
 ) -> Explanation {
+    if let Some(code) = refusal(question.record_type) {
+        let answer = Answer::Zone(Sections { code, ..Sections::default() });
+        return Explanation { answer, reasons: vec![Reason::NoQuestion(question.record_type)] };
+    }
     let answer = answer(table, question, settings, asked_at);
     let (wire, zone) = (question.to_wire(), Zone::new(table, settings, asked_at));
     let name = wire.split_last_chunk::<4>().and_then(|(name, _)| LowerName::read(name));
@@ -271,7 +278,8 @@ impl Reason {
             | Self::AddressOf(_)
             | Self::Range
             | Self::NoRecord(_)
-            | Self::Denied => false,
+            | Self::Denied
+            | Self::NoQuestion(_) => false,
         }
     }
 }
@@ -315,6 +323,10 @@ impl fmt::Display for Reason {
             Self::NobodysAddress => f.write_str("nobody has the address, which only the cluster could tell of"),
             Self::NobodysHere => f.write_str("nobody here has the address"),
             Self::NoRecord(record_type) => write!(f, "the name exists, and has no {record_type} record"),
+            Self::NoQuestion(asked @ (RecordType::AXFR | RecordType::IXFR)) => {
+                write!(f, "{asked} is for whole zones, which those get whom a transfer names, and is not explained")
+            }
+            Self::NoQuestion(asked) => write!(f, "no name has records of the type {asked}"),
             Self::Denied => f.write_str("the name exists, and is denied as CoreDNS does (--dns-compat coredns)"),
         }
     }

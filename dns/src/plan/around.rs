@@ -3,7 +3,7 @@
 use super::Plan;
 use super::address::HttpAddress;
 use super::kubernetes::{Kubernetes, Pods};
-use config::LabelSelector;
+use config::{DomainName, LabelSelector};
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -52,6 +52,13 @@ impl Plan {
             probes.lameduck = probes.lameduck.max(lameduck.unwrap_or_default());
         }
         probes
+    }
+
+    /// The zone of the cluster's own names: the first one that a `kubernetes` has; `None`: none has any.
+    #[must_use]
+    pub fn cluster_zone(&self) -> Option<&DomainName> {
+        let kubernetes = self.blocks().iter().filter_map(|block| block.kubernetes.as_ref());
+        kubernetes.flat_map(|kubernetes| kubernetes.domains(false)).next()
     }
 
     /// The objects of all blocks, which is one choice; `None`: no block has names of a cluster.

@@ -7,7 +7,7 @@ use super::reading::Reading;
 use super::selector;
 use super::zone::Zone;
 use crate::corefile::PlanError;
-use config::LabelSelector;
+use config::{DomainName, LabelSelector};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Kubernetes {
@@ -70,6 +70,12 @@ const OPTIONS: [&str; 11] = [
 ];
 
 impl Kubernetes {
+    /// The names of its zones that have the cluster's own Services, or those of several clusters.
+    pub(crate) fn domains(&self, is_multicluster: bool) -> impl Iterator<Item = &DomainName> {
+        let zones = self.zones.iter().filter(|zone| !zone.is_reverse());
+        zones.filter(move |zone| self.multicluster.contains(zone) == is_multicluster).filter_map(Zone::domain)
+    }
+
     pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>, block: &[Zone]) -> Result<Self, PlanError> {
         let mut kubernetes = Self {
             zones: item.zones_or(item.arguments(), block)?,

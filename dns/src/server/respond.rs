@@ -8,6 +8,7 @@ use super::resolve::{Asking, Pending};
 use super::settings::Bounds;
 use super::trace::{self, Trace};
 use super::untaken::Untaken;
+use crate::answer::Reason;
 use crate::cookie::Malformed;
 use crate::extended_error::ExtendedError;
 use crate::host::Host;
@@ -231,7 +232,9 @@ impl Responder {
                 told.unwrap_or_else(|| {
                     if let Some(served) = served {
                         let record_type = query.asked.record_type;
-                        self.said((&served.block, asking), trace::BLOCK, || trace::refusal_words(record_type));
+                        self.said((&served.block, asking), trace::BLOCK, || {
+                            Reason::NoQuestion(record_type).to_string()
+                        });
                     }
                     refused(asking, code, None, out)
                 })

@@ -114,16 +114,6 @@ impl Responder {
     }
 }
 
-/// Why no block answers a question of this type.
-pub(super) fn refusal_words(asked: RecordType) -> String {
-    match asked {
-        RecordType::AXFR | RecordType::IXFR => {
-            format!("{asked} is for whole zones, which those get whom a transfer names, and is not explained")
-        }
-        _ => format!("no name has records of the type {asked}"),
-    }
-}
-
 /// What `hosts` says by its answer.
 pub(super) fn hosts_words(answer: &[u8], asked: RecordType) -> String {
     let answers = answer.get(6..8).is_some_and(|count| count != [0, 0]);

@@ -105,11 +105,8 @@ fn is_alone(kubernetes: &plan::Kubernetes, own: &plan::Block, all: &[plan::Block
 
 impl Records {
     fn of(kubernetes: &plan::Kubernetes, compatibility: DnsCompatibility) -> Self {
-        let domains = kubernetes.zones.iter().filter(|zone| !zone.is_reverse());
-        let is_local = |zone: &Zone| !kubernetes.multicluster.contains(zone);
         // Addresses lead to names of the cluster first.
-        let (local, others): (Vec<_>, Vec<_>) = domains.partition(|zone| is_local(zone));
-        let mut domains = local.into_iter().chain(others).filter_map(Zone::domain).cloned();
+        let mut domains = kubernetes.domains(false).chain(kubernetes.domains(true)).cloned();
         // There is one: the plan is refused otherwise.
         let primary = domains.next().unwrap_or_else(DomainName::cluster_local);
         let ranges = kubernetes.zones.iter().filter_map(Zone::range);

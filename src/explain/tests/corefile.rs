@@ -134,6 +134,22 @@ fn who_asks_and_where_decides() {
 }
 
 #[test]
+fn the_zone_and_the_labels_of_the_corefile_count() {
+    let of = |options: &str| format!(". {{\n kubernetes k8s.test in-addr.arpa {{\n  {options}\n }}\n}}\n");
+    let searched = said(&of("pods insecure"), &["web", "--from", "shop"]);
+    assert!(searched.contains("\nsearch shop.svc.k8s.test svc.k8s.test k8s.test\n"), "{searched}");
+    assert!(searched.ends_with("\nanswer that to web.shop.svc.k8s.test.\n"), "{searched}");
+    let several = ". {\n kubernetes set.test k8s.test {\n  multicluster set.test\n }\n}\n";
+    assert!(said(several, &["web", "--from", "shop"]).contains("\nsearch shop.svc.k8s.test "));
+    let set_alone = ". {\n kubernetes set.test {\n  multicluster set.test\n }\n}\n";
+    assert!(said(set_alone, &["web", "--from", "shop"]).contains("\nsearch shop.svc.cluster.local "));
+    let labelled = said(&of("labels team=shop"), &["web.shop.svc.k8s.test."]);
+    assert!(labelled.ends_with("\nanswer none (NXDOMAIN)\n"), "{labelled}");
+    let labelled = said(&of("namespace_labels dns=on"), &["web.shop.svc.k8s.test."]);
+    assert!(labelled.contains("names of the namespace shop are not told here"), "{labelled}");
+}
+
+#[test]
 fn what_cannot_be_explained_says_why() {
     let folder = tempfile::tempdir().expect("a directory");
     let error = |corefile: &str, arguments: &[&str]| {

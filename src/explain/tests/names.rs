@@ -61,6 +61,20 @@ apiVersion: v1
 kind: Pod
 metadata: {name: front-0, namespace: blog}
 spec: {dnsPolicy: ClusterFirst}
+status: {phase: Running, podIP: 10.1.0.9}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {dns: "on"}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: blog}
+spec: {clusterIP: 10.0.0.3, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: bare}
 "#;
 
 /// The zone of several clusters.
@@ -179,6 +193,47 @@ fn what_is_not_answered_says_why() {
         (vec!["svc.cluster.local", "--type", "TXT", "--dns-compat", "coredns"], "svc.cluster.local. NXDOMAIN"),
         (vec!["10.0.0.1"], "1.0.0.10.in-addr.arpa. 5 IN PTR web.shop.svc.cluster.local."),
         (vec!["10.0.0.1"], "an address of Service shop/web (shop.yaml:2)"),
+    ] {
+        let said = said(&arguments);
+        assert!(said.lines().any(|line| line == expected), "{arguments:?}: {expected:?} is not in\n{said}");
+    }
+}
+
+#[test]
+fn flags_of_a_server_count() {
+    let web = "web.shop.svc.cluster.local";
+    for (arguments, expected) in [
+        (vec!["10-1-0-9.blog.pod.cluster.local", "--dns-pods", "disabled"], "answer none (NXDOMAIN)"),
+        (vec!["10-1-0-9.blog.pod.cluster.local", "--dns-pods", "disabled"], "Pods have no names here (pods disabled)"),
+        (vec!["10-1-0-9.blog.pod.cluster.local"], "10-1-0-9.blog.pod.cluster.local. 5 IN A 10.1.0.9"),
+        (
+            vec!["10-1-0-9.blog.pod.cluster.local", "--dns-pods", "verified"],
+            "10-1-0-9.blog.pod.cluster.local. 5 IN A 10.1.0.9",
+        ),
+        (
+            vec!["10-1-0-8.blog.pod.cluster.local", "--dns-pods", "verified"],
+            "no Pod of the namespace blog has the address 10-1-0-8",
+        ),
+        (vec![web, "--watch-namespace", "blog,shop"], "answer that to web.shop.svc.cluster.local."),
+        (vec![web, "--watch-namespace", "blog"], "names of the namespace shop are not told here"),
+        (vec!["10.0.0.1", "--watch-namespace", "bare"], "answer what upstreams say to 1.0.0.10.in-addr.arpa."),
+        (vec![web, "--watch-selector", "team=shop"], "Service shop/web is left out by its labels (shop.yaml:2)"),
+        (vec![web, "--watch-selector", "!team"], "answer that to web.shop.svc.cluster.local."),
+        (vec![web, "--namespace-selector", "dns=on"], "answer that to web.shop.svc.cluster.local."),
+        (
+            vec!["web.blog.svc.cluster.local", "--namespace-selector", "dns=on"],
+            "names of the namespace blog are not told here",
+        ),
+        (
+            vec!["web.bare.svc.cluster.local", "--namespace-selector", "dns=on"],
+            "namespace bare is left out by its labels (shop.yaml:68)",
+        ),
+        (vec!["cluster.local", "--type", "AXFR"], "cluster.local. REFUSED"),
+        (
+            vec!["cluster.local", "--type", "AXFR"],
+            "AXFR is for whole zones, which those get whom a transfer names, and is not explained",
+        ),
+        (vec!["cluster.local", "--type", "AXFR"], "answer none (REFUSED)"),
     ] {
         let said = said(&arguments);
         assert!(said.lines().any(|line| line == expected), "{arguments:?}: {expected:?} is not in\n{said}");
