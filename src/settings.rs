@@ -81,7 +81,11 @@ pub(crate) fn naming(
     let protection = protection(flags.protection.clone(), compatibility)?;
     let of = match flags.corefile.take() {
         Some(path) => NamingOf::Corefile(Corefile::read(path, compatibility)?),
-        None => NamingOf::Flags { addresses, settings: Box::new(dns_settings(flags, cluster_domain.clone())?) },
+        None => {
+            let mut settings = dns_settings(flags, cluster_domain.clone())?;
+            settings.records = settings.records.bound_to(addresses.iter().map(SocketAddr::ip));
+            NamingOf::Flags { addresses, settings: Box::new(settings) }
+        }
     };
     let lameduck = match &of {
         NamingOf::Flags { .. } => Duration::ZERO,

@@ -138,6 +138,13 @@ impl<'t> Zone<'t> {
         if self.is_multicluster { Place::read_multicluster(name, depth, label) } else { Place::read(name, depth) }
     }
 
+    /// Where this server is found: where it was asked first.
+    fn own(&self) -> impl Iterator<Item = IpAddr> + Clone + use<'t> {
+        let asked_at = self.asked_at.map(|asked_at| asked_at.ip());
+        let others = self.settings.bound.iter().copied().filter(move |address| Some(*address) != asked_at);
+        asked_at.into_iter().chain(others)
+    }
+
     /// The names of a Service, unless its namespace is hidden, or it stands for endpoints and these are.
     fn find(&self, namespace: &str, service: &str) -> Option<&'t ServiceNames> {
         let names = self.services.find(namespace, service).filter(|_| self.settings.exposes(namespace, self.table));
@@ -192,6 +199,10 @@ impl<'t> Zone<'t> {
                 let asked = address.into_iter().filter(|address| address.is_ipv4() == (asked == RecordType::A));
                 self.addresses(owner, asked, reply);
             }
+            (Node::NameServer, RecordType::A | RecordType::AAAA) => {
+                let asked = self.own().filter(|address| address.is_ipv4() == (asked == RecordType::A));
+                self.addresses(owner, asked, reply);
+            }
             (Node::Apex, RecordType::SOA) => self.soa(Section::Answer, reply),
             (Node::Apex, RecordType::NS) => self.name_servers(reply),
             (Node::Version, RecordType::TXT) => self.version(owner, reply),
@@ -217,7 +228,7 @@ impl<'t> Zone<'t> {
         let found = match *place {
             Place::Apex => Some(Node::Apex),
             Place::Version => Some(Node::Version),
-            Place::NameServer => Some(Node::Address(self.asked_at.map(|asked_at| asked_at.ip()))),
+            Place::NameServer => Some(Node::NameServer),
             Place::Empty => Some(Node::Empty),
             Place::Dns => Some(Node::Parent),
             Place::Nowhere => None,
@@ -265,7 +276,7 @@ fn is_denied(node: Node<'_, '_>, asked: RecordType) -> bool {
         Node::Parent => true,
         Node::Apex | Node::Empty => asked == RecordType::TXT,
         Node::Version => asked != RecordType::TXT,
-        Node::Absent | Node::Alias(_) | Node::Address(_) | Node::Served(_) => false,
+        Node::Absent | Node::Alias(_) | Node::Address(_) | Node::NameServer | Node::Served(_) => false,
     }
 }
 
@@ -283,9 +294,10 @@ enum Node<'t, 's> {
     Version,
     /// An ExternalName Service, which leads there.
     Alias(&'t DomainName),
-    /// One address, or a name that could have one: a Pod, `ns.dns`, which is the name server that the SOA names, or a
-    /// topology zone without endpoints.
+    /// One address, or a name that could have one: a Pod, or a topology zone without endpoints.
     Address(Option<IpAddr>),
+    /// `ns.dns`, which is the name server that the SOA names.
+    NameServer,
     /// Addresses, and ports where there are any.
     Served(Selection<'s>),
 }

@@ -212,9 +212,9 @@ impl<'t> Zone<'t> {
             }
             let at = reply.place() + 12;
             if reply.record(start, |reply| reply.below_zone(&["ns", "dns"], zone))
-                && let (Some(own), Some(owner)) = (own, Pointer::to(at))
+                && let Some(owner) = Pointer::to(at)
             {
-                glue(reply, owner, own);
+                self.own().all(|address| glue(reply, owner, address));
             }
         }
         for (server, owner) in servers.into_iter().flatten() {

@@ -5,6 +5,7 @@ use crate::name::LowerName;
 use config::{DnsCompatibility, DomainName, NameTable};
 use ipnet::IpNet;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What the answers hold besides the table.
@@ -40,6 +41,8 @@ pub struct ZoneSettings {
     pub names_pods: bool,
     /// Whose mistakes are kept.
     pub compatibility: DnsCompatibility,
+    /// Where the zone's name server is found besides the address that is asked; see [`Self::bound_to`].
+    pub bound: Vec<IpAddr>,
 }
 
 /// CoreDNS's own TTL of 5 s, and Pod names as kubeadm sets them.
@@ -60,11 +63,24 @@ impl Default for ZoneSettings {
             is_zonal: false,
             names_pods: false,
             compatibility: DnsCompatibility::default(),
+            bound: Vec::new(),
         }
     }
 }
 
 impl ZoneSettings {
+    /// The same of a server that is bound to these addresses, of which others reach those that are of one host alone, or
+    /// of one link, not from everywhere.
+    #[must_use]
+    pub fn bound_to(self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        let is_of_link = |ip: &IpAddr| match ip {
+            IpAddr::V4(ip) => ip.is_link_local(),
+            IpAddr::V6(ip) => ip.is_unicast_link_local(),
+        };
+        let is_told = |ip: &IpAddr| !ip.is_unspecified() && !ip.is_loopback() && !is_of_link(ip);
+        Self { bound: addresses.into_iter().filter(is_told).collect(), ..self }
+    }
+
     /// Whether the names of this namespace are told. As a rule all are, which costs nothing to find out.
     pub(super) fn exposes(&self, namespace: &str, table: &NameTable) -> bool {
         self.namespaces.as_ref().is_none_or(|exposed| exposed.contains(namespace))

@@ -4,13 +4,14 @@ use super::addresses::{Place, places};
 use super::{At, Block, Clocks, Forwarders, Parts, Records, Secured, Serving, Site};
 use crate::answer::{Fallthrough, PodNames, ReverseZones, ZoneSettings};
 use crate::metrics::{Configured, Enabled, Metrics};
-use crate::plan::{self, Plan, Transport, Zone};
+use crate::plan::{self, BindTo, Plan, Transport, Zone};
 use crate::question::MAX_UDP;
 use crate::written::{Errors, Queries};
 use config::{DnsCompatibility, DomainName};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 impl Serving {
@@ -64,9 +65,13 @@ impl Block {
         if let Some(hosts) = parts.as_ref().and_then(|parts| parts.hosts.as_ref()) {
             hosts.look();
         }
+        let bound = block.bind.iter().flat_map(|bind| &bind.to).filter_map(|to| match to {
+            BindTo::Address(ip) => Some(*ip),
+            BindTo::Interface(_) => None,
+        });
         let records = block.kubernetes.as_ref().map(|kubernetes| Records {
             is_alone: is_alone(kubernetes, block, all),
-            ..Records::of(kubernetes, compatibility)
+            ..Records::of(kubernetes, bound, compatibility)
         });
         Ok(Self {
             records,
@@ -104,7 +109,7 @@ fn is_alone(kubernetes: &plan::Kubernetes, own: &plan::Block, all: &[plan::Block
 }
 
 impl Records {
-    fn of(kubernetes: &plan::Kubernetes, compatibility: DnsCompatibility) -> Self {
+    fn of(kubernetes: &plan::Kubernetes, bound: impl Iterator<Item = IpAddr>, compatibility: DnsCompatibility) -> Self {
         // Addresses lead to names of the cluster first.
         let mut domains = kubernetes.domains(false).chain(kubernetes.domains(true)).cloned();
         // There is one: the plan is refused otherwise.
@@ -140,8 +145,9 @@ impl Records {
             is_zonal: kubernetes.zonal,
             names_pods: kubernetes.endpoint_pod_names,
             compatibility,
+            bound: Vec::new(),
         };
-        Self::new(settings, primary)
+        Self::new(settings.bound_to(bound), primary)
     }
 }
 
@@ -168,7 +174,7 @@ mod tests {
         let text = format!(".:53 {{\n kubernetes {arguments} {{\n multicluster clusterset.local\n }}\n}}\n");
         let (plan, _) = Plan::from_corefile(&text, "Corefile", &System).expect("a good Corefile");
         let kubernetes = plan.blocks()[0].kubernetes.as_ref().expect("it is there");
-        let settings = Records::of(kubernetes, DnsCompatibility::Standard).settings;
+        let settings = Records::of(kubernetes, [].into_iter(), DnsCompatibility::Standard).settings;
         let ReverseZones::Ranges(ranges) = settings.reverse else { panic!("a Corefile names ranges") };
         let texts = |zones: &[DomainName]| zones.iter().map(ToString::to_string).collect::<Vec<_>>();
         let all: Vec<_> = settings.primary.into_iter().chain(settings.zones).collect();

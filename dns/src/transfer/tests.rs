@@ -65,13 +65,17 @@ fn settings() -> ZoneSettings {
 
 /// The messages of a transfer to a client that has a serial already.
 fn messages(table: &Arc<NameTable>, zone: &str, has: Option<u32>) -> Option<Vec<Message>> {
+    messages_of(&settings(), table, zone, has)
+}
+
+fn messages_of(settings: &ZoneSettings, table: &Arc<NameTable>, zone: &str, has: Option<u32>) -> Option<Vec<Message>> {
     let question = Question { name: Name::from_ascii(zone).unwrap(), record_type: RecordType::AXFR };
     let wire = question.to_wire();
     let edns = Some(ClientEdns::of(512));
     let head = Head { id: 7, flags: 0, class: CLASS_IN, edns };
     let query = Query { head, asked: Asked { wire: &wire, record_type: RecordType::AXFR } };
     let asked_at = Some("10.0.0.99:53".parse().unwrap());
-    let transfer = Transfer::new((table, &settings()), asked_at, &query, has)?;
+    let transfer = Transfer::new((table, settings), asked_at, &query, has)?;
     let read = |message: Vec<u8>| {
         assert!(message.len() <= 16 << 10, "{}", message.len());
         let read = Message::from_vec(&message).unwrap();
@@ -146,6 +150,23 @@ fn whole(line: &str) -> String {
         word.push_str(".cluster.local.");
     }
     words.join(" ").replace('@', "cluster.local.")
+}
+
+#[test]
+fn a_server_with_two_addresses_is_one_name_server_with_both() {
+    let addresses = ["10.0.0.99", "fd00::99", "127.0.0.1", "::1", "169.254.20.10", "fe80::1", "::"];
+    let settings = settings().bound_to(addresses.map(|address| address.parse().unwrap()));
+    let records = records(messages_of(&settings, &fixture(), "cluster.local.", None).unwrap());
+    let of_server: Vec<_> =
+        records.iter().map(text).filter(|line| line.contains(" NS ") || line.starts_with("ns.dns.")).collect();
+    assert_eq!(
+        of_server,
+        [
+            "cluster.local. 5 NS ns.dns.cluster.local.",
+            "ns.dns.cluster.local. 5 A 10.0.0.99",
+            "ns.dns.cluster.local. 5 AAAA fd00::99"
+        ]
+    );
 }
 
 #[test]

@@ -395,3 +395,27 @@ async fn an_address_that_is_nobodys_here_is_left_to_others() {
     assert!(all.starts_with("nobody here has the address; such names are left to others"), "{all}");
     assert_eq!(steps(&theirs), ["3 kubernetes", "6 forward"]);
 }
+
+#[tokio::test]
+async fn a_name_server_has_the_addresses_that_its_block_binds() {
+    let corefile = "cluster.local:PORT {
+        bind 192.0.2.9 2001:db8::9 127.0.0.1
+        kubernetes cluster.local
+    }";
+    let explainer = explainer(corefile, 1053);
+    for (asked_at, record_type, expected) in [
+        ("192.0.2.9", RecordType::A, &["192.0.2.9"][..]),
+        ("192.0.2.9", RecordType::AAAA, &["2001:db8::9"]),
+        ("2001:db8::9", RecordType::A, &["192.0.2.9"]),
+        ("127.0.0.1", RecordType::A, &["127.0.0.1", "192.0.2.9"]),
+    ] {
+        let question = Question { name: Name::from_ascii("ns.dns.cluster.local.").unwrap(), record_type };
+        let asked_at = Some(asked_at.parse().unwrap());
+        let explained = explainer.explain(&question, (asked_at, None), Some(LOCAL)).unwrap();
+        let Outcome::Answered(sections) = explained.outcome else { panic!("{explained:?}") };
+        let mut told: Vec<_> = sections.answers.iter().map(|record| record.data.to_string()).collect();
+        // Another one is first each time.
+        told.sort();
+        assert_eq!(told, expected, "{record_type} at {asked_at:?}");
+    }
+}

@@ -15,6 +15,7 @@ use tidegate_dns::{Answer, Fallthrough, Name, PodNames, Question, Record, Revers
 /// pod NAME.NAMESPACE ADDRESS...
 /// namespace NAME
 /// own ADDRESS:PORT
+/// bound ADDRESS...
 /// import-service, import-headless, import-endpoint: the same of several clusters, with HOST.CLUSTER or -.CLUSTER
 /// primary ZONE, multicluster ZONE..., noendpoints
 /// zonal, endpoint_pod_names, pods insecure|verified, ttl SECONDS, zones NAME..., reverse RANGE..., fallthrough .|ZONE..., namespaces NAME..., namespace_labels,
@@ -92,6 +93,9 @@ impl File {
         match *words {
             ["namespace", name] => self.namespaces.push(name.to_owned()),
             ["own", address] => self.own = Some(address.parse().unwrap()),
+            ["bound", ref addresses @ ..] => {
+                self.settings.bound = addresses.iter().map(|address| address.parse().unwrap()).collect();
+            }
             ["pods", "insecure"] => self.settings.pods = PodNames::Insecure,
             ["pods", "verified"] => self.settings.pods = PodNames::Verified,
             ["endpoint_pod_names"] => self.settings.names_pods = true,
