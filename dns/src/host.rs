@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 /// Whom an address stands for: a network of IPv6 is one host's, but for that of all who are on the same link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Host {
     is_ipv4: bool,
     /// An address of IPv4; a /64 of IPv6, or there what follows it.

@@ -9,6 +9,7 @@ mod places;
 
 use super::https;
 use super::respond::Responder;
+use crate::host::Host;
 use crate::plan;
 use crate::serving::{Clocks, Secured};
 use conversation::Conversation;
@@ -97,7 +98,7 @@ async fn accept(listener: &TcpListener, limits: &Limits, responder: &Responder) 
         accepted => accepted?,
     };
     let Some((clocks, secured)) = responder.connection() else { return Ok(None) };
-    let Some(place) = limits.place(peer.ip(), permit) else {
+    let Some(place) = limits.place(Host::of(peer.ip()), permit) else {
         responder.metrics.dropped.with_label_values(&["connections"]).inc();
         return Ok(None);
     };

@@ -1,6 +1,7 @@
 //! Places for connections: so many in all, a quarter of them for each client. A handshake that is not done is no
 //! connection yet, and makes room for a newer one of the same client.
 
+use crate::host::Host;
 use crate::shares::{Share, Shares};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,7 +16,7 @@ pub(in crate::server) struct Limits {
     total: usize,
     room: Arc<Semaphore>,
     /// A quarter of them for each client.
-    shares: Shares<IpAddr>,
+    shares: Shares<Host>,
     begun: Arc<Begun>,
 }
 
@@ -27,13 +28,13 @@ struct Begun {
 }
 
 /// Those of a client next to each other, in the order in which they began; who has one is told when the sender goes.
-type Places = BTreeMap<(IpAddr, u64), (Place, oneshot::Sender<()>)>;
+type Places = BTreeMap<(Host, u64), (Place, oneshot::Sender<()>)>;
 
 /// A connection's place among all.
 #[derive(Debug)]
 pub(super) struct Place {
-    client: IpAddr,
-    _share: Share<IpAddr>,
+    client: Host,
+    _share: Share<Host>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -41,7 +42,7 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Handshake {
     limits: Limits,
-    key: (IpAddr, u64),
+    key: (Host, u64),
     lost: oneshot::Receiver<()>,
 }
 
@@ -54,7 +55,11 @@ impl Limits {
     /// How long a client is waited for, of whom nothing comes: less where few places are left, of all or of its own
     /// (RFC 7766 §6.2.3). O(1), under a lock.
     pub(in crate::server) fn patience(&self, client: IpAddr, usual: Duration) -> Duration {
-        let is_scarce = self.room.available_permits() < self.total / 4 || self.shares.is_scarce(client.to_canonical());
+        self.patience_with(Host::of(client), usual)
+    }
+
+    fn patience_with(&self, client: Host, usual: Duration) -> Duration {
+        let is_scarce = self.room.available_permits() < self.total / 4 || self.shares.is_scarce(client);
         if is_scarce { usual / 5 } else { usual }
     }
 
@@ -67,8 +72,7 @@ impl Limits {
     }
 
     /// A place for a connection of this client; `None`: it has all that it may have, and uses them.
-    pub(super) fn place(&self, client: IpAddr, permit: OwnedSemaphorePermit) -> Option<Place> {
-        let client = client.to_canonical();
+    pub(super) fn place(&self, client: Host, permit: OwnedSemaphorePermit) -> Option<Place> {
         match self.shares.take(client, 1) {
             Some(share) => Some(Place { client, _share: share, _permit: permit }),
             // Who has not been heard for longest will hardly be.
@@ -105,7 +109,7 @@ impl Handshake {
 
     /// How long it may take.
     pub(super) fn patience(&self, usual: Duration) -> Duration {
-        self.limits.patience(self.key.0, usual)
+        self.limits.patience_with(self.key.0, usual)
     }
 
     /// The place, for what comes after it; `None`: it is another's.
@@ -133,7 +137,7 @@ mod tests {
     /// A place for a client, if there is one at once.
     fn place(limits: &Limits, client: &str) -> Option<Place> {
         let permit = Arc::clone(&limits.room).try_acquire_owned().ok()?;
-        limits.place(client.parse().unwrap(), permit)
+        limits.place(Host::of(client.parse().unwrap()), permit)
     }
 
     #[test]
@@ -155,6 +159,14 @@ mod tests {
         drop((used, done, all));
         assert_eq!((limits.room.available_permits(), limits.begun.lock().len()), (16, 0));
         assert!(place(&limits, "192.0.2.1").is_some());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_client() {
+        let limits = Limits::new(8);
+        let _two = ["2001:db8::1", "2001:db8::2"].map(|client| place(&limits, client).unwrap());
+        assert!(place(&limits, "2001:db8::3").is_none());
+        assert!(place(&limits, "2001:db8:0:1::3").is_some());
     }
 
     #[test]
