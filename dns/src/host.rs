@@ -1,6 +1,6 @@
 //! Who is one client, wherever there is a bound for each.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Whom an address stands for: a network of IPv6 is one host's, but for that of all who are on the same link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,4 +19,9 @@ impl Host {
         };
         Self { is_ipv4, bits }
     }
+}
+
+/// One of IPv4 as that, whatever socket it came to: for whoever takes packets or connections.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }

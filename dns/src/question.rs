@@ -67,6 +67,8 @@ impl fmt::Debug for Asked<'_> {
 pub(crate) struct ClientEdns {
     /// Bytes that the client takes over UDP, between 512 and [`MAX_UDP`].
     pub(crate) payload: u16,
+    /// What it says of that itself, 512 at least.
+    pub(crate) advertised: u16,
     /// The DO bit (RFC 3225).
     pub(crate) is_dnssec_ok: bool,
     /// Whether it wants to know which server answers (RFC 5001).
@@ -77,7 +79,7 @@ pub(crate) struct ClientEdns {
 impl ClientEdns {
     /// That of a client that takes so many bytes, and wants nothing.
     pub(crate) fn of(payload: u16) -> Self {
-        Self { payload, is_dnssec_ok: false, asks_nsid: false, cookie: ClientCookie::Absent }
+        Self { payload, advertised: payload, is_dnssec_ok: false, asks_nsid: false, cookie: ClientCookie::Absent }
     }
 }
 
@@ -217,6 +219,7 @@ fn read_edns(mut cursor: Cursor<'_>, header: &Header) -> Result<Option<(ClientEd
         }
         let [_, version, flags, _] = record.ttl.to_be_bytes();
         let mut edns = ClientEdns::of(record.class.clamp(512, MAX_UDP));
+        edns.advertised = record.class.max(512);
         edns.is_dnssec_ok = flags & 0x80 != 0;
         let mut options = Cursor::new(record.content);
         while !options.is_at_end() {

@@ -265,3 +265,24 @@ fn answers_and_failures_are_logged_as_a_corefile_says() {
     let entry = tidegate.logged("2 example.org. A: ");
     assert_eq!(entry["level"], "ERROR", "{entry}");
 }
+
+#[test]
+fn a_question_is_logged_as_coredns_logs_it_with_the_address_that_its_client_has() {
+    let manifests = shop();
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, port) = (directory.path().join("Corefile"), free_port());
+    // At addresses of both families.
+    replace(&path, &format!(".:{port} {{\n    log\n    kubernetes cluster.local\n}}\n"));
+    let tidegate = start(manifests.path(), &path);
+    for (flags, transport) in
+        [(&["+notcp", "+bufsize=4096"], "udp 55 false 4096"), (&["+tcp", "+noedns"], "tcp 44 false 65535")]
+    {
+        let port = port.to_string();
+        let mut dig = Command::new("dig");
+        dig.args(["@127.0.0.1", "-p", &port, "+nocookie", "WEB.shop.svc.cluster.local"]).args(flags);
+        assert!(text(&dig.output().expect("dig").stdout).contains("NOERROR"));
+        let line = tidegate.logged("web.shop")["message"].as_str().expect("a text").to_owned();
+        let known = format!("\"A IN web.shop.svc.cluster.local. {transport}\" NOERROR qr,aa,rd ");
+        assert!(line.starts_with("127.0.0.1:") && line.contains(&known), "{line}");
+    }
+}

@@ -69,6 +69,7 @@ proptest! {
         prop_assert!(question.name.eq_case(message.queries[0].name()));
         prop_assert_eq!(question.record_type, message.queries[0].query_type());
         let edns = message.edns.map(|edns| ClientEdns {
+            advertised: edns.max_payload().max(512),
             is_dnssec_ok: edns.flags().dnssec_ok,
             ..ClientEdns::of(edns.max_payload().clamp(512, 1232))
         });

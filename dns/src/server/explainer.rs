@@ -6,6 +6,7 @@ use super::settings::Bounds;
 use super::trace::{Finding, Met, Trace};
 use crate::answer::{Reason, Sections};
 use crate::corefile::Place;
+use crate::host::canonical;
 use crate::message::Transport;
 use crate::metrics::Metrics;
 use crate::name::LowerName;
@@ -151,7 +152,7 @@ impl Explainer {
         let client = client.unwrap_or_else(|| loopback_to(own));
         let (from, mut out) = (SocketAddr::new(client, CLIENT_PORT), Vec::new());
         let responder = Responder::new(Arc::clone(&self.shared), at);
-        let outcome = match responder.respond(&packet, (from, to), Transport::Tcp, &mut out) {
+        let outcome = match responder.respond(&packet, (canonical(from), to.map(canonical)), Transport::Tcp, &mut out) {
             Response::Silence | Response::HeldBack | Response::Dropped => Outcome::Silence,
             Response::Pending(_) => Outcome::Upstreams,
             Response::Ready(_) => Outcome::Answered(Sections::read(&out)?),

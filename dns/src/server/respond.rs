@@ -114,7 +114,8 @@ impl Responder {
         self.metrics.https.with_label_values(&[&self.at.to_string(), status]).inc();
     }
 
-    /// Answers at once what needs no upstream, into `out`. `asked_at`: where the packet came to, if that is known.
+    /// Answers at once what needs no upstream, into `out`. `asked_at`: where the packet came to, if that is known. Both
+    /// addresses are canonical.
     pub(super) fn respond(
         &self,
         packet: &[u8],
@@ -133,7 +134,6 @@ impl Responder {
         (peer, asked_at, (transport, may_wait)): (SocketAddr, Option<SocketAddr>, (Transport, bool)),
         out: &mut Vec<u8>,
     ) -> Response {
-        let asked_at = asked_at.map(|address| SocketAddr::new(address.ip().to_canonical(), address.port()));
         if asked_at.is_some_and(|address| is_everybody(address.ip())) {
             // All would answer at once; besides, no answer can leave from there.
             return self.silence("broadcast");
@@ -145,7 +145,7 @@ impl Responder {
         let Some(site) = now.serving.site(self.at) else { return self.silence("closed") };
         let mut counted = Counted {
             zone: site.outside(),
-            is_ipv4: peer.ip().to_canonical().is_ipv4(),
+            is_ipv4: peer.is_ipv4(),
             is_dnssec_ok: false,
             record_type: None,
             len: u16::try_from(packet.len()).unwrap_or(u16::MAX),
@@ -345,7 +345,7 @@ mod tests {
             ("192.0.2.1:53", true),
             ("[::ffff:192.0.2.1]:53", true),
         ] {
-            let asked_at = Some(address.parse().unwrap());
+            let asked_at = Some(crate::host::canonical(address.parse().unwrap()));
             let response = responder.respond(&packet, (peer, asked_at), Transport::Udp, &mut Vec::new());
             assert_eq!(matches!(response, Response::Ready(_)), is_answered, "{address}: {response:?}");
         }

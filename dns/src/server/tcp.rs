@@ -9,7 +9,7 @@ mod places;
 
 use super::https;
 use super::respond::Responder;
-use crate::host::Host;
+use crate::host::{Host, canonical};
 use crate::plan;
 use crate::serving::{Clocks, Secured};
 use conversation::Conversation;
@@ -107,7 +107,7 @@ async fn accept(listener: &TcpListener, limits: &Limits, responder: &Responder) 
         Some(secured) => Entrance::Secured(limits.shake_hands(place), secured),
         None => Entrance::Open(place),
     };
-    Ok(Some(Accepted { stream, peer, clocks, entrance }))
+    Ok(Some(Accepted { stream, peer: canonical(peer), clocks, entrance }))
 }
 
 async fn converse(
@@ -119,7 +119,7 @@ async fn converse(
     let Accepted { stream, peer, clocks, entrance } = accepted;
     // Answers that leave one after the other do not wait for what the client says of the one before.
     stream.set_nodelay(true)?;
-    let (ends, held) = ((peer, stream.local_addr().ok()), (limits, clocks));
+    let (ends, held) = ((peer, stream.local_addr().ok().map(canonical)), (limits, clocks));
     let (handshake, secured) = match entrance {
         Entrance::Open(_place) => return Conversation::new(stream, ends, responder).hold(held, stopped).await,
         Entrance::Secured(handshake, secured) => (handshake, secured),

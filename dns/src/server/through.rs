@@ -138,8 +138,7 @@ impl Responder {
     /// The client's, if it is to be walked and known, and whether it is known to be whole.
     fn search_list(&self, parts: &Parts, block: &Block, asking: &Asking<'_>) -> Option<(SearchList, bool)> {
         let autopath = parts.autopath.as_ref()?;
-        let pod =
-            asking.now.names.as_ref().and_then(|known| known.names.pod_namespace(asking.peer.ip().to_canonical()));
+        let pod = asking.now.names.as_ref().and_then(|known| known.names.pod_namespace(asking.peer.ip()));
         let zone = block.records.as_ref().map(|records| records.unknown.zone());
         let list = autopath.list(asking.name, zone.zip(pod.map(|(namespace, _)| &**namespace)));
         let is_whole = autopath.is_same_for_all() || pod.is_some_and(|(_, has_own_search)| !has_own_search);
@@ -152,9 +151,7 @@ impl Responder {
         let found = parts.acls.as_ref()?.verdict(name, query.asked.record_type, peer.ip());
         asking.site.metrics.judged(found.map_or(AclAction::Allow, |found| found.action), found.map(|found| found.zone));
         let AclVerdict { action: verdict, list, zone: _ } = found?;
-        self.said((block, asking), ("acl", list), || {
-            format!("the client {} {}", peer.ip().to_canonical(), verdict.words())
-        });
+        self.said((block, asking), ("acl", list), || format!("the client {} {}", peer.ip(), verdict.words()));
         if verdict == AclAction::Drop {
             return Some(Response::Dropped);
         }

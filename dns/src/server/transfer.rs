@@ -49,7 +49,6 @@ impl Responder {
         let verdict = parts.acls.as_ref().and_then(|acls| acls.verdict(&name, asked.record_type, peer.ip()));
         let may_ask = verdict.is_none_or(|verdict| verdict.action == AclAction::Allow);
         let place = parts.transfers.as_ref().filter(|_| may_ask)?.admit(&name, peer.ip())?;
-        let asked_at = asked_at.map(|at| SocketAddr::new(at.ip().to_canonical(), at.port()));
         let mut transfer = Transfer::new((&snapshot.names, &records.settings), asked_at, &query, has)?;
         let first = transfer.next()?;
         info!(zone = ?name, client = %peer.ip(), "a zone is transferred");

@@ -8,6 +8,7 @@ mod pace;
 use super::datagrams::{Batch, Ends, MOST, Replies, prepare};
 use super::now::Now;
 use super::respond::{Responder, Response};
+use crate::host::canonical;
 use crate::message::Transport;
 use crate::metrics::{Answered, Took, Unshared};
 use backlog::{Backlog, Held};
@@ -213,7 +214,8 @@ impl Listener {
             self.shared.responder.metrics.dropped.with_label_values(&["long"]).inc();
             return None;
         };
-        let from_to = (ends.peer()?, self.own_address(ends), (Transport::Udp, true));
+        let asked_at = self.own_address(ends).map(canonical);
+        let from_to = (canonical(ends.peer()?), asked_at, (Transport::Udp, true));
         match self.shared.responder.respond_as_of(now, packet, from_to, message) {
             Response::Silence | Response::HeldBack | Response::Dropped => None,
             Response::Ready(answered) => Some(answered),

@@ -30,7 +30,7 @@ pub(crate) struct Logged {
     record_type: RecordType,
     len: usize,
     is_dnssec_ok: bool,
-    /// What the client takes; bytes.
+    /// What the client says that it takes; bytes.
     payload: u16,
     classes: Vec<Class>,
     since: Instant,
@@ -55,12 +55,15 @@ impl Queries {
             peer,
             transport,
             id: query.head.id,
-            name: spelling::text(query.asked.name()),
+            name: spelling::text(name.suffix(0)),
             class: query.head.class,
             record_type: query.asked.record_type,
             len,
             is_dnssec_ok: query.head.edns.is_some_and(|edns| edns.is_dnssec_ok),
-            payload: query.head.edns.map_or(512, |edns| edns.payload),
+            payload: match transport {
+                Transport::Udp => query.head.edns.map_or(512, |edns| edns.advertised),
+                Transport::Tcp => u16::MAX,
+            },
             classes: log.classes.clone(),
             since: Instant::now(),
         }))
@@ -136,27 +139,31 @@ mod tests {
     use super::*;
     use crate::part::harness::{block, client};
 
-    fn line(plugins: &str, name: &str, (code, records): (&str, &str)) -> Option<String> {
+    fn line(plugins: &str, (peer, transport): (&str, Transport), answer: (&str, &str)) -> Option<String> {
         let queries = Queries::of(&block(plugins).logs).unwrap();
-        let client = client(name, "A");
-        let peer = "[2001:db8::1]:4000".parse().unwrap();
-        let logged = queries.begin((&client.query(), &client.name, 40), (peer, Transport::Udp))?;
+        let client = client("Example.org.", "A");
+        let logged = queries.begin((&client.query(), &client.name, 40), (peer.parse().unwrap(), transport))?;
+        let (code, records) = answer;
         let answer = client.answer(code, records);
         logged.is_wanted(&answer).then(|| logged.line(&answer))
     }
 
+    const PEER: (&str, Transport) = ("192.0.2.9:4000", Transport::Udp);
     const RECORD: &str = "example.org. 60 A 192.0.2.1";
     const SOA: &str = "| org. 60 SOA ns.org. root.org. 1 60";
 
     #[test]
     fn a_line_is_as_coredns_writes_it() {
-        let line = line("log", "Example.org.", ("NOERROR", RECORD)).unwrap();
-        let (said, took) = line.rsplit_once(' ').unwrap();
         let answer = client("Example.org.", "A").answer("NOERROR", RECORD).len();
-        let expected =
-            format!("[2001:db8::1]:4000 - 7 \"A IN Example.org. udp 40 false 1232\" NOERROR qr,rd,ra {answer}");
-        assert_eq!(said, expected);
-        assert!(took.strip_suffix('s').is_some_and(|took| took.parse::<f64>().is_ok()), "{took}");
+        for (peer, transport, expected) in [
+            ("192.0.2.9:4000", Transport::Udp, "192.0.2.9:4000 - 7 \"A IN example.org. udp 40 false 1232\""),
+            ("[2001:db8::1]:4000", Transport::Tcp, "[2001:db8::1]:4000 - 7 \"A IN example.org. tcp 40 false 65535\""),
+        ] {
+            let line = line("log", (peer, transport), ("NOERROR", RECORD)).unwrap();
+            let (said, took) = line.rsplit_once(' ').unwrap();
+            assert_eq!(said, format!("{expected} NOERROR qr,rd,ra {answer}"));
+            assert!(took.strip_suffix('s').is_some_and(|took| took.parse::<f64>().is_ok()), "{took}");
+        }
     }
 
     #[test]
@@ -187,11 +194,11 @@ mod tests {
                 ("error", vec![("SERVFAIL", ""), ("REFUSED", "")]),
             ] {
                 for answer in answers {
-                    let is_written = line(plugin, "example.org.", answer).is_some();
+                    let is_written = line(plugin, PEER, answer).is_some();
                     assert_eq!(is_written, written.contains(class), "{classes}: {answer:?}");
                 }
             }
         }
-        assert_eq!(line("log example.com", "example.org.", ("NOERROR", RECORD)), None);
+        assert_eq!(line("log example.com", PEER, ("NOERROR", RECORD)), None);
     }
 }
