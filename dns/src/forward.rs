@@ -30,6 +30,7 @@ use crate::option;
 use crate::room::{Behind, Taken};
 use exchange::Trip;
 use hickory_proto::op::ResponseCode;
+use marks::Ours;
 use outbound::Outbound;
 use running::Running;
 use std::net::SocketAddr;
@@ -39,7 +40,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
-use trail::Trail;
+use trail::{Of, Trail};
 
 pub(crate) use ask::{Ask, Waiting};
 pub(crate) use failure::Failure;
@@ -168,11 +169,14 @@ impl Forwarder {
     }
 
     /// Whether we have asked this question ourselves.
-    fn is_back(&self, waiting: &Waiting) -> bool {
-        let Outbound { token, marks, .. } = &*self.outbound;
-        waiting.trail.holds(*token)
-            || waiting.trail.is_too_long()
-            || (waiting.is_clients && marks.know(&waiting.question, waiting.ask.question()))
+    fn is_ours(&self, waiting: &Waiting) -> Ours {
+        let Outbound { secret, marks, .. } = &*self.outbound;
+        let question = waiting.ask.question();
+        match waiting.is_clients {
+            _ if waiting.trail.is_of(secret, Of::Question, question) => Ours::Yes,
+            true => marks.know(&waiting.question, question),
+            false => Ours::No,
+        }
     }
 
     fn in_circle(&self, peer: SocketAddr) -> Failure {
@@ -190,17 +194,17 @@ impl Forwarder {
         behind: Behind<'_>,
     ) -> AtOnce {
         let counted = self.cache.counted_at(&waiting.server);
-        if self.is_back(waiting) {
+        let ours = self.is_ours(waiting);
+        if ours == Ours::Yes {
             return AtOnce::Told(Err(self.in_circle(peer)));
         }
+        let may_be_ours = || ours == Ours::Perhaps || self.outbound.is_own(peer);
         let host = Host::of(peer.ip());
         let told_stale = |over| AtOnce::Told(self.tell_stale(&over, waiting, transport));
         let fetch_ahead = || self.fetch_ahead(waiting, How { host, transport, is_repeated: true }, behind);
         match self.cache.find(&waiting.ask, Instant::now()) {
-            // We ask ourselves: told what is about to end, or is over, we would keep it anew, for ever.
-            Found::Fresh { refresh: Refresh::Running, .. } | Found::Over { .. } if self.outbound.is_own(peer) => {
-                AtOnce::Ask(None)
-            }
+            // If we ask ourselves: told what is about to end, or is over, we would keep it anew, for ever.
+            Found::Fresh { refresh: Refresh::Running, .. } | Found::Over { .. } if may_be_ours() => AtOnce::Ask(None),
             Found::Fresh { message, kind, ttls, refresh } => {
                 counted.hit(kind).inc();
                 if refresh == Refresh::Wanted {
@@ -282,7 +286,8 @@ impl Forwarder {
         let (mut reply, code) = told.ok_or_else(|| self.count(Failure::Malformed))?;
         if !waiting.trail.is_empty() {
             // Another forwarder like us wants to know where the answer has been, so that it knows its own.
-            let trail = Trail::of_answer(message).answer_option(self.outbound.token);
+            let trail = Trail::of_answer(message);
+            let trail = trail.passed_on(&self.outbound.secret, Of::Answer, waiting.ask.question());
             option::add(&trail, &mut reply, waiting.head.limit(transport));
         }
         Ok((reply, code))

@@ -3,7 +3,7 @@
 use super::connections::Connection;
 use super::relay::{code, flags, is_answer};
 use super::tls::Secure;
-use super::trail::Trail;
+use super::trail::{Of, Trail};
 use super::upstream::Upstream;
 use super::{Ask, Outbound, lock};
 use crate::message::{Transport, framed};
@@ -70,7 +70,8 @@ impl Upstream {
     /// Any answer to this question.
     pub(super) async fn exchange(&self, ask: &Ask, trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
         let trail = trip.trail.filter(|_| !self.refuses_options.load(Ordering::Relaxed));
-        let options = trail.map(|trail| trail.question_option(trip.outbound.token)).unwrap_or_default();
+        let pass_on = |trail: &Trail| trail.passed_on(&trip.outbound.secret, Of::Question, ask.question());
+        let options = trail.map(pass_on).unwrap_or_default();
         let message = self.carry(ask, &options, trip).await?;
         if options.is_empty() || !refuses(&message) {
             return Ok(message);

@@ -3,7 +3,7 @@
 use super::lock;
 use super::marks::Marks;
 use super::tasks::Tasks;
-use super::trail::Token;
+use super::trail::Secret;
 use crate::metrics::ForwardMetrics;
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -18,16 +18,16 @@ pub(super) struct Outbound {
     /// Tasks that ask upstreams, whoever waits for that.
     pub(super) fetches: Tasks,
     pub(super) metrics: ForwardMetrics,
-    /// By which our own questions and answers are known.
-    pub(super) token: Token,
+    /// By whose tokens our own questions and answers are known.
+    pub(super) secret: Secret,
     pub(super) marks: Marks,
 }
 
 impl Outbound {
     pub(super) fn new(metrics: ForwardMetrics) -> Self {
         let (checks, fetches) = (Tasks::default(), Tasks::default());
-        let (token, marks) = (Token::new(), Marks::default());
-        Self { own: Mutex::default(), checks, fetches, metrics, token, marks }
+        let (secret, marks) = (Secret::new(), Marks::default());
+        Self { own: Mutex::default(), checks, fetches, metrics, secret, marks }
     }
 
     /// Whether this is a socket of ours that waits for an upstream.

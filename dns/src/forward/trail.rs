@@ -1,33 +1,49 @@
 //! The forwarders that a question, or an answer, has passed: each adds a token of its own, and what comes back to one of
 //! them is recognised, through other servers too (as RFC 8586 has it for HTTP). In an EDNS option, which others ignore.
+//! A token is good for one question: who sends options of its own can make none, and harms nobody with what it has seen.
 
 use crate::option::{self, option};
+use siphasher::sip::SipHasher24;
+use std::fmt;
+use std::hash::Hasher;
 
 /// Code of the option, of those for local use (RFC 6891 §9).
 const CODE: u16 = 65_313;
 /// Bytes of a token.
 const TOKEN: usize = 8;
-/// Forwarders in a row: more are a circle of them that cannot be recognised otherwise.
+/// Tokens that are passed on, the last ones: those before may be a client's.
 const MOST: usize = 16;
 
 /// What the tokens are about. Some servers send options back as they came, which says nothing about an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Of {
+pub(super) enum Of {
     Question = 1,
     Answer = 2,
 }
 
-/// A forwarder of this process, as it is known to itself alone; random.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Token([u8; TOKEN]);
+/// What a forwarder of this process makes its tokens with; random.
+pub(super) struct Secret([u8; 16]);
 
 /// Tokens, one behind the other; mostly none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Trail(Box<[u8]>);
 
-impl Token {
+impl Secret {
     pub(super) fn new() -> Self {
         Self(rand::random())
+    }
+
+    fn token(&self, of: Of, question: &[u8]) -> [u8; TOKEN] {
+        let mut hasher = SipHasher24::new_with_key(&self.0);
+        hasher.write(&[of as u8]);
+        hasher.write(question);
+        hasher.finish().to_le_bytes()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
     }
 }
 
@@ -52,28 +68,17 @@ impl Trail {
         self.0.is_empty()
     }
 
-    pub(super) fn holds(&self, token: Token) -> bool {
-        self.0.as_chunks::<TOKEN>().0.contains(&token.0)
+    /// Whether this question, in lower case, or the answer to it has passed the forwarder with that secret.
+    pub(super) fn is_of(&self, own: &Secret, of: Of, question: &[u8]) -> bool {
+        !self.is_empty() && self.0.as_chunks::<TOKEN>().0.contains(&own.token(of, question))
     }
 
-    pub(super) fn is_too_long(&self) -> bool {
-        self.0.len() > MOST * TOKEN
-    }
-
-    /// The option of a question that `own` passes on.
-    pub(super) fn question_option(&self, own: Token) -> Vec<u8> {
-        self.with(own, Of::Question)
-    }
-
-    /// The option of an answer that `own` passes on.
-    pub(super) fn answer_option(&self, own: Token) -> Vec<u8> {
-        self.with(own, Of::Answer)
-    }
-
-    fn with(&self, own: Token, of: Of) -> Vec<u8> {
-        let known = self.0.get(..MOST * TOKEN).unwrap_or(&self.0);
+    /// The option of this question, in lower case, or of the answer to it, that the forwarder with that secret passes on.
+    pub(super) fn passed_on(&self, own: &Secret, of: Of, question: &[u8]) -> Vec<u8> {
+        let tokens = self.0.as_chunks::<TOKEN>().0;
+        let last = tokens.get(tokens.len().saturating_sub(MOST - 1)..).unwrap_or_default();
         // That is never longer than an option can be.
-        option(CODE, &[&[of as u8], known, &own.0].concat()).unwrap_or_default()
+        option(CODE, &[&[of as u8], last.as_flattened(), &own.token(of, question)].concat()).unwrap_or_default()
     }
 }
 
@@ -89,42 +94,49 @@ mod tests {
         ask.to_message(7, ask.question(), options)
     }
 
+    const QUESTION: &[u8] = b"\x01a\0\0\x01\0\x01";
+
     #[test]
     fn tokens_are_found_among_those_of_others() {
-        let [own, other, third] = [(), (), ()].map(|()| Token::new());
+        let [own, other, third] = [(), (), ()].map(|()| Secret::new());
+        let passes = |trail: &Trail, secret: &Secret| trail.passed_on(secret, Of::Question, QUESTION);
+        let is_of = |trail: &Trail, secret: &Secret| trail.is_of(secret, Of::Question, QUESTION);
         let none = Trail::of_question(&asked(&[]));
-        assert!(none.is_empty() && !none.holds(own));
-        let one = Trail::of_question(&asked(&none.question_option(other)));
-        assert!(one.holds(other) && !one.holds(own));
-        let others = [&[0, 10, 0, 2, 1, 2][..], &one.question_option(own)].concat();
+        assert!(none.is_empty() && !is_of(&none, &own));
+        let one = Trail::of_question(&asked(&passes(&none, &other)));
+        assert!(is_of(&one, &other) && !is_of(&one, &own));
+        let others = [&[0, 10, 0, 2, 1, 2][..], &passes(&one, &own)].concat();
         let two = Trail::of_question(&asked(&others));
-        assert!(two.holds(other) && two.holds(own) && !two.holds(third));
+        assert!(is_of(&two, &other) && is_of(&two, &own) && !is_of(&two, &third));
         // What comes back as it was sent is no answer's.
         assert!(Trail::of_answer(&asked(&others)).is_empty());
-        assert!(Trail::of_answer(&asked(&one.answer_option(own))).holds(own));
+        let answer = Trail::of_answer(&asked(&one.passed_on(&own, Of::Answer, QUESTION)));
+        assert!(answer.is_of(&own, Of::Answer, QUESTION));
+        // Whoever is told that makes no question's of it, nor one about something else.
+        assert!(!is_of(&answer, &own) && !answer.is_of(&own, Of::Answer, b"\x01b\0\0\x01\0\x01"));
     }
 
     #[test]
-    fn a_circle_of_strangers_has_an_end() {
-        let mut trail = Trail::default();
-        let mut count = 0;
-        while !trail.is_too_long() {
-            trail = Trail::of_question(&asked(&trail.question_option(Token::new())));
-            count += 1;
+    fn what_a_client_sends_keeps_no_circle_from_being_known() {
+        let mut trail = Trail([7; 100 * TOKEN + 3].into());
+        let own = Secret::new();
+        trail = Trail::of_question(&asked(&trail.passed_on(&own, Of::Question, QUESTION)));
+        for _ in 1..MOST {
+            assert!(trail.is_of(&own, Of::Question, QUESTION));
+            trail = Trail::of_question(&asked(&trail.passed_on(&Secret::new(), Of::Question, QUESTION)));
         }
-        assert_eq!(count, MOST + 1);
-        let own = Token::new();
-        assert!(Trail::of_question(&asked(&trail.question_option(own))).holds(own), "a long one is passed on cut");
+        assert!(trail.is_of(&own, Of::Question, QUESTION));
+        assert_eq!(trail.0.len(), MOST * TOKEN);
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read(packet in prop::collection::vec(any::<u8>(), 0..200), content in prop::collection::vec(any::<u8>(), 0..40)) {
-            let own = Token::new();
-            prop_assert!(!Trail::of_question(&packet).holds(own));
+            let own = Secret::new();
+            prop_assert!(!Trail::of_question(&packet).is_of(&own, Of::Question, QUESTION));
             let mut options = CODE.to_be_bytes().to_vec();
             options.extend(content);
-            prop_assert!(!Trail::of_question(&asked(&options)).holds(own));
+            prop_assert!(!Trail::of_question(&asked(&options)).is_of(&own, Of::Question, QUESTION));
         }
     }
 }

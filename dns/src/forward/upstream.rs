@@ -4,7 +4,7 @@ use super::chain::on_chain;
 use super::connections::Kept;
 use super::exchange::{Fault, Trip};
 use super::tls::Secure;
-use super::trail::Trail;
+use super::trail::{Of, Trail};
 use super::{Ask, Outbound, health, relay};
 use crate::metrics::UpstreamMetrics;
 use crate::plan::forward::Forward;
@@ -68,7 +68,7 @@ impl Upstream {
         if !relay::is_whole(&message) {
             return Err(Fault::Malformed);
         }
-        if Trail::of_answer(&message).holds(trip.outbound.token) {
+        if Trail::of_answer(&message).is_of(&trip.outbound.secret, Of::Answer, ask.question()) {
             return Err(Fault::Loop);
         }
         if let Some(question) = message.get_mut(HEADER..HEADER + ask.question().len()) {
