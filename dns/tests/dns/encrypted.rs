@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 /// The head of a request that has a question for its body.
-const POST: &str = "POST /dns-query HTTP/1.1\r\nContent-Type: application/dns-message";
+pub(crate) const POST: &str = "POST /dns-query HTTP/1.1\r\nContent-Type: application/dns-message";
 
 fn query() -> Vec<u8> {
     question(7, "web.shop.svc.cluster.local.", RecordType::A).to_vec().unwrap()
@@ -77,7 +77,7 @@ async fn clients_show_who_they_are_where_that_is_wanted() {
 }
 
 /// A request over HTTP/1.1: the status and the body.
-async fn request(stream: &mut TlsStream<TcpStream>, head: &str, body: &[u8]) -> (u16, String, Vec<u8>) {
+pub(crate) async fn request(stream: &mut TlsStream<TcpStream>, head: &str, body: &[u8]) -> (u16, String, Vec<u8>) {
     let length = body.len();
     stream.write_all(format!("{head}\r\nHost: dns.test\r\nContent-Length: {length}\r\n\r\n").as_bytes()).await.unwrap();
     stream.write_all(body).await.unwrap();

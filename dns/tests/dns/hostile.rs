@@ -1,8 +1,11 @@
 //! Packets that are no questions, or no good ones. A good one after each shows that the server still answers, and that
 //! nothing was said where nothing is due.
 
+use crate::authority::*;
+use crate::encrypted::{POST, request};
 use crate::harness::*;
 use hickory_proto::rr::RecordType;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 const NAME: &[u8] = b"\x03web\x04shop\x03svc\x07cluster\x05local\x00";
 
@@ -49,15 +52,16 @@ async fn nothing_is_said_to_these() {
     server.stop().await;
 }
 
-#[tokio::test]
-async fn the_code_says_what_is_wrong() {
+/// What it is, the packet, the code of the answer, and how many questions come back.
+type Wrong = (&'static str, Vec<u8>, u8, u8);
+
+fn wrong() -> Vec<Wrong> {
     const FORMERR: u8 = 1;
     const NOTIMP: u8 = 4;
     const REFUSED: u8 = 5;
-    let server = start(settings());
     let long_name = [b"\x3f".as_slice(), &[b'a'; 63]].concat().repeat(4);
     let no_pointer: &[&[u8]] = &[&[0xC0, 4, 0, 1, 0, 1]];
-    for (what, packet, code, questions) in [
+    vec![
         ("a bare header", packet([7, 0, 0, 0, 0, 0], &[]), FORMERR, 0),
         ("no question", packet([7, 0, 0, 0, 0, 1], &[&opt(&[0], &[])]), FORMERR, 0),
         ("65,535 questions in 12 bytes", packet([7, 0, 0xffff, 0, 0, 0], &[]), FORMERR, 0),
@@ -95,16 +99,61 @@ async fn the_code_says_what_is_wrong() {
             1,
         ),
         ("another zone's transfer", packet([7, 0, 1, 0, 0, 0], &[b"\x03org\x00", &[0, 252, 0, 1]]), REFUSED, 1),
-    ] {
-        let answer = server.exchange(&packet).await;
-        assert_eq!(answer[..2], [0, 7], "{what}: id");
-        assert_eq!(answer[2] & 0xf8, 0x80 | packet[2] & 0x78, "{what}: QR and opcode");
-        assert_eq!(answer[3] & 0x0f, code, "{what}: code");
-        assert_eq!(answer[4..10], [0, questions, 0, 0, 0, 0], "{what}: counts");
-        let question = 12..answer.len() - if answer[11] > 0 { EMPTY_OPT } else { 0 };
-        assert!(questions == 0 || packet[12..].starts_with(&answer[question]), "{what}: the question");
+    ]
+}
+
+/// Whether an answer says what is wrong.
+fn check((what, packet, code, questions): &Wrong, over: &str, answer: &[u8]) {
+    assert_eq!(answer[..2], [0, 7], "{what} over {over}: id");
+    assert_eq!(answer[2] & 0xf8, 0x80 | packet[2] & 0x78, "{what} over {over}: QR and opcode");
+    assert_eq!(answer[3] & 0x0f, *code, "{what} over {over}: code");
+    assert_eq!(answer[4..10], [0, *questions, 0, 0, 0, 0], "{what} over {over}: counts");
+    let question = 12..answer.len() - if answer[11] > 0 { EMPTY_OPT } else { 0 };
+    assert!(*questions == 0 || packet[12..].starts_with(&answer[question]), "{what} over {over}: the question");
+}
+
+#[tokio::test]
+async fn the_code_says_what_is_wrong() {
+    let server = start(settings());
+    for wrong in wrong() {
+        check(&wrong, "UDP", &server.exchange(&wrong.1).await);
     }
     server.stop().await;
+}
+
+#[tokio::test]
+async fn the_code_says_what_is_wrong_on_connections_too() {
+    let authority = Authority::new();
+    authority.mount("dns.test");
+    let plain = start(settings());
+    let [tls, https] = ["tls", "https"].map(|scheme| start_secured(scheme, &authority, ""));
+    for wrong in wrong() {
+        let mut stream = plain.connect().await;
+        check(&wrong, "TCP", &exchange(&mut stream, &wrong.1).await);
+        let mut stream = authority.connect(&tls, "dns.test", &["dot"], None).await.unwrap();
+        check(&wrong, "TLS", &exchange(&mut stream, &wrong.1).await);
+        let mut stream = authority.connect(&https, "dns.test", &["http/1.1"], None).await.unwrap();
+        let (status, _, answer) = request(&mut stream, POST, &wrong.1).await;
+        assert_eq!(status, 200, "{}", wrong.0);
+        check(&wrong, "HTTPS", &answer);
+    }
+    for server in [plain, tls, https] {
+        server.stop().await;
+    }
+}
+
+/// The answer to a packet, behind which a good question finds the connection as it was.
+async fn exchange(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), packet: &[u8]) -> Vec<u8> {
+    let sentinel = question(99, "web.shop.svc.cluster.local.", RecordType::A).to_vec().unwrap();
+    stream.write_all(&[frame(packet), frame(&sentinel)].concat()).await.unwrap();
+    let mut answers = [Vec::new(), Vec::new()];
+    for answer in &mut answers {
+        answer.resize(stream.read_u16().await.unwrap().into(), 0);
+        stream.read_exact(answer).await.unwrap();
+    }
+    let [answer, after] = answers;
+    assert_eq!(after[..2], [0, 99]);
+    answer
 }
 
 /// RFC 6891 §6.1.1 and §6.1.3: who asks with EDNS is answered with it, whatever is asked.
