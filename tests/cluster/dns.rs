@@ -162,7 +162,7 @@ fn no_question_is_lost_while_it_is_rolled_out_and_while_there_is_no_api_server()
     says(&client, &["getent", "ahostsv4", "shop"], &["192.0.2.80"])?;
     says(&client, &["getent", "ahostsv4", "db"], &[&pods[0], &pods[1]])?;
     let musl = Musl::build()?;
-    let load = Load::start(&installed, &musl)?;
+    let load = Load::start(&installed, &musl, [&pods[0], &pods[1]])?;
     let done = (0..ROLLOUTS).try_for_each(|_| {
         installed.roll_out()?;
         load.passes(ANSWERS)

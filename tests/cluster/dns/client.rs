@@ -26,6 +26,14 @@ pub(crate) struct Said {
     pub(crate) said: String,
 }
 
+impl Said {
+    /// Whether it found all of these words.
+    fn has<W: AsRef<str>>(&self, words: &[W]) -> bool {
+        let has = |word: &W| self.said.split_whitespace().any(|own| own == word.as_ref());
+        self.code == Some(0) && words.iter().all(has)
+    }
+}
+
 impl Client {
     pub(crate) fn new(process: u32) -> Self {
         Self { process }
@@ -44,8 +52,7 @@ impl Client {
 pub(crate) fn says(client: &Client, command: &[&str], words: &[&str]) -> anyhow::Result<()> {
     until(&format!("{command:?} says {words:?}"), SOON, || {
         let said = client.run(command)?;
-        let has = |word: &&str| said.said.split_whitespace().any(|own| own == *word);
-        ensure!(said.code == Some(0) && words.iter().all(has), "{said:?}");
+        ensure!(said.has(words), "{said:?}");
         Ok(Some(()))
     })
 }
@@ -60,13 +67,25 @@ pub(crate) fn answers(client: &Client, command: &[&str]) -> anyhow::Result<Vec<S
 }
 
 /// Questions that are asked again and again, each once: a resolver that asked twice would hide what was lost.
-const QUESTIONS: [(&[&str], &str); 5] = [
-    (&["getent", "ahostsv4", "kubernetes.default"], "10.96.0.1"),
-    (&["getent", "ahostsv4", "db-0.db"], ""),
-    (&["getent", "ahostsv4", "shop"], "192.0.2.80"),
-    (&["getent", "hosts", "10.96.0.80"], "web.default.svc.cluster.local"),
-    (&["dig", "+tcp", "+tries=1", "+time=3", "+short", "web.default.svc.cluster.local"], "10.96.0.80"),
-];
+/// Each with words of its answer; `first` and `second` are the addresses of the Pods of `db`.
+fn questions(first: &str, second: &str) -> Vec<(String, Vec<String>)> {
+    let dig = "dig +tries=1 +time=3 +short";
+    let pods = ["db-0.db.default.svc.cluster.local.", "db-1.db.default.svc.cluster.local."];
+    let questions: [(String, &[&str]); 8] = [
+        ("getent ahostsv4 kubernetes.default".to_owned(), &["10.96.0.1"]),
+        ("getent ahostsv4 db-0.db".to_owned(), &[first]),
+        ("getent ahostsv4 db".to_owned(), &[first, second]),
+        ("getent ahostsv4 shop".to_owned(), &["192.0.2.80"]),
+        ("getent hosts 10.96.0.80".to_owned(), &["web.default.svc.cluster.local"]),
+        (format!("{dig} +tcp web.default.svc.cluster.local"), &["10.96.0.80"]),
+        (format!("{dig} SRV _http._tcp.db.default.svc.cluster.local"), &pods),
+        (format!("{dig} -x {second}"), &pods[1..]),
+    ];
+    questions
+        .into_iter()
+        .map(|(command, words)| (command, words.iter().map(|&word| word.to_owned()).collect()))
+        .collect()
+}
 
 /// A running load, a thread for each question.
 pub(crate) struct Load {
@@ -97,16 +116,18 @@ impl fmt::Display for Report {
 }
 
 impl Load {
-    pub(crate) fn start(installed: &Installed, musl: &Musl) -> anyhow::Result<Self> {
+    /// `pods`: the addresses of those of `db`.
+    pub(crate) fn start(installed: &Installed, musl: &Musl, pods: [&str; 2]) -> anyhow::Result<Self> {
         let client = installed.client()?;
         let shared = Arc::new(Shared::default());
-        let of_musl = musl.resolves("kubernetes.default");
-        let lane = |(command, expected): (&[&str], &'static str)| {
-            let (shared, command) =
-                (Arc::clone(&shared), command.iter().copied().map(str::to_owned).collect::<Vec<_>>());
-            thread::spawn(move || shared.ask(client, &command.iter().map(String::as_str).collect::<Vec<_>>(), expected))
+        let [first, second] = pods;
+        let mut questions = questions(first, second);
+        questions.push((musl.resolves("kubernetes.default").join(" "), vec!["10.96.0.1".to_owned()]));
+        let lane = |(command, words): (String, Vec<String>)| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || shared.ask(client, &command.split(' ').collect::<Vec<_>>(), &words))
         };
-        let lanes = QUESTIONS.into_iter().chain([(&of_musl[..], "10.96.0.1")]).map(lane).collect();
+        let lanes = questions.into_iter().map(lane).collect();
         Ok(Self { shared, lanes })
     }
 
@@ -129,10 +150,10 @@ impl Load {
 }
 
 impl Shared {
-    fn ask(&self, client: Client, command: &[&str], expected: &str) -> anyhow::Result<()> {
+    fn ask(&self, client: Client, command: &[&str], words: &[String]) -> anyhow::Result<()> {
         while !self.is_over.load(Ordering::Relaxed) {
             let said = client.run(command)?;
-            if said.code == Some(0) && said.said.contains(expected) {
+            if said.has(words) {
                 self.answered.fetch_add(1, Ordering::Relaxed);
             } else {
                 let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
