@@ -63,8 +63,8 @@ pub struct Limits {
     pub retry_pause: Duration,
     /// How long from the first failure of an endpoint that refuses requests wait for another one, where there is none.
     pub newcomer: Duration,
-    /// How long from the first failure of endpoints that lost a request it waits for the news that they have left, where its
-    /// attempts are used up. Shorter than the news of a Pod that a request has brought down.
+    /// How long a request that endpoints have lost waits for the news that they have left, where its attempts are used up.
+    /// Shorter than the news of a Pod that a request has brought down.
     pub departure: Duration,
     pub pool_idle: Duration,
     pub pool_per_endpoint: usize,

@@ -34,16 +34,15 @@ impl Exchange<'_> {
         }
     }
 
-    /// Waits until the news are there, or all endpoints that are at fault have failed for too long: where nothing comes,
-    /// only the requests of one moment wait.
+    /// Waits until the news are there, for as long as they usually take. Where nothing comes, only the requests of one
+    /// moment wait.
     pub(super) async fn news(&mut self, news: News, tally: &mut Tally<'_>) -> Result<(), Interrupt> {
         let worker = self.worker;
         let limits = &worker.settings.limits;
-        let (failing_since, patience) = match news {
-            News::Departure => (tally.losing_since(), limits.departure),
-            News::Newcomer => (tally.failing_since, limits.newcomer),
+        let until = match news {
+            News::Departure => Instant::now() + limits.departure,
+            News::Newcomer => tally.failing_since.unwrap_or_else(Instant::now) + limits.newcomer,
         };
-        let until = failing_since.unwrap_or_else(Instant::now) + patience;
         let departed = tally.departed();
         let come = async {
             loop {
@@ -66,6 +65,10 @@ impl Exchange<'_> {
                 () = sleep_until(until) => {}
             }
         };
-        self.waiting(Box::pin(come_or_over)).await
+        self.waiting(Box::pin(come_or_over)).await?;
+        if news == News::Departure && tally.departed() == departed {
+            tally.have_stayed();
+        }
+        Ok(())
     }
 }

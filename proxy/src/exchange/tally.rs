@@ -82,9 +82,9 @@ impl<'b> Tally<'b> {
         self.lost.iter().filter(|upstream| !upstream.is_current()).take(DEPARTURES).count()
     }
 
-    /// When the last of those that lost the request has begun to fail.
-    pub(super) fn losing_since(&self) -> Option<Instant> {
-        self.lost.iter().map(|upstream| upstream.failing_since().unwrap_or_else(Instant::now)).max()
+    /// Notes that those of them that are there have not left, though the news of it was waited for.
+    pub(super) fn have_stayed(&self) {
+        self.lost.iter().for_each(|upstream| upstream.has_stayed());
     }
 
     /// The endpoints as far as this exchange knows.
@@ -148,7 +148,7 @@ impl Exchange<'_> {
 
     /// Whether endpoints that lost the request would give tries back by leaving.
     pub(super) fn would_gain(&self, failure: Failure, tally: &Tally<'_>) -> bool {
-        let may_leave = tally.departed() < tally.lost.len().min(DEPARTURES);
+        let may_leave = tally.departed() < DEPARTURES && tally.lost.iter().any(|upstream| upstream.may_leave());
         may_leave && failure.is_loss() && self.wanted_attempts().is_none() && self.is_repeatable(failure)
     }
 

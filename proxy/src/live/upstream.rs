@@ -4,7 +4,11 @@ use crate::health::{FailureKind, Health, Moment, Origin, Standing};
 use config::EndpointAddress;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 use tokio::time::Instant;
+
+/// How long from a wait in vain for the news that an endpoint has left nobody waits for it again.
+const STAYS: Duration = Duration::from_secs(10);
 
 /// One endpoint address; lives as long as a view, an exchange or a kept connection names it.
 #[derive(Debug)]
@@ -17,6 +21,8 @@ pub struct Upstream {
     health: Health,
     in_flight: AtomicU32,
     last_pick: AtomicU64,
+    /// Until when it is believed to stay.
+    stays_until: AtomicU64,
 }
 
 impl Upstream {
@@ -29,6 +35,7 @@ impl Upstream {
             health: Health::default(),
             in_flight: AtomicU32::new(0),
             last_pick: AtomicU64::new(0),
+            stays_until: AtomicU64::new(0),
         }
     }
 
@@ -67,6 +74,16 @@ impl Upstream {
     #[must_use]
     pub fn failing_since(&self) -> Option<Instant> {
         self.health.failing_since().map(|moment| self.origin.instant(moment))
+    }
+
+    /// Whether it may leave soon, for all that is known: it is there, and nobody has just waited for its end in vain.
+    pub(crate) fn may_leave(&self) -> bool {
+        self.is_current() && self.stays_until.load(Relaxed) <= self.origin.at(Instant::now()).as_micros()
+    }
+
+    /// Notes that it has not left, though the news of it was waited for.
+    pub(crate) fn has_stayed(&self) {
+        self.stays_until.store(self.origin.at(Instant::now() + STAYS).as_micros(), Relaxed);
     }
 
     pub(super) fn named_by_one_more(&self) {
