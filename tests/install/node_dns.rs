@@ -77,6 +77,15 @@ fn no_values_for_the_nodes_are_none_that_add_anything() {
     assert_eq!(names_alone(&central).0, names_alone(&central[..1]).0);
 }
 
+/// With --reuse-values an older chart's values are all that there is.
+#[test]
+fn where_nothing_is_said_of_the_controller_it_is_installed() {
+    for values in [&[][..], &["kubeDns.enabled=true"]] {
+        let silent = [&["controller.enabled=null"], values].concat();
+        assert_eq!(Manifests::chart(&silent).0, Manifests::chart(values).0);
+    }
+}
+
 /// A chart takes no file from outside of its folder, and neither does a component.
 #[test]
 fn the_charts_rules_are_those_of_the_component() {

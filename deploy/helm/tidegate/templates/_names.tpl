@@ -114,3 +114,8 @@ $(POD_NAMESPACE)/{{ include "tidegate.fullname" . }}
 {{- define "tidegate.adminIsLocal" -}}
 {{- if and .Values.controller.hostNetwork (not .Values.controller.metrics.enabled) }}true{{ end -}}
 {{- end -}}
+
+{{/* Whether the ingress controller is installed, as it is where nothing is said: with --reuse-values the values of older charts are all that there is. */}}
+{{- define "tidegate.hasController" -}}
+{{- if ne (toString .Values.controller.enabled) "false" }}true{{ end -}}
+{{- end -}}

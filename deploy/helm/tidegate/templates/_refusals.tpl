@@ -35,7 +35,7 @@
 {{/* Values that are fine alone and not together. */}}
 {{- define "tidegate.contradictions" -}}
 {{- $controller := .Values.controller -}}
-{{- if not $controller.enabled }}{{ include "tidegate.refusalsWithoutController" . }}{{ end -}}
+{{- if not (include "tidegate.hasController" $) }}{{ include "tidegate.refusalsWithoutController" . }}{{ end -}}
 {{- if and $controller.hostNetwork $controller.hostPort.enabled -}}
 {{- fail "controller.hostNetwork and controller.hostPort.enabled are two ways to the same ports: choose one" -}}
 {{- end -}}
