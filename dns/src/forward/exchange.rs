@@ -91,14 +91,12 @@ impl Upstream {
             Protocol::Tcp => true,
             Protocol::UdpFirst => false,
         };
-        // Boxed, so that the many that wait over UDP need no room for what TLS keeps.
-        let over_stream = || Box::pin(self.over_stream(ask, options, trip));
         if is_stream {
-            return within(self, trip, over_stream()).await;
+            return within(self, trip, self.over_stream(ask, options, trip)).await;
         }
         let message = within(self, trip, self.over_udp(ask, options, trip)).await?;
         if flags(&message).is_some_and(|flags| flags & flag::TRUNCATED != 0)
-            && let Ok(whole) = within(self, trip, over_stream()).await
+            && let Ok(whole) = within(self, trip, self.over_stream(ask, options, trip)).await
         {
             return Ok(whole);
         }
@@ -122,9 +120,14 @@ impl Upstream {
         let _own = Own::new(trip.outbound, socket.local_addr()?);
         let id = rand::random();
         socket.send(&ask.to_message(id, trip.question, options)).await?;
-        let mut message = vec![0; RECEIVE];
         loop {
-            let len = socket.recv(&mut message).await?;
+            // Room for an answer is taken when there is one: many wait.
+            socket.readable().await?;
+            let mut message = vec![0; RECEIVE];
+            let len = match socket.try_recv(&mut message) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                received => received?,
+            };
             if message.get(..len).is_some_and(|message| is_answer(message, id, ask.question())) {
                 message.truncate(len);
                 return Ok(message);
@@ -174,7 +177,9 @@ impl Upstream {
         let local = stream.local_addr()?;
         Ok(match &self.secure {
             Some(Secure { connector, name }) => {
-                Connection::new(Box::new(connector.connect(name.clone(), stream).await?), local)
+                // Boxed, so that the many that wait elsewhere need no room for what a handshake keeps.
+                let secure = Box::pin(connector.connect(name.clone(), stream)).await?;
+                Connection::new(Box::new(secure), local)
             }
             None => Connection::new(Box::new(stream), local),
         })
