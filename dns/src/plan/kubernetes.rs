@@ -33,7 +33,7 @@ pub(crate) struct Kubernetes {
 }
 
 /// The namespaces that have names.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Exposed {
     All,
     /// At least one.

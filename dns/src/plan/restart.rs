@@ -1,22 +1,22 @@
 //! What a plan asks of those around the server and cannot have before they start again: other objects, other probes.
 
-use super::Plan;
 use super::around::{PlannedObjects, Probes, socket_address};
 use super::autopath::SearchList;
 use super::kubernetes::{Kubernetes, Pods};
+use super::{Block, Listener, Plan, Zone};
 use crate::corefile::Note;
+use std::collections::BTreeSet;
 
 impl Plan {
     /// The same where `objects` alone are read, `None`: none, and `before` is served. A block that needs others keeps the
-    /// `kubernetes` that was there for one of its zones before, or has none; each such line is told.
+    /// `kubernetes` that it had before, or has none; each such line is told.
     #[must_use]
     pub fn with_objects(mut self, objects: Option<&PlannedObjects>, before: &Self) -> (Self, Vec<Note>) {
         let mut notes = Vec::new();
         for block in &mut self.blocks {
             let Some(wanted) = &block.kubernetes else { continue };
             let Some(missing) = missing(wanted, objects) else { continue };
-            let is_it = |known: &Kubernetes| known.zones.iter().any(|zone| wanted.zones.contains(zone));
-            let known = before.blocks.iter().find(|block| block.kubernetes.as_ref().is_some_and(is_it));
+            let known = before.with_kubernetes_of(block, wanted);
             let kubernetes = known.and_then(|known| known.kubernetes.clone());
             let until = if kubernetes.is_some() { "the one from before is served" } else { "there is none" };
             notes
@@ -31,6 +31,23 @@ impl Plan {
             block.kubernetes = kubernetes;
         }
         (self, notes)
+    }
+
+    /// The block that `kubernetes` of another plan's block is of here: the one at the same places for the same zones; else,
+    /// as where a block has moved, the first that has the same zones and namespaces. No other: its names may be hidden
+    /// there, or lead to another zone.
+    fn with_kubernetes_of(&self, block: &Block, kubernetes: &Kubernetes) -> Option<&Block> {
+        fn served(block: &Block) -> BTreeSet<(Listener, &Zone)> {
+            block.listeners().collect()
+        }
+        fn named(kubernetes: &Kubernetes) -> BTreeSet<&Zone> {
+            kubernetes.zones.iter().filter(|zone| !zone.is_reverse()).collect()
+        }
+        let mut all = self.blocks.iter().filter(|known| known.kubernetes.is_some());
+        let (served_there, named_there) = (served(block), named(kubernetes));
+        let is_alike = |known: &Kubernetes| known.exposed == kubernetes.exposed && named(known) == named_there;
+        let same = all.clone().find(|known| served(known) == served_there);
+        same.or_else(|| all.find(|known| known.kubernetes.as_ref().is_some_and(is_alike)))
     }
 
     /// Each line that asks for a probe which is not at `bound`, and each probe that is there and nobody asks for.
@@ -92,7 +109,7 @@ mod tests {
     /// A block as it is printed, without what is the same in all.
     fn kubernetes(plan: &Plan) -> String {
         let lines = plan.to_string();
-        let kept = ["kubernetes", "pods", "ttl", "labels", "multicluster", "autopath", "whoami"];
+        let kept = ["kubernetes", "pods", "ttl", "namespaces", "labels", "multicluster", "autopath", "whoami"];
         let kept = lines.lines().map(str::trim).filter(|line| kept.iter().any(|word| line.starts_with(word)));
         kept.collect::<Vec<_>>().join("; ")
     }
@@ -115,8 +132,8 @@ mod tests {
             ),
             (
                 "kubernetes c.d {\n namespace_labels team=a\n }",
-                "whoami",
-                "namespace_labels counts from the next start on; until then there is none",
+                "kubernetes a.b {; pods insecure; ttl 7; whoami",
+                "namespace_labels counts from the next start on; until then the one from before is served",
             ),
         ] {
             let before = plan(&before);
@@ -124,6 +141,35 @@ mod tests {
             assert_eq!(kubernetes(&taken), expected, "{options}");
             let expected = (!note.is_empty()).then(|| format!("Corefile:2: kubernetes: {note}"));
             assert_eq!(told(&notes), expected.into_iter().collect::<Vec<_>>(), "{options}");
+        }
+    }
+
+    #[test]
+    fn a_block_is_given_no_other_ones_kubernetes() {
+        let block = |key: &str, zone: &str, options: &str| {
+            let plugins = format!("kubernetes {zone} in-addr.arpa ip6.arpa {{\n {options}\n }}\n bind 127.0.0.1");
+            format!("{key} {{\n {plugins}\n}}\n")
+        };
+        let before =
+            [block(".:1", "a.b", "ttl 1"), block(".:2", "a.b", "namespaces shop"), block("c.d:3", "c.d", "ttl 3")];
+        let before = plan(&before.concat());
+        let [all, shop, other] = [
+            "kubernetes a.b in-addr.arpa ip6.arpa {; pods disabled; ttl 1",
+            "kubernetes a.b in-addr.arpa ip6.arpa {; pods disabled; ttl 5; namespaces shop",
+            "kubernetes c.d in-addr.arpa ip6.arpa {; pods disabled; ttl 3",
+        ];
+        for (key, options, expected) in [
+            (".:2", "namespaces shop", vec![all, shop, other]),
+            (".:2", "namespaces other", vec![all, shop, other]),
+            // It has moved.
+            (".:4", "namespaces shop", vec![all, shop, other]),
+            (".:4", "ttl 9", vec![all, all, other]),
+            (".:4", "namespaces other", vec![all, other]),
+        ] {
+            let next = |key, zone, options| block(key, zone, &format!("pods verified\n {options}"));
+            let next = [next(".:1", "a.b", ""), next(key, "a.b", options), next("c.d:3", "c.d", "")].concat();
+            let (taken, notes) = plan(&next).with_objects(before.objects().as_ref(), &before);
+            assert_eq!((kubernetes(&taken), notes.len()), (expected.join("; "), 3), "{key} {options}");
         }
     }
 
