@@ -130,7 +130,7 @@ impl Forwarder {
         if self.routes_of(waiting.ask.name()).next().is_none() {
             return Err(Failure::NoUpstream);
         }
-        if self.outbound.is_own(peer) {
+        if self.outbound.is_own((peer, transport)) {
             return Err(self.in_circle(peer));
         }
         let how = How { host: Host::of(peer.ip()), transport, is_repeated };
@@ -198,7 +198,7 @@ impl Forwarder {
         if ours == Ours::Yes {
             return AtOnce::Told(Err(self.in_circle(peer)));
         }
-        let may_be_ours = || ours == Ours::Perhaps || self.outbound.is_own(peer);
+        let may_be_ours = || ours == Ours::Perhaps || self.outbound.is_own((peer, transport));
         let host = Host::of(peer.ip());
         let told_stale = |over| AtOnce::Told(self.tell_stale(&over, waiting, transport));
         let fetch_ahead = || self.fetch_ahead(waiting, How { host, transport, is_repeated: true }, behind);

@@ -16,7 +16,7 @@ const OPT_LEN: usize = 11;
 const QUESTION_NAME: u16 = 0xC000 | HEADER as u16;
 
 /// How a message comes and goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Transport {
     Udp,
     Tcp,

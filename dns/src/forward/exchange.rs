@@ -117,7 +117,7 @@ impl Upstream {
         // The system chooses the port at random, and what others send does not come through a connected socket.
         let socket = UdpSocket::bind(self.source()).await.map_err(of_socket)?;
         socket.connect(self.address).await.map_err(of_socket)?;
-        let _own = Own::new(trip.outbound, socket.local_addr()?);
+        let _own = Own::new(trip.outbound, (Transport::Udp, socket.local_addr()?));
         let id = rand::random();
         socket.send(&ask.to_message(id, trip.question, options)).await?;
         loop {
@@ -147,7 +147,7 @@ impl Upstream {
                 None => self.connect().await?,
             };
             self.metrics.connections(is_kept, self.secure.is_some()).inc();
-            let _own = Own::new(trip.outbound, connection.local);
+            let _own = Own::new(trip.outbound, (Transport::Tcp, connection.local));
             match connection.ask(ask, options, trip).await {
                 Ok(message) => {
                     if let Some(sweep) = self.kept.put(connection) {
@@ -225,18 +225,18 @@ async fn within(
 /// Lists the address of a socket of ours as long as it waits.
 struct Own<'o> {
     outbound: &'o Outbound,
-    address: SocketAddr,
+    at: (Transport, SocketAddr),
 }
 
 impl<'o> Own<'o> {
-    fn new(outbound: &'o Outbound, address: SocketAddr) -> Self {
-        lock(&outbound.own).insert(address);
-        Self { outbound, address }
+    fn new(outbound: &'o Outbound, at: (Transport, SocketAddr)) -> Self {
+        lock(&outbound.own).insert(at);
+        Self { outbound, at }
     }
 }
 
 impl Drop for Own<'_> {
     fn drop(&mut self) {
-        lock(&self.outbound.own).remove(&self.address);
+        lock(&self.outbound.own).remove(&self.at);
     }
 }

@@ -4,6 +4,7 @@ use super::lock;
 use super::marks::Marks;
 use super::tasks::Tasks;
 use super::trail::Secret;
+use crate::message::Transport;
 use crate::metrics::ForwardMetrics;
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -11,8 +12,8 @@ use std::sync::Mutex;
 
 #[derive(Debug)]
 pub(super) struct Outbound {
-    /// Local addresses of the sockets that wait for an upstream.
-    pub(super) own: Mutex<HashSet<SocketAddr>>,
+    /// Local addresses of the sockets that wait for an upstream, which those of other transports may have too.
+    pub(super) own: Mutex<HashSet<(Transport, SocketAddr)>>,
     /// Tasks that look whether upstreams are well.
     pub(super) checks: Tasks,
     /// Tasks that ask upstreams, whoever waits for that.
@@ -31,7 +32,7 @@ impl Outbound {
     }
 
     /// Whether this is a socket of ours that waits for an upstream.
-    pub(super) fn is_own(&self, peer: SocketAddr) -> bool {
-        lock(&self.own).contains(&SocketAddr::new(peer.ip().to_canonical(), peer.port()))
+    pub(super) fn is_own(&self, (peer, transport): (SocketAddr, Transport)) -> bool {
+        lock(&self.own).contains(&(transport, SocketAddr::new(peer.ip().to_canonical(), peer.port())))
     }
 }

@@ -78,6 +78,22 @@ async fn questions_go_on_as_they_came_unless_it_is_said_otherwise() {
 }
 
 #[tokio::test]
+async fn a_client_of_tcp_may_have_the_port_of_a_socket_of_ours() {
+    let (udp, _) = sockets().await;
+    let forward = format!("forward . {} {{\nprefer_udp\nread_timeout 60s\n}}", udp.local_addr().unwrap());
+    let asker = Arc::new(Asker::new(&forward));
+    let waits = asking(&asker, "192.0.2.1:5000", "a.org.");
+    let question = asked(&udp).await;
+    let own = question.2.to_string();
+    assert_eq!(asker.ask_from(&own, Transport::Udp, "b.org.").await, Err(Failure::Loop));
+    let upstream = async { reply(&udp, &asked(&udp).await).await };
+    let (told, ()) = tokio::join!(asker.ask_from(&own, Transport::Tcp, "b.org."), upstream);
+    assert_eq!(told.unwrap(), "192.0.2.1");
+    reply(&udp, &question).await;
+    assert_eq!(waits.await.unwrap().unwrap(), "192.0.2.1");
+}
+
+#[tokio::test]
 async fn a_connection_is_kept_and_replaced_where_the_other_side_closed_it() {
     let (udp, tcp) = sockets().await;
     let (mut events, _tasks) = serve(tcp, None, 2);
