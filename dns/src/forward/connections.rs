@@ -31,9 +31,11 @@ pub(super) struct Kept {
 #[derive(Default)]
 struct Resting {
     connections: Vec<Connection>,
-    /// Whether a task closes those that have rested for too long.
-    is_swept: bool,
+    /// What the task has that closes those which have rested for too long; none where there is no such task.
+    sweeper: Weak<Sweeper>,
 }
+
+struct Sweeper;
 
 impl Connection {
     pub(super) fn new(stream: Box<dyn Stream>, local: SocketAddr) -> Self {
@@ -71,8 +73,12 @@ impl Kept {
             return None;
         }
         resting.connections.push(connection);
-        let is_first = !std::mem::replace(&mut resting.is_swept, true);
-        is_first.then(|| sweep(Arc::downgrade(self)))
+        if resting.sweeper.strong_count() > 0 {
+            return None;
+        }
+        let sweeper = Arc::new(Sweeper);
+        resting.sweeper = Arc::downgrade(&sweeper);
+        Some(sweep(Arc::downgrade(self), sweeper))
     }
 
     /// Closes those on which nothing has come since then: where one does not work such others hardly will.
@@ -86,13 +92,15 @@ impl Kept {
         let now = Instant::now();
         resting.connections.retain(|connection| now < connection.ends(&self.limits));
         let next = resting.connections.iter().map(|connection| connection.ends(&self.limits)).min();
-        resting.is_swept = next.is_some();
+        if next.is_none() {
+            resting.sweeper = Weak::new();
+        }
         next
     }
 }
 
 /// Goes on as long as there are connections that rest.
-async fn sweep(kept: Weak<Kept>) {
+async fn sweep(kept: Weak<Kept>, _sweeper: Arc<Sweeper>) {
     while let Some(next) = kept.upgrade().and_then(|kept| kept.close_ended()) {
         sleep_until(next).await;
     }
@@ -112,6 +120,21 @@ mod tests {
     use crate::plan::forward::Forward;
     use std::time::Duration;
 
+    fn connection(port: u16) -> Connection {
+        Connection::new(Box::new(tokio::io::empty()), ([127, 0, 0, 1], port).into())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_lets_one_rest_looks_after_all_where_nobody_does() {
+        let kept = Kept::new(Forward::new(Zone::root()).connections);
+        let aborted = kept.put(connection(1));
+        assert!(aborted.is_some() && kept.put(connection(2)).is_none());
+        drop(aborted);
+        kept.put(connection(3)).unwrap().await;
+        assert_eq!(lock(&kept.resting).connections.len(), 0);
+        assert!(kept.put(connection(4)).is_some(), "that one has ended");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn those_are_closed_that_have_only_worked_before() {
         let kept = Kept::new(Forward::new(Zone::root()).connections);
@@ -119,8 +142,7 @@ mod tests {
         for port in [1, 2] {
             last = Instant::now();
             tokio::time::advance(Duration::from_millis(1)).await;
-            let local = SocketAddr::from(([127, 0, 0, 1], port));
-            drop(kept.put(Connection::new(Box::new(tokio::io::empty()), local)));
+            drop(kept.put(connection(port)));
         }
         kept.close_unproved(last);
         let ports = || kept.take().map(|connection| connection.local.port());

@@ -14,10 +14,27 @@ use tokio::time::{Instant, sleep};
 /// Time for the answer to a check.
 const ANSWER: Duration = Duration::from_secs(1);
 
+/// An upstream that is checked; where this is dropped nobody does so any more, and it counts as well until it fails anew.
+pub(super) struct Checked(Weak<Upstream>);
+
+impl Checked {
+    pub(super) fn new(upstream: &Arc<Upstream>) -> Self {
+        Self(Arc::downgrade(upstream))
+    }
+}
+
+impl Drop for Checked {
+    fn drop(&mut self) {
+        if let Some(upstream) = self.0.upgrade() {
+            upstream.end_checks();
+        }
+    }
+}
+
 /// Checks until the upstream is well, or nobody has it any more.
-pub(super) async fn check(upstream: Weak<Upstream>, outbound: Arc<Outbound>) {
+pub(super) async fn check(checked: Checked, outbound: Arc<Outbound>) {
     loop {
-        let Some(upstream) = upstream.upgrade() else { return };
+        let Some(upstream) = checked.0.upgrade() else { return };
         let HealthCheck { interval, recursion_desired, domain } = &upstream.forward.health;
         let ask = Ask::own(domain.wire(), RecordType::NS, *recursion_desired);
         let deadline = Instant::now() + ANSWER;

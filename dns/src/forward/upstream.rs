@@ -3,6 +3,7 @@
 use super::chain::on_chain;
 use super::connections::Kept;
 use super::exchange::{Fault, Trip};
+use super::health::Checked;
 use super::tls::Secure;
 use super::trail::{Of, Trail};
 use super::{Ask, Outbound, health, relay};
@@ -84,7 +85,7 @@ impl Upstream {
         if self.forward.max_fails == 0 || self.is_checked.swap(true, Ordering::Relaxed) {
             return;
         }
-        let check = health::check(Arc::downgrade(self), Arc::clone(outbound));
+        let check = health::check(Checked::new(self), Arc::clone(outbound));
         outbound.checks.spawn(check, &Handle::current());
     }
 
@@ -97,11 +98,15 @@ impl Upstream {
         }
     }
 
-    /// It has answered a check.
+    /// It has answered a check, the last one.
     pub(super) fn recovered(&self) {
         if self.is_down() {
             info!(upstream = %self.address, "an upstream is well again");
         }
+    }
+
+    /// Nobody checks it any more.
+    pub(super) fn end_checks(&self) {
         self.failed_checks.store(0, Ordering::Relaxed);
         self.is_checked.store(false, Ordering::Relaxed);
     }

@@ -66,6 +66,28 @@ fn where_all_are_down_any_is_tried_or_none() {
 }
 
 #[test]
+fn a_forwarder_that_is_stopped_and_used_again_passes_nobody_over_for_good() {
+    with_still_clock(async {
+        let (mut one, two) = (Upstream::new(SILENT, 1).await, Upstream::new(0, 2).await);
+        let options = "policy sequential\nmax_fails 1\nhealth_check 500ms no_rec domain check.example";
+        let asker = Asker::new(&format!("forward . {} {} {{\n{options}\n}}", one.address, two.address));
+        assert_eq!(asker.ask("a.org.").await.unwrap(), "192.0.2.2");
+        assert_eq!(one.asked.recv().await.unwrap(), "a.org. A RD");
+        checks(&mut one, 2).await;
+        asker.forwarder.stop().await;
+        one.heard();
+        assert_eq!(asker.ask("b.org.").await.unwrap(), "192.0.2.2");
+        assert_eq!(one.heard().first().map(String::as_str), Some("b.org. A RD"));
+        // It is checked anew, and passed over meanwhile.
+        checks(&mut one, 2).await;
+        assert_eq!(asker.ask("c.org.").await.unwrap(), "192.0.2.2");
+        one.say(0);
+        checks(&mut one, 1).await;
+        while asker.ask("d.org.").await.unwrap() == "192.0.2.2" {}
+    });
+}
+
+#[test]
 fn nobody_checks_for_a_forwarder_that_is_stopped() {
     with_still_clock(async {
         let mut silent = Upstream::new(SILENT, 1).await;
