@@ -38,7 +38,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
 use trail::{Of, Trail};
 
@@ -262,14 +262,19 @@ impl Forwarder {
         told.inspect_err(|_| counted.drops.inc())
     }
 
-    /// Waits for the exchange about a question, and begins it anew where another client had no room to go on with it.
-    async fn outcome(self: &Arc<Self>, waiting: &Waiting, mut place: Place, runtime: &Handle) -> Outcome {
+    /// Waits for the exchange about a question, and begins it anew where another client had no room to go on with it. That
+    /// takes no more time together than one exchange may.
+    async fn outcome(self: &Arc<Self>, waiting: &Waiting, place: Place, runtime: &Handle) -> Outcome {
+        let (how, deadline) = (place.how, Instant::now() + PATIENCE);
+        // This one has begun already, and ends before that by itself.
+        let mut outcome = place.outcome().await;
         loop {
-            let how = place.how;
-            place = match place.outcome().await {
+            let among_all = match outcome {
                 Ok(outcome) => return outcome,
-                Err(among_all) => self.join(waiting, how, among_all, runtime).map_err(|failure| self.count(failure))?,
+                Err(among_all) => among_all,
             };
+            let place = self.join(waiting, how, among_all, runtime).map_err(|failure| self.count(failure))?;
+            outcome = timeout_at(deadline, place.outcome()).await.unwrap_or(Ok(Err(Failure::Unanswered)));
         }
     }
 

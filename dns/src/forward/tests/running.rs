@@ -120,6 +120,37 @@ async fn who_waits_goes_on_where_another_client_may_not() {
     assert_eq!(asker.metric("tidegate_dns_waiting", &[]), 0.0);
 }
 
+#[test]
+fn who_goes_on_in_the_place_of_another_client_waits_no_longer_for_that() {
+    with_still_clock(async {
+        let [(one, _), (two, _)] = [sockets().await, sockets().await];
+        let [first, next] = [&one, &two].map(|udp| udp.local_addr().unwrap());
+        let body = format!(
+            "forward . {first} {{\n read_timeout 60s\n next NXDOMAIN\n}}\n\
+             forward . {next} {{\n read_timeout 60s\n max_concurrent 4\n}}"
+        );
+        let asker = Arc::new(Asker::new(&body));
+        let greedy = asking(&asker, "192.0.2.1:5000", "a.org.");
+        refuse(&one, &asked(&one).await, NXDOMAIN).await;
+        assert_eq!(asked(&two).await.1, "a.org.");
+        let began = asking(&asker, "192.0.2.1:5000", "b.org.");
+        let question = asked(&one).await;
+        let since = Instant::now();
+        let other = asking(&asker, "192.0.2.2:5000", "b.org.");
+        while asker.metric("tidegate_dns_waiting", &[]) < 3.0 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        refuse(&one, &question, NXDOMAIN).await;
+        assert_eq!(began.await.unwrap(), Err(Failure::Busy));
+        // It is asked anew, and not answered.
+        assert_eq!(asked(&one).await.1, "b.org.");
+        assert_eq!(other.await.unwrap(), Err(Failure::Unanswered));
+        assert!(since.elapsed() < Duration::from_secs(5), "{:?}", since.elapsed());
+        assert_eq!(greedy.await.unwrap(), Err(Failure::Unanswered));
+    });
+}
+
 /// Asks with the claim that the question has passed as many forwarders as it may.
 fn passing_on(asker: &Arc<Asker>, peer: &'static str, name: &str) -> JoinHandle<Result<Message, Failure>> {
     let mut edns = Edns::new();
