@@ -33,9 +33,11 @@ use proxy::listener::{ConnectionCeiling, connection_ceiling, raise_open_files};
 use proxy::metrics::{Metrics, ProcessCollector};
 use proxy::{Limits, Proxy, ProxySettings, Shared, Sockets};
 use signals::{Caught, Signals};
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Builder;
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 /// Threads of the control runtime: a long translation must not keep the admin endpoint waiting.
@@ -150,19 +152,19 @@ impl Program<'_> {
         let longer = lameduck.borrow().saturating_sub(settings.drain.delay);
         begin_to_end(&mut control, signal);
         shared.metrics.set_draining(true);
-        tokio::select! {
-            drained = proxy.drain_after(longer) => match drained {
+        // Where a second signal comes, its end would wait for a reader of the log that may be slow.
+        let access_log = ManuallyDrop::new(access_log);
+        let rest = async {
+            match proxy.drain_after(longer).await {
                 Drained::Empty => tracing::info!("drained"),
                 Drained::TimedOut => tracing::warn!("the time to drain is over: what still runs is cut"),
-            },
-            signal = signals.next() => {
-                // Its end would wait for a reader of the log that may be slow.
-                std::mem::forget(access_log);
-                return Ok(signal.ends_at_once());
             }
+            end(proxy, control, shared, access_log).await
+        };
+        tokio::select! {
+            ended = rest => ended.map(|()| Ended::Drained),
+            signal = signals.next() => Ok(signal.ends_at_once()),
         }
-        end(proxy, control, shared, access_log).await?;
-        Ok(Ended::Drained)
     }
 }
 
@@ -174,12 +176,18 @@ fn begin_to_end(control: &mut Control, signal: Caught) {
 }
 
 /// Ends what is left once there is no traffic, each after those who use it.
-async fn end(proxy: Proxy, control: Control, shared: Shared, access_log: AccessLogThread) -> anyhow::Result<()> {
-    // Workers are joined, which would keep a thread of the runtime waiting.
-    tokio::task::spawn_blocking(move || proxy.stop()).await.context("the proxy does not stop")?;
+async fn end(
+    proxy: Proxy,
+    control: Control,
+    shared: Shared,
+    access_log: ManuallyDrop<AccessLogThread>,
+) -> anyhow::Result<()> {
+    // Workers are joined, which would keep a thread of the runtime waiting, and with it a signal; so does the log's end.
+    spawn_blocking(move || proxy.stop()).await.context("the proxy does not stop")?;
     control.end().await;
     drop(shared);
-    if !access_log.finish() {
+    let finished = spawn_blocking(move || ManuallyDrop::into_inner(access_log).finish()).await;
+    if !finished.context("the access log does not end")? {
         tracing::warn!("the access log's reader takes nothing: its last lines are lost");
     }
     Ok(())

@@ -6,6 +6,9 @@ use crate::tidegate::{Process, Tidegate, command, output, text, until};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
+/// A question for `example.org` as a resolver's stub sends it.
+pub(crate) const QUESTION: &[u8] = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x07example\x03org\0\0\x01\0\x01";
+
 /// A started `tidegate dns`.
 pub(crate) struct Names {
     pub(crate) process: Process,

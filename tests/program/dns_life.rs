@@ -1,7 +1,7 @@
 //! How `tidegate dns` starts and ends.
 
 use crate::corefile::free_port;
-use crate::dns::{Names, WEB, shop};
+use crate::dns::{Names, QUESTION, WEB, shop};
 use crate::tidegate::{Process, SOON, command, output, text, until};
 use serde_json::json;
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
@@ -66,9 +66,6 @@ fn it_ends_by_itself_when_the_time_is_over() {
     names.process.signal("-TERM");
     assert_eq!(names.process.end().code(), Some(0));
 }
-
-/// A question for `example.org` as a resolver's stub sends it.
-const QUESTION: &[u8] = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x07example\x03org\0\0\x01\0\x01";
 
 #[test]
 fn health_is_told_until_the_last_question_is_answered() {

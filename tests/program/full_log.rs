@@ -44,10 +44,14 @@ impl Unread {
         }
     }
 
-    /// Asks it to end, and waits for that.
-    fn end(&mut self) -> ExitStatus {
+    fn terminate(&self) {
         let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill");
         assert!(status.success());
+    }
+
+    /// Asks it to end, and waits for that.
+    fn end(&mut self) -> ExitStatus {
+        self.terminate();
         until("the end", || self.child.try_wait().expect("waited for"))
     }
 }
@@ -185,4 +189,17 @@ fn requests_are_answered_and_a_signal_ends_it_though_nobody_reads_either_log() {
         assert_eq!(get(http, "shop.test", &path).status, 200);
     }
     assert_eq!(run.end().code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_it_while_the_access_log_waits_for_its_reader() {
+    let site = Site::new();
+    let mut run = site.start(&["run", "--access-log", "json", "--drain-delay", "0s"], &["http", "https", "admin"]);
+    let [http, admin] = ["http", "admin"].map(|listener| run.address(listener));
+    until("ready", || (get(admin, "localhost", "/readyz").status == 200).then_some(()));
+    let path = format!("/{}", "x".repeat(1_000));
+    (0..300).for_each(|_| assert_eq!(get(http, "shop.test", &path).status, 200));
+    run.terminate();
+    run.logged("drained");
+    assert_eq!(run.end().code(), Some(143));
 }

@@ -2,11 +2,12 @@
 
 use crate::backend::Backend;
 use crate::client::get;
+use crate::dns::QUESTION;
 use crate::manifests::{Manifests, ingress, service};
-use crate::tidegate::{Tidegate, command, until};
+use crate::tidegate::{SOON, Tidegate, command, until};
 use serde_json::json;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::process::Command;
 
 fn shop() -> Manifests {
@@ -53,6 +54,21 @@ fn a_second_signal_ends_at_once() {
     tidegate.logged("draining");
     tidegate.signal("-INT");
     assert_eq!(tidegate.end().code(), Some(130));
+}
+
+#[test]
+fn a_second_signal_ends_it_while_the_last_questions_wait() {
+    let manifests = shop();
+    let [upstream, client] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").expect("bound"));
+    upstream.set_read_timeout(Some(SOON)).expect("set");
+    let address = upstream.local_addr().expect("bound").to_string();
+    let mut tidegate = Tidegate::run(manifests.path(), &["--dns-upstream", &address]);
+    client.send_to(QUESTION, tidegate.dns).expect("sent");
+    upstream.recv_from(&mut [0; 512]).expect("asked");
+    tidegate.signal("-TERM");
+    tidegate.logged("drained");
+    tidegate.signal("-TERM");
+    assert_eq!(tidegate.end().code(), Some(143));
 }
 
 #[test]
