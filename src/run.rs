@@ -40,6 +40,7 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
     let mut naming = naming(vec![dns_bind], serve.dns.clone(), &objects.cluster_domain)?;
     let planned = naming.plan().map(dns::Plan::probes).unwrap_or_default();
     let selection = naming.plan().map_or(Ok(by_flags), selection_of)?;
+    naming.accepts = |plan| selection_of(plan).map(drop);
     let source = choose(source, selection, &objects)?;
     let settings = settings(listen, translate_settings(objects), serve, DEFAULTS);
     naming.probes = probes.clone();

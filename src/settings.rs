@@ -91,7 +91,8 @@ pub(crate) fn naming(
         NamingOf::Flags { .. } => Duration::ZERO,
         NamingOf::Corefile(corefile) => corefile.plan().0.probes().lameduck,
     };
-    Ok(Naming { of, bounds, protection, probes: ProbeFlags::default(), lameduck: watch::Sender::new(lameduck) })
+    let (probes, lameduck) = (ProbeFlags::default(), watch::Sender::new(lameduck));
+    Ok(Naming { of, bounds, protection, accepts: |_| Ok(()), probes, lameduck })
 }
 
 /// How DNS is protected.

@@ -171,13 +171,14 @@ impl Control {
     ) -> anyhow::Result<()> {
         let names = self.snapshots.clone();
         let asking = self.ask_for_health(&naming, &probes)?;
-        let Naming { of, bounds, protection, probes: flags, lameduck } = naming;
+        let Naming { of, bounds, protection, accepts, probes: flags, lameduck } = naming;
         let server = match of {
             NamingOf::Flags { settings, .. } => dns::Server::new(names, *settings, &self.registry)?,
             NamingOf::Corefile(corefile) => {
                 let server = dns::Server::with_plan(names, corefile.plan(), &self.registry)?;
                 let bound = sockets.iter().map(|sockets| sockets.at).collect();
-                let around = Reloading { reloads: server.reloads(), bound, objects, flags, lameduck, workers };
+                let reloads = server.reloads();
+                let around = Reloading { reloads, bound, objects, accepts, flags, lameduck, workers };
                 let (following, stopped) = (follow(corefile, around), self.stopped());
                 self.spawn("following the Corefile", async move {
                     tokio::select! {

@@ -18,6 +18,8 @@ pub(crate) struct Naming {
     pub(crate) of: NamingOf,
     pub(crate) bounds: Bounds,
     pub(crate) protection: dns::Protection,
+    /// Refuses a Corefile that the command does not start with.
+    pub(crate) accepts: fn(&Plan) -> anyhow::Result<()>,
     /// Probes that a Corefile has no say in.
     pub(crate) probes: ProbeFlags,
     /// What a Corefile says of how long questions are still answered once the end is wanted.

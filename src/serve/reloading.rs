@@ -17,6 +17,8 @@ pub(super) struct Reloading {
     pub(super) bound: Vec<At>,
     /// The objects that are read; `None`: none are.
     pub(super) objects: Option<PlannedObjects>,
+    /// Refuses one that the next start would refuse.
+    pub(super) accepts: fn(&Plan) -> anyhow::Result<()>,
     /// Probes that a Corefile has no say in.
     pub(super) flags: ProbeFlags,
     /// For how long questions are still answered once the end is wanted.
@@ -74,6 +76,7 @@ impl Followed {
         if self.read == self.taken {
             return Ok(());
         }
+        (self.around.accepts)(&plan)?;
         let lameduck = plan.probes().lameduck;
         let mut waiting = plan.probes_beside(&self.probes);
         waiting.retain(|note| !self.is_a_flags(note));

@@ -32,7 +32,7 @@ pub(crate) fn replace(path: &Path, text: &str) {
     std::fs::rename(&new, path).expect("replaced");
 }
 
-fn start(manifests: &Path, corefile: &Path) -> Tidegate {
+pub(crate) fn start(manifests: &Path, corefile: &Path) -> Tidegate {
     let mut command = command();
     command.arg("run").arg("--manifests").arg(manifests).arg("--corefile").arg(corefile);
     for listener in ["http", "https", "admin"] {

@@ -1,9 +1,9 @@
 //! Changes of a Corefile of which a part has to wait for the next start.
 
 use crate::client;
-use crate::corefile::{dig_at, free_port, replace};
+use crate::corefile::{self, dig_at, free_port, replace};
 use crate::manifests::{Manifests, service};
-use crate::tidegate::{Process, command};
+use crate::tidegate::{Process, command, output, text};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -78,4 +78,23 @@ fn a_change_that_is_refused_is_told_each_time() {
     names.logged("the Corefile has changed");
     let told = names.logged("counts from the next start on")["message"].to_string();
     assert!(told.contains(":7: prometheus: 127.0.0.1:9 counts"), "{told}");
+}
+
+#[test]
+fn a_change_that_the_next_start_would_refuse_is_refused() {
+    let manifests = Manifests::new(&[("services.yaml", service("web", &[]))]);
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, port) = (directory.path().join("Corefile"), free_port());
+    let before = corefile(port, "", 17, "insecure").replace("    health \n", "");
+    replace(&path, &before);
+    let tidegate = corefile::start(manifests.path(), &path);
+    let words = "--corefile: labels and namespace_labels are for `tidegate dns`; `run` reads all Services";
+    for option in ["labels team=a", "namespace_labels team=a"] {
+        replace(&path, &before.replace("ttl 17", &format!("ttl 18\n        {option}")));
+        assert_eq!(tidegate.logged("the Corefile is not taken")["error"], words);
+        assert_eq!(dig_at(port, WEB), format!("{WEB}. 17 IN A 10.96.0.10"));
+    }
+    let [manifests, path] = [manifests.path(), &path].map(|path| path.to_str().expect("UTF-8"));
+    let refused = output(&["run", "--manifests", manifests, "--corefile", path]);
+    assert!(text(&refused.stderr).contains(words), "{}", text(&refused.stderr));
 }
