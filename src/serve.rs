@@ -15,6 +15,7 @@ mod writing;
 pub(crate) use bound::{Addresses, Bound, bind, bind_names};
 pub(crate) use names::{NamesAlone, serve_names};
 pub(crate) use naming::{Corefile, Naming, NamingOf};
+pub(crate) use privileged_ports::give_up_privileged_ports;
 pub(crate) use source::Source;
 pub(crate) use writing::Writing;
 

@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::serve::give_up_privileged_ports;
 use prometheus::{IntCounter, IntCounterVec};
 use proxy::line_output::LineOutput;
 use std::io::{self, Write};
@@ -55,7 +56,10 @@ impl Queue {
             lost: [queue_full.clone(), write_failed],
             told: 0,
         };
-        thread::Builder::new().name("log".to_owned()).spawn(move || writer.run())?;
+        thread::Builder::new().name("log".to_owned()).spawn(move || {
+            give_up_privileged_ports();
+            writer.run();
+        })?;
         Ok((Self { messages: messages.clone(), waiting, lost: queue_full }, Rest(messages)))
     }
 

@@ -2,22 +2,35 @@
 
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
+const RIGHT: CapabilitySet = CapabilitySet::NET_BIND_SERVICE;
+
 /// Runs `bind` with `CAP_NET_BIND_SERVICE` if the process may have it, and gives it up after that.
 ///
 /// A container that is not root gets no capability but what the file of its program carries (capabilities(7)), and the
 /// image marks the file as permitted, not effective: an effective mark would keep the program from starting at all
 /// where the container has lost the capability, as it should have wherever its ports are higher.
 pub(super) fn with_privileged_ports<T>(bind: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    const RIGHT: CapabilitySet = CapabilitySet::NET_BIND_SERVICE;
-    let held = match capabilities(None) {
-        Ok(held) if held.permitted.contains(RIGHT) && !held.effective.contains(RIGHT) => held,
-        _ => return bind(),
-    };
-    let CapabilitySets { effective, permitted, inheritable } = held;
-    change(CapabilitySets { effective: effective | RIGHT, permitted, inheritable }, "taken");
+    let Some(held) = only_permitted() else { return bind() };
+    change(CapabilitySets { effective: held.effective | RIGHT, ..held }, "taken");
     let bound = bind();
-    change(CapabilitySets { effective, permitted: permitted - RIGHT, inheritable: inheritable - RIGHT }, "given up");
+    give_up(held);
     bound
+}
+
+/// The same without binding, for a thread that begins before that: capabilities are a thread's own.
+pub(crate) fn give_up_privileged_ports() {
+    if let Some(held) = only_permitted() {
+        give_up(held);
+    }
+}
+
+/// What this thread holds, if the right is permitted and not in effect.
+fn only_permitted() -> Option<CapabilitySets> {
+    capabilities(None).ok().filter(|held| held.permitted.contains(RIGHT) && !held.effective.contains(RIGHT))
+}
+
+fn give_up(CapabilitySets { effective, permitted, inheritable }: CapabilitySets) {
+    change(CapabilitySets { effective, permitted: permitted - RIGHT, inheritable: inheritable - RIGHT }, "given up");
 }
 
 /// A port that cannot be had says so itself.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::figures::lost_lines;
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use std::sync::{Mutex, PoisonError};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -67,6 +68,37 @@ fn an_output_that_takes_nothing_costs_lines_but_no_waiting() {
     assert!(rest.written_within(LONG));
     assert!(taken.lock().expect("not poisoned").ends_with(&line(b'c')));
     assert_eq!((count(&lost, "queue_full"), count(&lost, "write_failed")), (3, 0));
+}
+
+/// Notes what the thread may do that writes.
+struct Rights(Sender<CapabilitySets>);
+
+impl Write for Rights {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        self.0.send(capabilities(None)?).expect("awaited");
+        Ok(lines.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// As root; others have no such right to keep.
+#[test]
+fn the_thread_that_writes_keeps_no_right_to_low_ports() {
+    let start = || {
+        let right = CapabilitySet::NET_BIND_SERVICE;
+        let held = capabilities(None).expect("known");
+        set_capabilities(None, CapabilitySets { effective: held.effective - right, ..held }).expect("fewer");
+        let (sender, rights) = channel();
+        let (queue, _rest) = Queue::start(Rights(sender), &lost_lines().expect("a family")).expect("started");
+        queue.push(b"a line\n", ROOM);
+        let rights = rights.recv_timeout(LONG).expect("written");
+        assert!(!(rights.permitted | rights.effective | rights.inheritable).contains(right), "{rights:?}");
+        assert_eq!(capabilities(None).expect("known").permitted, held.permitted, "who starts it binds later");
+    };
+    thread::spawn(start).join().expect("no panic");
 }
 
 #[test]
