@@ -82,7 +82,8 @@ pub(crate) struct Forwarder {
     /// A name is for the first that takes it.
     routes: Vec<Route>,
     running: Arc<Running>,
-    /// The same about questions that say which forwarders they have passed: what upstreams make of that is theirs alone.
+    /// The same about questions that say which forwarders they have passed: behind one that does not say so, such a one
+    /// would not go on, and two that forward to each other would wait for each other.
     passed_on: Arc<Running>,
     outbound: Arc<Outbound>,
     has_warned: AtomicBool,
@@ -301,9 +302,7 @@ impl Forwarder {
     async fn exchange_and_keep(&self, ask: &Ask, trail: &Trail, how: How) -> Outcome {
         let outcome = self.exchange(ask, trail, how).await;
         match &outcome {
-            // What the client says that it has passed may be why: others ask anew.
-            Ok(message) if is_unhelpful(message) && !trail.is_empty() => self.cache.gave_up(ask),
-            // One client had no room: so do they.
+            // One client had no room: others ask anew.
             Err(Failure::Busy) => self.cache.gave_up(ask),
             // A refusal is not kept as such, but what is over is given all the same.
             Ok(message) if is_unhelpful(message) && self.cache.leaves_alone(ask, Instant::now()) => {}

@@ -90,6 +90,24 @@ async fn two_servers_that_forward_to_each_other_fail_at_once() {
 }
 
 #[tokio::test]
+async fn a_question_that_both_of_a_circle_get_at_the_same_time_fails_at_once() {
+    let corefile =
+        |to: SocketAddr| format!(".:PORT {{\n bind 127.0.0.1\n forward . {to} {{\n read_timeout 60s\n }}\n}}\n");
+    let (one, reloads) = start_corefile(&corefile("192.0.2.1:53".parse().unwrap()));
+    let (two, _) = start_corefile(&corefile(one.address));
+    let plan = plan(&corefile(two.address), one.address.port());
+    reloads.replace(reloads.prepare(&plan, DnsCompatibility::Standard).unwrap(), Vec::new()).await;
+    let query = question(1, "a.example.", RecordType::A);
+    let (first, second) = tokio::join!(one.ask(&query), two.ask(&query));
+    for answer in [first, second] {
+        assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
+    }
+    assert_eq!(loops(&one) + loops(&two), 2.0);
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
 async fn a_circle_with_another_forwarder_in_it_fails_at_once() {
     let (there, back) = (Between::new(false).await, Between::new(false).await);
     let one = start(upstreams(&[there.address]));
