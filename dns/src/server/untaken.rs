@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
-/// Bytes that a client takes in the time that it has, or it is let go.
+/// Bytes that a client's kernel takes in the time that it has, or the client is let go. Windows open in larger steps.
 pub(super) const PIECE: usize = 4 << 10;
 /// Bytes that each connection has for itself, whatever others leave untaken: most answers are shorter.
 const OWN: usize = 4 << 10;
