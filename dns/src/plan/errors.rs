@@ -10,7 +10,7 @@ use std::time::Duration;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Errors {
-    /// The first that fits a message counts.
+    /// The first that fits a message counts, of which the question is no part.
     pub(crate) consolidated: Vec<Consolidated>,
 }
 

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 /// What a block writes about failures.
 #[derive(Debug)]
 pub(crate) struct Errors {
-    /// The first that fits a message counts.
+    /// The first that fits a message counts, of which the question is no part.
     rules: Vec<Arc<Rule>>,
 }
 
@@ -33,9 +33,13 @@ impl Errors {
 
     /// Writes, or counts, that a question got this code and why. Lines about many are written by a task of `runtime`.
     pub(crate) fn tell(&self, asked: &Asked<'_>, code: ResponseCode, why: &dyn Display, runtime: &Handle) {
-        let message = format!("{} {} {}: {why}", u16::from(code), spelling::text(asked.name()), asked.record_type);
-        let rule = self.rules.iter().find(|rule| rule.plan.messages.captures(&message).is_some());
-        let Some(rule) = rule else { return write(Level::Error, &message) };
+        let why = why.to_string();
+        let name = spelling::text(asked.name()).to_ascii_lowercase();
+        let message = format!("{} {name} {}: {why}", u16::from(code), asked.record_type);
+        // The name may be anything that a client likes.
+        let Some(rule) = self.rules.iter().find(|rule| rule.plan.messages.is_match(&why)) else {
+            return write(Level::Error, &message);
+        };
         if rule.count.fetch_add(1, Ordering::Relaxed) > 0 {
             return;
         }
@@ -107,17 +111,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_written_with_its_question() {
-        let expected = vec!["ERROR dns::errors: 2 Example.org. A: no upstream answered".to_owned()];
+        let expected = vec!["ERROR dns::errors: 2 example.org. A: no upstream answered".to_owned()];
         assert_eq!(written("errors", &["no upstream answered"]).await, [expected, Vec::new()]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn many_of_a_kind_are_one_line() {
-        let plugins =
-            "errors {\n consolidate 30s \"upstream answered$\" warning\n consolidate 60s .* info show_first\n}";
-        let many = "WARN dns::errors: 3 errors like 'upstream answered$' occurred in last 30s".to_owned();
+        let plugins = "errors {\n consolidate 30s \"^no upstream answered$\" warning\n consolidate 9s example\n \
+                       consolidate 60s .* info show_first\n}";
+        let many = "WARN dns::errors: 3 errors like '^no upstream answered$' occurred in last 30s".to_owned();
         assert_eq!(written(plugins, &["no upstream answered"; 3]).await, [Vec::new(), vec![many]]);
-        let first = "INFO dns::errors: 2 Example.org. A: malformed".to_owned();
+        let first = "INFO dns::errors: 2 example.org. A: malformed".to_owned();
         assert_eq!(written(plugins, &["malformed"]).await, [vec![first.clone()], Vec::new()]);
         let many = "INFO dns::errors: 2 errors like '.*' occurred in last 60s".to_owned();
         assert_eq!(written(plugins, &["malformed", "busy"]).await, [vec![first], vec![many]]);
