@@ -6,6 +6,7 @@ use crate::serving::At;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use tracing::debug;
 
 /// Connections that the kernel keeps for us.
 const BACKLOG: i32 = 1024;
@@ -78,7 +79,9 @@ fn bind_once(at: At, address: SocketAddr, count: usize, is_exclusive: bool) -> i
         let listener = socket(address, Type::STREAM, Protocol::TCP)?;
         listener.set_reuse_address(true)?;
         // Connections have it from here.
-        listener.set_tcp_notsent_lowat(UNSENT)?;
+        if let Err(error) = listener.set_tcp_notsent_lowat(UNSENT) {
+            debug!(%error, "dns: the kernel takes as much of each connection as it likes");
+        }
         listener.set_reuse_port(is_shared)?;
         listener.bind(&address.into())?;
         io::Result::Ok(listener)
