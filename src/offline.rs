@@ -5,8 +5,9 @@ use config::{ObjectRef, Snapshot};
 use controller::object::Pod;
 use controller::source::{Finding, Loaded, Located, Severity, SourceError, load};
 use controller::{Object, Objects, Statuses, TranslateSettings, run};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -38,6 +39,8 @@ pub(crate) struct World {
     pub(crate) corefiles: Vec<MountedCorefile>,
     /// Those that have ended too.
     pods: HashMap<ObjectRef, Pod>,
+    /// Addresses of Services with the port of DNS, those that are left out too.
+    servers: HashSet<IpAddr>,
     places: HashMap<ObjectRef, Place>,
 }
 
@@ -51,6 +54,8 @@ pub(crate) struct MountedCorefile {
 
 /// The key.
 pub(crate) const COREFILE: &str = "Corefile";
+/// The port.
+const DNS: i32 = 53;
 
 impl World {
     /// Reads and translates.
@@ -73,7 +78,7 @@ impl World {
         let Loaded { objects: located, findings } = load(sources)?;
         let mut names = Vec::with_capacity(located.len());
         let (mut places, mut corefiles) = (HashMap::with_capacity(located.len()), Vec::new());
-        let mut pods = HashMap::new();
+        let (mut pods, mut servers) = (HashMap::new(), HashSet::new());
         let objects = located.into_iter().filter_map(|Located { object, file, line }| {
             let (name, place) = (object.object_ref(), Place { file, line });
             if let Object::ConfigMap(map) = &object
@@ -84,13 +89,30 @@ impl World {
             if let Object::Pod(pod) = &object {
                 pods.insert(name.clone(), Pod::clone(pod));
             }
+            if let Object::Service(service) = &object
+                && let Some(spec) = service.spec.as_ref().filter(|spec| spec.type_.as_deref() != Some("ExternalName"))
+                && spec.ports.iter().flatten().any(|port| port.port == DNS)
+            {
+                let addresses = spec.cluster_ips.iter().flatten().chain(&spec.cluster_ip);
+                servers.extend(addresses.filter_map(|address| address.parse::<IpAddr>().ok()));
+            }
             names.push(name.clone());
             places.insert(name, place);
             is_selected(&object).then_some(object)
         });
         let (objects, translation) = run::once(objects, settings);
         let snapshot = translation.snapshot(1);
-        Ok(Self { objects, snapshot, statuses: translation.statuses, findings, names, corefiles, pods, places })
+        Ok(Self {
+            objects,
+            snapshot,
+            statuses: translation.statuses,
+            findings,
+            names,
+            corefiles,
+            pods,
+            servers,
+            places,
+        })
     }
 
     /// Tells on standard error what could not be read: without it the answer may be another one.
@@ -107,6 +129,11 @@ impl World {
     /// A Pod; `None`: there is none.
     pub(crate) fn pod(&self, pod: &ObjectRef) -> Option<&Pod> {
         self.pods.get(pod)
+    }
+
+    /// Whether a Service with the port of DNS has the address.
+    pub(crate) fn is_service_of_dns(&self, address: IpAddr) -> bool {
+        self.servers.contains(&address)
     }
 
     /// Where an object is; `None` for one that only settings name.

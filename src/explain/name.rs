@@ -8,7 +8,7 @@ use crate::cli::{Asker, NameFlags, NamedFlags};
 use crate::offline::World;
 use crate::settings::{compatibility, narrow, zone_settings};
 use anyhow::Context as _;
-use config::{DomainName, Kind, ObjectName, ObjectRef, ServiceNames};
+use config::{DomainName, Kind, ObjectName, ObjectRef};
 use controller::{NameObjects, Object, Selection};
 use dns::{
     Answer, Explanation, Name, PlannedObjects, Question, Reason, Record, RecordType, ResponseCode, Sections,
@@ -173,7 +173,7 @@ impl Asking {
         let pod = name.as_ref().and_then(|name| world.pod(name));
         let own = pod.and_then(|pod| pod.resolver.as_deref().cloned()).unwrap_or_default();
         let is_here = |server: &str| {
-            server.parse().is_ok_and(|ip| is_service_of_dns(ip, world) || asked.is_some_and(|asked| asked.is_at(ip)))
+            server.parse().is_ok_and(|ip| world.is_service_of_dns(ip) || asked.is_some_and(|asked| asked.is_at(ip)))
         };
         let mut resolver = Resolver::new(&own, (namespace, &self.zone), &self.of_node, is_here);
         if let (Some(name), None) = (name, pod) {
@@ -181,17 +181,6 @@ impl Asking {
         }
         resolver
     }
-}
-
-/// Whether a Service with the port of DNS has the address.
-fn is_service_of_dns(ip: IpAddr, world: &World) -> bool {
-    const DNS: u16 = 53;
-    let names = &world.snapshot.names;
-    let mut own = names.owners(ip).iter().filter(|owner| owner.endpoint.is_none());
-    own.any(|owner| match names.find(owner.namespace, owner.service).map(AsRef::as_ref) {
-        Some(ServiceNames::ClusterIp { ports, .. }) => ports.iter().any(|port| port.number == DNS),
-        _ => false,
-    })
 }
 
 impl Asking {

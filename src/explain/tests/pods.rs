@@ -5,7 +5,7 @@ use super::said_of;
 const MANIFESTS: &str = r#"
 apiVersion: v1
 kind: Service
-metadata: {name: web, namespace: shop}
+metadata: {name: web, namespace: shop, labels: {dns: "on"}}
 spec: {clusterIP: 10.96.3.4, ports: [{name: http, port: 80}]}
 ---
 apiVersion: v1
@@ -79,6 +79,14 @@ fn pods_that_ask_others_get_what_these_say() {
     let by_hand = said(&["web", "--from", "shop/by-hand"]);
     assert!(by_hand.contains("search shop.svc.cluster.local\nndots 1\n"), "{by_hand}");
     assert!(by_hand.ends_with("\nanswer that to web.shop.svc.cluster.local.\n"), "{by_hand}");
+}
+
+#[test]
+fn the_service_of_dns_is_known_where_its_names_are_left_out() {
+    for flags in [["--watch-namespace", "shop"], ["--watch-selector", "dns=on"]] {
+        let by_hand = said(&[&["web", "--from", "shop/by-hand"], &flags[..]].concat());
+        assert!(by_hand.ends_with("\nanswer that to web.shop.svc.cluster.local.\n"), "{by_hand}");
+    }
 }
 
 #[test]
