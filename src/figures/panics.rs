@@ -46,11 +46,14 @@ mod tests {
 
     #[test]
     fn a_panic_of_any_thread_is_counted() {
-        let registry = Registry::new();
+        let (registry, hook) = (Registry::new(), panic::take_hook());
         count_panics(&registry).expect("registered");
         let counted = || registry.gather()[0].get_metric()[0].get_counter().get_value();
         let before = counted();
-        assert!(thread::spawn(|| panic!("as it was meant to")).join().is_err());
+        let ended = thread::spawn(|| panic!("as it was meant to")).join();
+        // Else tests that fail would no longer say why.
+        panic::set_hook(hook);
+        assert!(ended.is_err());
         // Other tests panic on purpose, too.
         assert!(counted() > before);
         assert!(count_panics(&registry).is_err(), "registered twice");
