@@ -1,5 +1,5 @@
 //! What stands between those who log and who writes it: handing a line over never waits. What there is no room for, or
-//! what cannot be written, is lost and counted, and told of once lines are written again.
+//! what cannot be written, is lost and counted, and told of once lines are written again, once a minute and at the end.
 
 #[cfg(test)]
 mod tests;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -22,6 +22,8 @@ const ROOM: usize = 1024 * 1024;
 const RESERVED: usize = ROOM / 4;
 /// Bytes of lines after which they are written even if more wait.
 const BATCH: usize = 64 * 1024;
+/// How long nothing is told of what is lost after something was.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// The end that lines go into.
 #[derive(Debug)]
@@ -39,8 +41,8 @@ pub(super) struct Rest(Sender<Message>);
 enum Message {
     /// With its end of line.
     Line(Box<[u8]>),
-    /// The sender is dropped once all before it is written.
-    Written(Sender<()>),
+    /// The end of the first sender tells that all before it is written; where there is more to say, it goes in again.
+    Written(Sender<()>, Sender<Self>),
 }
 
 impl Queue {
@@ -53,8 +55,7 @@ impl Queue {
             messages: waiting_messages,
             waiting: Arc::clone(&waiting),
             output: LineOutput::new(out),
-            lost: [queue_full.clone(), write_failed],
-            told: 0,
+            loss: Loss { lost: [queue_full.clone(), write_failed], told: 0, last: None },
         };
         thread::Builder::new().name("log".to_owned()).spawn(move || {
             give_up_privileged_ports();
@@ -77,7 +78,7 @@ impl Rest {
     /// Waits until all that was handed over is written; not longer than this.
     pub(super) fn written_within(&self, patience: Duration) -> bool {
         let (written, is_written) = channel();
-        self.0.send(Message::Written(written)).is_ok()
+        self.0.send(Message::Written(written, self.0.clone())).is_ok()
             && is_written.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected)
     }
 }
@@ -118,9 +119,29 @@ struct Writer<W> {
     messages: Receiver<Message>,
     waiting: Arc<AtomicUsize>,
     output: LineOutput<W>,
+    loss: Loss,
+}
+
+/// What is lost, and what has been told of that.
+struct Loss {
     lost: [IntCounter; 2],
-    /// How many of those that are lost have been told of.
+    /// How many.
     told: u64,
+    /// When last.
+    last: Option<Instant>,
+}
+
+impl Loss {
+    /// How many lines are to be told of now; none while that of others is still fresh, unless it is the end.
+    fn untold(&mut self, now: Instant, is_end: bool) -> Option<u64> {
+        let lost: u64 = self.lost.iter().map(IntCounter::get).sum();
+        let is_fresh = self.last.is_some_and(|last| now.duration_since(last) < SILENCE);
+        if lost == self.told || (is_fresh && !is_end) {
+            return None;
+        }
+        self.last = Some(now);
+        Some(lost - std::mem::replace(&mut self.told, lost))
+    }
 }
 
 impl<W: Write> Writer<W> {
@@ -132,31 +153,39 @@ impl<W: Write> Writer<W> {
             while let Some(message) = next.take() {
                 match message {
                     Message::Line(line) => lines.extend_from_slice(&line),
-                    Message::Written(sender) => written = Some(sender),
+                    Message::Written(sender, again) => written = Some((sender, again)),
                 }
                 if written.is_none() && lines.len() < BATCH {
                     next = self.messages.try_recv().ok();
                 }
             }
-            self.write(&lines);
+            let has_more = self.write(&lines) && self.tell(written.is_some());
             self.waiting.fetch_sub(lines.len(), Ordering::Relaxed);
             lines.clear();
-            drop(written);
+            if let Some((sender, again)) = written.filter(|_| has_more) {
+                // Behind what was told. Where nobody takes it, nobody waits.
+                let _ = again.clone().send(Message::Written(sender, again));
+            }
         }
     }
 
-    fn write(&mut self, lines: &[u8]) {
-        let [_, write_failed] = &self.lost;
-        if let Some((lines, _)) = self.output.write(lines).failed {
+    fn write(&mut self, lines: &[u8]) -> bool {
+        let [_, write_failed] = &self.loss.lost;
+        let failed = self.output.write(lines).failed;
+        if let Some((lines, _)) = &failed {
             // There is nobody to tell why.
-            write_failed.inc_by(lines);
-            return;
+            write_failed.inc_by(*lines);
         }
-        let lost = self.lost.iter().map(IntCounter::get).sum();
-        if lost > self.told {
+        failed.is_none()
+    }
+
+    /// Whether there was anything to tell.
+    fn tell(&mut self, is_end: bool) -> bool {
+        let untold = self.loss.untold(Instant::now(), is_end);
+        if let Some(lines) = untold {
             // It takes its turn like any other; where there is no room for it, the next one tells of more.
-            tracing::warn!(lines = lost - self.told, "lines of the log were lost: its reader was too slow, or gone");
-            self.told = lost;
+            tracing::warn!(lines, "lines of the log were lost: its reader was too slow, or gone");
         }
+        untold.is_some()
     }
 }

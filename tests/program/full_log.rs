@@ -10,6 +10,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 
+/// What is said once lines are written again.
+const LOST: &str = "lines of the log were lost";
+
 /// A process of which nobody reads standard output, and standard error only when asked to.
 struct Unread {
     child: Child,
@@ -96,21 +99,29 @@ impl Site {
         Unread::start(&mut command)
     }
 
-    /// `tidegate dns` with its log full, and where its health is told.
-    fn full(&self) -> (Unread, SocketAddr) {
+    /// `tidegate dns` with its log full, and where its health and its metrics are told.
+    fn full(&self) -> (Unread, [SocketAddr; 2]) {
         let arguments = ["dns", "--lameduck", "0s", "--ready-bind", "off"];
         let mut names = self.start(&arguments, &["health", "metrics"]);
         let [health, metrics] = ["health", "metrics"].map(|listener| names.address(listener));
         names.logged("names are served");
+        self.fill(metrics);
+        (names, [health, metrics])
+    }
+
+    /// Asks until lines are lost; says how many have been, all in all.
+    fn fill(&self, metrics: SocketAddr) -> u64 {
+        let lost = || -> u64 {
+            let metrics = get(metrics, "localhost", "/metrics").body;
+            let lost = "tidegate_log_lost_lines_total{reason=\"queue_full\"} ";
+            let lost = metrics.lines().find_map(|line| line.strip_prefix(lost));
+            lost.expect("a series").parse().expect("a number")
+        };
+        let before = lost();
         until("a log that is full", || {
             (0..100).for_each(|_| self.ask());
-            let metrics = get(metrics, "localhost", "/metrics").body;
-            let lost = metrics
-                .lines()
-                .find_map(|line| line.strip_prefix("tidegate_log_lost_lines_total{reason=\"queue_full\"} "));
-            lost.is_some_and(|lost| lost != "0").then_some(())
-        });
-        (names, health)
+            Some(lost()).filter(|lost| *lost > before)
+        })
     }
 
     /// Gets an answer over UDP.
@@ -152,7 +163,7 @@ fn is_denial(answer: &[u8]) -> bool {
 #[test]
 fn names_are_answered_and_a_signal_ends_it_though_nobody_reads_the_log() {
     let site = Site::new();
-    let (mut names, health) = site.full();
+    let (mut names, [health, _]) = site.full();
     for _ in 0..20 {
         site.ask();
         site.ask_over_tcp();
@@ -165,7 +176,7 @@ fn names_are_answered_and_a_signal_ends_it_though_nobody_reads_the_log() {
 fn what_the_log_lost_is_told_once_it_is_read_again_and_its_last_lines_are_written() {
     let site = Site::new();
     let (mut names, _) = site.full();
-    let told = names.logged("lines of the log were lost");
+    let told = names.logged(LOST);
     assert!(told["lines"].as_u64().is_some_and(|lines| lines > 0) && told["level"] == "WARN", "{told}");
     (0..50).for_each(|_| site.ask_over_tcp());
     assert_eq!(names.end().code(), Some(0));
@@ -174,6 +185,22 @@ fn what_the_log_lost_is_told_once_it_is_read_again_and_its_last_lines_are_writte
         assert!(asked["target"] == "dns::query" && asked["level"] == "INFO", "{asked}");
     }
     names.logged("draining");
+}
+
+#[test]
+fn what_the_log_loses_soon_after_is_told_at_the_end() {
+    let site = Site::new();
+    let (mut names, [_, metrics]) = site.full();
+    let told = |entry: &Value| entry["lines"].as_u64().expect("a number");
+    let first = told(&names.logged(LOST));
+    let lost = site.fill(metrics);
+    names.terminate();
+    let mut rest = String::new();
+    names.log.read_to_string(&mut rest).expect("read");
+    let entries = rest.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let later = entries.filter(|entry: &Value| entry["message"].as_str().is_some_and(|said| said.contains(LOST)));
+    assert_eq!(first + later.map(|entry| told(&entry)).sum::<u64>(), lost);
+    assert_eq!(until("the end", || names.child.try_wait().expect("waited for")).code(), Some(0));
 }
 
 #[test]

@@ -102,6 +102,22 @@ fn the_thread_that_writes_keeps_no_right_to_low_ports() {
 }
 
 #[test]
+fn what_is_lost_is_told_once_a_minute_and_at_the_end() {
+    let lost = lost_lines().expect("a family");
+    let [full, failed] = ["queue_full", "write_failed"].map(|why| lost.with_label_values(&[why]));
+    let mut loss = Loss { lost: [full.clone(), failed.clone()], told: 0, last: None };
+    let begin = Instant::now();
+    let mut untold = |seconds, is_end| loss.untold(begin + Duration::from_secs(seconds), is_end);
+    assert_eq!((untold(0, false), untold(0, true)), (None, None));
+    full.inc_by(2);
+    assert_eq!((untold(1, false), untold(1, false)), (Some(2), None));
+    failed.inc_by(3);
+    assert_eq!((untold(2, false), untold(60, false), untold(61, false)), (None, None, Some(3)));
+    full.inc();
+    assert_eq!((untold(62, false), untold(62, true), untold(63, true)), (None, Some(1), None));
+}
+
+#[test]
 fn a_reader_that_is_gone_stops_nothing() {
     let lost = lost_lines().expect("a family");
     let (queue, rest) = Queue::start(Gone, &lost).expect("started");
