@@ -67,7 +67,7 @@ impl Exchange<'_> {
         };
         self.waiting(Box::pin(come_or_over)).await?;
         if news == News::Departure && tally.departed() == departed {
-            tally.have_stayed();
+            tally.note_stay();
         }
         Ok(())
     }

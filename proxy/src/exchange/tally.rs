@@ -83,8 +83,8 @@ impl<'b> Tally<'b> {
     }
 
     /// Notes that those of them that are there have not left, though the news of it was waited for.
-    pub(super) fn have_stayed(&self) {
-        self.lost.iter().for_each(|upstream| upstream.has_stayed());
+    pub(super) fn note_stay(&self) {
+        self.lost.iter().for_each(|upstream| upstream.note_stay());
     }
 
     /// The endpoints as far as this exchange knows.

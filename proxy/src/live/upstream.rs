@@ -82,7 +82,7 @@ impl Upstream {
     }
 
     /// Notes that it has not left, though the news of it was waited for.
-    pub(crate) fn has_stayed(&self) {
+    pub(crate) fn note_stay(&self) {
         self.stays_until.store(self.origin.at(Instant::now() + STAYS).as_micros(), Relaxed);
     }
 

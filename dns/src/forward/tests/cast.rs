@@ -141,6 +141,13 @@ impl Asker {
         Self { forwarder, room, registry }
     }
 
+    /// Waits until so many questions wait.
+    pub(super) async fn until_waiting(&self, count: f64) {
+        while self.metric("tidegate_dns_waiting", &[]) < count {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// The addresses in the answer, or its code.
     pub(super) async fn ask(&self, name: &str) -> Result<String, Failure> {
         self.ask_over(Transport::Udp, name).await

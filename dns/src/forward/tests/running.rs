@@ -16,6 +16,14 @@ async fn refuse(udp: &UdpSocket, (question, _, peer): &(Message, String, SocketA
     udp.send_to(&answer(question, code, 1).to_vec().unwrap(), peer).await.unwrap();
 }
 
+/// Asks an upstream, and after NXDOMAIN the next one, four questions of which are taken at once.
+fn leaving_to_next(first: SocketAddr, next: SocketAddr) -> Asker {
+    Asker::new(&format!(
+        "forward . {first} {{\n read_timeout 60s\n next NXDOMAIN\n}}\n\
+         forward . {next} {{\n read_timeout 60s\n max_concurrent 4\n}}"
+    ))
+}
+
 /// Ten thousand may wait.
 #[test]
 fn an_exchange_takes_little_room() {
@@ -86,11 +94,7 @@ async fn who_began_an_exchange_leaves_it_to_the_others() {
 async fn who_waits_goes_on_where_another_client_may_not() {
     let [(one, _), (two, _)] = [sockets().await, sockets().await];
     let [first, next] = [&one, &two].map(|udp| udp.local_addr().unwrap());
-    let body = format!(
-        "forward . {first} {{\n read_timeout 60s\n next NXDOMAIN\n}}\n\
-         forward . {next} {{\n read_timeout 60s\n max_concurrent 4\n}}"
-    );
-    let asker = Arc::new(Asker::new(&body));
+    let asker = Arc::new(leaving_to_next(first, next));
     let leave_to_next = async || {
         let question = asked(&one).await;
         refuse(&one, &question, NXDOMAIN).await;
@@ -101,13 +105,9 @@ async fn who_waits_goes_on_where_another_client_may_not() {
     assert_eq!(leave_to_next().await, "a.org.");
     let held = asked(&two).await;
     let began = asking(&asker, "192.0.2.1:5000", "b.org.");
-    while asker.metric("tidegate_dns_waiting", &[]) < 2.0 {
-        tokio::task::yield_now().await;
-    }
+    asker.until_waiting(2.0).await;
     let [same, other] = ["192.0.2.1:5001", "192.0.2.2:5000"].map(|peer| asking(&asker, peer, "b.org."));
-    while asker.metric("tidegate_dns_waiting", &[]) < 4.0 {
-        tokio::task::yield_now().await;
-    }
+    asker.until_waiting(4.0).await;
     assert_eq!(leave_to_next().await, "b.org.");
     for refused in [began, same] {
         assert_eq!(refused.await.unwrap(), Err(Failure::Busy));
@@ -125,11 +125,7 @@ fn who_goes_on_in_the_place_of_another_client_waits_no_longer_for_that() {
     with_still_clock(async {
         let [(one, _), (two, _)] = [sockets().await, sockets().await];
         let [first, next] = [&one, &two].map(|udp| udp.local_addr().unwrap());
-        let body = format!(
-            "forward . {first} {{\n read_timeout 60s\n next NXDOMAIN\n}}\n\
-             forward . {next} {{\n read_timeout 60s\n max_concurrent 4\n}}"
-        );
-        let asker = Arc::new(Asker::new(&body));
+        let asker = Arc::new(leaving_to_next(first, next));
         let greedy = asking(&asker, "192.0.2.1:5000", "a.org.");
         refuse(&one, &asked(&one).await, NXDOMAIN).await;
         assert_eq!(asked(&two).await.1, "a.org.");
@@ -137,9 +133,7 @@ fn who_goes_on_in_the_place_of_another_client_waits_no_longer_for_that() {
         let question = asked(&one).await;
         let since = Instant::now();
         let other = asking(&asker, "192.0.2.2:5000", "b.org.");
-        while asker.metric("tidegate_dns_waiting", &[]) < 3.0 {
-            tokio::task::yield_now().await;
-        }
+        asker.until_waiting(3.0).await;
         tokio::time::sleep(Duration::from_secs(3)).await;
         refuse(&one, &question, NXDOMAIN).await;
         assert_eq!(began.await.unwrap(), Err(Failure::Busy));
