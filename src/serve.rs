@@ -129,8 +129,9 @@ impl Program<'_> {
                 let rest = async {
                     sleep(delay).await;
                     control.end().await;
+                    Ok(())
                 };
-                return Ok(signals.end_with(rest).await);
+                return signals.end_with(rest).await;
             }
         };
         let proxy_settings = ProxySettings {
@@ -162,10 +163,7 @@ impl Program<'_> {
             }
             end(proxy, control, shared, access_log).await
         };
-        tokio::select! {
-            ended = rest => ended.map(|()| Ended::Drained),
-            signal = signals.next() => Ok(signal.ends_at_once()),
-        }
+        signals.end_with(rest).await
     }
 }
 

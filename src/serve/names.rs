@@ -78,8 +78,9 @@ async fn run(names: NamesAlone<'_>, source: Source, bound: BoundNames) -> anyhow
     let rest = async {
         sleep(lameduck).await;
         control.end().await;
+        Ok(())
     };
-    Ok(signals.end_with(rest).await)
+    signals.end_with(rest).await
 }
 
 /// Warns where there may be fewer open files than connections and questions for upstreams, which take one each.

@@ -13,7 +13,7 @@ pub(super) struct Caught {
 
 impl Caught {
     /// Ends the program though something still runs.
-    pub(super) fn ends_at_once(self) -> Ended {
+    fn ends_at_once(self) -> Ended {
         tracing::warn!(signal = self.name, "ended at once");
         Ended::Killed(128 + self.number)
     }
@@ -38,10 +38,13 @@ impl Signals {
     }
 
     /// Ends with what is left to do, or at once with the next one.
-    pub(super) async fn end_with(&mut self, rest: impl Future<Output = ()>) -> Ended {
+    ///
+    /// # Errors
+    /// Those of what is left to do.
+    pub(super) async fn end_with(&mut self, rest: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<Ended> {
         tokio::select! {
-            () = rest => Ended::Drained,
-            signal = self.next() => signal.ends_at_once(),
+            ended = rest => ended.map(|()| Ended::Drained),
+            signal = self.next() => Ok(signal.ends_at_once()),
         }
     }
 
