@@ -19,7 +19,6 @@ use ground::until;
 use installed::{ACCOUNT, Installed};
 use musl::Musl;
 
-const ROLLOUTS: usize = 3;
 /// Answers that are waited for after each rollout, and while there is no API server.
 const ANSWERS: usize = 200;
 
@@ -163,8 +162,14 @@ fn no_question_is_lost_while_it_is_rolled_out_and_while_there_is_no_api_server()
     says(&client, &["getent", "ahostsv4", "db"], &[&pods[0], &pods[1]])?;
     let musl = Musl::build()?;
     let load = Load::start(&installed, &musl, [&pods[0], &pods[1]])?;
-    let done = (0..ROLLOUTS).try_for_each(|_| {
+    let switched = |kind: &str| {
+        let (patch, address) = if kind == "ClusterIP" { (NO_ALIAS, "10.96.0.81") } else { (ALIAS_AGAIN, "192.0.2.80") };
+        ground.kubectl(&["patch", "service", "shop", "--type=merge", "--patch", patch])?;
+        says(&client, &["getent", "ahostsv4", "shop"], &[address])
+    };
+    let done = ["ClusterIP", "ExternalName", "ClusterIP"].into_iter().try_for_each(|kind| {
         installed.roll_out()?;
+        switched(kind)?;
         load.passes(ANSWERS)
     });
     let done = done.and_then(|()| {
@@ -172,6 +177,7 @@ fn no_question_is_lost_while_it_is_rolled_out_and_while_there_is_no_api_server()
         load.passes(ANSWERS)?;
         ensure!(installed.ready()? == [200, 200], "what is known is served on");
         ground.api_server().start()?;
+        switched("ExternalName")?;
         load.passes(ANSWERS)
     });
     let report = load.finish()?;

@@ -29,8 +29,11 @@ pub(crate) struct Said {
 impl Said {
     /// Whether it found all of these words.
     fn has<W: AsRef<str>>(&self, words: &[W]) -> bool {
-        let has = |word: &W| self.said.split_whitespace().any(|own| own == word.as_ref());
-        self.code == Some(0) && words.iter().all(has)
+        self.code == Some(0) && words.iter().all(|word| self.says(word.as_ref()))
+    }
+
+    fn says(&self, word: &str) -> bool {
+        self.said.split_whitespace().any(|own| own == word)
     }
 }
 
@@ -66,25 +69,34 @@ pub(crate) fn answers(client: &Client, command: &[&str]) -> anyhow::Result<Vec<S
     Ok(lines)
 }
 
-/// Questions that are asked again and again, each once: a resolver that asked twice would hide what was lost.
-/// Each with words of its answer; `first` and `second` are the addresses of the Pods of `db`.
-fn questions(first: &str, second: &str) -> Vec<(String, Vec<String>)> {
+/// A question that is asked again and again, once each time: a resolver that asked twice would hide what was lost.
+struct Question {
+    command: String,
+    /// What its answer may be, by words that it has; there is one of these always.
+    answers: Vec<Vec<String>>,
+}
+
+impl Question {
+    fn new(command: impl Into<String>, answers: &[&[&str]]) -> Self {
+        let answers = answers.iter().map(|words| words.iter().map(|&word| word.to_owned()).collect()).collect();
+        Self { command: command.into(), answers }
+    }
+}
+
+/// `first` and `second` are the addresses of the Pods of `db`; `shop` may lead to either of its addresses.
+fn questions(first: &str, second: &str) -> Vec<Question> {
     let dig = "dig +tries=1 +time=3 +short";
     let pods = ["db-0.db.default.svc.cluster.local.", "db-1.db.default.svc.cluster.local."];
-    let questions: [(String, &[&str]); 8] = [
-        ("getent ahostsv4 kubernetes.default".to_owned(), &["10.96.0.1"]),
-        ("getent ahostsv4 db-0.db".to_owned(), &[first]),
-        ("getent ahostsv4 db".to_owned(), &[first, second]),
-        ("getent ahostsv4 shop".to_owned(), &["192.0.2.80"]),
-        ("getent hosts 10.96.0.80".to_owned(), &["web.default.svc.cluster.local"]),
-        (format!("{dig} +tcp web.default.svc.cluster.local"), &["10.96.0.80"]),
-        (format!("{dig} SRV _http._tcp.db.default.svc.cluster.local"), &pods),
-        (format!("{dig} -x {second}"), &pods[1..]),
-    ];
-    questions
-        .into_iter()
-        .map(|(command, words)| (command, words.iter().map(|&word| word.to_owned()).collect()))
-        .collect()
+    vec![
+        Question::new("getent ahostsv4 kubernetes.default", &[&["10.96.0.1"]]),
+        Question::new("getent ahostsv4 db-0.db", &[&[first]]),
+        Question::new("getent ahostsv4 db", &[&[first, second]]),
+        Question::new("getent ahostsv4 shop", &[&["192.0.2.80"], &["10.96.0.81"]]),
+        Question::new("getent hosts 10.96.0.80", &[&["web.default.svc.cluster.local"]]),
+        Question::new(format!("{dig} +tcp web.default.svc.cluster.local"), &[&["10.96.0.80"]]),
+        Question::new(format!("{dig} SRV _http._tcp.db.default.svc.cluster.local"), &[&pods]),
+        Question::new(format!("{dig} -x {second}"), &[&pods[1..]]),
+    ]
 }
 
 /// A running load, a thread for each question.
@@ -122,10 +134,10 @@ impl Load {
         let shared = Arc::new(Shared::default());
         let [first, second] = pods;
         let mut questions = questions(first, second);
-        questions.push((musl.resolves("kubernetes.default").join(" "), vec!["10.96.0.1".to_owned()]));
-        let lane = |(command, words): (String, Vec<String>)| {
+        questions.push(Question::new(musl.resolves("kubernetes.default").join(" "), &[&["10.96.0.1"]]));
+        let lane = |question: Question| {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || shared.ask(client, &command.split(' ').collect::<Vec<_>>(), &words))
+            thread::spawn(move || shared.ask(client, &question))
         };
         let lanes = questions.into_iter().map(lane).collect();
         Ok(Self { shared, lanes })
@@ -150,10 +162,11 @@ impl Load {
 }
 
 impl Shared {
-    fn ask(&self, client: Client, command: &[&str], words: &[String]) -> anyhow::Result<()> {
+    fn ask(&self, client: Client, question: &Question) -> anyhow::Result<()> {
+        let command: Vec<_> = question.command.split(' ').collect();
         while !self.is_over.load(Ordering::Relaxed) {
-            let said = client.run(command)?;
-            if said.has(words) {
+            let said = client.run(&command)?;
+            if question.answers.iter().any(|words| said.has(words)) {
                 self.answered.fetch_add(1, Ordering::Relaxed);
             } else {
                 let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
