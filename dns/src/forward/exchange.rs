@@ -10,10 +10,11 @@ use crate::message::{Transport, framed};
 use crate::plan::forward::Protocol;
 use crate::wire::flag;
 use hickory_proto::op::ResponseCode;
-use std::io;
+use socket2::SockRef;
+use std::io::{self, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::Ordering;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpSocket, UdpSocket};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
@@ -122,9 +123,11 @@ impl Upstream {
         socket.send(&ask.to_message(id, trip.question, options)).await?;
         loop {
             // Room for an answer is taken when there is one: many wait.
-            socket.readable().await?;
+            let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
+            // An error alone, as where nobody listens (ICMP port unreachable), makes no socket readable.
+            let what = if ready.is_readable() { Interest::READABLE } else { Interest::ERROR };
             let mut message = vec![0; RECEIVE];
-            let len = match socket.try_recv(&mut message) {
+            let len = match socket.try_io(what, || (&*SockRef::from(&socket)).read(&mut message)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 received => received?,
             };

@@ -102,3 +102,15 @@ fn nobody_checks_for_a_forwarder_that_is_stopped() {
         assert_eq!(silent.heard()[0], "b.org. A RD");
     });
 }
+
+#[test]
+fn where_nobody_listens_the_next_is_asked_at_once() {
+    with_still_clock(async {
+        let (dead, two) = (sockets().await.0.local_addr().unwrap(), Upstream::new(0, 2).await);
+        let asker = Asker::new(&format!("forward . {dead} {} {{\npolicy sequential\n}}", two.address));
+        let begun = Instant::now();
+        assert_eq!(asker.ask("a.org.").await.unwrap(), "192.0.2.2");
+        // The clock goes on where nothing but the time is waited for.
+        assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
+    });
+}
