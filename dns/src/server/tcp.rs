@@ -84,6 +84,8 @@ pub(super) async fn serve(
             }
         }
     }
+    // Who connects now is refused at once, and goes elsewhere.
+    drop(listener);
     while let Some(ended) = connections.join_next().await {
         report(ended);
     }

@@ -26,8 +26,10 @@ use tracing::{debug, warn};
 
 /// How long a thread waits for datagrams, or for room to send, before it looks whether it is to stop.
 const LOOK: Duration = Duration::from_secs(1);
-/// Batches that are still answered when it is to stop, if there are so many.
+/// Batches that are still answered whole when it is to stop, if there are so many.
 const LAST: usize = 64;
+/// How long a thread that is to stop rests where nothing has come.
+const PAUSE: Duration = Duration::from_millis(5);
 /// How long a thread rests that cannot receive, so that it does not spin.
 const REST: Duration = Duration::from_millis(50);
 /// Bytes that the kernel counts for the shortest datagram, with all that it keeps for it.
@@ -90,8 +92,22 @@ impl Listener {
                 }
             }
         }
-        let is_left = self.socket.set_nonblocking(true).is_ok();
-        let _ = is_left && (0..LAST).all(|_| self.answer_batch(&mut exchange, &mut clock).is_ok());
+        self.serve_last(&mut exchange, &mut clock);
+    }
+
+    /// Answers what has come already. As long as answers to that are waited for nobody else can have the address, and what
+    /// comes still is answered where that is possible at once: silence would cost who asks some seconds.
+    fn serve_last(&self, exchange: &mut Exchange, mut clock: impl FnMut() -> Instant) {
+        if self.socket.set_nonblocking(true).is_err() {
+            return;
+        }
+        let _ = (0..LAST).all(|_| self.answer_batch(exchange, &mut clock).is_ok());
+        exchange.answers.is_last = true;
+        while Arc::strong_count(&self.socket) > 1 {
+            if self.answer_batch(exchange, &mut clock).is_err() {
+                std::thread::sleep(PAUSE);
+            }
+        }
     }
 
     fn exchange(&self, now: Instant) -> Exchange {
@@ -102,6 +118,7 @@ impl Listener {
                 messages: vec![Vec::new(); MOST],
                 unshared: Unshared::of(&self.shared.responder.metrics),
                 answered: Vec::with_capacity(MOST),
+                is_last: false,
             },
             pace: Pace::new(u32::try_from(self.buffer / SHORTEST).unwrap_or(u32::MAX)),
             losses: Losses::since(now),
@@ -185,11 +202,11 @@ impl Listener {
         begun: Instant,
         answers: &mut Answers,
     ) {
-        let Answers { messages, unshared, answered, .. } = answers;
+        let Answers { messages, unshared, answered, is_last, .. } = answers;
         answered.clear();
         let now = Now::of(&self.shared.responder.shared);
         for ((packet, ends), message) in datagrams.zip(&mut *messages) {
-            match self.respond(&now, packet, ends, message) {
+            match self.respond(&now, (packet, ends), *is_last, message) {
                 Some(one) => answered.push((one, message.len())),
                 None => message.clear(),
             }
@@ -208,8 +225,15 @@ impl Listener {
         answers.replies.send(&self.socket, messages, true, |error| debug!(%error, "dns: cannot send"));
     }
 
-    /// Writes the answer that is there at once into `message`.
-    fn respond(&self, now: &Now, packet: Option<&[u8]>, ends: &Ends, message: &mut Vec<u8>) -> Option<Answered> {
+    /// Writes the answer that is there at once into `message`; what waits for others is left to a task, unless it comes too
+    /// late for that.
+    fn respond(
+        &self,
+        now: &Now,
+        (packet, ends): (Option<&[u8]>, &Ends),
+        is_last: bool,
+        message: &mut Vec<u8>,
+    ) -> Option<Answered> {
         let Some(packet) = packet else {
             self.shared.responder.metrics.dropped.with_label_values(&["long"]).inc();
             return None;
@@ -219,6 +243,7 @@ impl Listener {
         match self.shared.responder.respond_as_of(now, packet, from_to, message) {
             Response::Silence | Response::HeldBack | Response::Dropped => None,
             Response::Ready(answered) => Some(answered),
+            Response::Pending(_) if is_last => None,
             Response::Pending(pending) => {
                 let (socket, responder) = (Arc::clone(&self.socket), Arc::clone(&self.shared.responder));
                 let (mut ends, waits) = (*ends, self.shared.waiting.clone());
@@ -259,6 +284,8 @@ struct Answers {
     unshared: Unshared,
     /// What they are counted as, with their lengths.
     answered: Vec<(Answered, usize)>,
+    /// Whether nothing is waited for any more.
+    is_last: bool,
 }
 
 /// Whether an error only says that nothing came.

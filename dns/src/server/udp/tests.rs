@@ -247,6 +247,50 @@ async fn a_server_that_cannot_keep_up_answers_the_newest_and_drops_who_has_waite
     is_stopping.store(true, Ordering::Relaxed);
     // It says ENOTCONN, and wakes the thread.
     let _ = SockRef::from(&*socket).shutdown(Shutdown::Read);
-    thread.join().unwrap();
+    drop(socket);
+    // It ends once nobody waits for the upstream any more.
+    tokio::task::spawn_blocking(|| thread.join().unwrap()).await.unwrap();
+    drop(publisher);
+}
+
+#[tokio::test]
+async fn what_is_known_is_answered_until_nothing_is_waited_for_any_more() {
+    let upstream = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let pair = pair_with(1 << 20, vec![upstream.local_addr().unwrap()]);
+    pair.publish();
+    for socket in [&pair.client, &upstream] {
+        socket.set_nonblocking(false).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    }
+    pair.ask_for(1, b"\x07example\x03org\x00");
+    let is_stopping = Arc::clone(&pair.listener.shared.is_stopping);
+    let Pair { listener, client, _waited, publisher } = pair;
+    let asking = move || {
+        let serving = std::thread::spawn(move || listener.serve());
+        let ask = |id: u16, name: &[u8]| {
+            let head = [&id.to_be_bytes()[..], &[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]].concat();
+            assert!(client.send(&[&head, name, &[0, 1, 0, 1]].concat()).is_ok());
+        };
+        let answered = || {
+            let mut reply = [0; 512];
+            client.recv(&mut reply).unwrap();
+            u16::from_be_bytes([reply[0], reply[1]])
+        };
+        let mut question = [0; 512];
+        let (len, asker) = upstream.recv_from(&mut question).unwrap();
+        is_stopping.store(true, Ordering::Relaxed);
+        // The first may come while it does not know yet, the second cannot.
+        for id in [2, 3] {
+            ask(id, b"\x03web\x04shop\x03svc\x07cluster\x05local\x00");
+            assert_eq!(answered(), id);
+        }
+        // It would have to be waited for.
+        ask(4, b"\x07example\x03com\x00");
+        question[2] |= 0x80;
+        upstream.send_to(&question[..len], asker).unwrap();
+        assert_eq!(answered(), 1);
+        serving.join().unwrap();
+    };
+    tokio::task::spawn_blocking(asking).await.unwrap();
     drop(publisher);
 }
