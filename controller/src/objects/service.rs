@@ -25,8 +25,6 @@ pub struct Service {
     pub balancing: Balancing,
     /// Whether `spec.selector` selects Pods.
     pub has_selector: bool,
-    /// `spec.publishNotReadyAddresses`.
-    pub publishes_not_ready: bool,
     /// What is wrong with it.
     pub problems: Box<[Problem]>,
 }
@@ -92,7 +90,6 @@ impl Service {
             endpoints,
             balancing: balancing.unwrap_or_default(),
             has_selector: spec.selector.is_some_and(|selector| !selector.is_empty()),
-            publishes_not_ready: spec.publish_not_ready_addresses.unwrap_or(false),
             problems: problems.into(),
         }
     }

@@ -107,8 +107,8 @@ fn endpoints(service: &Service, slices: &[Arc<Slice>], repeated: &mut Repeated) 
     }
     let of_slice = |slice: &Arc<Slice>| {
         let ports = slice_ports(&service.ports, slice, repeated);
-        let is_named = |readiness: Readiness| readiness == Readiness::Ready || service.publishes_not_ready;
-        let endpoints = slice.endpoints.iter().filter(|endpoint| is_named(endpoint.readiness));
+        // Where a Service publishes those that are not ready, its slices say that they are.
+        let endpoints = slice.endpoints.iter().filter(|endpoint| endpoint.readiness == Readiness::Ready);
         endpoints.map(|endpoint| slice_endpoint(endpoint, &ports, repeated)).collect::<Vec<_>>()
     };
     slices.iter().flat_map(of_slice).collect()
