@@ -160,10 +160,11 @@ impl<'t> Zone<'t> {
         owner.endpoint.map(|endpoint| endpoint.label(self.settings.names_pods))
     }
 
-    /// Whether there are names by topology: those of a headless Service that has any endpoint.
+    /// Whether there are names by topology: those of any headless Service, be it that it has no endpoint at the moment. Who
+    /// was told that there is no such name would believe it for a while.
     fn has_topologies(&self, namespace: &str, service: &str) -> bool {
         let names = self.find(namespace, service).filter(|_| self.settings.is_zonal && !self.is_multicluster);
-        names.is_some_and(|names| names.is_headless() && !names.endpoints().is_empty())
+        names.is_some_and(ServiceNames::is_headless)
     }
 
     fn has_namespace(&self, namespace: &str) -> bool {
