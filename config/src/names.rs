@@ -189,8 +189,8 @@ impl NameTable {
         &self.zone
     }
 
-    /// The zone's serial (RFC 1035 §3.3.13): the low 32 bits of its version, so that RFC 1982 orders them; never 0. The
-    /// version is at least the newest `resourceVersion` that the zone is made of, and rises whenever the zone changes.
+    /// The zone's serial (RFC 1035 §3.3.13): 2³¹ and the low 32 bits of its version, so that RFC 1982 orders them; never 0.
+    /// The version is at least the newest `resourceVersion` that the zone is made of, and rises whenever the zone changes.
     #[must_use]
     pub fn serial(&self) -> u32 {
         serial_of(self.version)
@@ -281,9 +281,13 @@ impl NameTable {
     }
 }
 
+/// Half of all serials before the first version: by RFC 1982 that is newer than any time of this half century in seconds, which
+/// CoreDNS has for its serial, and secondaries go on where this server takes its place.
+const FIRST_SERIAL: u32 = 1 << 31;
+
 fn serial_of(version: u64) -> u32 {
-    let [_, _, _, _, serial @ ..] = version.to_be_bytes();
-    u32::from_be_bytes(serial).max(1)
+    let [_, _, _, _, version @ ..] = version.to_be_bytes();
+    u32::from_be_bytes(version).wrapping_add(FIRST_SERIAL).max(1)
 }
 
 /// Without duplicates.

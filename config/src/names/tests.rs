@@ -15,6 +15,11 @@ fn names(addresses: &[&str], endpoints: &[(&str, &str)]) -> Arc<ServiceNames> {
     ))
 }
 
+/// The version that a serial is of.
+fn version(serial: u32) -> u32 {
+    serial.wrapping_sub(FIRST_SERIAL)
+}
+
 fn service(namespace: &str, service: &str, names: Option<Arc<ServiceNames>>) -> NameChange {
     NameChange::Service { namespace: namespace.into(), service: service.into(), names }
 }
@@ -41,7 +46,7 @@ fn a_patch_shares_what_it_does_not_touch() {
     assert!(Arc::ptr_eq(before.find("shop", "api").unwrap(), after.find("shop", "api").unwrap()));
     assert!(Arc::ptr_eq(&before.namespaces["blog"], &after.namespaces["blog"]));
     assert_ne!(before, after);
-    assert_eq!((before.serial(), after.serial()), (7, 8));
+    assert_eq!((version(before.serial()), version(after.serial())), (7, 8));
     assert_eq!(owners(&before, "172.0.0.1"), ["a.web.shop"]);
     assert_eq!(owners(&after, "172.0.0.1"), [""; 0]);
     assert_eq!(owners(&after, "172.0.0.2"), ["b.web.shop"]);
@@ -210,17 +215,29 @@ fn imports_are_a_table_of_their_own() {
     assert!(table.imports().find("shop", "web").is_some() && table.imports().has_namespace("shop"));
     assert!(table.find("shop", "web").is_none() && !table.has_namespace("shop"));
     assert!(table.owners([10, 0, 0, 1].into()).is_empty());
-    assert_eq!((table.imports().serial(), table.service_count()), (5, 0));
+    assert_eq!((version(table.imports().serial()), table.service_count()), (5, 0));
     assert_ne!(table, empty);
     // A change of one leaves the serial of the other as it is.
     assert_eq!(table.serial(), empty.serial());
     let local = NameChange::Service { namespace: "shop".into(), service: "web".into(), names: names() };
-    assert_eq!(table.patched([local], 6).imports().serial(), 5);
+    assert_eq!(version(table.patched([local], 6).imports().serial()), 5);
     let gone = table.patched([import(None)], 7);
-    assert_eq!((gone.imports().serial(), gone.imports().service_count()), (7, 0));
+    assert_eq!((version(gone.imports().serial()), gone.imports().service_count()), (7, 0));
     let both = [import(None), NameChange::Namespace { name: "shop".into(), exists: true }];
     let both = table.patched(both, 8);
-    assert_eq!((both.serial(), both.imports().serial()), (8, 8));
-    assert_eq!([&empty, &table, &gone, &both].map(NameTable::newest_serial), [1, 5, 7, 8]);
+    assert_eq!((version(both.serial()), version(both.imports().serial())), (8, 8));
+    assert_eq!([&empty, &table, &gone, &both].map(|table| version(table.newest_serial())), [0, 5, 7, 8]);
     assert_eq!(gone, empty);
+}
+
+#[test]
+fn serials_are_newer_than_times_and_go_on_past_their_end() {
+    let is_newer = |one: u32, other: u32| one != other && one.wrapping_sub(other) < 1 << 31;
+    // 2026 and 2036.
+    for time in [1_796_000_000, 2_100_000_000] {
+        assert!(is_newer(serial_of(1), time) && is_newer(serial_of(1_500_000_000), time), "{time}");
+    }
+    for version in [1, 1 << 30, u64::from(u32::MAX), 1 << 40] {
+        assert!(is_newer(serial_of(version + 1), serial_of(version)) && serial_of(version) != 0, "{version}");
+    }
 }

@@ -260,5 +260,5 @@ fn the_serial_of_addresses_is_that_of_the_newer_names() {
     let table = NameTable::default().patched([own("10.0.0.1")], 7);
     let newer = table.patched([import], 8);
     let newest = newer.patched([own("10.0.0.3")], 9);
-    assert_eq!([&table, &newer, &newest].map(serial), [7, 8, 9]);
+    assert_eq!([&table, &newer, &newest].map(serial), [7, 8, 9].map(|version| (1 << 31) + version));
 }

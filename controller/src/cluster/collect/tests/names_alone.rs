@@ -44,13 +44,15 @@ async fn replicas_agree_on_the_serial_after_an_end_and_none_goes_back() {
     let first = Running::watching(ApiServer::start().await, objects, watched()).await;
     let second = Running::beside(&first.server, watched()).await;
     let serial = |running: &Running| running.reader.current().expect("ready").names.serial();
+    // Serials begin behind the times that CoreDNS has for its own.
+    let version = |running: &Running| u64::from(serial(running)) - (1 << 31);
     first.ready().await;
     second.ready().await;
     for gone in ["c", "b"] {
         first.server.delete("Service", "shop", gone);
         for running in [&first, &second] {
             until_names(running, |names| names.find("shop", gone).is_none()).await;
-            assert_eq!(u64::from(serial(running)), first.server.version(), "{gone}");
+            assert_eq!(version(running), first.server.version(), "{gone}");
         }
     }
     // Of a kind that nobody here reads.
@@ -61,7 +63,7 @@ async fn replicas_agree_on_the_serial_after_an_end_and_none_goes_back() {
     first.server.put(service("d"));
     for running in [&first, &second, &late] {
         until_names(running, |names| names.find("shop", "d").is_some()).await;
-        assert_eq!(u64::from(serial(running)), first.server.version());
+        assert_eq!(version(running), first.server.version());
     }
 }
 
