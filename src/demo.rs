@@ -53,7 +53,7 @@ pub(crate) fn demo(flags: DemoFlags) -> anyhow::Result<ExitCode> {
     let directory = Directory::create(&std::env::temp_dir(), &manifests)?;
     let source = directory.path().to_owned();
     let text = |snapshot: &Snapshot| introduction(snapshot, addresses, &source.display().to_string());
-    let selection = Selection::Everything { pods: false, imports: true };
+    let selection = Selection::Everything { pods: false, imports: true, externals: false };
     let manifests = Source::Manifests { paths: vec![source.clone()], selection };
     let program = Program { log: &log, settings, naming, source: manifests, bound };
     let ended = serve::serve(program, |snapshot| crate::print(&text(snapshot)))?;

@@ -21,6 +21,7 @@ pub(crate) fn serve(flags: DnsFlags) -> anyhow::Result<ExitCode> {
     let by_flags = NameObjects {
         pods: answers.zone.dns_pods == DnsPods::Verified,
         imports: answers.zone.dns_clusterset_domain.is_some(),
+        externals: false,
         labels: by_name.watch_selector,
         namespace_labels: by_name.namespace_selector,
     };
@@ -59,8 +60,8 @@ fn usual_probes() -> dns::Probes {
 }
 
 fn named(objects: dns::PlannedObjects) -> NameObjects {
-    let dns::PlannedObjects { pods, imports, labels, namespace_labels } = objects;
-    NameObjects { pods, imports, labels, namespace_labels }
+    let dns::PlannedObjects { pods, imports, externals, labels, namespace_labels } = objects;
+    NameObjects { pods, imports, externals, labels, namespace_labels }
 }
 
 /// Where the objects come from that there are names of. Nothing is written there.

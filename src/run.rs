@@ -36,6 +36,7 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
     let by_flags = Selection::Everything {
         pods: serve.dns.zone.dns_pods == DnsPods::Verified,
         imports: serve.dns.zone.dns_clusterset_domain.is_some(),
+        externals: false,
     };
     let mut naming = naming(vec![dns_bind], serve.dns.clone(), &objects.cluster_domain)?;
     let planned = naming.plan().map(dns::Plan::probes).unwrap_or_default();
@@ -57,13 +58,13 @@ pub(crate) fn run(flags: RunFlags) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// It chooses among objects that requests need, all of them.
 fn selection_of(plan: &dns::Plan) -> anyhow::Result<Selection> {
-    let dns::PlannedObjects { pods, imports, labels, namespace_labels } = plan.objects().unwrap_or_default();
+    let dns::PlannedObjects { pods, imports, externals, labels, namespace_labels } = plan.objects().unwrap_or_default();
     let chooses = labels.is_some() || namespace_labels.is_some();
     anyhow::ensure!(
         !chooses,
         "--corefile: labels and namespace_labels are for `tidegate dns`; `run` reads all Services"
     );
-    Ok(Selection::Everything { pods, imports })
+    Ok(Selection::Everything { pods, imports, externals })
 }
 
 /// Where the objects come from.

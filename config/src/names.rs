@@ -35,8 +35,10 @@ pub struct NameTable {
     endpoints: Owned,
     /// Addresses of Pods, by namespace and name.
     pods: Reverse<(Arc<str>, Arc<str>, bool)>,
-    /// Services of several clusters, as a table without imports; `None`: there was never one.
+    /// Services of several clusters, as a table without others; `None`: there was never one.
     imports: Option<Arc<NameTable>>,
+    /// The cluster's Services by their external addresses, as a table without others; `None`: there was never one.
+    externals: Option<Arc<NameTable>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,6 +77,15 @@ pub enum NameChange {
         /// Its names.
         names: Option<Arc<ServiceNames>>,
     },
+    /// A Service has these names for those outside of the cluster now; `None`: it has none any more.
+    External {
+        /// Namespace of the Service.
+        namespace: Arc<str>,
+        /// Name of the Service.
+        service: Arc<str>,
+        /// Its external addresses.
+        names: Option<Arc<ServiceNames>>,
+    },
     /// A Namespace object came or went. A namespace without an object exists as long as it has a Service.
     Namespace {
         /// Its name.
@@ -109,6 +120,7 @@ impl NameTable {
             endpoints: Reverse::default(),
             pods: Reverse::default(),
             imports: None,
+            externals: None,
         }
     }
 
@@ -117,14 +129,18 @@ impl NameTable {
     /// hundred addresses of the cluster; how many share an address does not matter.
     #[must_use]
     pub fn patched(&self, changes: impl IntoIterator<Item = NameChange>, version: u64) -> Self {
-        let (mut table, mut imports, mut has_others) = (self.clone(), None, false);
+        let (mut table, mut imports, mut externals, mut has_others) = (self.clone(), None, None, false);
+        let known =
+            |table: &Option<Arc<Self>>| table.as_deref().cloned().unwrap_or_else(|| Self::new(self.zone.clone()));
         for change in changes {
-            has_others |= !matches!(change, NameChange::Import { .. });
+            has_others |= !matches!(change, NameChange::Import { .. } | NameChange::External { .. });
             match change {
                 NameChange::Service { namespace, service, names } => table.put(&namespace, &service, names),
                 NameChange::Import { namespace, service, names } => {
-                    let known = || table.imports.as_deref().cloned().unwrap_or_else(|| Self::new(table.zone.clone()));
-                    imports.get_or_insert_with(known).put(&namespace, &service, names);
+                    imports.get_or_insert_with(|| known(&self.imports)).put(&namespace, &service, names);
+                }
+                NameChange::External { namespace, service, names } => {
+                    externals.get_or_insert_with(|| known(&self.externals)).put(&namespace, &service, names);
                 }
                 NameChange::Namespace { name, exists } => {
                     let namespace = table.namespaces.entry(Arc::clone(&name)).or_default();
@@ -142,12 +158,14 @@ impl NameTable {
                 }
             }
         }
-        // Imports have a serial of their own.
-        if has_others || imports.is_none() {
+        // The others have serials of their own.
+        if has_others || imports.is_none() && externals.is_none() {
             table.version = version;
         }
-        if let Some(imports) = imports {
-            table.imports = Some(Arc::new(Self { version, ..imports }));
+        for (changed, place) in [(imports, &mut table.imports), (externals, &mut table.externals)] {
+            if let Some(changed) = changed {
+                *place = Some(Arc::new(Self { version, ..changed }));
+            }
         }
         table
     }
@@ -196,17 +214,29 @@ impl NameTable {
         serial_of(self.version)
     }
 
-    /// The same of this table and its imports together: what the names of addresses lead to is in both.
+    /// The same of this table and those in it together: what the names of addresses lead to is in all.
     #[must_use]
     pub fn newest_serial(&self) -> u32 {
-        serial_of(self.version.max(self.imports().version))
+        serial_of(self.version.max(self.imports().version).max(self.externals().version))
     }
 
     /// The Services of several clusters, with a serial of their own; empty where there are none.
     #[must_use]
     pub fn imports(&self) -> &Self {
-        static NONE: LazyLock<NameTable> = LazyLock::new(NameTable::default);
         self.imports.as_deref().unwrap_or(&NONE)
+    }
+
+    /// The cluster's Services by their external addresses, with a serial of their own; empty where there are none, or
+    /// nobody wants to know.
+    #[must_use]
+    pub fn externals(&self) -> &Self {
+        self.externals.as_deref().unwrap_or(&NONE)
+    }
+
+    /// The serial of what is made of external addresses, and of endpoints where there are none.
+    #[must_use]
+    pub fn serial_with_externals(&self) -> u32 {
+        serial_of(self.version.max(self.externals().version))
     }
 
     /// Whether the namespace exists; its name in lower case.
@@ -285,6 +315,9 @@ impl NameTable {
 /// CoreDNS has for its serial, and secondaries go on where this server takes its place.
 const FIRST_SERIAL: u32 = 1 << 31;
 
+/// What stands in for a table that there never was.
+static NONE: LazyLock<NameTable> = LazyLock::new(NameTable::default);
+
 fn serial_of(version: u64) -> u32 {
     let [_, _, _, _, version @ ..] = version.to_be_bytes();
     u32::from_be_bytes(version).wrapping_add(FIRST_SERIAL).max(1)
@@ -318,10 +351,14 @@ impl Default for NameTable {
 /// Equal tables hold the same names; the serial says when, not what.
 impl PartialEq for NameTable {
     fn eq(&self, other: &Self) -> bool {
-        let is_empty = |table: &Self| table.imports().namespaces.is_empty();
-        let has_same_imports = self.imports == other.imports || is_empty(self) && is_empty(other);
+        let is_empty = |table: &Option<Arc<Self>>| table.as_ref().is_none_or(|table| table.namespaces.is_empty());
+        let is_same = |own: &Option<Arc<Self>>, other| own == other || is_empty(own) && is_empty(other);
         let has_same_pods = self.pods.iter().eq(other.pods.iter());
-        self.zone == other.zone && self.namespaces == other.namespaces && has_same_pods && has_same_imports
+        self.zone == other.zone
+            && self.namespaces == other.namespaces
+            && has_same_pods
+            && is_same(&self.imports, &other.imports)
+            && is_same(&self.externals, &other.externals)
     }
 }
 
@@ -334,19 +371,21 @@ impl Serialize for NameTable {
         fn services(names: &NamespaceNames) -> BTreeMap<&str, &Arc<ServiceNames>> {
             names.services.iter().map(|(name, entry)| (name.as_str(), &entry.names)).collect()
         }
-        let namespaces: BTreeMap<_, _> = self.namespaces.iter().map(|(name, names)| (name, services(names))).collect();
-        let imports = &self.imports().namespaces;
-        let imports: BTreeMap<_, _> = imports.iter().map(|(name, names)| (name, services(names))).collect();
-        let mut table = serializer.serialize_struct("NameTable", 4)?;
+        fn namespaces(table: &NameTable) -> BTreeMap<&Arc<str>, BTreeMap<&str, &Arc<ServiceNames>>> {
+            table.namespaces.iter().map(|(name, names)| (name, services(names))).collect()
+        }
+        let mut table = serializer.serialize_struct("NameTable", 5)?;
         table.serialize_field("zone", &self.zone)?;
-        table.serialize_field("namespaces", &namespaces)?;
+        table.serialize_field("namespaces", &namespaces(self))?;
         match self.pods.iter().count() {
             0 => table.skip_field("pod_addresses")?,
             count => table.serialize_field("pod_addresses", &count)?,
         }
-        match imports.is_empty() {
-            true => table.skip_field("imports")?,
-            false => table.serialize_field("imports", &imports)?,
+        for (key, others) in [("imports", self.imports()), ("externals", self.externals())] {
+            match others.namespaces.is_empty() {
+                true => table.skip_field(key)?,
+                false => table.serialize_field(key, &namespaces(others))?,
+            }
         }
         table.end()
     }

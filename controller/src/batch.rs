@@ -60,6 +60,15 @@ impl Batch {
         self.changes.is_empty() && self.notices.is_empty()
     }
 
+    /// Drops external addresses of Services, where nobody wants to know them.
+    pub(crate) fn drop_externals(&mut self) {
+        for change in &mut self.changes {
+            if let Change::Apply(object) = change {
+                object.drop_externals();
+            }
+        }
+    }
+
     pub(crate) fn extend(&mut self, later: Self) {
         self.changes.extend(later.changes);
         self.notices.extend(later.notices);

@@ -14,6 +14,8 @@ pub struct Follower {
     work: Work,
     /// `None`: all of what comes is of use.
     selection: Option<Selection>,
+    /// Whether external addresses of Services are of use.
+    has_externals: bool,
 }
 
 /// What makes the batches, and ends when it is dropped.
@@ -26,18 +28,18 @@ enum Work {
 impl Follower {
     /// Follows what `thread` sends.
     pub(crate) fn of_manifests(batches: mpsc::Receiver<Batch>, thread: ManifestThread) -> Self {
-        Self { batches, work: Work::Thread(thread), selection: None }
+        Self { batches, work: Work::Thread(thread), selection: None, has_externals: true }
     }
 
     /// Follows what `tasks` send.
-    pub(crate) fn of_cluster(batches: mpsc::Receiver<Batch>, tasks: JoinSet<()>) -> Self {
-        Self { batches, work: Work::Tasks(tasks), selection: None }
+    pub(crate) fn of_cluster(batches: mpsc::Receiver<Batch>, tasks: JoinSet<()>, has_externals: bool) -> Self {
+        Self { batches, work: Work::Tasks(tasks), selection: None, has_externals }
     }
 
     /// The same with those objects alone that are of use.
     #[must_use]
     pub fn selecting(self, selection: Selection) -> Self {
-        Self { selection: Some(selection), ..self }
+        Self { has_externals: selection.has_externals(), selection: Some(selection), ..self }
     }
 
     /// Whether it is a cluster that is followed.
@@ -50,6 +52,9 @@ impl Follower {
         let mut batch = self.batches.recv().await?;
         if let Some(selection) = &self.selection {
             selection.select(&mut batch);
+        }
+        if !self.has_externals {
+            batch.drop_externals();
         }
         Some(batch)
     }

@@ -8,7 +8,7 @@ pub use pod::{Pod, PodDnsPolicy, PodResolver};
 pub use service_import::{ServiceImport, ServiceImportSpec};
 
 use config::{Kind, ObjectRef};
-use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Secret, Service, ServiceStatus};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -96,13 +96,21 @@ kinds! {
 }
 
 impl Object {
+    /// Drops external addresses, where nobody wants to know them.
+    pub(crate) fn drop_externals(&mut self) {
+        if let Self::Service(service) = self {
+            service.status = None;
+            service.spec.iter_mut().for_each(|spec| spec.external_ips = None);
+        }
+    }
+
     /// Its name; a namespaced object without a namespace is in `default`, as with `kubectl apply`.
     #[must_use]
     pub fn object_ref(&self) -> ObjectRef {
         object_ref(self.kind(), self.metadata())
     }
 
-    /// Drops what nothing here reads, such as `managedFields`, statuses and the copy that `kubectl apply` leaves: before a
+    /// Drops what nothing here reads, such as `managedFields`, most of statuses and the copy that `kubectl apply` leaves: before a
     /// list of many thousands is whole, all of them lie side by side. Of a [`Pod`] it is gone already.
     pub fn trim(&mut self) {
         let metadata = self.metadata_mut();
@@ -114,7 +122,10 @@ impl Object {
         }
         match self {
             Self::Service(service) => {
-                service.status = None;
+                let balancers = service.status.take().and_then(|status| status.load_balancer);
+                service.status = balancers
+                    .filter(|balancers| balancers.ingress.is_some())
+                    .map(|balancers| ServiceStatus { load_balancer: Some(balancers), conditions: None });
                 if let Some(spec) = &mut service.spec {
                     spec.selector = None;
                     spec.ip_families = None;
@@ -183,7 +194,7 @@ mod tests {
             "name": "web",
             "annotations": {LAST_APPLIED: "{}", "tidegate.dev/load-balance": "round_robin"},
             "managedFields": [{"manager": "kubectl"}],
-        }, "spec": {"clusterIP": "10.0.0.1", "selector": {"app": "web"}}, "status": {"loadBalancer": {}}}));
+        }, "spec": {"clusterIP": "10.0.0.1", "selector": {"app": "web"}}, "status": {"loadBalancer": {}, "conditions": []}}));
         object.trim();
         assert_eq!(object.metadata().managed_fields, None);
         let annotations = object.metadata().annotations.as_ref().expect("kept");
@@ -192,5 +203,11 @@ mod tests {
         assert_eq!(service.status, None);
         let spec = service.spec.expect("kept");
         assert_eq!((spec.cluster_ip.as_deref(), spec.selector), (Some("10.0.0.1"), None));
+        let balancer = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}});
+        let mut object =
+            read(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "status": balancer}));
+        object.trim();
+        let Object::Service(service) = object else { panic!("a Service") };
+        assert_eq!(serde_json::to_value(service.status).expect("a value"), balancer);
     }
 }

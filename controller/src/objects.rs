@@ -4,6 +4,7 @@
 pub(crate) mod annotations;
 mod changes;
 mod class;
+mod external;
 mod import;
 mod ingress;
 mod interner;
@@ -18,6 +19,7 @@ mod tests;
 
 pub(crate) use changes::Changes;
 pub use class::IngressClass;
+pub use external::ExternalAddresses;
 pub use import::{Import, ImportKind};
 pub use ingress::{ClientCa, Ingress, IngressBackend, IngressPath, IngressRule, IngressTls};
 pub(crate) use kept::{Kept, Replaced};

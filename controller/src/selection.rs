@@ -12,6 +12,8 @@ pub enum Selection {
         pods: bool,
         /// Whether ServiceImports are of use too.
         imports: bool,
+        /// Whether external addresses of Services are.
+        externals: bool,
     },
     /// Those that names are made of: where nothing but names is served, nothing else is asked for, and no Secret is read.
     Names(NameObjects),
@@ -24,6 +26,8 @@ pub struct NameObjects {
     pub pods: bool,
     /// Whether ServiceImports are: only where a zone has the Services of several clusters.
     pub imports: bool,
+    /// Whether external addresses of Services are: only where a zone is made of them.
+    pub externals: bool,
     /// Which Services, EndpointSlices, ServiceImports and Pods are; `None`: all.
     pub labels: Option<LabelSelector>,
     /// Which Namespaces are; `None`: all.
@@ -32,7 +36,7 @@ pub struct NameObjects {
 
 impl Default for Selection {
     fn default() -> Self {
-        Self::Everything { pods: false, imports: false }
+        Self::Everything { pods: false, imports: false, externals: false }
     }
 }
 
@@ -49,6 +53,13 @@ impl Selection {
             (Self::Names(_), Kind::Service | Kind::EndpointSlice | Kind::Endpoints | Kind::Namespace) => true,
             (Self::Names(_), _) => false,
         }
+    }
+
+    /// Whether external addresses of Services are of use.
+    #[must_use]
+    pub fn has_externals(&self) -> bool {
+        let (Self::Everything { externals, .. } | Self::Names(NameObjects { externals, .. })) = self;
+        *externals
     }
 
     /// The labels that objects of the kind need; `None`: none.
@@ -138,6 +149,7 @@ mod tests {
         let names = NameObjects {
             pods: true,
             imports: true,
+            externals: false,
             labels: Some("team=a".parse().expect("a selector")),
             namespace_labels: Some("dns".parse().expect("a selector")),
         };
@@ -164,7 +176,10 @@ mod tests {
             "all but Pods and ServiceImports"
         );
         for (pods, imports) in [(true, false), (false, true)] {
-            assert_eq!(selected(&Selection::Everything { pods, imports }, &objects).len(), objects.len() - 2);
+            assert_eq!(
+                selected(&Selection::Everything { pods, imports, externals: false }, &objects).len(),
+                objects.len() - 2
+            );
         }
     }
 

@@ -4,6 +4,8 @@
 mod alias;
 mod decoded;
 mod explain;
+mod external;
+mod node;
 mod packet;
 mod place;
 mod pods;
@@ -15,11 +17,11 @@ mod targets;
 
 use crate::name::LowerName;
 use crate::reply::{Pointer, Reply, Section};
-use config::{AddressOwner, DnsCompatibility, DomainName, NameTable, ServiceNames};
+use config::{AddressOwner, DomainName, NameTable, ServiceNames};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
+use node::Node;
 use place::Place;
-use service::{Selection, Wanted};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -29,7 +31,9 @@ pub use explain::{Explanation, Reason, explain};
 pub use packet::answer_packet;
 pub use pods::PodNames;
 pub(crate) use pods::is_address_label;
-pub use settings::{Fallthrough, ReverseZones, ZoneSettings};
+pub(crate) use records::present;
+pub(crate) use settings::Subject;
+pub use settings::{ExternalZones, Fallthrough, ReverseZones, ZoneSettings};
 
 pub(crate) use reverse::spelled_address;
 
@@ -39,8 +43,8 @@ pub(crate) struct Zone<'t> {
     table: &'t NameTable,
     /// The Services of the zone: those of the table, or its imports.
     services: &'t NameTable,
-    /// Whether these are Services of several clusters.
-    is_multicluster: bool,
+    /// What these are.
+    subject: Subject<'t>,
     /// The zone that the name asked for is in; for the names of addresses the first one.
     origin: &'t DomainName,
     settings: &'t ZoneSettings,
@@ -67,7 +71,8 @@ impl<'t> Zone<'t> {
     /// As a question sees it that came to `asked_at`, if that is known.
     pub(crate) fn new(table: &'t NameTable, settings: &'t ZoneSettings, asked_at: Option<SocketAddr>) -> Self {
         let origin = settings.primary.as_ref().unwrap_or(table.zone());
-        Self { table, services: table, is_multicluster: false, origin, settings, asked_at, turn: 0, is_alone: true }
+        let subject = Subject::Cluster;
+        Self { table, services: table, subject, origin, settings, asked_at, turn: 0, is_alone: true }
     }
 
     /// With another of several addresses first.
@@ -82,23 +87,20 @@ impl<'t> Zone<'t> {
 
     /// Writes the answer, unless the name is none of ours. Costs O(endpoints of the Service asked for).
     pub(crate) fn answer(&self, name: &LowerName, asked: RecordType, reply: &mut Reply<'_>) -> Said<'t> {
-        let said = match self.of(name) {
-            None => reverse::answer(self, name, asked, reply),
-            Some((zone, depth)) => {
-                reply.zone_is_in_question(name.start(depth));
-                let mut label = String::new();
-                let place = zone.place(name, depth, &mut label);
-                match zone.node(&place) {
-                    Node::Alias(target) => alias::follow(zone, target, (name, asked), reply),
-                    node => {
-                        zone.answer_at((&place, node), Pointer::QUESTION, asked, reply);
-                        Said::All
-                    }
-                }
+        let Some((zone, depth)) = self.of(name) else { return reverse::answer(self, name, asked, reply) };
+        reply.zone_is_in_question(name.start(depth));
+        let mut label = String::new();
+        let place = zone.place(name, depth, &mut label);
+        let node = zone.node(&place);
+        let said = match zone.alias(node, asked) {
+            Some(target) => alias::follow(zone, target, (name, asked), reply),
+            None => {
+                zone.answer_at((&place, node), Pointer::QUESTION, asked, reply);
+                Said::All
             }
         };
         let is_absent = reply.code == ResponseCode::NXDomain && reply.answers() == 0;
-        if is_absent && self.settings.fallthrough.takes(name) { Said::Outside } else { said }
+        if is_absent && zone.fallthrough().takes(name) { Said::Outside } else { said }
     }
 
     /// Answers where nobody knows yet what is there: "no such name" would be believed, and kept.
@@ -115,27 +117,73 @@ impl<'t> Zone<'t> {
         Said::All
     }
 
+    /// The zone of this name; `None`: there is none.
+    pub(crate) fn at(&self, name: &LowerName) -> Option<Self> {
+        self.of(name).filter(|(_, depth)| *depth == 0).map(|(zone, _)| zone)
+    }
+
+    /// All Services that may have names, as their namespaces and names, in no order, and some twice.
+    pub(crate) fn all_services(&self) -> impl Iterator<Item = (&'t Arc<str>, &'t Arc<str>)> {
+        let has_endpoints = matches!(self.subject, Subject::External(external) if external.has_endpoints);
+        self.services.services().chain(has_endpoints.then(|| self.table.services()).into_iter().flatten())
+    }
+
     /// The longest zone that the name is in, and how many labels are below that.
     fn of(&self, name: &LowerName) -> Option<(Self, usize)> {
         let primary = self.settings.primary.as_ref().unwrap_or(self.table.zone());
         let zones = std::iter::once(primary).chain(&self.settings.zones);
         let found =
             zones.filter_map(|origin| Some((name.depth_below(origin)?, origin))).min_by_key(|(depth, _)| *depth);
+        if let Some(external) = &self.settings.external
+            && let Some((zone, depth)) = self.of_external_name(external, name)
+            && found.is_none_or(|(other, _)| depth < other)
+        {
+            return Some((zone, depth));
+        }
         found.map(|(depth, origin)| {
             let is_multicluster = self.settings.multicluster.contains(origin);
-            let zone = Self { origin, is_multicluster: false, services: self.table, ..*self };
+            let zone = Self { origin, subject: Subject::Cluster, services: self.table, ..*self };
             (if is_multicluster { self.of_several(origin) } else { zone }, depth)
         })
     }
 
     /// The zone at `origin` of the Services of several clusters.
     fn of_several(&self, origin: &'t DomainName) -> Self {
-        Self { origin, is_multicluster: true, services: self.table.imports(), ..*self }
+        Self { origin, subject: Subject::Clusters, services: self.table.imports(), ..*self }
+    }
+
+    fn is_multicluster(&self) -> bool {
+        matches!(self.subject, Subject::Clusters)
     }
 
     /// Reads a name with `depth` labels below the zone; `label` is room for that of an endpoint with its cluster.
     fn place<'n>(&self, name: &'n LowerName, depth: usize, label: &'n mut String) -> Place<'n> {
-        if self.is_multicluster { Place::read_multicluster(name, depth, label) } else { Place::read(name, depth) }
+        match self.subject {
+            Subject::Cluster => Place::read(name, depth),
+            Subject::Clusters => Place::read_multicluster(name, depth, label),
+            Subject::External(external) => Place::read_external(name, depth, &external.apex),
+        }
+    }
+
+    /// How long a client may keep a record; seconds.
+    pub(crate) fn ttl(&self) -> u32 {
+        match self.subject {
+            Subject::External(external) => external.ttl,
+            Subject::Cluster | Subject::Clusters => self.settings.ttl,
+        }
+    }
+
+    /// The zone's serial.
+    pub(crate) fn serial(&self) -> u32 {
+        self.subject.serial()(self.table)
+    }
+
+    /// Which of its names are left to others where they do not exist.
+    fn fallthrough(&self) -> &'t Fallthrough {
+        match self.subject {
+            Subject::External(external) => &external.fallthrough,
+            Subject::Cluster | Subject::Clusters => &self.settings.fallthrough,
+        }
     }
 
     /// Where this server is found: where it was asked first.
@@ -146,9 +194,36 @@ impl<'t> Zone<'t> {
     }
 
     /// The names of a Service, unless its namespace is hidden, or it stands for endpoints and these are.
-    fn find(&self, namespace: &str, service: &str) -> Option<&'t ServiceNames> {
-        let names = self.services.find(namespace, service).filter(|_| self.settings.exposes(namespace, self.table));
+    pub(crate) fn find(&self, namespace: &str, service: &str) -> Option<&'t ServiceNames> {
+        let found = self.find_in(self.services, namespace, service);
+        match self.subject {
+            Subject::External(external) if found.is_none() && external.has_endpoints => {
+                self.find_in(self.table, namespace, service).filter(|names| names.is_headless())
+            }
+            _ => found,
+        }
+    }
+
+    fn find_in(&self, table: &'t NameTable, namespace: &str, service: &str) -> Option<&'t ServiceNames> {
+        let names = table.find(namespace, service).filter(|_| self.settings.exposes(namespace, self.table));
         names.map(Arc::as_ref).filter(|names| !self.settings.hides_endpoints || !names.is_headless())
+    }
+
+    /// The names of a Service whose endpoints have names here; `names`: those that are found.
+    pub(crate) fn with_endpoints(
+        &self,
+        names: Option<&'t ServiceNames>,
+        (namespace, service): (&str, &str),
+    ) -> Option<&'t ServiceNames> {
+        let names = match (self.subject, names) {
+            // Where it has external addresses these stand for them.
+            (Subject::External(external), None) if external.has_endpoints => {
+                self.find_in(self.table, namespace, service)
+            }
+            (Subject::External(_), names) => names.filter(|names| names.is_headless()),
+            (Subject::Cluster | Subject::Clusters, names) => names,
+        };
+        names.filter(|_| !self.settings.hides_endpoints)
     }
 
     fn has_pod(&self, namespace: &str, address: IpAddr) -> bool {
@@ -163,14 +238,14 @@ impl<'t> Zone<'t> {
     /// Whether there are names by topology: those of any headless Service, be it that it has no endpoint at the moment. Who
     /// was told that there is no such name would believe it for a while.
     fn has_topologies(&self, namespace: &str, service: &str) -> bool {
-        let names = self.find(namespace, service).filter(|_| self.settings.is_zonal && !self.is_multicluster);
-        names.is_some_and(ServiceNames::is_headless)
+        let is_zonal = self.settings.is_zonal && matches!(self.subject, Subject::Cluster);
+        self.find(namespace, service).filter(|_| is_zonal).is_some_and(ServiceNames::is_headless)
     }
 
     fn has_namespace(&self, namespace: &str) -> bool {
         let exists = self.services.has_namespace(namespace)
             // A namespace is the same one in all clusters.
-            || self.is_multicluster && self.table.has_namespace(namespace);
+            || !matches!(self.subject, Subject::Cluster) && self.table.has_namespace(namespace);
         exists && self.settings.exposes(namespace, self.table)
     }
 
@@ -182,10 +257,10 @@ impl<'t> Zone<'t> {
         asked: RecordType,
         reply: &mut Reply<'_>,
     ) {
-        let (before, is_coredns) = (reply.answers(), self.settings.compatibility == DnsCompatibility::CoreDns);
+        let (before, is_coredns) = (reply.answers(), self.is_coredns());
         match (node, asked) {
             (Node::Absent, _) => reply.code = ResponseCode::NXDomain,
-            (node, _) if is_coredns && is_denied(node, asked) => reply.code = ResponseCode::NXDomain,
+            (node, _) if is_coredns && self.is_denied(node, asked) => reply.code = ResponseCode::NXDomain,
             (_, RecordType::ANY) if is_coredns => {}
             (_, RecordType::ANY) => self.minimal_any(owner, reply),
             (Node::Served(selection), RecordType::A | RecordType::AAAA) => {
@@ -200,9 +275,13 @@ impl<'t> Zone<'t> {
                 let asked = address.into_iter().filter(|address| address.is_ipv4() == (asked == RecordType::A));
                 self.addresses(owner, asked, reply);
             }
+            (Node::Balanced(targets, selection), RecordType::SRV) => self.host_services(targets, selection, reply),
             (Node::NameServer, RecordType::A | RecordType::AAAA) => {
-                let asked = self.own().filter(|address| address.is_ipv4() == (asked == RecordType::A));
-                self.addresses(owner, asked, reply);
+                let is_asked = |address: &IpAddr| address.is_ipv4() == (asked == RecordType::A);
+                match self.subject {
+                    Subject::External(_) => self.addresses(owner, self.external_servers().filter(is_asked), reply),
+                    _ => self.addresses(owner, self.own().filter(is_asked), reply),
+                }
             }
             (Node::Apex, RecordType::SOA) => self.soa(Section::Answer, reply),
             (Node::Apex, RecordType::NS) => self.name_servers(reply),
@@ -214,93 +293,6 @@ impl<'t> Zone<'t> {
             self.soa(Section::Authority, reply);
         }
     }
-
-    fn node<'s>(&self, place: &Place<'s>) -> Node<'t, 's>
-    where
-        't: 's,
-    {
-        let served = |names: Option<&'t ServiceNames>, wanted: Wanted<'s>| {
-            let names = names?;
-            // What has an address for several clusters has its endpoints anywhere.
-            let is_hidden = self.settings.hides_empty && !self.is_multicluster && names.endpoints().is_empty();
-            let selection = Selection { names, wanted, is_by_pod: self.settings.names_pods };
-            (!is_hidden && selection.is_any()).then_some(Node::Served(selection))
-        };
-        let found = match *place {
-            Place::Apex => Some(Node::Apex),
-            Place::Version => Some(Node::Version),
-            Place::NameServer => Some(Node::NameServer),
-            Place::Empty => Some(Node::Empty),
-            Place::Dns => Some(Node::Parent),
-            Place::Nowhere => None,
-            Place::Namespace(namespace) => self.has_namespace(namespace).then_some(Node::Empty),
-            Place::Pod { namespace, label } => pods::address(self.settings.pods, label)
-                .filter(|address| self.has_namespace(namespace) && self.has_pod(namespace, *address))
-                .map(|address| Node::Address(Some(address))),
-            Place::Service { namespace, service } => match self.find(namespace, service) {
-                Some(ServiceNames::External { target }) => Some(Node::Alias(target)),
-                names => served(names, Wanted::All),
-            },
-            // Parents of the names by topology.
-            Place::Port { namespace, service, transport: "zone", port: "pin" | "prefer" }
-            | Place::Endpoint { namespace, service, label: "_zone" }
-                if self.has_topologies(namespace, service) =>
-            {
-                Some(Node::Parent)
-            }
-            Place::Topology { namespace, service, topology, prefers } if self.has_topologies(namespace, service) => {
-                let names = self.find(namespace, service);
-                let all = || served(names, Wanted::All).filter(|_| prefers);
-                served(names, Wanted::Topology(topology)).or_else(all).or(Some(Node::Address(None)))
-            }
-            Place::Topology { .. } => None,
-            Place::Endpoint { namespace, service, label } => {
-                let names = self.find(namespace, service);
-                let transport = || served(names, Wanted::Transport(place::bare(label)));
-                // Only the parent of its endpoints: a cluster's part of a Service has no records (KEP-1645 §2.3.4).
-                let cluster = || served(names.filter(|_| self.is_multicluster), Wanted::Cluster(label));
-                let parent = || transport().or_else(cluster).map(|_| Node::Parent);
-                let endpoint = names.filter(|_| !self.settings.hides_endpoints);
-                served(endpoint, Wanted::Endpoint(label)).or_else(parent)
-            }
-            Place::Port { namespace, service, transport, port } => {
-                served(self.find(namespace, service), Wanted::Port { transport, port })
-            }
-        };
-        found.unwrap_or(Node::Absent)
-    }
-}
-
-/// Whether CoreDNS says that there is no such name, although there is.
-fn is_denied(node: Node<'_, '_>, asked: RecordType) -> bool {
-    match node {
-        Node::Parent => true,
-        Node::Apex | Node::Empty => asked == RecordType::TXT,
-        Node::Version => asked != RecordType::TXT,
-        Node::Absent | Node::Alias(_) | Node::Address(_) | Node::NameServer | Node::Served(_) => false,
-    }
-}
-
-/// What is at a place.
-#[derive(Debug, Clone, Copy)]
-enum Node<'t, 's> {
-    /// No such name, nor any below it.
-    Absent,
-    /// A name without records of its own (an empty non-terminal, RFC 8020): `svc`, `pod` or a namespace.
-    Empty,
-    /// Another one: `dns`, or the parent of ports' names.
-    Parent,
-    Apex,
-    /// `dns-version`.
-    Version,
-    /// An ExternalName Service, which leads there.
-    Alias(&'t DomainName),
-    /// One address, or a name that could have one: a Pod, or a topology zone without endpoints.
-    Address(Option<IpAddr>),
-    /// `ns.dns`, which is the name server that the SOA names.
-    NameServer,
-    /// Addresses, and ports where there are any.
-    Served(Selection<'s>),
 }
 
 #[cfg(test)]

@@ -75,6 +75,8 @@ const DURATIONS: [f64; 16] =
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
     Zone,
+    /// A zone of external addresses.
+    External,
     Upstream,
     /// What an upstream has said before.
     Cache,
@@ -95,8 +97,9 @@ pub(crate) enum Source {
 }
 
 /// Each with the name of CoreDNS's plugin that answers so, in the order of [`Source`].
-const SOURCES: [(Source, &str); 13] = [
+const SOURCES: [(Source, &str); 14] = [
     (Source::Zone, "kubernetes"),
+    (Source::External, "k8s_external"),
     (Source::Upstream, "forward"),
     (Source::Cache, "cache"),
     (Source::Hosts, "hosts"),

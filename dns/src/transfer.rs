@@ -8,7 +8,7 @@ mod page;
 pub(crate) use allowed::{Place, Transfers};
 pub(crate) use notify::{Secondary, notify};
 
-use crate::answer::{Sections, Zone, ZoneSettings};
+use crate::answer::{Sections, Zone, ZoneSettings, present};
 use crate::message::Says;
 use crate::name::LowerName;
 use crate::question::{CLASS_IN, Head, Query};
@@ -30,11 +30,11 @@ const TYPES: [RecordType; 3] = [RecordType::A, RecordType::AAAA, RecordType::SRV
 #[derive(Debug)]
 pub(crate) struct Transfer {
     table: Arc<NameTable>,
-    /// Whether it is the Services of several clusters that are sent.
-    is_multicluster: bool,
     settings: ZoneSettings,
     asked_at: Option<SocketAddr>,
     head: Head,
+    /// Its name in lower case.
+    name: Box<LowerName>,
     /// The question: its name is the zone's.
     question: Vec<u8>,
     /// The SOA record, which comes last too.
@@ -58,15 +58,13 @@ impl Transfer {
         has: Option<u32>,
     ) -> Option<Self> {
         let name = LowerName::read(query.asked.name())?;
-        let primary = settings.primary.as_ref().unwrap_or(table.zone());
-        let mut zones = std::iter::once(primary).chain(&settings.zones);
-        let zone = zones.find(|zone| name.depth_below(zone) == Some(0))?;
+        Zone::new(table, settings, asked_at).at(&name)?;
         let mut transfer = Self {
             table: Arc::clone(table),
-            is_multicluster: settings.multicluster.contains(zone),
             settings: settings.clone(),
             asked_at,
             head: query.head,
+            name: Box::new(name),
             question: query.asked.wire.to_vec(),
             soa: Vec::new(),
             records: Records::default(),
@@ -77,22 +75,25 @@ impl Transfer {
         transfer.ask(&[], RecordType::SOA, &mut apex);
         transfer.soa = apex.next()?.to_vec();
         transfer.records.push(&transfer.soa);
-        if !has.is_some_and(|serial| is_current(serial, transfer.names().serial())) {
+        let serial = transfer.zone().serial();
+        if !has.is_some_and(|has| is_current(has, serial)) {
             transfer.begin();
         }
         Some(transfer)
     }
 
-    /// The names that are sent.
-    fn names(&self) -> &NameTable {
-        if self.is_multicluster { self.table.imports() } else { &self.table }
+    /// The zone that is sent.
+    fn zone(&self) -> Zone<'_> {
+        let zone = Zone::new(&self.table, &self.settings, self.asked_at);
+        zone.at(&self.name).unwrap_or(zone)
     }
 
     /// What follows the first SOA: the zone's own records, and then those of Services, by namespace and name.
     fn begin(&mut self) {
-        let mut services: Vec<_> =
-            self.names().services().map(|(namespace, service)| (Arc::clone(namespace), Arc::clone(service))).collect();
+        let own = |(namespace, service): (&Arc<str>, &Arc<str>)| (Arc::clone(namespace), Arc::clone(service));
+        let mut services: Vec<_> = self.zone().all_services().map(own).collect();
         services.sort_unstable();
+        services.dedup();
         (self.services, self.is_ended) = (services.into_iter(), false);
         let mut records = std::mem::take(&mut self.records);
         self.ask(&[], RecordType::NS, &mut records);
@@ -110,36 +111,40 @@ impl Transfer {
 
     /// All records of a Service.
     fn service(&self, namespace: &str, service: &str, records: &mut Records) {
-        let Some(names) = self.names().find(namespace, service) else { return };
-        let own = [service, namespace, "svc"];
-        if let ServiceNames::External { target } = &**names {
-            self.alias(&own, LowerName::of(target).as_ref(), records);
-            return;
+        let (zone, service) = (self.zone(), (namespace, service));
+        let names = zone.find(namespace, service.1);
+        let own = zone.labels(service, None);
+        let own = present(&own);
+        let is_alias = match names {
+            Some(ServiceNames::External { target }) => Some(target),
+            Some(ServiceNames::Hosts { targets, .. }) => targets.first(),
+            _ => None,
+        };
+        if let Some(target) = is_alias {
+            self.alias(own, LowerName::of(target).as_ref(), records);
         }
-        let ports = match &**names {
-            ServiceNames::ClusterIp { ports, .. } => &**ports,
+        // Beside a CNAME there is nothing (RFC 1034 §3.6.2), and the names of ports would be others.
+        let types = if is_alias.is_some() { &[RecordType::SRV] } else { &TYPES[..] };
+        if is_alias.is_none() {
+            types.iter().for_each(|record_type| self.ask(own, *record_type, records));
+        }
+        let endpoints = zone.with_endpoints(names, service).map_or(&[][..], ServiceNames::endpoints);
+        let ports = match names {
+            Some(ServiceNames::ClusterIp { ports, .. } | ServiceNames::Hosts { ports, .. }) => &**ports,
             _ => &[],
         };
-        let ports = ports.iter().chain(names.endpoints().iter().flat_map(|endpoint| &*endpoint.group.ports));
+        let of_endpoints = names.map_or(&[][..], ServiceNames::endpoints);
+        let ports = ports.iter().chain(of_endpoints.iter().flat_map(|endpoint| &*endpoint.group.ports));
         let ports = ports.filter_map(|port| Some((port.name.as_deref()?, port.transport.as_str())));
-        let endpoints = if self.settings.hides_endpoints { &[] } else { names.endpoints() };
-        let labels = endpoints.iter().map(|endpoint| endpoint.label(self.settings.names_pods));
-        for record_type in TYPES {
-            self.ask(&own, record_type, records);
-        }
         for (port, transport) in ports.collect::<BTreeSet<_>>() {
             let [port, transport] = [port, transport].map(|label| format!("_{label}"));
-            for record_type in TYPES {
-                self.ask(&[&port, &transport, service, namespace, "svc"], record_type, records);
-            }
+            let labels = [&[&*port, &*transport], own].concat();
+            types.iter().for_each(|record_type| self.ask(&labels, *record_type, records));
         }
+        let labels = endpoints.iter().map(|endpoint| endpoint.label(self.settings.names_pods));
         for label in labels.collect::<BTreeSet<_>>() {
-            let (host, cluster) = if self.is_multicluster { label.split_once('.') } else { None }.unzip();
-            let own = [host.unwrap_or(label)].into_iter().chain(cluster).chain(own);
-            let own: Vec<_> = own.collect();
-            for record_type in TYPES {
-                self.ask(&own, record_type, records);
-            }
+            let labels = zone.labels(service, Some(label));
+            types.iter().for_each(|record_type| self.ask(present(&labels), *record_type, records));
         }
     }
 
@@ -148,7 +153,7 @@ impl Transfer {
         let mut found = Records::default();
         self.ask(labels, RecordType::CNAME, &mut found);
         if let Some(target) = target.filter(|_| found.next().is_some()) {
-            let start = page::start(labels, RecordType::CNAME, self.settings.ttl);
+            let start = page::start(labels, RecordType::CNAME, self.zone().ttl());
             records.push(&page::record(start, target.suffix(0)));
         }
     }

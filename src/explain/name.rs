@@ -81,7 +81,7 @@ impl Asking {
         Name::from_ascii(&name).with_context(|| format!("{name:?} is no name"))?;
         anyhow::ensure!(from.is_some() || of_node.is_empty(), "--search is for the Pods that --from names");
         // Whoever asks may be a Pod that has no name.
-        let all = NameObjects { pods: true, imports: true, ..NameObjects::default() };
+        let all = NameObjects { pods: true, imports: true, externals: true, ..NameObjects::default() };
         let (answering, objects) = match corefile {
             Some(path) => {
                 let planned = Planned::read(path, compatibility(of_zone.dns_compat), (at, client))?;

@@ -47,9 +47,11 @@ impl Source {
             Self::Manifests { selection, .. } | Self::Cluster { watched: Watched { selection, .. }, .. } => selection,
         };
         Some(match selection.clone() {
-            Selection::Everything { pods, imports } => PlannedObjects { pods, imports, ..PlannedObjects::default() },
-            Selection::Names(NameObjects { pods, imports, labels, namespace_labels }) => {
-                PlannedObjects { pods, imports, labels, namespace_labels }
+            Selection::Everything { pods, imports, externals } => {
+                PlannedObjects { pods, imports, externals, ..PlannedObjects::default() }
+            }
+            Selection::Names(NameObjects { pods, imports, externals, labels, namespace_labels }) => {
+                PlannedObjects { pods, imports, externals, labels, namespace_labels }
             }
         })
     }

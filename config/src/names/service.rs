@@ -76,6 +76,13 @@ pub enum ServiceNames {
         /// The endpoints.
         endpoints: Endpoints,
     },
+    /// A Service that is reached by names that others have, such as those of load balancers.
+    Hosts {
+        /// At least one.
+        targets: Box<[DomainName]>,
+        /// `spec.ports`.
+        ports: Arc<[PortName]>,
+    },
     /// An alias.
     External {
         /// `spec.externalName`.
@@ -108,7 +115,7 @@ impl ServiceNames {
         matches!(self, Self::Headless { .. })
     }
 
-    /// The endpoints that have names, sorted by address; none for an alias.
+    /// The endpoints that have names, sorted by address; none where names of others stand for them.
     #[must_use]
     pub fn endpoints(&self) -> &[EndpointName] {
         self.indexed().map_or(&[], |endpoints| endpoints)
@@ -128,7 +135,7 @@ impl ServiceNames {
     fn indexed(&self) -> Option<&Endpoints> {
         match self {
             Self::ClusterIp { endpoints, .. } | Self::Headless { endpoints } => Some(endpoints),
-            Self::External { .. } => None,
+            Self::Hosts { .. } | Self::External { .. } => None,
         }
     }
 
@@ -136,7 +143,7 @@ impl ServiceNames {
     pub(super) fn own_addresses(&self) -> &[IpAddr] {
         match self {
             Self::ClusterIp { addresses, .. } => addresses,
-            Self::Headless { .. } | Self::External { .. } => &[],
+            Self::Headless { .. } | Self::Hosts { .. } | Self::External { .. } => &[],
         }
     }
 }

@@ -140,6 +140,9 @@ proptest! {
                 NameChange::Service { namespace, service, .. } => (namespace.clone(), Some(service.clone())),
                 NameChange::Namespace { name, .. } => (name.clone(), None),
                 // No Service is called so.
+                NameChange::External { namespace, service, .. } => {
+                    (namespace.clone(), Some(format!("{service} from outside").into()))
+                }
                 NameChange::Import { namespace, service, .. } => {
                     (namespace.clone(), Some(format!("{service} of several").into()))
                 }
@@ -240,4 +243,29 @@ fn serials_are_newer_than_times_and_go_on_past_their_end() {
     for version in [1, 1 << 30, u64::from(u32::MAX), 1 << 40] {
         assert!(is_newer(serial_of(version + 1), serial_of(version)) && serial_of(version) != 0, "{version}");
     }
+}
+
+#[test]
+fn external_addresses_are_a_table_of_their_own() {
+    let names = || Some(Arc::new(ServiceNames::cluster_ip([IpAddr::from([192, 0, 2, 1])], Vec::new(), Vec::new())));
+    let external = |names| NameChange::External { namespace: "shop".into(), service: "web".into(), names };
+    let empty = NameTable::default();
+    let table = empty.patched([external(names())], 5);
+    let found = |table: &NameTable| table.externals().find("shop", "web").is_some();
+    assert!(found(&table) && table.externals().owners([192, 0, 2, 1].into()).len() == 1);
+    assert!(table.find("shop", "web").is_none() && table.owners([192, 0, 2, 1].into()).is_empty());
+    assert!(table.imports().services().next().is_none() && table != empty);
+    // Each of the three has a serial of its own.
+    let serials =
+        |table: &NameTable| [table.serial(), table.imports().serial(), table.externals().serial()].map(version);
+    assert_eq!(serials(&table), [0, 0, 5]);
+    let local = NameChange::Service { namespace: "shop".into(), service: "web".into(), names: names() };
+    let import = NameChange::Import { namespace: "shop".into(), service: "web".into(), names: names() };
+    let all = table.patched([local], 6).patched([import], 7);
+    assert_eq!(serials(&all), [6, 7, 5]);
+    assert_eq!([all.newest_serial(), all.serial_with_externals()].map(version), [7, 6]);
+    let gone = all.patched([external(None)], 8);
+    assert_eq!((serials(&gone), found(&gone)), ([6, 7, 8], false));
+    assert_eq!([gone.newest_serial(), gone.serial_with_externals()].map(version), [8, 8]);
+    assert_eq!(table.patched([external(None)], 9), empty);
 }

@@ -59,6 +59,7 @@ pub fn follow(clients: Clients, watched: Watched, wanted: watch::Receiver<Wanted
     let (seen_sender, seen) = mpsc::unbounded_channel();
     let outlets = Outlets { said: sender, seen: seen_sender };
     let (scopes, secrets, refused) = Default::default();
+    let has_externals = watched.selection.has_externals();
     let collector = Collector {
         clients,
         watched,
@@ -75,7 +76,7 @@ pub fn follow(clients: Clients, watched: Watched, wanted: watch::Receiver<Wanted
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(collector.run());
-    Following { source: Follower::of_cluster(receiver, tasks), progress: shown, seen }
+    Following { source: Follower::of_cluster(receiver, tasks, has_externals), progress: shown, seen }
 }
 
 struct Collector {

@@ -1,6 +1,7 @@
 //! A Service as it is kept: its kind, its ports and what its annotations say.
 
 use super::annotations::{self, Annotations, choice, did_you_mean};
+use super::external::ExternalAddresses;
 use super::interner::Interner;
 use super::kept::Named;
 use crate::status::{Problem, Reason};
@@ -19,6 +20,8 @@ pub struct Service {
     pub kind: ServiceKind,
     /// `spec.ports`, without those whose number is out of range.
     pub ports: Arc<[ServicePort]>,
+    /// Where it is reached from outside of the cluster; `None`: nowhere, or nobody wants to know.
+    pub external: Option<Box<ExternalAddresses>>,
     /// The addresses of `tidegate.dev/endpoints`, which count instead of any slice.
     pub endpoints: Option<Box<[SocketAddr]>>,
     /// `tidegate.dev/load-balance`.
@@ -74,9 +77,10 @@ impl Named for Service {
 
 impl Service {
     pub(crate) fn read(service: k8s::Service, object: &Arc<ObjectRef>, names: &mut Interner) -> Self {
+        let mut problems = Vec::new();
+        let external = ExternalAddresses::read(&service, &mut problems);
         let k8s::Service { metadata, spec, status: _ } = service;
         let spec = spec.unwrap_or_default();
-        let mut problems = Vec::new();
         let annotations = Annotations::new(Kind::Service, metadata.annotations.as_ref(), &mut problems);
         let endpoints = annotations.value(annotations::ENDPOINTS, read_endpoints, &mut problems);
         let balancing = annotations.value(annotations::LOAD_BALANCE, read_balancing, &mut problems);
@@ -87,6 +91,7 @@ impl Service {
             object: Arc::clone(object),
             kind,
             ports: names.intern_service_ports(&ports),
+            external: external.map(Box::new),
             endpoints,
             balancing: balancing.unwrap_or_default(),
             has_selector: spec.selector.is_some_and(|selector| !selector.is_empty()),

@@ -14,7 +14,7 @@ pub fn nothing() -> Follower {
         let _ = batches.send(Batch::default()).await;
         batches.closed().await;
     });
-    Follower::of_cluster(receiver, tasks)
+    Follower::of_cluster(receiver, tasks, false)
 }
 
 #[cfg(test)]

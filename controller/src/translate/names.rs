@@ -5,7 +5,8 @@ mod imports;
 mod repeated;
 
 use crate::objects::{
-    Changes, ExternalTarget, Objects, Readiness, Service, ServiceKind, ServicePort, Slice, SliceEndpoint, is_label,
+    Changes, ExternalAddresses, ExternalTarget, Objects, Readiness, Service, ServiceKind, ServicePort, Slice,
+    SliceEndpoint, is_label,
 };
 use config::{DomainName, EndpointName, Kind, NameChange, NameTable, ObjectName, PortName, ServiceNames};
 use imports::import_names;
@@ -31,6 +32,7 @@ impl Names {
     /// are deletions, which have none, or come later than others that have a higher one.
     pub(super) fn update(&mut self, changes: &Changes, objects: &Objects) {
         let mut patches = self.changed_services(changes, objects);
+        patches.extend(self.changed_externals(changes, objects));
         patches.extend(self.changed_imports(changes, objects));
         let namespaces = changes.objects.iter().filter(|object| object.kind == Kind::Namespace);
         patches.extend(namespaces.map(|namespace| NameChange::Namespace {
@@ -64,6 +66,18 @@ impl Names {
         changed.collect()
     }
 
+    fn changed_externals(&mut self, changes: &Changes, objects: &Objects) -> Vec<NameChange> {
+        let Self { table, repeated, .. } = self;
+        let changed = changes.services.iter().filter_map(|name| {
+            let service = objects.service(name);
+            let names = service.and_then(|service| external_names(service, repeated));
+            let is_known = table.externals().find(&name.namespace, &name.name).map(Arc::as_ref) == names.as_ref();
+            let ObjectName { namespace, name: service } = name.clone();
+            (!is_known).then(|| NameChange::External { namespace, service, names: names.map(Arc::new) })
+        });
+        changed.collect()
+    }
+
     fn changed_imports(&mut self, changes: &Changes, objects: &Objects) -> Vec<NameChange> {
         let Self { table, repeated, .. } = self;
         let changed = changes.imports.iter().filter_map(|name| {
@@ -87,18 +101,33 @@ fn service_names(service: &Service, slices: &[Arc<Slice>], repeated: &mut Repeat
         ServiceKind::External(_) => None,
         // Where nobody has assigned addresses, the endpoints are what can be reached.
         ServiceKind::ClusterIp(addresses) if !addresses.is_empty() => {
-            let ports = service.ports.iter().map(|port| PortName {
-                name: port.name.as_ref().map(lower),
-                transport: port.transport,
-                number: port.number,
-            });
-            let ports = repeated.ports(ports);
+            let ports = own_ports(&service.ports, repeated);
             Some(ServiceNames::cluster_ip(addresses.iter().copied(), ports, endpoints(service, slices, repeated)))
         }
         ServiceKind::ClusterIp(_) | ServiceKind::Headless => {
             Some(ServiceNames::headless(endpoints(service, slices, repeated)))
         }
     }
+}
+
+/// The names of a Service for those outside of the cluster; `None`: it has none. Where it has an address, names of load
+/// balancers do not count: there is no record beside a CNAME (RFC 1034 §3.6.2).
+fn external_names(service: &Service, repeated: &mut Repeated) -> Option<ServiceNames> {
+    let ExternalAddresses { ips, hosts } = service.external.as_deref()?;
+    let ports = own_ports(&service.ports, repeated);
+    Some(match &ips[..] {
+        [] => ServiceNames::Hosts { targets: hosts.as_slice().into(), ports },
+        ips => ServiceNames::cluster_ip(ips.iter().copied(), ports, Vec::new()),
+    })
+}
+
+/// The ports of a Service itself.
+fn own_ports(ports: &[ServicePort], repeated: &mut Repeated) -> Arc<[PortName]> {
+    repeated.ports(ports.iter().map(|port| PortName {
+        name: port.name.as_ref().map(lower),
+        transport: port.transport,
+        number: port.number,
+    }))
 }
 
 fn endpoints(service: &Service, slices: &[Arc<Slice>], repeated: &mut Repeated) -> Vec<EndpointName> {

@@ -1,6 +1,6 @@
-//! ExternalName Services: CNAMEs that are followed as long as they stay in the zone, and nobody else has a say.
+//! ExternalName Services, and those that load balancers have a name for: CNAMEs that are followed as long as they stay in the zone, and nobody else has a say.
 
-use super::{Node, Said, Zone};
+use super::{Said, Zone};
 use crate::name::LowerName;
 use crate::reply::{Pointer, Reply, Section, Start};
 use config::DomainName;
@@ -28,7 +28,7 @@ pub(super) fn follow<'t>(
         }
         let next = zone.of(&name);
         let mut at = 0;
-        let is_written = reply.record(start(owner, zone.settings.ttl), |reply| {
+        let is_written = reply.record(start(owner, zone.ttl()), |reply| {
             at = reply.place();
             reply.name(&name, question, next.map(|(_, depth)| depth));
         });
@@ -43,9 +43,10 @@ pub(super) fn follow<'t>(
         owner = Pointer::to(at).unwrap_or(owner);
         let mut label = String::new();
         let place = zone.place(&name, depth, &mut label);
-        match zone.node(&place) {
-            Node::Alias(next) => target = next,
-            node => {
+        let node = zone.node(&place);
+        match zone.alias(node, asked) {
+            Some(next) => target = next,
+            None => {
                 zone.answer_at((&place, node), owner, asked, reply);
                 return Said::All;
             }

@@ -2,7 +2,7 @@
 //! What exists is decided where answers are made; here it only gets a name.
 
 use super::alias::MAX_ALIASES;
-use super::{Answer, Node, Place, PodNames, Sections, Zone, ZoneSettings, answer, pods, reverse};
+use super::{Answer, Node, Place, PodNames, Sections, Subject, Zone, ZoneSettings, answer, pods, reverse};
 use crate::name::LowerName;
 use crate::question::{Question, refusal};
 use config::{DomainName, Kind, NameTable, ObjectRef, ServiceNames};
@@ -58,6 +58,12 @@ pub enum Reason {
     Topology(ObjectRef),
     Pod(String),
     Alias(ObjectRef, DomainName),
+    /// Its external addresses.
+    ExternalAddresses(ObjectRef),
+    /// A load balancer's name that it is reached by.
+    Balancer(ObjectRef, DomainName),
+    /// It has no external address.
+    NotExternal(ObjectRef),
     /// The aliases lead in a circle, or there are too many.
     EndlessAlias,
     /// Who has the address that the name spells.
@@ -103,7 +109,12 @@ pub fn explain(
             let asked = |record_type: RecordType| [question.record_type, RecordType::HINFO].contains(&record_type);
             let has_records = sections.answers.iter().any(|record| asked(record.record_type()));
             let is_absent = reasons.last().is_some_and(Reason::is_absence);
-            let leads_on = matches!(reasons.last(), Some(Reason::Alias(..) | Reason::EndlessAlias));
+            let leads_on = match reasons.last() {
+                Some(Reason::Alias(..) | Reason::EndlessAlias) => true,
+                // To CoreDNS it leads on for addresses alone.
+                Some(Reason::Balancer(..)) => !sections.answers.is_empty(),
+                _ => false,
+            };
             match sections.code {
                 ResponseCode::NXDomain if !is_absent => reasons.push(Reason::Denied),
                 ResponseCode::NoError if !has_records && !leads_on => {
@@ -129,7 +140,7 @@ impl Zone<'_> {
             let mut label = String::new();
             let reason = zone.reason(&zone.place(&name, depth, &mut label));
             let target = match &reason {
-                Reason::Alias(_, target) => LowerName::of(target),
+                Reason::Alias(_, target) | Reason::Balancer(_, target) => LowerName::of(target),
                 _ => None,
             };
             reasons.push(reason);
@@ -170,7 +181,7 @@ impl Zone<'_> {
 
     /// What the zone's Services are.
     pub(super) fn kind(&self) -> Kind {
-        if self.is_multicluster { Kind::ServiceImport } else { Kind::Service }
+        if self.is_multicluster() { Kind::ServiceImport } else { Kind::Service }
     }
 
     fn served(&self, place: &Place<'_>, service: ObjectRef) -> Reason {
@@ -180,8 +191,15 @@ impl Zone<'_> {
             (Place::Service { .. }, Some(ServiceNames::Headless { .. })) => Reason::Endpoints(service),
             (Place::Topology { .. }, _) => Reason::Topology(service),
             (_, _) if matches!(self.node(place), Node::Parent) => Reason::Parent,
+            (_, Some(ServiceNames::Hosts { targets, .. })) => match targets.first() {
+                Some(target) => Reason::Balancer(service, target.clone()),
+                None => Reason::NotExternal(service),
+            },
+            // To CoreDNS any label is one below a Service with external addresses.
+            (Place::Endpoint { .. }, Some(names)) if self.is_below_coredns(names) => Reason::ExternalAddresses(service),
             (Place::Endpoint { label, .. }, _) => Reason::Endpoint(service, (*label).to_owned()),
             (Place::Port { port, transport, .. }, _) => Reason::Port(service, port_name(port, transport)),
+            _ if matches!(self.subject, Subject::External(_)) => Reason::ExternalAddresses(service),
             _ => Reason::OwnAddresses(service),
         }
     }
@@ -192,10 +210,15 @@ impl Zone<'_> {
         }
         let Some(names) = self.find(&service.namespace, &service.name) else {
             let is_hidden = self.services.find(&service.namespace, &service.name).is_some();
-            return if is_hidden { Reason::HiddenEndpoints(service) } else { Reason::NoService(service) };
+            let is_internal = || self.table.find(&service.namespace, &service.name).is_some();
+            return match self.subject {
+                _ if is_hidden => Reason::HiddenEndpoints(service),
+                Subject::External(_) if is_internal() => Reason::NotExternal(service),
+                _ => Reason::NoService(service),
+            };
         };
         if names.endpoints().is_empty() && !matches!(names, ServiceNames::External { .. }) {
-            if self.settings.hides_empty && !self.is_multicluster {
+            if self.settings.hides_empty && matches!(self.subject, Subject::Cluster) {
                 return Reason::HiddenService(service);
             } else if matches!(names, ServiceNames::Headless { .. }) {
                 return Reason::NoEndpoint(service);
@@ -240,6 +263,9 @@ impl Reason {
             | Self::Port(service, _)
             | Self::Topology(service)
             | Self::Alias(service, _)
+            | Self::ExternalAddresses(service)
+            | Self::Balancer(service, _)
+            | Self::NotExternal(service)
             | Self::AddressOf(service) => Some(service),
             _ => None,
         }
@@ -258,6 +284,7 @@ impl Reason {
             | Self::NoSuchEndpoint(..)
             | Self::NoPort(..)
             | Self::NoTopology(_)
+            | Self::NotExternal(_)
             | Self::PodsDisabled
             | Self::NoAddress(_)
             | Self::NoPod(..)
@@ -274,6 +301,8 @@ impl Reason {
             | Self::Topology(_)
             | Self::Pod(_)
             | Self::Alias(..)
+            | Self::ExternalAddresses(_)
+            | Self::Balancer(..)
             | Self::EndlessAlias
             | Self::AddressOf(_)
             | Self::Range
@@ -317,6 +346,9 @@ impl fmt::Display for Reason {
             Self::Topology(service) => write!(f, "the endpoints of {service} in a topology zone"),
             Self::Pod(label) => write!(f, "the address that {label} spells"),
             Self::Alias(service, target) => write!(f, "{service} is an ExternalName that leads to {target}"),
+            Self::ExternalAddresses(service) => write!(f, "{service} has external addresses"),
+            Self::Balancer(service, target) => write!(f, "{service} is reached by the load balancer {target}"),
+            Self::NotExternal(service) => write!(f, "{service} has no external address"),
             Self::EndlessAlias => f.write_str("the aliases lead in a circle, or are too many"),
             Self::AddressOf(service) => write!(f, "an address of {service}"),
             Self::Range => f.write_str("a range of addresses, of which some are the cluster's"),

@@ -103,6 +103,32 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// The same in a zone of external addresses, where `SERVICE.NAMESPACE` is a Service, and what is below `apex` are
+    /// names of the zone itself.
+    pub(super) fn read_external(name: &'a LowerName, depth: usize, apex: &str) -> Self {
+        let mut labels = [""; DEEPEST];
+        let Some(labels) = labels.get_mut(..depth) else { return Self::Nowhere };
+        for (index, place) in labels.iter_mut().enumerate() {
+            let Ok(label) = str::from_utf8(name.label(index)) else { return Self::Nowhere };
+            *place = label;
+        }
+        match *labels {
+            [] => Self::Apex,
+            [.., last] if last == apex => match *labels {
+                [_] => Self::Empty,
+                ["ns1", _] => Self::NameServer,
+                _ => Self::Nowhere,
+            },
+            [namespace] => Self::Namespace(namespace),
+            [service, namespace] => Self::Service { namespace, service },
+            [label, service, namespace] => Self::Endpoint { namespace, service, label },
+            [port, transport, service, namespace] => {
+                Self::Port { namespace, service, transport: bare(transport), port: bare(port) }
+            }
+            _ => Self::Nowhere,
+        }
+    }
+
     fn by_topology(name: &'a LowerName, depth: usize) -> Self {
         let Some(labels) = depth.checked_sub(DEEPEST).filter(|labels| *labels > 0) else { return Self::Nowhere };
         let [directive, marker, service, namespace, kind] = [0, 1, 2, 3, 4].map(|index| name.label(labels + index));
@@ -159,6 +185,30 @@ mod tests {
         let name = LowerName::of(&"1-2-3-4.ns.pod.zone".parse().unwrap()).unwrap();
         assert_eq!(Place::read_multicluster(&name, 3, &mut String::new()), Place::Nowhere);
         assert_eq!(Place::read(&name, 3), Place::Pod { namespace: "ns", label: "1-2-3-4" });
+    }
+
+    #[test]
+    fn external_names_have_no_marker_of_services() {
+        let (namespace, service) = ("ns", "webs");
+        for (name, place) in [
+            ("zone.", Place::Apex),
+            ("dns.zone.", Place::Empty),
+            ("ns1.dns.zone.", Place::NameServer),
+            ("ns.dns.zone.", Place::Nowhere),
+            ("a.ns1.dns.zone.", Place::Nowhere),
+            ("ns.zone.", Place::Namespace("ns")),
+            ("webs.ns.zone.", Place::Service { namespace, service }),
+            ("db-0.webs.ns.zone.", Place::Endpoint { namespace, service, label: "db-0" }),
+            ("_http._tcp.webs.ns.zone.", Place::Port { namespace, service, transport: "tcp", port: "http" }),
+            ("http.tcp.webs.ns.zone.", Place::Port { namespace, service, transport: "tcp", port: "http" }),
+            ("x._http._tcp.webs.ns.zone.", Place::Nowhere),
+            ("y.x._http._tcp.webs.ns.zone.", Place::Nowhere),
+        ] {
+            let lower = LowerName::of(&name.parse().unwrap()).unwrap();
+            assert_eq!(Place::read_external(&lower, lower.count() - 1, "dns"), place, "{name}");
+        }
+        let odd = LowerName::read(b"\x04caf\xe9\x02ns\x04zone\0").unwrap();
+        assert_eq!(Place::read_external(&odd, 2, "dns"), Place::Nowhere);
     }
 
     #[test]

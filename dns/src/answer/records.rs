@@ -1,8 +1,8 @@
 //! Records of the zone, with the zone's name in the case of the question.
 
-use super::Zone;
 use super::service::Selection;
 use super::targets::Targets;
+use super::{Subject, Zone};
 use crate::reply::{Pointer, Reply, Section, Start, is_name};
 use config::{AddressOwner, EndpointName, PortName, ServiceNames};
 use hickory_proto::rr::RecordType;
@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 /// Owners of the address asked at that are looked through for name servers: a loopback address may have thousands.
 const MOST_HOLDERS: usize = 256;
 /// Name servers that a zone tells of at most, as there are thirteen of the root.
-const MOST_SERVERS: usize = 13;
+pub(super) const MOST_SERVERS: usize = 13;
 /// The specifications that a zone follows: that of a cluster, and that of several clusters (KEP-1645 §2.1).
 const VERSIONS: [&str; 2] = ["1.1.0", "1.0.0"];
 /// How long that is true; seconds.
@@ -19,9 +19,9 @@ const VERSION_TTL: u32 = 28_800;
 
 /// A Service that leads to this server, and where the reply has its name.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct NameServer<'t> {
-    namespace: &'t str,
-    service: &'t str,
+pub(super) struct NameServer<'t> {
+    pub(super) namespace: &'t str,
+    pub(super) service: &'t str,
     /// Of a headless Service.
     endpoint: Option<&'t str>,
     names: &'t ServiceNames,
@@ -35,37 +35,51 @@ impl<'t> NameServer<'t> {
 }
 
 /// Without the labels of the endpoint and of its cluster where there are none.
-pub(super) fn present<'l, 's>(labels: &'l [&'s str; 5]) -> &'l [&'s str] {
+pub(crate) fn present<'l, 's>(labels: &'l [&'s str; 5]) -> &'l [&'s str] {
     match labels {
+        ["", "", "", rest @ ..] => rest,
         ["", "", rest @ ..] => rest,
         ["", rest @ ..] => rest,
         labels => labels,
     }
 }
 
+/// The labels before the last `count`.
+fn without_last<'l, 's>(labels: &'l [&'s str], count: usize) -> &'l [&'s str] {
+    labels.get(..labels.len().saturating_sub(count)).unwrap_or_default()
+}
+
 impl<'t> Zone<'t> {
-    fn start(&self, section: Section, owner: Pointer, record_type: RecordType) -> Start<'static> {
-        Start { section, labels: &[], owner, record_type, ttl: self.settings.ttl }
+    pub(super) fn start(&self, section: Section, owner: Pointer, record_type: RecordType) -> Start<'static> {
+        Start { section, labels: &[], owner, record_type, ttl: self.ttl() }
     }
 
     /// The SOA record, if the reply has the zone's name.
     pub(super) fn soa(&self, section: Section, reply: &mut Reply<'_>) {
         if let Some(owner) = reply.zone() {
-            self.soa_of((section, owner), self.services.serial(), reply);
+            self.soa_of((section, owner), self.serial(), reply);
         }
     }
 
     /// The SOA record of this zone or of a reverse one, with the TTL of negative answers (RFC 2308 §3); none if the
     /// zone's name is so long that its name server has no name.
     pub(super) fn soa_of(&self, (section, owner): (Section, Pointer), serial: u32, reply: &mut Reply<'_>) {
-        let (zone, ttl) = (self.origin, self.settings.ttl);
-        if !is_name(&["hostmaster"], zone) {
+        let (zone, ttl) = (self.origin, self.ttl());
+        let of_external;
+        let (server, mailbox): (_, &[&str]) = match self.subject {
+            Subject::External(external) => {
+                of_external = ["hostmaster", &external.apex];
+                (["ns1", &external.apex], &of_external)
+            }
+            Subject::Cluster | Subject::Clusters => (["ns", "dns"], &["hostmaster"]),
+        };
+        if !is_name(mailbox, zone) {
             return;
         }
         let start = Start { ttl: ttl.min(300), ..self.start(section, owner, RecordType::SOA) };
         reply.record(start, |reply| {
-            reply.below_zone(&["ns", "dns"], zone);
-            reply.below_zone(&["hostmaster"], zone);
+            reply.below_zone(&server, zone);
+            reply.below_zone(mailbox, zone);
             for number in [serial, 7_200, 1_800, 86_400, ttl] {
                 reply.bytes(&number.to_be_bytes());
             }
@@ -83,7 +97,7 @@ impl<'t> Zone<'t> {
     /// The specification's version.
     pub(super) fn version(&self, owner: Pointer, reply: &mut Reply<'_>) {
         let [of_cluster, of_clusters] = VERSIONS;
-        let version = if self.is_multicluster { of_clusters } else { of_cluster };
+        let version = if self.is_multicluster() { of_clusters } else { of_cluster };
         let start = Start { ttl: VERSION_TTL, ..self.start(Section::Answer, owner, RecordType::TXT) };
         reply.record(start, |reply| reply.label(version.as_bytes()));
     }
@@ -146,7 +160,7 @@ impl<'t> Zone<'t> {
         targets: &Targets<'_>,
         reply: &mut Reply<'_>,
     ) {
-        let mut last = None;
+        let (mut last, own_labels) = (None, present(&self.labels(service, None)).len());
         for holder in selection.holders().filter(|holder| selection.ports(*holder).next().is_some()) {
             // One with other ports is next to it; one whose label is too long has no record.
             let labels = self.labels(service, holder.label);
@@ -154,9 +168,9 @@ impl<'t> Zone<'t> {
             if !is_new || !is_name(present(&labels), self.origin) {
                 continue;
             }
-            let (labels, owner) = match (targets.name(holder.label), present(&labels)) {
-                (None, [labels @ .., _, _, _]) => (labels, own),
-                (name, _) => (&[][..], name.unwrap_or(own)),
+            let (labels, owner) = match targets.name(holder.label) {
+                None => (without_last(present(&labels), own_labels), own),
+                Some(name) => (&[][..], name),
             };
             let start = self.start(Section::Additional, owner, address_type(holder.address));
             if !reply.address(Start { labels, ..start }, holder.address) {
@@ -167,26 +181,35 @@ impl<'t> Zone<'t> {
 
     /// The labels of a Service or of an endpoint of it, as [`present`] takes them: those of the endpoint's cluster and of
     /// the endpoint may be empty.
-    pub(super) fn labels<'s>(
+    pub(crate) fn labels<'s>(
         &self,
         (namespace, service): (&'s str, &'s str),
         endpoint: Option<&'s str>,
     ) -> [&'s str; 5] {
         let label = endpoint.unwrap_or_default();
-        let (host, cluster) = if self.is_multicluster { label.split_once('.') } else { None }.unwrap_or(("", label));
-        [host, cluster, service, namespace, "svc"]
+        match self.subject {
+            Subject::External(_) => ["", "", label, service, namespace],
+            Subject::Cluster => ["", label, service, namespace, "svc"],
+            Subject::Clusters => {
+                let (host, cluster) = label.split_once('.').unwrap_or(("", label));
+                [host, cluster, service, namespace, "svc"]
+            }
+        }
     }
 
     /// The zone's name servers, at the question's name: the Services that lead to where this question came to, else
     /// `ns.dns`.
     pub(super) fn name_servers(&self, reply: &mut Reply<'_>) {
+        if let Subject::External(external) = self.subject {
+            return self.external_name_server(external, reply);
+        }
         let zone = self.origin;
         let start = self.start(Section::Answer, Pointer::QUESTION, RecordType::NS);
         let mut servers: [Option<(NameServer<'_>, Pointer)>; MOST_SERVERS] = [None; MOST_SERVERS];
         let mut places = servers.iter_mut();
         let mut known: [Option<NameServer<'_>>; MOST_SERVERS] = [None; MOST_SERVERS];
         // No Service of several clusters is this very server.
-        let asked_at = self.asked_at.filter(|_| !self.is_multicluster);
+        let asked_at = self.asked_at.filter(|_| !self.is_multicluster());
         for server in asked_at.into_iter().flat_map(|own| self.leading_to(own)) {
             let labels = server.labels();
             if known.contains(&Some(server)) || !is_name(present(&labels), zone) {
@@ -228,11 +251,11 @@ impl<'t> Zone<'t> {
 
     /// The Services that have this very port of this address, or an endpoint that has: others at the address of a node,
     /// or at a loopback address, are no name servers.
-    fn leading_to(&self, own: SocketAddr) -> impl Iterator<Item = NameServer<'t>> {
+    pub(super) fn leading_to(&self, own: SocketAddr) -> impl Iterator<Item = NameServer<'t>> {
         let zone = *self;
         self.table.owners(own.ip()).iter().take(MOST_HOLDERS).filter_map(move |holder| {
             let AddressOwner { namespace, service, .. } = holder;
-            let names = zone.find(namespace, service)?;
+            let names = zone.find_in(zone.table, namespace, service)?;
             let endpoint = match (holder.endpoint, names) {
                 (None, ServiceNames::ClusterIp { ports, .. }) if has_port(ports, own) => None,
                 (Some(endpoint), _) if leads_to(names, endpoint, own) => match names {
@@ -256,6 +279,6 @@ fn leads_to(names: &ServiceNames, endpoint: &EndpointName, own: SocketAddr) -> b
     same.any(|endpoint| has_port(&endpoint.group.ports, own))
 }
 
-fn address_type(address: IpAddr) -> RecordType {
+pub(super) fn address_type(address: IpAddr) -> RecordType {
     if address.is_ipv4() { RecordType::A } else { RecordType::AAAA }
 }

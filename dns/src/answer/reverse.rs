@@ -2,12 +2,13 @@
 //! Where nobody tells which ranges are the cluster's, a range is ours as far as a Service's own address shows it.
 
 use super::records::present;
-use super::{Reason, ReverseZones, Said, Zone};
+use super::{Reason, ReverseZones, Said, Subject, Zone};
 use crate::name::LowerName;
 use crate::reply::{Pointer, Reply, Section, Start, is_name};
-use config::{AddressOwner, DnsCompatibility, ObjectRef};
+use config::{AddressOwner, ObjectRef};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
+use ipnet::IpNet;
 use std::iter::Peekable;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -21,37 +22,36 @@ const MOST_NAMES: usize = 4096;
 /// Answers for a name outside the cluster's zone: an address that is ours, or nothing.
 pub(super) fn answer<'t>(zone: &Zone<'t>, name: &LowerName, asked: RecordType, reply: &mut Reply<'_>) -> Said<'t> {
     let Some(place) = Place::read(name) else { return Said::Outside };
-    let Some(depth) = place.zone_depth(zone) else {
-        // Addresses outside the cluster have names too, and others know them.
-        return Said::Outside;
-    };
+    // Addresses outside the cluster have names too, and others know them.
+    let Some((own, depth)) = place.zone(zone) else { return Said::Outside };
     let start = name.count().saturating_sub(depth);
     let apex = Pointer::to_question(name.start(start));
     let is_address = place.bits == place.width();
-    let holders = if is_address { holders(zone, place.first) } else { None };
+    let holders = if is_address { holders(zone, &place) } else { None };
+    let is_left = || place.zones(zone).all(|zone| zone.fallthrough().takes(name));
     let exists = place.is_whole_name
         && match is_address {
             true => holders.is_some(),
             // Others may know about a range what is not known here.
-            false => !zone.settings.fallthrough.takes(name) && place.has_owner(zone),
+            false => !is_left() && place.has_owner(zone),
         };
-    // What addresses lead to are names of both tables.
+    // What addresses lead to are names of all tables.
     let serial = zone.table.newest_serial();
     if exists {
         match (asked, holders) {
             (RecordType::PTR, Some((zone, owners))) => pointers(&zone, owners, reply),
-            (RecordType::SOA, _) if start == 0 => zone.soa_of((Section::Answer, apex), serial, reply),
-            (RecordType::NS, _) if start == 0 => zone.name_servers(reply),
-            (RecordType::ANY, _) if zone.settings.compatibility == DnsCompatibility::Standard => {
-                zone.minimal_any(Pointer::QUESTION, reply);
-            }
+            (RecordType::SOA, _) if start == 0 => own.soa_of((Section::Answer, apex), serial, reply),
+            (RecordType::NS, _) if start == 0 => own.name_servers(reply),
+            (RecordType::ANY, _) if !zone.is_coredns() => own.minimal_any(Pointer::QUESTION, reply),
             _ => {}
         }
+    } else if is_left() {
+        return Said::Outside;
     } else {
         reply.code = ResponseCode::NXDomain;
     }
     if reply.answers() == 0 {
-        zone.soa_of((Section::Authority, apex), serial, reply);
+        own.soa_of((Section::Authority, apex), serial, reply);
     }
     Said::All
 }
@@ -65,17 +65,25 @@ pub(crate) fn spelled_address(name: &LowerName) -> Option<IpAddr> {
 /// Whether a Service may have the address, or one of the addresses, that a name spells.
 pub(super) fn may_be_ours(zone: &Zone<'_>, name: &LowerName) -> bool {
     Place::read(name).is_some_and(|place| match &zone.settings.reverse {
-        ReverseZones::Shown => place.bits >= place.ours(),
-        ReverseZones::Ranges(_) => place.zone_depth(zone).is_some(),
+        ReverseZones::Shown if place.bits >= place.ours() => true,
+        ReverseZones::Shown | ReverseZones::Ranges(_) => place.zone(zone).is_some(),
     })
+}
+
+/// The zone that the name of an address leads into, or where it leads nowhere is denied by.
+pub(super) fn answering<'t>(zone: &Zone<'t>, name: &LowerName) -> Option<Zone<'t>> {
+    let place = Place::read(name)?;
+    let (own, _) = place.zone(zone)?;
+    let holders = if place.bits == place.width() { holders(zone, &place) } else { None };
+    Some(holders.map_or(own, |(zone, _)| zone))
 }
 
 /// Why the name of an address is answered as it is.
 pub(super) fn reason(zone: &Zone<'_>, name: &LowerName) -> Reason {
-    let Some(place) = Place::read(name).filter(|place| place.zone_depth(zone).is_some()) else {
+    let Some(place) = Place::read(name).filter(|place| place.zone(zone).is_some()) else {
         return Reason::Outside;
     };
-    let holders = if place.bits == place.width() { holders(zone, place.first) } else { None };
+    let holders = if place.bits == place.width() { holders(zone, &place) } else { None };
     let owner = holders.and_then(|(zone, mut owners)| Some((zone.kind(), owners.next()?)));
     match owner {
         _ if !place.is_whole_name => Reason::NoSuchForm,
@@ -87,8 +95,8 @@ pub(super) fn reason(zone: &Zone<'_>, name: &LowerName) -> Reason {
     }
 }
 
-/// The zones that addresses lead into, the cluster's own first.
-fn zones<'t>(zone: Zone<'t>) -> impl Iterator<Item = Zone<'t>> {
+/// The zones that addresses of the cluster lead into, its own first.
+fn cluster_zones<'t>(zone: Zone<'t>) -> impl Iterator<Item = Zone<'t>> {
     let several = &zone.settings.multicluster;
     let own = Some(zone).filter(|zone| !several.contains(zone.origin));
     own.into_iter().chain(several.first().map(|origin| zone.of_several(origin)))
@@ -98,10 +106,10 @@ fn zones<'t>(zone: Zone<'t>) -> impl Iterator<Item = Zone<'t>> {
 /// in that of several clusters (KEP-1645 specification §2.3.3, §2.4.3).
 fn holders<'t>(
     zone: &Zone<'t>,
-    address: IpAddr,
+    place: &Place,
 ) -> Option<(Zone<'t>, Peekable<impl Iterator<Item = AddressOwner<'t>> + use<'t>>)> {
-    zones(*zone).find_map(|zone| {
-        let mut owners = owners(zone, address).peekable();
+    place.zones(zone).find_map(|zone| {
+        let mut owners = owners(zone, place.first).peekable();
         owners.peek()?;
         Some((zone, owners))
     })
@@ -116,10 +124,14 @@ fn owners<'t>(zone: Zone<'t>, address: IpAddr) -> impl Iterator<Item = AddressOw
 }
 
 /// A Service's own address has one name; an endpoint's has one in each Service that selects it, or of several clusters one
-/// in all, as the specification there has it.
+/// in all, as the specification there has it. Services may share an external address.
 fn pointers<'t>(zone: &Zone<'t>, mut owners: Peekable<impl Iterator<Item = AddressOwner<'t>>>, reply: &mut Reply<'_>) {
     let is_service = owners.peek().is_some_and(|owner| owner.endpoint.is_none());
-    let most = if is_service || zone.is_multicluster { 1 } else { MOST_NAMES };
+    let most = match zone.subject {
+        Subject::Cluster if is_service => 1,
+        Subject::Clusters => 1,
+        Subject::Cluster | Subject::External(_) => MOST_NAMES,
+    };
     let names = owners.map(|owner| zone.labels((owner.namespace, owner.service), zone.label_of(owner)));
     for labels in names.filter(|labels| is_name(present(labels), zone.origin)).take(most) {
         let start = Start {
@@ -127,7 +139,7 @@ fn pointers<'t>(zone: &Zone<'t>, mut owners: Peekable<impl Iterator<Item = Addre
             labels: &[],
             owner: Pointer::QUESTION,
             record_type: RecordType::PTR,
-            ttl: zone.settings.ttl,
+            ttl: zone.ttl(),
         };
         if !reply.record(start, |reply| reply.below_zone(present(&labels), zone.origin)) {
             return;
@@ -194,17 +206,45 @@ impl Place {
         block(self.first, self.bits)
     }
 
-    /// Labels of the name of the zone that this is in.
-    fn zone_depth(&self, zone: &Zone<'_>) -> Option<usize> {
+    /// The zone that this is in, and how many labels its name has: the longest; of two that are the same that of external
+    /// addresses, as CoreDNS asks its plugins.
+    fn zone<'t>(&self, zone: &Zone<'t>) -> Option<(Zone<'t>, usize)> {
         let width = if self.first.is_ipv4() { 8 } else { 4 };
-        let bits = match &zone.settings.reverse {
-            ReverseZones::Shown => self.shown_zone(zone),
-            ReverseZones::Ranges(ranges) => {
-                let around = ranges.iter().filter(|range| range.contains(&self.first));
-                around.map(|range| u32::from(range.prefix_len()).next_multiple_of(width)).max()
-            }
+        let (external, cluster) = (self.external_bits(zone), self.cluster_bits(zone));
+        let (zone, bits) = match external {
+            Some(bits) if cluster.is_none_or(|other| other <= bits) => (zone.external()?, bits),
+            _ => (*zone, cluster?),
         };
-        bits.filter(|bits| self.bits >= *bits).map(|bits| 2 + (bits / width) as usize)
+        Some((zone, 2 + (bits / width) as usize))
+    }
+
+    /// All zones that an address which is in one may lead into, in this order.
+    fn zones<'t>(&self, zone: &Zone<'t>) -> impl Iterator<Item = Zone<'t>> + use<'t> {
+        let external = zone.external().filter(|_| self.external_bits(zone).is_some());
+        let is_clusters = zone.settings.external.is_none() || self.cluster_bits(zone).is_some();
+        let cluster = is_clusters.then(|| cluster_zones(*zone));
+        external.into_iter().chain(cluster.into_iter().flatten())
+    }
+
+    /// Leading bits of the cluster's zone that this is in.
+    fn cluster_bits(&self, zone: &Zone<'_>) -> Option<u32> {
+        match &zone.settings.reverse {
+            ReverseZones::Shown => self.shown_zone(zone).filter(|bits| self.bits >= *bits),
+            ReverseZones::Ranges(ranges) => self.bits_in(ranges),
+        }
+    }
+
+    /// The same of external addresses.
+    fn external_bits(&self, zone: &Zone<'_>) -> Option<u32> {
+        zone.settings.external.as_ref().and_then(|external| self.bits_in(&external.reverse))
+    }
+
+    /// Leading bits of the smallest range that this is in.
+    fn bits_in(&self, ranges: &[IpNet]) -> Option<u32> {
+        let width = if self.first.is_ipv4() { 8 } else { 4 };
+        let around = ranges.iter().filter(|range| range.contains(&self.first));
+        let bits = around.map(|range| u32::from(range.prefix_len()).next_multiple_of(width)).max();
+        bits.filter(|bits| self.bits >= *bits)
     }
 
     /// Leading bits of the zone as far as the table shows one: a range with a Service in it, or else the address alone of
@@ -214,15 +254,19 @@ impl Place {
         if self.bits >= self.ours() && zone.table.has_service_between(first, last) {
             Some(self.ours())
         } else {
-            let is_alone = self.bits == self.width() && self.has_owner(zone);
+            let is_alone = self.bits == self.width() && self.has_owner_in(cluster_zones(*zone));
             is_alone.then_some(self.bits)
         }
     }
 
     /// Whether anybody whose names are told has an address of the range.
     fn has_owner(&self, zone: &Zone<'_>) -> bool {
+        self.has_owner_in(self.zones(zone))
+    }
+
+    fn has_owner_in<'t>(&self, mut zones: impl Iterator<Item = Zone<'t>>) -> bool {
         let (first, last) = self.range();
-        zones(*zone).any(|zone| match zone.settings.hides_endpoints {
+        zones.any(|zone| match zone.settings.hides_endpoints {
             true => zone.services.has_service_between(first, last),
             false => zone.services.has_owner_between(first, last),
         })

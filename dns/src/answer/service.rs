@@ -48,7 +48,7 @@ impl<'s> Selection<'s> {
             (_, Wanted::Endpoint(_)) => (&[], &[], &[]),
             (ServiceNames::ClusterIp { addresses, ports, .. }, _) => (addresses, ports, &[]),
             (ServiceNames::Headless { endpoints }, _) => (&[], &[], endpoints),
-            (ServiceNames::External { .. }, _) => (&[], &[], &[]),
+            (ServiceNames::Hosts { .. } | ServiceNames::External { .. }, _) => (&[], &[], &[]),
         };
         let own = addresses.iter().map(move |address| Holder { address: *address, label: None, endpoint: None, ports });
         let endpoint = move |endpoint: &'s EndpointName| Holder {
@@ -89,6 +89,18 @@ impl<'s> Selection<'s> {
     /// Whether it stands for anything; if not there is no such name.
     pub(super) fn is_any(&self) -> bool {
         self.holders().next().is_some()
+    }
+
+    /// The ports that names of others are reached at; `None`: it is reached at no such name.
+    pub(super) fn ports_of_hosts(self) -> Option<impl Iterator<Item = &'s PortName> + Clone> {
+        let ServiceNames::Hosts { ports, .. } = self.names else { return None };
+        let ports = ports.iter().filter(move |port| self.has_port(port));
+        let is_any = match self.wanted {
+            Wanted::All => true,
+            Wanted::Port { .. } | Wanted::Transport(_) => ports.clone().next().is_some(),
+            Wanted::Endpoint(_) | Wanted::Cluster(_) | Wanted::Topology(_) => false,
+        };
+        is_any.then_some(ports)
     }
 
     /// The addresses of one family, each once.

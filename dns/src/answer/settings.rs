@@ -43,6 +43,8 @@ pub struct ZoneSettings {
     pub compatibility: DnsCompatibility,
     /// Where the zone's name server is found besides the address that is asked; see [`Self::bound_to`].
     pub bound: Vec<IpAddr>,
+    /// Zones for those outside of the cluster; `None`: there are none.
+    pub external: Option<Box<ExternalZones>>,
 }
 
 /// CoreDNS's own TTL of 5 s, and Pod names as kubeadm sets them.
@@ -64,6 +66,7 @@ impl Default for ZoneSettings {
             names_pods: false,
             compatibility: DnsCompatibility::default(),
             bound: Vec::new(),
+            external: None,
         }
     }
 }
@@ -81,10 +84,66 @@ impl ZoneSettings {
         Self { bound: addresses.into_iter().filter(is_told).collect(), ..self }
     }
 
+    /// Each zone whose names are Services, that which addresses lead to first, with what it has of them; `of_table`: the
+    /// table's own zone.
+    pub(crate) fn subjects<'s>(
+        &'s self,
+        of_table: &'s DomainName,
+    ) -> impl Iterator<Item = (&'s DomainName, Subject<'s>)> {
+        let own = std::iter::once(self.primary.as_ref().unwrap_or(of_table)).chain(&self.zones);
+        let external =
+            self.external.iter().flat_map(|external| external.zones.iter().map(move |zone| (zone, external)));
+        let own = own.map(|zone| match self.multicluster.contains(zone) {
+            true => (zone, Subject::Clusters),
+            false => (zone, Subject::Cluster),
+        });
+        own.chain(external.map(|(zone, external)| (zone, Subject::External(external))))
+    }
+
     /// Whether the names of this namespace are told. As a rule all are, which costs nothing to find out.
     pub(super) fn exposes(&self, namespace: &str, table: &NameTable) -> bool {
         self.namespaces.as_ref().is_none_or(|exposed| exposed.contains(namespace))
             && (!self.only_declared || table.declares(namespace))
+    }
+}
+
+/// Zones with the cluster's Services by their external addresses (CoreDNS's `k8s_external`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalZones {
+    /// The zones, of which addresses lead to the first one.
+    pub zones: Vec<DomainName>,
+    /// The external addresses whose names are answered here.
+    pub reverse: Vec<IpNet>,
+    /// The label below which the zone's name server is, `ns1`; in lower case.
+    pub apex: Arc<str>,
+    /// How long a client may keep a record; seconds.
+    pub ttl: u32,
+    /// Whether endpoints of Services without external addresses have names too, and headless Services stand for theirs.
+    pub has_endpoints: bool,
+    /// Names that do not exist here but may elsewhere.
+    pub fallthrough: Fallthrough,
+}
+
+/// What a zone has of Services.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Subject<'s> {
+    /// Those of the cluster.
+    Cluster,
+    /// Those of several clusters.
+    Clusters,
+    /// The external addresses of those of the cluster.
+    External(&'s ExternalZones),
+}
+
+impl Subject<'_> {
+    /// What tells the serial of such a zone.
+    pub(crate) fn serial(self) -> fn(&NameTable) -> u32 {
+        match self {
+            Self::Cluster => NameTable::serial,
+            Self::Clusters => |table| table.imports().serial(),
+            Self::External(ExternalZones { has_endpoints: false, .. }) => |table| table.externals().serial(),
+            Self::External(_) => NameTable::serial_with_externals,
+        }
     }
 }
 

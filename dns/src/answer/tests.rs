@@ -4,7 +4,7 @@ mod replies;
 use super::*;
 use crate::message::Says;
 use crate::question::{CLASS_IN, Head, Question};
-use config::{EndpointGroup, EndpointName, NameChange, PortName, ServiceNames, Transport};
+use config::{DnsCompatibility, EndpointGroup, EndpointName, NameChange, PortName, ServiceNames, Transport};
 use hickory_proto::op::Message;
 use hickory_proto::rr::{Name, RData};
 use proptest::prelude::*;
@@ -143,6 +143,59 @@ proptest! {
         if code == ResponseCode::NoError {
             prop_assert_eq!(ask(&labels[1..], RecordType::A).code, ResponseCode::NoError, "the parent");
             prop_assert!(!labels.contains(&"x.y"));
+        }
+    }
+}
+
+proptest! {
+    /// In a zone of external addresses too, where a CNAME is the answer for all types but that which has its own records.
+    #[test]
+    fn an_external_name_exists_for_all_types_or_none_and_never_without_its_parents(
+        labels in prop::collection::vec(
+            prop::sample::select(vec!["host", "tcp", "_tcp", "_http", "dns", "ns1", "web", "head", "far", "api", "shop"]),
+            0..5,
+        ),
+        has_endpoints: bool,
+        coredns: bool,
+    ) {
+        let port = PortName { name: Some("http".into()), transport: Transport::Tcp, number: 80 };
+        let address: IpAddr = [192, 0, 2, 1].into();
+        let targets = Box::new(["lb.example.net".parse().unwrap()]);
+        let changes = [
+            ("api", ServiceNames::cluster_ip([address], vec![port.clone()], Vec::new())),
+            ("far", ServiceNames::Hosts { targets, ports: Arc::new([port]) }),
+        ].map(|(service, names)| NameChange::External {
+            namespace: "shop".into(), service: service.into(), names: Some(Arc::new(names)),
+        });
+        let table = table().patched(changes, 1);
+        let external = ExternalZones {
+            zones: vec!["example.org".parse().unwrap()],
+            reverse: Vec::new(),
+            apex: "dns".into(),
+            ttl: 5,
+            has_endpoints,
+            fallthrough: Fallthrough::Nothing,
+        };
+        let compatibility = if coredns { DnsCompatibility::CoreDns } else { DnsCompatibility::Standard };
+        let settings = ZoneSettings { external: Some(Box::new(external)), compatibility, ..ZoneSettings::default() };
+        let labels = [labels, vec!["shop", "example", "org"]].concat();
+        let ask = |labels: &[&str], record_type| {
+            let name = Name::from_labels(labels.iter().map(|label| label.as_bytes())).unwrap();
+            match answer(&table, &Question { name, record_type }, &settings, None) {
+                Answer::Zone(sections) | Answer::Alias { sections, .. } => sections,
+                Answer::Outside => panic!("it is in the zone"),
+            }
+        };
+        let code = ask(&labels, RecordType::A).code;
+        for record_type in [
+            RecordType::AAAA, RecordType::SRV, RecordType::TXT, RecordType::CNAME, RecordType::NS, RecordType::ANY,
+        ] {
+            let sections = ask(&labels, record_type);
+            prop_assert_eq!(sections.code, code, "{}", record_type);
+            prop_assert_eq!(sections.answers.is_empty(), !sections.authorities.is_empty(), "{}", record_type);
+        }
+        if code == ResponseCode::NoError && !coredns {
+            prop_assert_eq!(ask(&labels[1..], RecordType::A).code, ResponseCode::NoError, "the parent");
         }
     }
 }

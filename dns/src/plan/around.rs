@@ -27,6 +27,8 @@ pub struct PlannedObjects {
     pub pods: bool,
     /// Whether ServiceImports are: a zone has the Services of several clusters.
     pub imports: bool,
+    /// Whether external addresses of Services are: a zone is made of them.
+    pub externals: bool,
     /// Which Services, EndpointSlices, ServiceImports and Pods are; `None`: all.
     pub labels: Option<LabelSelector>,
     /// Which Namespaces are; `None`: all.
@@ -69,6 +71,7 @@ impl Plan {
         Some(PlannedObjects {
             pods: kubernetes().any(|kubernetes| kubernetes.pods == Pods::Verified),
             imports: kubernetes().any(|kubernetes| !kubernetes.multicluster.is_empty()),
+            externals: self.blocks().iter().any(|block| block.external.is_some()),
             labels: labels.cloned(),
             namespace_labels: namespace_labels.cloned(),
         })
@@ -108,8 +111,10 @@ mod tests {
         let block = |zone: &str, options: &str| format!("{zone}:53 {{\n kubernetes {zone} {{\n {options}\n }}\n}}\n");
         let whole = plan(&(block("a.b", "labels team=a\n pods verified") + &block("c.d", "labels team=a")));
         let selector = "team=a".parse().ok();
-        let expected = PlannedObjects { pods: true, imports: false, labels: selector, namespace_labels: None };
+        let expected = PlannedObjects { pods: true, labels: selector, ..PlannedObjects::default() };
         assert_eq!(whole.objects(), Some(expected));
+        let external = plan(".:53 {\n kubernetes a.b\n k8s_external example.org\n}\n");
+        assert_eq!(external.objects(), Some(PlannedObjects { externals: true, ..PlannedObjects::default() }));
         let several = plan(&(block("a.b", "ttl 5") + &block("c.d", "multicluster c.d")));
         assert_eq!(several.objects(), Some(PlannedObjects { imports: true, ..PlannedObjects::default() }));
         assert_eq!(plan("a:53 {\n whoami\n}\n").objects(), None);

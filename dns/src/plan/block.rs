@@ -7,6 +7,7 @@ use super::bind::Bind;
 use super::cache::Cache;
 use super::dns64::Dns64;
 use super::errors::Errors;
+use super::external::External;
 use super::forward::Forward;
 use super::header::Header;
 use super::hosts::Hosts;
@@ -68,6 +69,8 @@ pub struct Block {
     pub(crate) templates: Vec<Template>,
     pub(crate) transfers: Vec<Transfer>,
     pub(crate) hosts: Option<Hosts>,
+    /// Never without `kubernetes`.
+    pub(crate) external: Option<External>,
     pub(crate) kubernetes: Option<Kubernetes>,
     pub(crate) loop_detection: Option<()>,
     /// The first whose zone a name is in is asked.
@@ -109,6 +112,7 @@ impl Block {
             templates: Vec::new(),
             transfers: Vec::new(),
             hosts: None,
+            external: None,
             kubernetes: None,
             loop_detection: None,
             forwards: Vec::new(),
@@ -213,6 +217,7 @@ impl Block {
         printed.extend(self.transfers.iter().map(|transfer| Some(transfer.printed())));
         printed.extend([
             self.hosts.as_ref().map(Hosts::printed),
+            self.external.as_ref().map(External::printed),
             self.kubernetes.as_ref().map(Kubernetes::printed),
             switch("loop", self.loop_detection),
         ]);

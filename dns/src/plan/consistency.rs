@@ -18,6 +18,7 @@ pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
     for (index, block) in plan.blocks.iter().enumerate() {
         transports(block, reading);
         autopath(block, reading);
+        external(block, reading);
         fallthrough(block, reading);
         dead_zones(block, reading);
         circles(plan, index, reading);
@@ -82,6 +83,19 @@ fn autopath(block: &Block, reading: &mut Reading<'_>) {
     reading.errors.push(block.error("autopath", message));
 }
 
+/// External addresses are those of the Services that `kubernetes` knows, and have zones of their own.
+fn external(block: &Block, reading: &mut Reading<'_>) {
+    let Some(external) = &block.external else { return };
+    let Some(kubernetes) = &block.kubernetes else {
+        reading.errors.push(block.error("k8s_external", "needs the plugin kubernetes in the same block"));
+        return;
+    };
+    for zone in external.zones.iter().filter(|zone| !zone.is_reverse() && kubernetes.zones.contains(zone)) {
+        let message = format!("{zone} is a zone of kubernetes, and the names of both would be mixed");
+        reading.errors.push(block.error("k8s_external", message));
+    }
+}
+
 /// Zones that a part leaves to others, of which it never sees a name.
 fn fallthrough(block: &Block, reading: &mut Reading<'_>) {
     let mut told = |plugin: &str, zones: &[Zone], fallthrough: &Fallthrough| {
@@ -95,6 +109,9 @@ fn fallthrough(block: &Block, reading: &mut Reading<'_>) {
     if let Some(kubernetes) = &block.kubernetes {
         told("kubernetes", &kubernetes.zones, &kubernetes.fallthrough);
     }
+    if let Some(external) = &block.external {
+        told("k8s_external", &external.zones, &external.fallthrough);
+    }
     if let Some(hosts) = &block.hosts {
         told("hosts", &hosts.zones, &hosts.fallthrough);
     }
@@ -107,6 +124,7 @@ fn fallthrough(block: &Block, reading: &mut Reading<'_>) {
 fn dead_zones(block: &Block, reading: &mut Reading<'_>) {
     let own = block.zones();
     let mut parts: Vec<(&str, &Zone)> = Vec::new();
+    parts.extend(block.external.iter().flat_map(|part| part.zones.iter().map(|zone| ("k8s_external", zone))));
     parts.extend(block.kubernetes.iter().flat_map(|part| part.zones.iter().map(|zone| ("kubernetes", zone))));
     parts.extend(block.hosts.iter().flat_map(|part| part.zones.iter().map(|zone| ("hosts", zone))));
     parts.extend(block.cache.iter().flat_map(|part| part.zones.iter().map(|zone| ("cache", zone))));

@@ -8,6 +8,7 @@ use super::block::Block;
 use super::cache::Cache;
 use super::dns64::Dns64;
 use super::errors::Errors;
+use super::external::External;
 use super::forward::Forward;
 use super::header::Header;
 use super::hosts::Hosts;
@@ -25,7 +26,7 @@ use super::transfer::Transfer;
 use super::zone::Zone;
 use crate::corefile::{PlanError, Section};
 
-const KNOWN: [&str; 36] = [
+const KNOWN: [&str; 37] = [
     "acl",
     "any",
     "autopath",
@@ -41,6 +42,7 @@ const KNOWN: [&str; 36] = [
     "header",
     "health",
     "hosts",
+    "k8s_external",
     "kubernetes",
     "local",
     "log",
@@ -65,7 +67,7 @@ const KNOWN: [&str; 36] = [
 ];
 
 /// Plugins that CoreDNS has or had, and that are none here, each with what to do instead.
-const UNSUPPORTED: [(&str, &str); 27] = [
+const UNSUPPORTED: [(&str, &str); 26] = [
     ("alternate", "`forward` with `failover` asks the next upstream"),
     ("auto", "zones from files are not served"),
     ("azure", "zones of cloud providers are not served; `forward` asks their servers"),
@@ -80,7 +82,6 @@ const UNSUPPORTED: [(&str, &str); 27] = [
     ("geoip", "answers do not depend on where a client is"),
     ("grpc", "upstreams are asked over UDP, TCP and TLS"),
     ("grpc_server", "questions are taken over UDP, TCP, TLS and HTTPS"),
-    ("k8s_external", "names of Services outside of the cluster's zone are not served"),
     ("nomad", "names from Nomad are not served"),
     ("on", "no commands are run"),
     ("proxy", "CoreDNS has `forward` instead since 1.5"),
@@ -137,6 +138,7 @@ fn read(block: &mut Block, item: Item<'_>, reading: &mut Reading<'_>, zones: &[Z
         "header" => once(&mut block.header, item, Header::read(item, reading))?,
         "health" => once(&mut block.health, item, Health::read(item, reading))?,
         "hosts" => once(&mut block.hosts, item, Hosts::read(item, reading, zones))?,
+        "k8s_external" => once(&mut block.external, item, External::read(item, reading, zones))?,
         "kubernetes" => once(&mut block.kubernetes, item, Kubernetes::read(item, reading, zones))?,
         "loadbalance" => once(&mut block.loadbalance, item, small::read_loadbalance(item, reading))?,
         "local" => once(&mut block.local, item, item.alone())?,

@@ -14,6 +14,10 @@ impl Plan {
     pub fn with_objects(mut self, objects: Option<&PlannedObjects>, before: &Self) -> (Self, Vec<Note>) {
         let mut notes = Vec::new();
         for block in &mut self.blocks {
+            if block.external.is_some() && objects.is_none_or(|objects| !objects.externals) {
+                notes.push(block.note("k8s_external", "counts from the next start on; until then there is none"));
+                (block.external, _) = (None, block.places.remove("k8s_external"));
+            }
             let Some(wanted) = &block.kubernetes else { continue };
             let Some(missing) = missing(wanted, objects) else { continue };
             let known = before.with_kubernetes_of(block, wanted);
@@ -79,7 +83,7 @@ impl Plan {
 
 /// What of the objects that it needs is not read; `None`: all is.
 fn missing(kubernetes: &Kubernetes, objects: Option<&PlannedObjects>) -> Option<String> {
-    let Some(PlannedObjects { pods, imports, labels, namespace_labels }) = objects else {
+    let Some(PlannedObjects { pods, imports, externals: _, labels, namespace_labels }) = objects else {
         return Some("a first `kubernetes`".to_owned());
     };
     let (wanted, of_namespaces) = kubernetes.chosen();
@@ -142,6 +146,18 @@ mod tests {
             let expected = (!note.is_empty()).then(|| format!("Corefile:2: kubernetes: {note}"));
             assert_eq!(told(&notes), expected.into_iter().collect::<Vec<_>>(), "{options}");
         }
+    }
+
+    #[test]
+    fn external_addresses_that_are_not_read_have_no_names() {
+        let before = plan(".:53 {\n kubernetes a.b\n}\n");
+        let next = plan(".:53 {\n kubernetes a.b {\n ttl 9\n }\n k8s_external example.org\n}\n");
+        let (taken, notes) = next.clone().with_objects(before.objects().as_ref(), &before);
+        let note = "Corefile:5: k8s_external: counts from the next start on; until then there is none";
+        assert_eq!(told(&notes), [note]);
+        assert!(kubernetes(&taken).contains("ttl 9") && !taken.to_string().contains("k8s_external"), "{taken}");
+        let (taken, notes) = next.clone().with_objects(next.objects().as_ref(), &before);
+        assert_eq!((taken.to_string(), notes.len()), (next.to_string(), 0));
     }
 
     #[test]

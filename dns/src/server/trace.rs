@@ -102,14 +102,16 @@ impl Responder {
             explain(&snapshot.names, &question, &records.settings, asking.asked_at).reasons
         });
         let mut reasons = reasons.unwrap_or_default();
-        let leads_on = reasons.iter().position(|reason| matches!(reason, Reason::Alias(..)));
+        let leads_on = reasons.iter().position(|reason| matches!(reason, Reason::Alias(..) | Reason::Balancer(..)));
         if let Some(place) = leads_on.filter(|_| !records.is_alone) {
             // Where it leads is a question of its own.
             reasons.truncate(place + 1);
         }
         // That an alias leads out of the zone has been told with it.
         if asking.led == 0 || reasons != [Reason::Outside] {
-            self.met((block, asking), ("kubernetes", 0), || Finding::Names(reasons));
+            let known = snapshot.map(|snapshot| &*snapshot.names);
+            let plugin = if records.has_external(known, asking.name) { "k8s_external" } else { "kubernetes" };
+            self.met((block, asking), (plugin, 0), || Finding::Names(reasons));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What answers for some zones: the cluster's names where it has them, and who is asked for others.
 
 use super::Parts;
-use crate::answer::ZoneSettings;
+use crate::answer::{Zone, ZoneSettings};
 use crate::forward::Forwarder;
 use crate::name::LowerName;
 use crate::transfer::Secondary;
@@ -46,11 +46,9 @@ impl Block {
         let (Some(transfers), Some(Records { settings, unknown, .. })) = (transfers, &self.records) else {
             return Vec::new();
         };
-        let primary = settings.primary.as_ref().unwrap_or(unknown.zone());
-        let zones = std::iter::once(primary).chain(&settings.zones);
-        let told = zones.filter_map(|zone| {
-            let (is_multicluster, zone) = (settings.multicluster.contains(zone), LowerName::of(zone)?);
-            let secondary = |to: &SocketAddr| Secondary { zone: zone.suffix(0).into(), is_multicluster, to: *to };
+        let told = settings.subjects(unknown.zone()).filter_map(|(zone, subject)| {
+            let (serial, zone) = (subject.serial(), LowerName::of(zone)?);
+            let secondary = |to: &SocketAddr| Secondary { zone: zone.suffix(0).into(), serial, to: *to };
             Some(transfers.secondaries(&zone).iter().map(secondary).collect::<Vec<_>>())
         });
         told.flatten().collect()
@@ -68,6 +66,12 @@ pub(crate) struct Records {
 }
 
 impl Records {
+    /// Whether the name is answered by a zone of external addresses; `table`: what is known, if anything is.
+    pub(crate) fn has_external(&self, table: Option<&NameTable>, name: &LowerName) -> bool {
+        let zone = || Zone::new(table.unwrap_or(&self.unknown), &self.settings, None);
+        self.settings.external.is_some() && zone().has_external(name)
+    }
+
     /// `zone`: the one that addresses lead to.
     pub(crate) fn new(settings: ZoneSettings, zone: DomainName) -> Self {
         Self { settings, unknown: NameTable::new(zone), is_alone: true }

@@ -2,7 +2,7 @@
 
 use super::addresses::{Place, places};
 use super::{At, Block, Clocks, Forwarders, Parts, Records, Secured, Serving, Site};
-use crate::answer::{Fallthrough, PodNames, ReverseZones, ZoneSettings};
+use crate::answer::{ExternalZones, Fallthrough, PodNames, ReverseZones, ZoneSettings};
 use crate::metrics::{Configured, Enabled, Metrics};
 use crate::plan::{self, BindTo, Plan, Transport, Zone};
 use crate::question::MAX_UDP;
@@ -71,7 +71,7 @@ impl Block {
         });
         let records = block.kubernetes.as_ref().map(|kubernetes| Records {
             is_alone: is_alone(kubernetes, block, all),
-            ..Records::of(kubernetes, bound, compatibility)
+            ..Records::of((kubernetes, block.external.as_ref()), bound, compatibility)
         });
         Ok(Self {
             records,
@@ -88,7 +88,9 @@ impl Block {
 /// Whether nobody else has a say about the names of these zones: no other part of their block, and none of all blocks.
 fn is_alone(kubernetes: &plan::Kubernetes, own: &plan::Block, all: &[plan::Block]) -> bool {
     let plan::Block { acls, rewrites, templates, hosts, .. } = own;
-    let domains = || kubernetes.zones.iter().filter(|zone| !zone.is_reverse());
+    let of_external = own.external.iter().flat_map(|external| &external.zones);
+    let domains = || kubernetes.zones.iter().chain(of_external.clone()).filter(|zone| !zone.is_reverse());
+    let external_falls = own.external.iter().flat_map(|external| &external.fallthrough.0);
     let mut others = all.iter().filter(|other| !std::ptr::eq(*other, own));
     // Labels of the longest zone of a block that one is in.
     let longest = |block: &plan::Block, zone: &Zone| {
@@ -103,19 +105,22 @@ fn is_alone(kubernetes: &plan::Kubernetes, own: &plan::Block, all: &[plan::Block
         && rewrites.is_empty()
         && templates.is_empty()
         && hosts.is_none()
-        && kubernetes.fallthrough.0.iter().all(Zone::is_reverse)
+        && kubernetes.fallthrough.0.iter().chain(external_falls).all(Zone::is_reverse)
         && domains().all(is_own)
         && !others.any(|other| domains().any(|zone| takes(other, zone)))
 }
 
 impl Records {
-    fn of(kubernetes: &plan::Kubernetes, bound: impl Iterator<Item = IpAddr>, compatibility: DnsCompatibility) -> Self {
+    fn of(
+        (kubernetes, external): (&plan::Kubernetes, Option<&plan::External>),
+        bound: impl Iterator<Item = IpAddr>,
+        compatibility: DnsCompatibility,
+    ) -> Self {
         // Addresses lead to names of the cluster first.
         let mut domains = kubernetes.domains(false).chain(kubernetes.domains(true)).cloned();
         // There is one: the plan is refused otherwise.
         let primary = domains.next().unwrap_or_else(DomainName::cluster_local);
         let ranges = kubernetes.zones.iter().filter_map(Zone::range);
-        let zones_of = |zones: &[Zone]| zones.iter().filter_map(Zone::domain).cloned().collect();
         let plan::Kubernetes { pods, ttl, exposed, fallthrough, .. } = kubernetes;
         let settings = ZoneSettings {
             ttl: *ttl,
@@ -126,13 +131,9 @@ impl Records {
             },
             primary: Some(primary.clone()),
             zones: domains.collect(),
-            multicluster: zones_of(&kubernetes.multicluster),
+            multicluster: domains_of(&kubernetes.multicluster),
             reverse: ReverseZones::Ranges(ranges.collect::<Vec<IpNet>>()),
-            fallthrough: match &fallthrough.0[..] {
-                [] => Fallthrough::Nothing,
-                zones if zones.contains(&Zone::root()) => Fallthrough::Everything,
-                zones => Fallthrough::Zones(zones_of(zones)),
-            },
+            fallthrough: left_to_others(fallthrough),
             namespaces: match exposed {
                 plan::Exposed::Named(names) => {
                     Some(names.iter().map(|name| name.to_ascii_lowercase().into()).collect())
@@ -146,8 +147,32 @@ impl Records {
             names_pods: kubernetes.endpoint_pod_names,
             compatibility,
             bound: Vec::new(),
+            external: external.map(|external| Box::new(external_zones(external))),
         };
         Self::new(settings.bound_to(bound), primary)
+    }
+}
+
+fn external_zones(external: &plan::External) -> ExternalZones {
+    ExternalZones {
+        zones: external.domains().cloned().collect(),
+        reverse: external.zones.iter().filter_map(Zone::range).collect(),
+        apex: external.apex.as_str().into(),
+        ttl: external.ttl,
+        has_endpoints: external.headless,
+        fallthrough: left_to_others(&external.fallthrough),
+    }
+}
+
+fn domains_of(zones: &[Zone]) -> Vec<DomainName> {
+    zones.iter().filter_map(Zone::domain).cloned().collect()
+}
+
+fn left_to_others(fallthrough: &plan::Fallthrough) -> Fallthrough {
+    match &fallthrough.0[..] {
+        [] => Fallthrough::Nothing,
+        zones if zones.contains(&Zone::root()) => Fallthrough::Everything,
+        zones => Fallthrough::Zones(domains_of(zones)),
     }
 }
 
@@ -174,7 +199,7 @@ mod tests {
         let text = format!(".:53 {{\n kubernetes {arguments} {{\n multicluster clusterset.local\n }}\n}}\n");
         let (plan, _) = Plan::from_corefile(&text, "Corefile", &System).expect("a good Corefile");
         let kubernetes = plan.blocks()[0].kubernetes.as_ref().expect("it is there");
-        let settings = Records::of(kubernetes, [].into_iter(), DnsCompatibility::Standard).settings;
+        let settings = Records::of((kubernetes, None), [].into_iter(), DnsCompatibility::Standard).settings;
         let ReverseZones::Ranges(ranges) = settings.reverse else { panic!("a Corefile names ranges") };
         let texts = |zones: &[DomainName]| zones.iter().map(ToString::to_string).collect::<Vec<_>>();
         let all: Vec<_> = settings.primary.into_iter().chain(settings.zones).collect();

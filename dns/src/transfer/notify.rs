@@ -23,15 +23,14 @@ const NOTIFY: u16 = 4 << 11;
 pub(crate) struct Secondary {
     /// The zone's name in wire form.
     pub(crate) zone: Box<[u8]>,
-    /// Whether the zone is that of several clusters, which has a serial of its own.
-    pub(crate) is_multicluster: bool,
+    /// What tells the zone's serial.
+    pub(crate) serial: fn(&NameTable) -> u32,
     pub(crate) to: SocketAddr,
 }
 
 /// Tells a secondary of each change of its zone, and first that there is one. One that never answers is told again at the
 /// next change.
-pub(crate) async fn notify(mut names: Subscriber, Secondary { zone, is_multicluster, to }: Secondary) {
-    let serial_of = |names: &NameTable| if is_multicluster { names.imports().serial() } else { names.serial() };
+pub(crate) async fn notify(mut names: Subscriber, Secondary { zone, serial: serial_of, to }: Secondary) {
     let mut told = None;
     loop {
         let serial = names.load().map(|snapshot| serial_of(&snapshot.names));
@@ -105,7 +104,7 @@ mod tests {
     }
 
     fn of(zone: &[u8], secondary: &UdpSocket) -> Secondary {
-        Secondary { zone: zone.into(), is_multicluster: false, to: secondary.local_addr().unwrap() }
+        Secondary { zone: zone.into(), serial: NameTable::serial, to: secondary.local_addr().unwrap() }
     }
 
     /// The next NOTIFY, and who sent it.
@@ -175,7 +174,8 @@ mod tests {
         let import = NameChange::Import { namespace: "shop".into(), service: "web".into(), names: None };
         let table = NameTable::default().patched([import.clone()], 5);
         publish_names(&publisher, table.clone());
-        let task = tokio::spawn(notify(names, Secondary { is_multicluster: true, ..of(&[0], &secondary) }));
+        let task =
+            tokio::spawn(notify(names, Secondary { serial: |names| names.imports().serial(), ..of(&[0], &secondary) }));
         let first = told(&secondary).await;
         let id = first.0.metadata.id;
         answer(&secondary, first).await;

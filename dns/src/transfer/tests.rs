@@ -311,3 +311,66 @@ fn a_zone_of_several_clusters_is_sent_as_it_is_answered() {
         ]
     );
 }
+
+/// A CNAME has its name for itself: secondaries take no zone where it has not (RFC 1034 §3.6.2).
+#[test]
+fn a_zone_of_external_addresses_is_sent_as_it_is_answered() {
+    let web = [port("http", Transport::Tcp, 80)];
+    let external = |service: &str, names| NameChange::External {
+        namespace: "testns".into(),
+        service: service.into(),
+        names: Some(Arc::new(names)),
+    };
+    let own = |address: &str| ServiceNames::cluster_ip([address.parse::<IpAddr>().unwrap()], web.to_vec(), Vec::new());
+    let targets = Box::new(["lb.example.net".parse().unwrap()]);
+    let changes = [
+        put("testns", "svc1", own("10.0.0.1")),
+        put("testns", "web", ServiceNames::cluster_ip([], [], vec![endpoint("ep", "172.0.0.2", &web)])),
+        put("testns", "hdls", ServiceNames::headless(vec![endpoint("db-0", "172.0.0.1", &web)])),
+        external("svc1", own("192.0.2.1")),
+        external("named", ServiceNames::Hosts { targets, ports: Arc::new(web.clone()) }),
+    ];
+    let table = Arc::new(NameTable::default().patched(changes, 9).patched([put("other", "x", own("10.0.0.9"))], 11));
+    let sent = |has_endpoints: bool, has: Option<u32>| {
+        let external = crate::answer::ExternalZones {
+            zones: vec!["example.org".parse().unwrap()],
+            reverse: Vec::new(),
+            apex: "dns".into(),
+            ttl: 60,
+            has_endpoints,
+            fallthrough: crate::answer::Fallthrough::Nothing,
+        };
+        let settings = ZoneSettings { external: Some(Box::new(external)), ..ZoneSettings::default() };
+        let records = records(messages_of(&settings, &table, "example.org.", has).unwrap());
+        records.iter().map(|record| text(record).replace("example.org.", "@")).collect::<Vec<_>>()
+    };
+    let all = |serial: u32, more: &[&str]| -> Vec<String> {
+        let serial = (1 << 31) + serial;
+        let soa = format!("@ 60 SOA ns1.dns.@ hostmaster.dns.@ {serial} 7200 1800 86400 60");
+        let mut lines = vec![soa.clone(), "@ 60 NS ns1.dns.@".to_owned(), "ns1.dns.@ 60 A 10.0.0.99".to_owned()];
+        lines.extend(more.iter().map(|line| (*line).to_owned()));
+        lines.push(soa);
+        lines
+    };
+    let named =
+        ["named.testns.@ 60 CNAME lb.example.net.", "_http._tcp.named.testns.@ 60 SRV 0 100 80 lb.example.net."];
+    let svc1 = [
+        "svc1.testns.@ 60 A 192.0.2.1",
+        "svc1.testns.@ 60 SRV 0 100 80 svc1.testns.@",
+        "_http._tcp.svc1.testns.@ 60 A 192.0.2.1",
+        "_http._tcp.svc1.testns.@ 60 SRV 0 100 80 svc1.testns.@",
+    ];
+    let hdls = [
+        "hdls.testns.@ 60 A 172.0.0.1",
+        "hdls.testns.@ 60 SRV 0 100 80 db-0.hdls.testns.@",
+        "_http._tcp.hdls.testns.@ 60 A 172.0.0.1",
+        "_http._tcp.hdls.testns.@ 60 SRV 0 100 80 db-0.hdls.testns.@",
+        "db-0.hdls.testns.@ 60 A 172.0.0.1",
+        "db-0.hdls.testns.@ 60 SRV 0 100 80 db-0.hdls.testns.@",
+    ];
+    let web = ["ep.web.testns.@ 60 A 172.0.0.2", "ep.web.testns.@ 60 SRV 0 100 80 ep.web.testns.@"];
+    assert_eq!(sent(false, None), all(9, &[&named[..], &svc1].concat()));
+    // With endpoints it changes where they do.
+    assert_eq!(sent(true, None), all(11, &[&hdls[..], &named, &svc1, &web].concat()));
+    assert_eq!([sent(false, Some(9)).len(), sent(true, Some(9)).len()], [1, 3 + 6 + 2 + 4 + 2 + 1]);
+}

@@ -1,9 +1,10 @@
 //! Server blocks as a Corefile has them, and another Corefile in their place while the server serves.
 
 use crate::harness::*;
-use config::DnsCompatibility;
+use config::{DnsCompatibility, NameChange, ServiceNames};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
+use std::sync::Arc;
 use tidegate_dns::{Prepared, Reloads};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -41,6 +42,43 @@ async fn the_longest_zone_answers() {
         assert_eq!(code_of(&server, name).await, ResponseCode::Refused, "{name}");
     }
     assert!(there.try_recv().is_err() && elsewhere.try_recv().is_err());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn external_addresses_have_zones_of_their_own() {
+    let upstream = Upstream::new().await;
+    let (server, _) = start_corefile(&format!(
+        ".:PORT {{\n bind 127.0.0.1\n kubernetes cluster.local\n \
+         k8s_external example.org 192.0.2.0/24 {{\n  ttl 17\n  fallthrough 192.0.2.0/24\n }}\n forward . {}\n}}\n",
+        upstream.address(),
+    ));
+    let external = |service: &str, names: ServiceNames| NameChange::External {
+        namespace: "shop".into(),
+        service: service.into(),
+        names: Some(Arc::new(names)),
+    };
+    let targets = Box::new(["lb.example.net".parse().unwrap()]);
+    let changes = [
+        external("web", ServiceNames::cluster_ip(["192.0.2.1".parse().unwrap()], [], Vec::new())),
+        external("far", ServiceNames::Hosts { targets, ports: Arc::new([]) }),
+    ];
+    assert_eq!(code_of(&server, "web.shop.example.org.").await, ResponseCode::NXDomain);
+    server.publish(table().patched(changes, 8));
+    let mut asked = upstream.answering(one_address);
+    let ask = async |name: &str, record_type| server.ask(&question(1, name, record_type)).await;
+    let web = ask("WEB.shop.example.org.", RecordType::A).await;
+    assert_eq!((answered(&web), web.answers[0].ttl), (vec!["192.0.2.1".to_owned()], 17));
+    assert!(web.metadata.authoritative);
+    assert_eq!(answered(&ask("1.2.0.192.in-addr.arpa.", RecordType::PTR).await), ["web.shop.example.org."]);
+    assert_eq!(code_of(&server, "gone.shop.example.org.").await, ResponseCode::NXDomain);
+    assert!(asked.try_recv().is_err());
+    // What others know is asked of them: where a load balancer's name leads, and who has another address.
+    let far = answered(&ask("far.shop.example.org.", RecordType::A).await);
+    assert_eq!((far.len(), &*far[0]), (2, "lb.example.net."));
+    assert_eq!(asked.recv().await.as_deref(), Some("lb.example.net."));
+    ask("9.2.0.192.in-addr.arpa.", RecordType::PTR).await;
+    assert_eq!(asked.recv().await.as_deref(), Some("9.2.0.192.in-addr.arpa."));
     server.stop().await;
 }
 

@@ -174,13 +174,14 @@ async fn parts_count_what_they_do_by_server_and_zone() {
 }
 
 /// A block with one part, and the question that it answers, or drops.
-const PLUGINS: [(&str, &str, &str, RecordType); 11] = [
+const PLUGINS: [(&str, &str, &str, RecordType); 12] = [
     ("acl", "acl {\n block\n }", "a.example.", RecordType::DNSKEY),
     ("acl", "acl {\n filter\n }", "a.example.", RecordType::NSEC),
     ("any", "any", "a.example.", RecordType::ANY),
     ("autopath", "autopath SEARCH\n template IN ANY . {\n rcode NXDOMAIN\n }", "a.one.example.", RecordType::A),
     ("hosts", "hosts /nonexistent {\n 192.0.2.1 a.example\n }", "a.example.", RecordType::A),
     ("kubernetes", "kubernetes cluster.local", "web.shop.svc.cluster.local.", RecordType::RRSIG),
+    ("k8s_external", "kubernetes cluster.local\n k8s_external example", "web.shop.example.", RecordType::SRV),
     ("local", "local", "localhost.", RecordType::A),
     ("template", "template IN A . {\n rcode NXDOMAIN\n }", "a.example.", RecordType::A),
     ("whoami", "whoami", "a.example.", RecordType::NSEC3),

@@ -4,7 +4,9 @@ use config::{DnsCompatibility, EndpointGroup, EndpointName, NameChange, NameTabl
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use tidegate_dns::{Answer, Fallthrough, Name, PodNames, Question, Record, ReverseZones, ZoneSettings, answer};
+use tidegate_dns::{
+    Answer, ExternalZones, Fallthrough, Name, PodNames, Question, Record, ReverseZones, ZoneSettings, answer,
+};
 
 /// A file:
 /// ```text
@@ -17,6 +19,9 @@ use tidegate_dns::{Answer, Fallthrough, Name, PodNames, Question, Record, Revers
 /// own ADDRESS:PORT
 /// bound ADDRESS...
 /// import-service, import-headless, import-endpoint: the same of several clusters, with HOST.CLUSTER or -.CLUSTER
+/// external-service, external-host NAME.NAMESPACE HOST... PORT...: external addresses
+/// k8s_external ZONE..., k8s_external_apex LABEL, k8s_external_ttl SECONDS, k8s_external_headless, k8s_external_reverse RANGE...,
+/// k8s_external_fallthrough .|ZONE...
 /// primary ZONE, multicluster ZONE..., noendpoints
 /// zonal, endpoint_pod_names, pods insecure|verified, ttl SECONDS, zones NAME..., reverse RANGE..., fallthrough .|ZONE..., namespaces NAME..., namespace_labels,
 /// ignore empty_service, compatibility coredns
@@ -28,6 +33,7 @@ use tidegate_dns::{Answer, Fallthrough, Name, PodNames, Question, Record, Revers
 struct File {
     services: BTreeMap<(String, String), Service>,
     imports: BTreeMap<(String, String), Service>,
+    externals: BTreeMap<(String, String), Service>,
     namespaces: Vec<String>,
     pods: Vec<NameChange>,
     settings: ZoneSettings,
@@ -39,6 +45,7 @@ struct File {
 struct Service {
     is_headless: bool,
     target: Option<String>,
+    hosts: Vec<String>,
     addresses: Vec<IpAddr>,
     ports: Vec<PortName>,
     endpoints: Vec<EndpointName>,
@@ -62,6 +69,13 @@ fn port(text: &str) -> PortName {
         .find(|known| known.as_str() == transport)
         .unwrap_or_else(|| panic!("not a transport: {text}"));
     PortName { name, transport, number: number.parse().unwrap() }
+}
+
+fn left_to_others(zones: &[&str]) -> Fallthrough {
+    match zones {
+        ["."] => Fallthrough::Everything,
+        zones => Fallthrough::Zones(zones.iter().map(|zone| zone.parse().unwrap()).collect()),
+    }
 }
 
 impl File {
@@ -120,11 +134,8 @@ impl File {
                 let ranges = ranges.iter().map(|range| range.parse().unwrap()).collect();
                 self.settings.reverse = ReverseZones::Ranges(ranges);
             }
-            ["fallthrough", "."] => self.settings.fallthrough = Fallthrough::Everything,
-            ["fallthrough", ref zones @ ..] => {
-                let zones = zones.iter().map(|zone| zone.parse().unwrap()).collect();
-                self.settings.fallthrough = Fallthrough::Zones(zones);
-            }
+            ["fallthrough", ref zones @ ..] => self.settings.fallthrough = left_to_others(zones),
+            [option, ref words @ ..] if option.starts_with("k8s_external") => self.read_external(option, words),
             ["namespaces", ref exposed @ ..] => {
                 self.settings.namespaces = Some(exposed.iter().map(|name| Arc::from(*name)).collect());
             }
@@ -132,42 +143,71 @@ impl File {
             ["ignore", "empty_service"] => self.settings.hides_empty = true,
             ["compatibility", "coredns"] => self.settings.compatibility = DnsCompatibility::CoreDns,
             ["ttl", ttl] => self.settings.ttl = ttl.parse().unwrap(),
-            [kind, name, ref rest @ ..] => {
-                let (name, namespace) = name.split_once('.').unwrap();
-                let (kind, services) = match kind.strip_prefix("import-") {
-                    Some(kind) => (kind, &mut self.imports),
-                    None => (kind, &mut self.services),
-                };
-                let service = services.entry((namespace.to_owned(), name.to_owned())).or_default();
-                match (kind, rest) {
-                    ("service", rest) => {
-                        let is_address = |word: &&&str| word.parse::<IpAddr>().is_ok();
-                        service
-                            .addresses
-                            .extend(rest.iter().filter(is_address).map(|word| word.parse::<IpAddr>().unwrap()));
-                        service.ports.extend(rest.iter().filter(|word| !is_address(word)).map(|word| port(word)));
-                    }
-                    ("headless", []) => service.is_headless = true,
-                    ("external", [target]) => service.target = Some((*target).to_owned()),
-                    ("endpoint", [host, address, ports @ ..]) => {
-                        let (host, pod) = host.split_once('/').unwrap_or((host, ""));
-                        let pod = Some(pod).filter(|pod| !pod.is_empty()).map(Arc::from);
-                        let (address, topology) = address.split_once('@').unwrap_or((address, ""));
-                        let topology = Some(topology).filter(|zone| !zone.is_empty()).map(Arc::from);
-                        let address: IpAddr = address.parse().unwrap();
-                        // Without a host name `-`, or `-.CLUSTER`.
-                        let name = match host.strip_prefix('-') {
-                            Some(cluster) => EndpointName::dashed(address) + cluster,
-                            None => host.to_owned(),
-                        };
-                        let ports = ports.iter().map(|word| port(word)).collect();
-                        let group = Arc::new(EndpointGroup { ports, topology });
-                        service.endpoints.push(EndpointName { address, name: name.into(), group, pod });
-                    }
-                    _ => panic!("not an object: {words:?}"),
-                }
-            }
+            [kind, name, ref rest @ ..] => self.read_service(kind, name, rest),
             _ => panic!("not an object: {words:?}"),
+        }
+    }
+
+    fn read_external(&mut self, option: &str, words: &[&str]) {
+        let none = ExternalZones {
+            zones: Vec::new(),
+            reverse: Vec::new(),
+            apex: "dns".into(),
+            ttl: 5,
+            has_endpoints: false,
+            fallthrough: Fallthrough::Nothing,
+        };
+        let external = self.settings.external.get_or_insert_with(|| Box::new(none));
+        match (option, words) {
+            ("k8s_external", zones) => external.zones = zones.iter().map(|zone| zone.parse().unwrap()).collect(),
+            ("k8s_external_apex", [apex]) => external.apex = Arc::from(*apex),
+            ("k8s_external_ttl", [ttl]) => external.ttl = ttl.parse().unwrap(),
+            ("k8s_external_headless", []) => external.has_endpoints = true,
+            ("k8s_external_reverse", ranges) => {
+                external.reverse = ranges.iter().map(|range| range.parse().unwrap()).collect();
+            }
+            ("k8s_external_fallthrough", zones) => external.fallthrough = left_to_others(zones),
+            _ => panic!("not an option: {option} {words:?}"),
+        }
+    }
+
+    fn read_service(&mut self, kind: &str, name: &str, rest: &[&str]) {
+        let (name, namespace) = name.split_once('.').unwrap();
+        let (kind, services) = match (kind.strip_prefix("import-"), kind.strip_prefix("external-")) {
+            (Some(kind), _) => (kind, &mut self.imports),
+            (_, Some(kind)) => (kind, &mut self.externals),
+            _ => (kind, &mut self.services),
+        };
+        let service = services.entry((namespace.to_owned(), name.to_owned())).or_default();
+        match (kind, rest) {
+            ("service", rest) => {
+                let is_address = |word: &&&str| word.parse::<IpAddr>().is_ok();
+                service.addresses.extend(rest.iter().filter(is_address).map(|word| word.parse::<IpAddr>().unwrap()));
+                service.ports.extend(rest.iter().filter(|word| !is_address(word)).map(|word| port(word)));
+            }
+            ("host", rest) => {
+                let (ports, hosts): (Vec<&str>, Vec<&str>) = rest.iter().partition(|word| word.contains('/'));
+                service.hosts.extend(hosts.into_iter().map(str::to_owned));
+                service.ports.extend(ports.into_iter().map(port));
+            }
+            ("headless", []) => service.is_headless = true,
+            ("external", [target]) => service.target = Some((*target).to_owned()),
+            ("endpoint", [host, address, ports @ ..]) => {
+                let (host, pod) = host.split_once('/').unwrap_or((host, ""));
+                let pod = Some(pod).filter(|pod| !pod.is_empty()).map(Arc::from);
+                let (address, topology) = address.split_once('@').unwrap_or((address, ""));
+                let topology = Some(topology).filter(|zone| !zone.is_empty()).map(Arc::from);
+                let address: IpAddr = address.parse().unwrap();
+                // Without a host name `-`, or `-.CLUSTER`.
+                let name = match host.strip_prefix('-') {
+                    Some(cluster) => EndpointName::dashed(address) + cluster,
+                    None => host.to_owned(),
+                };
+                let ports = ports.iter().map(|word| port(word)).collect();
+                let group = Arc::new(EndpointGroup { ports, topology });
+                service.endpoints.push(EndpointName { address, name: name.into(), group, pod });
+            }
+            _ => panic!("not an object: {kind} {rest:?}"),
         }
     }
 
@@ -177,6 +217,10 @@ impl File {
         let names = |service: &Service| {
             let names = match &service.target {
                 Some(target) => ServiceNames::External { target: target.parse().unwrap() },
+                None if !service.hosts.is_empty() => ServiceNames::Hosts {
+                    targets: service.hosts.iter().map(|host| host.parse().unwrap()).collect(),
+                    ports: service.ports.as_slice().into(),
+                },
                 None if service.is_headless => ServiceNames::headless(service.endpoints.clone()),
                 None => ServiceNames::cluster_ip(
                     service.addresses.clone(),
@@ -195,7 +239,11 @@ impl File {
             let (namespace, service) = named(name);
             NameChange::Import { namespace, service, names: names(of) }
         });
-        let changes = namespaces.chain(services).chain(imports).chain(self.pods.iter().cloned());
+        let externals = self.externals.iter().map(|(name, of)| {
+            let (namespace, service) = named(name);
+            NameChange::External { namespace, service, names: names(of) }
+        });
+        let changes = namespaces.chain(services).chain(imports).chain(externals).chain(self.pods.iter().cloned());
         NameTable::default().patched(changes.collect::<Vec<_>>(), 7)
     }
 }
@@ -288,4 +336,11 @@ tables! {
     reverse 36
     reverse_imports 27
     reverse_imports_alone 5
+    external 40
+    external_headless 22
+    external_options 14
+    external_coredns 14
+    external_name_server 8
+    external_reverse 16
+    external_reverse_alone 6
 }

@@ -150,6 +150,83 @@ fn the_zone_and_the_labels_of_the_corefile_count() {
 }
 
 #[test]
+fn external_addresses_are_told_with_the_line_of_their_zone() {
+    let external = "\
+---
+apiVersion: v1
+kind: Service
+metadata: {name: front, namespace: shop}
+spec: {clusterIP: 10.0.0.2, externalIPs: [192.0.2.1], ports: [{name: http, port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: far, namespace: shop}
+spec: {clusterIP: 10.0.0.3, ports: [{name: http, port: 80}]}
+status: {loadBalancer: {ingress: [{hostname: lb.example.net}]}}
+";
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().join("Corefile");
+    let corefile =
+        ".:53 {\n kubernetes cluster.local\n k8s_external example.org 192.0.2.0/24\n forward . 192.0.2.53\n}\n";
+    fs::write(&path, corefile).expect("written");
+    let path = path.to_str().expect("UTF-8");
+    let said = |name: &str| {
+        let said = said_of(&format!("{MANIFESTS}{external}"), &[name, "--corefile", path]).replace(path, "Corefile");
+        let lines = said.lines().skip_while(|line| !line.contains("the block of zone")).skip(1);
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (name, expected) in [
+        (
+            "front.shop.example.org.",
+            &[
+                "Corefile:3: k8s_external: Service shop/front has external addresses (shop.yaml:18)",
+                "front.shop.example.org. 5 IN A 192.0.2.1",
+                "",
+                "answer that to front.shop.example.org.",
+            ][..],
+        ),
+        (
+            "far.shop.example.org.",
+            &[
+                "Corefile:3: k8s_external: Service shop/far is reached by the load balancer lb.example.net (shop.yaml:23)",
+                "Corefile:3: k8s_external: outside of the cluster's zone",
+                "Corefile:4: forward: lb.example.net. is asked of 192.0.2.53:53",
+                "",
+                "answer what upstreams say to far.shop.example.org.",
+            ],
+        ),
+        (
+            "web.shop.example.org.",
+            &[
+                "Corefile:3: k8s_external: Service shop/web has no external address (shop.yaml:2)",
+                "",
+                "answer none (NXDOMAIN)",
+            ],
+        ),
+        (
+            "web.shop.svc.cluster.local.",
+            &[
+                "Corefile:2: kubernetes: Service shop/web has addresses of its own (shop.yaml:2)",
+                "web.shop.svc.cluster.local. 5 IN A 10.0.0.1",
+                "",
+                "answer that to web.shop.svc.cluster.local.",
+            ],
+        ),
+        (
+            "192.0.2.1",
+            &[
+                "Corefile:3: k8s_external: an address of Service shop/front (shop.yaml:18)",
+                "1.2.0.192.in-addr.arpa. 5 IN PTR front.shop.example.org.",
+                "",
+                "answer that to 1.2.0.192.in-addr.arpa.",
+            ],
+        ),
+    ] {
+        assert_eq!(said(name), expected, "{name}");
+    }
+}
+
+#[test]
 fn what_cannot_be_explained_says_why() {
     let folder = tempfile::tempdir().expect("a directory");
     let error = |corefile: &str, arguments: &[&str]| {

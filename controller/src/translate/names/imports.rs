@@ -2,9 +2,9 @@
 //! are behind them.
 
 use super::repeated::Repeated;
-use super::{lower, slice_endpoint, slice_ports};
+use super::{own_ports, slice_endpoint, slice_ports};
 use crate::objects::{Import, ImportKind, Readiness, Slice, is_label};
-use config::{EndpointName, PortName, ServiceNames};
+use config::{EndpointName, ServiceNames};
 use std::sync::Arc;
 
 /// The names of a ServiceImport; `None`: it has none.
@@ -16,12 +16,7 @@ pub(super) fn import_names(import: &Import, slices: &[Arc<Slice>], repeated: &mu
         ImportKind::ClusterSetIp(addresses) if addresses.is_empty() => None,
         // Its endpoints are behind its address, and have no names (KEP-1645 §2.4.1).
         ImportKind::ClusterSetIp(addresses) => {
-            let ports = import.ports.iter().map(|port| PortName {
-                name: port.name.as_ref().map(lower),
-                transport: port.transport,
-                number: port.number,
-            });
-            let ports = repeated.ports(ports);
+            let ports = own_ports(&import.ports, repeated);
             Some(ServiceNames::cluster_ip(addresses.iter().copied(), ports, Vec::new()))
         }
     }

@@ -348,6 +348,71 @@ fn imports_are_followed_with_a_serial_of_their_own() {
     assert_eq!(version(last.imports().serial()), 13);
 }
 
+/// The external names of Services.
+fn externals(list: Vec<Object>) -> serde_json::Value {
+    let objects = objects(list);
+    let mut names = Names::new(DomainName::cluster_local());
+    names.update(&objects.everything(), &objects);
+    serde_json::to_value(&*names.table).unwrap()["externals"]["shop"].clone()
+}
+
+#[test]
+fn external_addresses_are_those_of_the_service_and_of_its_load_balancers() {
+    let ports = "ports: [{name: Http, port: 80, targetPort: 8080}, {port: 53, protocol: UDP}]";
+    let balanced = |name: &str, spec: &str, ingress: &str| {
+        service(name, &format!("spec: {{{spec}{ports}}}\nstatus: {{loadBalancer: {{ingress: [{ingress}]}}}}"))
+    };
+    let names = externals(vec![
+        balanced(
+            "both",
+            "clusterIP: None, externalIPs: [192.0.2.1, '2001:db8::1', 192.0.2.1], ",
+            "{ip: 192.0.2.2, hostname: not.told}, {ip: 192.0.2.1}, {ip: '::ffff:192.0.2.3'}",
+        ),
+        balanced("named", "clusterIP: 10.0.0.2, ", "{hostname: LB.example.net}, {hostname: b.example.net}, {}"),
+        // There is no record beside a CNAME.
+        balanced("mixed", "", "{hostname: lb.example.net}, {ip: 192.0.2.4}"),
+        balanced("wrong", "externalIPs: [x], ", "{ip: z}, {hostname: a..b}, {ip: '', hostname: ''}"),
+        balanced("none", "", ""),
+        service("internal", "spec: {clusterIP: 10.0.0.3, ports: [{port: 80}]}"),
+    ]);
+    let ports = serde_json::json!(["http/tcp/80", "udp/53"]);
+    assert_eq!(
+        names,
+        serde_json::json!({
+            "both": {"addresses": ["192.0.2.1", "2001:db8::1", "192.0.2.2", "192.0.2.3"], "ports": ports},
+            "named": {"targets": ["lb.example.net", "b.example.net"], "ports": ports},
+            "mixed": {"addresses": ["192.0.2.4"], "ports": ports},
+        })
+    );
+}
+
+#[test]
+fn external_addresses_are_followed_with_a_serial_of_their_own() {
+    let at = |ingress: &str| {
+        let status = format!("status: {{loadBalancer: {{ingress: [{ingress}]}}}}");
+        service("web", &format!("spec: {{clusterIP: 10.0.0.1, ports: [{{port: 80}}]}}\n{status}"))
+    };
+    let mut objects = objects(vec![versioned(at(""), "7")]);
+    let mut names = Names::new(DomainName::cluster_local());
+    let mut update = |objects: &mut Objects| {
+        names.update(&objects.take_changes(), objects);
+        let table = Arc::clone(&names.table);
+        let found = table.externals().find("shop", "web").map(|names| serde_json::to_value(&**names).unwrap());
+        let [own, external] = [table.serial(), table.externals().serial()].map(version);
+        (found.map(|names| names["addresses"][0].clone()), own, external)
+    };
+    assert_eq!(update(&mut objects), (None, 7, 0));
+    assert!(objects.apply(versioned(at("{ip: 192.0.2.1}"), "8")));
+    assert_eq!(update(&mut objects), (Some("192.0.2.1".into()), 7, 8));
+    assert!(objects.apply(versioned(at("{ip: 192.0.2.2}"), "9")));
+    assert_eq!(update(&mut objects), (Some("192.0.2.2".into()), 7, 9));
+    // The cluster's own zone changes alone.
+    assert!(objects.apply(versioned(slice("web-1", "web", TWO_ENDPOINTS), "10")));
+    assert_eq!(update(&mut objects), (Some("192.0.2.2".into()), 10, 9));
+    assert!(objects.delete(&ObjectRef::new(Kind::Service, "shop", "web")));
+    assert_eq!(update(&mut objects), (None, 11, 11));
+}
+
 /// A Service or its slice is as of this version, or has ended.
 #[derive(Debug, Clone, Copy)]
 struct Event {

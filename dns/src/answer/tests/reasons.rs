@@ -3,7 +3,7 @@
 use super::{below_the_zone, table};
 use crate::answer::*;
 use crate::question::Question;
-use config::NameChange;
+use config::{DnsCompatibility, NameChange};
 use hickory_proto::rr::Name;
 use proptest::prelude::*;
 
@@ -21,8 +21,13 @@ fn table_with_namespaces() -> NameTable {
 
 /// The reasons for a name below `cluster.local`, joined by `; `.
 fn said(name: &str, record_type: RecordType, settings: &ZoneSettings) -> String {
+    said_of(&table_with_namespaces(), name, record_type, settings)
+}
+
+/// The same of another table and zone.
+fn said_of(table: &NameTable, name: &str, record_type: RecordType, settings: &ZoneSettings) -> String {
     let question = Question { name: Name::from_ascii(name).unwrap(), record_type };
-    let reasons = explain(&table_with_namespaces(), &question, settings, None).reasons;
+    let reasons = explain(table, &question, settings, None).reasons;
     reasons.iter().map(Reason::to_string).collect::<Vec<_>>().join("; ")
 }
 
@@ -110,6 +115,115 @@ fn services_of_several_clusters_are_told_apart_from_the_clusters_own() {
         let question = Question { name: name.clone(), record_type: RecordType::A };
         let reasons = explain(&table, &question, &settings, None).reasons;
         assert_eq!(reasons.first().map(Reason::to_string).as_deref(), Some(expected), "{name}");
+    }
+}
+
+/// A table with external addresses, and a zone for them.
+fn with_externals() -> (NameTable, ZoneSettings) {
+    let external = ExternalZones {
+        zones: vec!["example.org".parse().unwrap()],
+        reverse: vec!["192.0.2.0/24".parse().unwrap()],
+        apex: "dns".into(),
+        ttl: 5,
+        has_endpoints: true,
+        fallthrough: Fallthrough::Nothing,
+    };
+    let change = |service: &str, names: ServiceNames| NameChange::External {
+        namespace: "shop".into(),
+        service: service.into(),
+        names: Some(Arc::new(names)),
+    };
+    let http = config::PortName { name: Some("http".into()), transport: config::Transport::Tcp, number: 80 };
+    let targets = |name: &str| Box::new([name.parse().unwrap()]);
+    let changes = [
+        change("api", ServiceNames::cluster_ip([IpAddr::from([192, 0, 2, 1])], [http.clone()], Vec::new())),
+        change("far", ServiceNames::Hosts { targets: targets("lb.example.net"), ports: Arc::new([http.clone()]) }),
+        change("near", ServiceNames::Hosts { targets: targets("api.shop.example.org"), ports: Arc::new([http]) }),
+    ];
+    let settings = ZoneSettings { external: Some(Box::new(external)), hides_empty: true, ..ZoneSettings::default() };
+    (table_with_namespaces().patched(changes, 3), settings)
+}
+
+#[test]
+fn external_addresses_are_told_as_such() {
+    let (table, settings) = with_externals();
+    let coredns = ZoneSettings { compatibility: DnsCompatibility::CoreDns, ..settings.clone() };
+    for (name, record_type, settings, expected) in [
+        ("example.org.", RecordType::SOA, &settings, "a name that the zone has of its own"),
+        (
+            "ns1.dns.example.org.",
+            RecordType::A,
+            &settings,
+            "a name that the zone has of its own; the name exists, and has no A record",
+        ),
+        (
+            "shop.example.org.",
+            RecordType::SOA,
+            &settings,
+            "only the parent of other names; the name exists, and has no SOA record",
+        ),
+        ("api.shop.example.org.", RecordType::A, &settings, "Service shop/api has external addresses"),
+        ("_http._tcp.api.shop.example.org.", RecordType::SRV, &settings, "Service shop/api has the port _http._tcp"),
+        ("www.api.shop.example.org.", RecordType::A, &settings, "no ready endpoint of Service shop/api is called www"),
+        ("www.api.shop.example.org.", RecordType::A, &coredns, "Service shop/api has external addresses"),
+        (
+            "far.shop.example.org.",
+            RecordType::A,
+            &settings,
+            "Service shop/far is reached by the load balancer lb.example.net; outside of the cluster's zone",
+        ),
+        (
+            "far.shop.example.org.",
+            RecordType::SRV,
+            &settings,
+            "Service shop/far is reached by the load balancer lb.example.net",
+        ),
+        (
+            "far.shop.example.org.",
+            RecordType::TXT,
+            &settings,
+            "Service shop/far is reached by the load balancer lb.example.net",
+        ),
+        (
+            "far.shop.example.org.",
+            RecordType::TXT,
+            &coredns,
+            "Service shop/far is reached by the load balancer lb.example.net; the name exists, and has no TXT record",
+        ),
+        (
+            "near.shop.example.org.",
+            RecordType::A,
+            &settings,
+            "Service shop/near is reached by the load balancer api.shop.example.org; \
+             Service shop/api has external addresses",
+        ),
+        (
+            "head.shop.example.org.",
+            RecordType::A,
+            &settings,
+            "Service shop/head is headless and stands for its ready endpoints",
+        ),
+        ("host.head.shop.example.org.", RecordType::A, &settings, "host is a ready endpoint of Service shop/head"),
+        ("none.shop.example.org.", RecordType::A, &settings, "the headless Service shop/none has no ready endpoint"),
+        ("host.web.shop.example.org.", RecordType::AAAA, &settings, "host is a ready endpoint of Service shop/web"),
+        (
+            "web.shop.example.org.",
+            RecordType::A,
+            &settings,
+            "only the parent of other names; the name exists, and has no A record",
+        ),
+        ("ext.shop.example.org.", RecordType::A, &settings, "Service shop/ext has no external address"),
+        ("gone.shop.example.org.", RecordType::A, &settings, "there is no Service shop/gone"),
+        ("web.gone.example.org.", RecordType::A, &settings, "there is no namespace gone"),
+        ("1.2.0.192.in-addr.arpa.", RecordType::PTR, &settings, "an address of Service shop/api"),
+        (
+            "9.2.0.192.in-addr.arpa.",
+            RecordType::PTR,
+            &settings,
+            "nobody has the address, which only the cluster could tell of",
+        ),
+    ] {
+        assert_eq!(said_of(&table, name, record_type, settings), expected, "{name} {record_type}");
     }
 }
 

@@ -93,8 +93,8 @@ families! { CORE;
     COREDNS_ANSWER_SIZES = HISTOGRAM "coredns_dns_response_size_bytes" ["server", "zone", "view", "proto"]
         "Length of answers.";
     COREDNS_RESPONSES = COUNTER "coredns_dns_responses_total" ["server", "zone", "view", "rcode", "plugin"]
-        "Answers by server and zone, code, and the plugin that knew it: kubernetes, forward, cache, hosts, template, acl, \
-         any, autopath (the end of a walk), chaos, local, transfer, whoami, or none.";
+        "Answers by server and zone, code, and the plugin that knew it: kubernetes, k8s_external, forward, cache, hosts, \
+         template, acl, any, autopath (the end of a walk), chaos, local, transfer, whoami, or none.";
 }
 
 // Of `cache`.

@@ -160,9 +160,34 @@ async fn pods_are_watched_where_they_are_of_use_as_long_as_their_addresses_are_t
     assert!(has_pod(&first.names, "10.0.0.1"), "a snapshot stays as it was");
 }
 
+/// A load balancer that says its address changes nothing where nobody wants to know it, not even the serial.
+#[tokio::test]
+async fn external_addresses_are_known_where_they_are_of_use() {
+    for externals in [false, true] {
+        let names = NameObjects { externals, ..NameObjects::default() };
+        let watched = Watched { selection: Selection::Names(names), ..Watched::default() };
+        let running = Running::watching(ApiServer::start().await, vec![service("web")], watched).await;
+        let first = running.ready().await.current();
+        let mut balanced = service("web");
+        balanced["spec"]["externalIPs"] = json!(["192.0.2.1"]);
+        balanced["status"] = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.2"}]}});
+        running.server.put(balanced);
+        let has = |names: &config::NameTable, address: [u8; 4]| !names.externals().owners(address.into()).is_empty();
+        if externals {
+            until_names(&running, |names| has(names, [192, 0, 2, 1]) && has(names, [192, 0, 2, 2])).await;
+        }
+        running.server.put(service("api"));
+        until_names(&running, |names| names.find("shop", "api").is_some()).await;
+        let last = running.ready().await.current();
+        assert_eq!(has(&last.names, [192, 0, 2, 1]), externals);
+        assert_eq!(last.generation - first.generation, if externals { 2 } else { 1 });
+    }
+}
+
 #[tokio::test]
 async fn labels_choose_what_has_names() {
     let names = NameObjects {
+        externals: false,
         imports: false,
         pods: true,
         labels: Some("team in (a, b)".parse().expect("a selector")),
