@@ -298,6 +298,14 @@ impl NameTable {
         Some((first, has_own_search))
     }
 
+    /// The name of the only Pod that has the address; `None`: there is none, or several share it. O(log n).
+    #[must_use]
+    pub fn only_pod(&self, address: IpAddr) -> Option<&Arc<str>> {
+        let mut owners = self.pods.owners(address);
+        let (_, pod, _) = owners.next()?;
+        owners.next().is_none().then_some(pod)
+    }
+
     /// Whether there is a Namespace object of that name, in lower case.
     #[must_use]
     pub fn declares(&self, namespace: &str) -> bool {

@@ -5,6 +5,7 @@ mod alias;
 mod decoded;
 mod explain;
 mod external;
+mod metadata;
 mod node;
 mod packet;
 mod place;
@@ -28,6 +29,9 @@ use std::sync::Arc;
 pub(crate) use alias::MAX_ALIASES;
 pub use decoded::{Answer, Sections, answer};
 pub use explain::{Explanation, Reason, explain};
+#[cfg(test)]
+pub(crate) use metadata::NameParts;
+pub(crate) use metadata::{Metadata, NameForm};
 pub use packet::answer_packet;
 pub use pods::PodNames;
 pub(crate) use pods::is_address_label;

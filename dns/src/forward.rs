@@ -51,7 +51,8 @@ pub(crate) use running::Place;
 /// Clients give up after 5 s (resolv.conf(5), `timeout`): all tries are over before that.
 const PATIENCE: Duration = Duration::from_millis(4800);
 
-type Outcome = Result<Arc<[u8]>, Failure>;
+/// A message, and the upstream that it is from.
+type Outcome = Result<(Arc<[u8]>, SocketAddr), Failure>;
 
 /// A message for a client with its code.
 pub(crate) type Told = Result<(Vec<u8>, ResponseCode), Failure>;
@@ -235,13 +236,13 @@ impl Forwarder {
         }
     }
 
-    /// Waits for what is asked; what is `over` is better than nothing.
+    /// Waits for what is asked; what is `over` is better than nothing. The upstream that has answered, where one has.
     pub(crate) async fn finish(
         self: &Arc<Self>,
         waiting: &Waiting,
         (place, over): (Place, Option<Over>),
         runtime: &Handle,
-    ) -> Told {
+    ) -> (Told, Option<SocketAddr>) {
         let (ask, transport) = (&waiting.ask, place.how.transport);
         let outcome = self.outcome(waiting, place, runtime);
         let outcome = match &over {
@@ -253,14 +254,17 @@ impl Forwarder {
             counted.drops.inc();
         }
         if let Some(over) = over
-            && outcome.as_ref().map_or(true, |new| is_unhelpful(new) || self.cache.prefers(&over, new, ask))
+            && outcome.as_ref().map_or(true, |(new, _)| is_unhelpful(new) || self.cache.prefers(&over, new, ask))
         {
-            return self.tell_stale(&over, waiting, transport);
+            return (self.tell_stale(&over, waiting, transport), None);
         }
         counted.miss.inc();
-        let message = outcome?;
+        let (message, upstream) = match outcome {
+            Ok((message, upstream)) => (message, upstream),
+            Err(failure) => return (Err(failure), None),
+        };
         let told = self.tell(&message, self.cache.new_ttls(&message, ask), waiting, transport);
-        told.inspect_err(|_| counted.drops.inc())
+        (told.inspect_err(|_| counted.drops.inc()), Some(upstream))
     }
 
     /// Waits for the exchange about a question, and begins it anew where another client had no room to go on with it. That
@@ -305,8 +309,8 @@ impl Forwarder {
             // One client had no room: others ask anew.
             Err(Failure::Busy) => self.cache.gave_up(ask),
             // A refusal is not kept as such, but what is over is given all the same.
-            Ok(message) if is_unhelpful(message) && self.cache.leaves_alone(ask, Instant::now()) => {}
-            Ok(message) => self.cache.keep(ask, message, Instant::now()),
+            Ok((message, _)) if is_unhelpful(message) && self.cache.leaves_alone(ask, Instant::now()) => {}
+            Ok((message, _)) => self.cache.keep(ask, message, Instant::now()),
             Err(failure) if failure.lasts() => self.cache.failed(ask, Instant::now()),
             Err(_) => drop(self.cache.leaves_alone(ask, Instant::now())),
         }
@@ -324,7 +328,7 @@ impl Forwarder {
         let mut place = None;
         loop {
             let outcome = route.exchange(ask, &self.outbound, trip).await;
-            let is_left = outcome.as_ref().is_ok_and(|message| route.leaves_to_next(ask, message));
+            let is_left = outcome.as_ref().is_ok_and(|(message, _)| route.leaves_to_next(ask, message));
             let Some(next) = is_left.then(|| routes.next()).flatten() else {
                 drop(place);
                 return outcome;

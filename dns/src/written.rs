@@ -5,7 +5,7 @@ mod errors;
 mod queries;
 
 pub(crate) use errors::Errors;
-pub(crate) use queries::{Logged, Queries};
+pub(crate) use queries::{Logged, Queries, Question};
 
 const QUERIES: &str = "dns::query";
 const ERRORS: &str = "dns::errors";

@@ -286,3 +286,32 @@ fn a_question_is_logged_as_coredns_logs_it_with_the_address_that_its_client_has(
         assert!(line.starts_with("127.0.0.1:") && line.contains(&known), "{line}");
     }
 }
+
+#[test]
+fn a_format_of_the_log_tells_what_the_name_is_about_and_which_upstream_answered() {
+    let manifests = shop();
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, port, upstream) = (directory.path().join("Corefile"), free_port(), free_port());
+    let format = "{name} {/kubernetes/namespace}/{/kubernetes/service} {/forward/upstream} {/log/class}";
+    let asked = format!(
+        ".:{port} {{\n    bind 127.0.0.1\n    metadata\n    log . \"{format}\"\n    kubernetes cluster.local\n    \
+         forward . 127.0.0.1:{upstream}\n}}\n"
+    );
+    let record = "{{ .Name }} 60 IN A 192.0.2.1";
+    let other = format!(
+        ".:{upstream} {{\n    bind 127.0.0.1\n    template IN A . {{\n        answer \"{record}\"\n    }}\n}}\n"
+    );
+    replace(&path, &(asked + &other));
+    let tidegate = start(manifests.path(), &path);
+    for (name, expected) in [
+        ("web.shop.svc.cluster.local", "web.shop.svc.cluster.local. shop/web - success".to_owned()),
+        ("cluster.local", "cluster.local. / - denial".to_owned()),
+        ("example.org", format!("example.org. -/- 127.0.0.1:{upstream} success")),
+    ] {
+        let port = port.to_string();
+        let mut dig = Command::new("dig");
+        dig.args(["@127.0.0.1", "-p", &port, name]);
+        assert!(text(&dig.output().expect("dig").stdout).contains("NOERROR"));
+        assert_eq!(tidegate.logged(&format!("{name}. "))["message"], *expected);
+    }
+}

@@ -1,6 +1,7 @@
 //! The grammar of the zone: what a name stands for, without a look at what exists.
 
 use crate::name::LowerName;
+use std::fmt;
 
 /// Labels of the longest names.
 const DEEPEST: usize = 5;
@@ -168,6 +169,17 @@ impl Topology<'_> {
     /// Whether this is the zone; its name in lower case.
     pub(super) fn is(self, zone: &str) -> bool {
         zone.split('.').map(str::as_bytes).eq((0..self.labels).map(|index| self.name.label(index)))
+    }
+}
+
+/// Its labels, as they were asked for.
+impl fmt::Display for Topology<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for index in 0..self.labels {
+            let dot = if index == 0 { "" } else { "." };
+            write!(f, "{dot}{}", String::from_utf8_lossy(self.name.label(index)))?;
+        }
+        Ok(())
     }
 }
 

@@ -255,7 +255,7 @@ impl Host {
                 let (transport, question) = (Transport::Udp, ask.question());
                 let trip = Trip { transport, deadline, outbound, trail: None, question, is_repeated: false };
                 match self.resolvers.exchange(&ask, outbound, trip).await {
-                    Ok(message) => addresses.extend(addresses_in(&message)),
+                    Ok((message, _)) => addresses.extend(addresses_in(&message)),
                     Err(error) => failure = Some(error),
                 }
             }

@@ -140,7 +140,7 @@ impl Route {
             marked.push(mark);
             match answer {
                 Ok(message) if self.fails_over(&message) => {
-                    unhelpful.get_or_insert(message);
+                    unhelpful.get_or_insert((message, upstream.address));
                     refusals += 1;
                     if refusals >= upstreams.len() {
                         break;
@@ -148,7 +148,7 @@ impl Route {
                 }
                 Ok(message) => {
                     self.order.answered(*index);
-                    return Ok(message);
+                    return Ok((message, upstream.address));
                 }
                 Err(fault @ Fault::NoSocket(_)) => {
                     debug!(upstream = %upstream.address, error = %fault, "no socket to ask an upstream from");

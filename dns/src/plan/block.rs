@@ -55,6 +55,8 @@ pub struct Block {
     pub(crate) prometheus: Option<Prometheus>,
     pub(crate) errors: Option<Errors>,
     pub(crate) logs: Vec<Log>,
+    /// Names for which the labels in formats of `log` have values.
+    pub(crate) metadata: Option<Vec<Zone>>,
     pub(crate) local: Option<()>,
     pub(crate) dns64: Option<Dns64>,
     pub(crate) acls: Vec<Acl>,
@@ -98,6 +100,7 @@ impl Block {
             prometheus: None,
             errors: None,
             logs: Vec::new(),
+            metadata: None,
             local: None,
             dns64: None,
             acls: Vec::new(),
@@ -198,6 +201,7 @@ impl Block {
             self.prometheus.as_ref().map(Prometheus::printed),
             self.errors.as_ref().map(Errors::printed),
         ];
+        printed.push(self.metadata.as_ref().map(|zones| Printed::new("metadata").words(zones)));
         printed.extend(self.logs.iter().map(|log| Some(log.printed())));
         printed.extend([switch("local", self.local), self.dns64.as_ref().map(Dns64::printed)]);
         printed.extend(self.acls.iter().map(|acl| Some(acl.printed())));

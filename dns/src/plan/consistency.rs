@@ -7,9 +7,11 @@ use super::block::Block;
 use super::forward::Upstream;
 use super::key::{Listener, Transport};
 use super::kubernetes::Pods;
+use super::log::Label;
 use super::question::Fallthrough;
 use super::reading::Reading;
 use super::zone::Zone;
+use crate::corefile::Note;
 use std::net::SocketAddr;
 
 pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
@@ -19,6 +21,7 @@ pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
         transports(block, reading);
         autopath(block, reading);
         external(block, reading);
+        labels(block, reading);
         fallthrough(block, reading);
         dead_zones(block, reading);
         circles(plan, index, reading);
@@ -96,6 +99,27 @@ fn external(block: &Block, reading: &mut Reading<'_>) {
     }
 }
 
+/// Labels in formats of `log`, whose values come from other plugins.
+fn labels(block: &Block, reading: &mut Reading<'_>) {
+    let is_verified = block.kubernetes.as_ref().is_some_and(|kubernetes| kubernetes.pods == Pods::Verified);
+    let has_labels = block.logs.iter().any(|log| log.format.labels().next().is_some());
+    for (nth, log) in block.logs.iter().enumerate() {
+        let message = if log.format.labels().next().is_none() {
+            continue;
+        } else if block.metadata.is_none() {
+            "labels of its format are - without the plugin metadata"
+        } else if !is_verified && log.format.labels().any(Label::is_of_client) {
+            "labels of the client's Pod are - without `pods verified` in kubernetes"
+        } else {
+            continue;
+        };
+        reading.notes.push(Note { place: block.place_of("log", nth).clone(), ..block.note("log", message) });
+    }
+    if block.metadata.is_some() && !has_labels {
+        reading.notes.push(block.note("metadata", "changes nothing: no format of log has a label"));
+    }
+}
+
 /// Zones that a part leaves to others, of which it never sees a name.
 fn fallthrough(block: &Block, reading: &mut Reading<'_>) {
     let mut told = |plugin: &str, zones: &[Zone], fallthrough: &Fallthrough| {
@@ -130,6 +154,7 @@ fn dead_zones(block: &Block, reading: &mut Reading<'_>) {
     parts.extend(block.cache.iter().flat_map(|part| part.zones.iter().map(|zone| ("cache", zone))));
     parts.extend(block.templates.iter().flat_map(|part| part.zones.iter().map(|zone| ("template", zone))));
     parts.extend(block.acls.iter().flat_map(|part| part.zones.iter().map(|zone| ("acl", zone))));
+    parts.extend(block.metadata.iter().flatten().map(|zone| ("metadata", zone)));
     parts.extend(block.transfers.iter().flat_map(|part| part.zones.iter().map(|zone| ("transfer", zone))));
     parts.extend(block.forwards.iter().map(|part| ("forward", &part.from)));
     for (plugin, zone) in parts {

@@ -1,4 +1,8 @@
-//! `log`: a line for each answer of some classes, in the common format.
+//! `log`: a line for each answer of some classes.
+
+mod format;
+
+pub(crate) use format::{Field, Format, Label, Piece};
 
 use super::item::{Item, name_of};
 use super::print::Printed;
@@ -10,6 +14,7 @@ use crate::corefile::PlanError;
 pub(crate) struct Log {
     /// Names whose answers are logged.
     pub(crate) zones: Vec<Zone>,
+    pub(crate) format: Format,
     /// At least one.
     pub(crate) classes: Vec<Class>,
 }
@@ -29,15 +34,20 @@ pub(crate) enum Class {
 const CLASSES: [(&str, Class); 4] =
     [("all", Class::All), ("success", Class::Success), ("denial", Class::Denial), ("error", Class::Error)];
 
+impl Class {
+    /// As it is written.
+    pub(crate) fn as_str(self) -> &'static str {
+        name_of(&self, &CLASSES)
+    }
+}
+
 impl Log {
     pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>) -> Result<Self, PlanError> {
         let (words, format) = match item.arguments() {
             [words @ .., last] if last.text.contains('{') => (words, Some(last.as_str())),
             words => (words, None),
         };
-        if format.is_some_and(|format| format != "{common}") {
-            return Err(item.error("only the common format is supported; leave the format out"));
-        }
+        let format = Format::read(item, format)?;
         let zones = item.zones_or(words, &[Zone::root()])?;
         let mut classes = Vec::new();
         item.options(reading, |_, option| match option.name() {
@@ -54,11 +64,11 @@ impl Log {
         if classes.is_empty() || classes.contains(&Class::All) {
             classes = vec![Class::All];
         }
-        Ok(Self { zones, classes })
+        Ok(Self { zones, format, classes })
     }
 
     pub(super) fn printed(&self) -> Printed {
         let classes = self.classes.iter().map(|class| name_of(class, &CLASSES));
-        Printed::new("log").words(&self.zones).list("class", classes)
+        Printed::new("log").words(&self.zones).words(self.format.printed()).list("class", classes)
     }
 }

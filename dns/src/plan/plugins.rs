@@ -144,6 +144,7 @@ fn read(block: &mut Block, item: Item<'_>, reading: &mut Reading<'_>, zones: &[Z
         "local" => once(&mut block.local, item, item.alone())?,
         "log" => block.logs.push(Log::read(item, reading)?),
         "loop" => once(&mut block.loop_detection, item, item.alone())?,
+        "metadata" => once(&mut block.metadata, item, small::read_metadata(item, zones))?,
         "minimal" => once(&mut block.minimal, item, item.alone())?,
         "nsid" => once(&mut block.nsid, item, small::read_nsid(item))?,
         "prometheus" => once(&mut block.prometheus, item, Prometheus::read(item))?,
@@ -166,10 +167,6 @@ fn read_without_effect(block: &mut Block, item: Item<'_>, reading: &mut Reading<
         "debug" => {
             once(&mut block.debug, item, item.alone())?;
             reading.note(item, "changes nothing: --log-level says what the log tells");
-        }
-        "metadata" => {
-            item.no_body()?;
-            reading.note(item, "changes nothing: no plugin here reads metadata");
         }
         "multisocket" => {
             item.no_body()?;

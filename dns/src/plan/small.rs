@@ -1,9 +1,10 @@
-//! Plugins of a value or two: `bufsize`, `cancel`, `chaos`, `loadbalance`, `nsid`, `reload`, `timeouts`.
+//! Plugins of a value or two: `bufsize`, `cancel`, `chaos`, `loadbalance`, `metadata`, `nsid`, `reload`, `timeouts`.
 
 use super::item::Item;
 use super::print::Printed;
 use super::reading::Reading;
 use super::span;
+use super::zone::Zone;
 use crate::corefile::{PlanError, Word};
 use std::time::Duration;
 
@@ -51,6 +52,12 @@ impl Reload {
     pub(super) fn printed(&self) -> Printed {
         Printed::new("reload").word(span::text(self.interval)).word(span::text(self.jitter))
     }
+}
+
+/// Names for which plugins tell of questions.
+pub(super) fn read_metadata(item: Item<'_>, block: &[Zone]) -> Result<Vec<Zone>, PlanError> {
+    item.no_body()?;
+    item.zones_or(item.arguments(), block)
 }
 
 /// The size that answers over UDP keep to, whatever a client says; bytes.

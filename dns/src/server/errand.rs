@@ -6,7 +6,7 @@ use super::respond::{Responder, Response};
 use super::trace::spelled;
 use crate::extended_error::ExtendedError;
 use crate::message::{Says, Transport, write_code};
-use crate::metrics::{Counted, Source};
+use crate::metrics::{Answered, Counted, Source};
 use crate::name::LowerName;
 use crate::part::autopath::{self, SearchList};
 use crate::part::dns64::Dns64;
@@ -79,7 +79,8 @@ impl First {
         match response {
             Response::Silence | Response::HeldBack | Response::Dropped => Err(response),
             Response::Ready(answered) => {
-                Ok(Self::Known(Settled { message: out.to_vec(), code: answered.code, source: answered.source }))
+                let (message, Answered { code, source, .. }) = (out.to_vec(), answered);
+                Ok(Self::Known(Settled { message, code, source, upstream: None }))
             }
             Response::Pending(pending) => Ok(Self::Waited(pending)),
         }
@@ -124,7 +125,7 @@ impl Responder {
         let _runtime = self.shared.runtime.enter();
         // Whoever polls it next leaves a waker of its own.
         match running.0.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Settled { message, code, source }) => {
+            Poll::Ready(Settled { message, code, source, upstream: _ }) => {
                 *out = message;
                 asking.answered(source, code)
             }
@@ -187,7 +188,7 @@ impl Responder {
             Some(a) => {
                 asked.serving.site(self.at).iter().for_each(|site| site.metrics.translated());
                 let message = dns64.synthesise(&asked.query(), &aaaa.message, &a.message, asked.transport);
-                Settled { code: code(&message), message, source: a.source }
+                Settled { code: code(&message), message, source: a.source, upstream: a.upstream }
             }
             None => aaaa,
         }
@@ -223,11 +224,11 @@ impl Responder {
                 // It would be so for the client, which cannot know either whether there is such a name.
                 _ => autopath::fail(&query, &found.message, asked.transport),
             };
-            return Settled { code: code(&message), message, source: found.source };
+            return Settled { code: code(&message), message, source: found.source, upstream: found.upstream };
         }
         let Some(last) = last.filter(|_| is_whole) else { return first };
         let message = autopath::end(&query, &meant, [&first.message, &last.message], asked.transport);
-        Settled { code: code(&message), message, source: Source::Autopath }
+        Settled { code: code(&message), message, source: Source::Autopath, upstream: None }
     }
 }
 
@@ -236,7 +237,7 @@ fn withheld(asked: &Owned) -> Settled {
     let (query, code, mut message) = (asked.query(), ResponseCode::Refused, Vec::new());
     write_code(&mut message, &query.head, Some(query.asked), (code, Says::default()));
     ExtendedError::Prohibited.add("", &mut message, (&query.head, asked.transport));
-    Settled { message, code, source: Source::Acl }
+    Settled { message, code, source: Source::Acl, upstream: None }
 }
 
 #[cfg(test)]

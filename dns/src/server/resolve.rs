@@ -97,6 +97,8 @@ pub(super) struct Settled {
     pub(super) message: Vec<u8>,
     pub(super) code: ResponseCode,
     pub(super) source: Source,
+    /// The upstream that it is from; `None`: none was asked for it now.
+    pub(super) upstream: Option<SocketAddr>,
 }
 
 impl Asking<'_> {
@@ -240,7 +242,7 @@ impl Responder {
         let (patience, limited) = (pending.patience.take(), pending.limited);
         // Large, and of no use to whoever keeps the answer until it is taken.
         let settled = Box::pin(self.settle(pending));
-        let Settled { mut message, mut code, source } = match patience {
+        let Settled { mut message, mut code, source, upstream } = match patience {
             None => settled.await,
             Some(patience) => {
                 let (span, head, question) = *patience;
@@ -254,7 +256,7 @@ impl Responder {
             }
         }
         if let Some(logged) = logged {
-            logged.end(&message);
+            logged.end(&message, upstream);
         }
         self.metrics.answered(transport, Answered { question, source, code }, (message.len(), since.elapsed()));
         message
@@ -265,14 +267,14 @@ impl Responder {
         let Pending { awaited, transport, after, .. } = *pending;
         let mut settled = match awaited {
             Awaited::Upstream { block, waiting, over, place } => {
-                let told = block.forwarder.finish(&waiting, (*place, over), &self.shared.runtime).await;
+                let (told, upstream) = block.forwarder.finish(&waiting, (*place, over), &self.shared.runtime).await;
                 let (message, code) = told.unwrap_or_else(|failure| {
                     let mut message = Vec::new();
                     write_failure(&mut message, &block.forwarder, (&waiting.query(), transport), failure);
                     tell_failure(&block, &waiting.query(), failure, &self.shared.runtime);
                     (message, failure.code())
                 });
-                Settled { message, code, source: Source::Upstream }
+                Settled { message, code, source: Source::Upstream, upstream }
             }
             Awaited::Errand(errand) => errand.0.await,
         };
@@ -302,7 +304,7 @@ fn given_up(head: &Head, question: &[u8], transport: Transport) -> Settled {
     let asked = Asked { wire: question, record_type: RecordType::ZERO };
     write_code(&mut message, head, Some(asked), (code, Says::default()));
     ExtendedError::NoReachableAuthority.add("it takes too long", &mut message, (head, transport));
-    Settled { message, code, source: Source::Itself }
+    Settled { message, code, source: Source::Itself, upstream: None }
 }
 
 /// Tells operators that a question was not answered, as the block has it.

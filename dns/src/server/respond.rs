@@ -8,7 +8,7 @@ use super::resolve::{Asking, Pending};
 use super::settings::Bounds;
 use super::trace::{self, Trace};
 use super::untaken::Untaken;
-use crate::answer::Reason;
+use crate::answer::{Metadata, Reason, Zone};
 use crate::cookie::Malformed;
 use crate::extended_error::ExtendedError;
 use crate::host::Host;
@@ -17,8 +17,8 @@ use crate::metrics::{Answered, Counted, Metrics, Source};
 use crate::name::LowerName;
 use crate::question::{CLASS_CHAOS, Head, MAX_UDP, Query, Refusal};
 use crate::room::{Behind, Room};
-use crate::serving::{At, Clocks, Secured, Served, Serving};
-use crate::written::Logged;
+use crate::serving::{At, Block, Clocks, Secured, Served, Serving};
+use crate::written::{self, Logged};
 use arc_swap::ArcSwap;
 use config::Subscriber;
 use hickory_proto::op::ResponseCode;
@@ -213,13 +213,16 @@ impl Responder {
         (served, refusal): (Option<&Served>, Option<ResponseCode>),
         out: &mut Vec<u8>,
     ) -> Response {
-        let Asking { query, name, packet, peer, transport, .. } = *asking;
+        let Asking { query, name, packet, peer, asked_at, transport, .. } = *asking;
         let mut logged = None;
         let response = match (served, refusal) {
             (Some(served), None) => {
                 let block = &served.block;
-                let queries = block.queries.as_ref();
-                logged = queries.and_then(|queries| queries.begin((&query, name, packet.len()), (peer, transport)));
+                if let Some(queries) = &block.queries {
+                    let (len, query) = (packet.len(), &query);
+                    let question = written::Question { query, name, len, peer, asked_at, transport };
+                    logged = queries.begin(question, || metadata(block, asking));
+                }
                 let mut response = self.respond_in(block, asking, out);
                 if let (Response::Pending(pending), Some(span)) = (&mut response, block.patience) {
                     pending.patience = Some(Box::new((span, query.head, query.asked.wire.to_vec())));
@@ -276,11 +279,18 @@ impl Responder {
     }
 }
 
+/// What the cluster's names tell of a question, before and after they are known.
+fn metadata(block: &Block, asking: &Asking<'_>) -> Metadata {
+    let Some(records) = &block.records else { return Metadata::default() };
+    let known = asking.now.names.as_ref().map(|snapshot| &*snapshot.names);
+    Zone::new(known.unwrap_or(&records.unknown), &records.settings, None).metadata(asking.name, asking.peer.ip())
+}
+
 /// Writes about an answer, now or once it is there.
 fn logged_too(response: Response, logged: Option<Box<Logged>>, out: &[u8]) -> Response {
     match (response, logged) {
         (Response::Ready(answered), Some(logged)) => {
-            logged.end(out);
+            logged.end(out, None);
             Response::Ready(answered)
         }
         (Response::Pending(mut pending), logged) => {

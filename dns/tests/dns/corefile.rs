@@ -201,7 +201,16 @@ fn what_changes_nothing_is_told() {
         ),
         (". {\n hosts none\n}", &["Corefile:2: hosts: there is no none yet: it counts as empty"]),
         (". {\n tls c k\n}", &["Corefile:2: tls: changes nothing: no key of this block is tls:// or https://"]),
-        (". {\n metadata\n}", &["Corefile:2: metadata: changes nothing: no plugin here reads metadata"]),
+        (". {\n metadata\n log\n}", &["Corefile:2: metadata: changes nothing: no format of log has a label"]),
+        (
+            ". {\n log\n log . {/forward/upstream}\n}",
+            &["Corefile:3: log: labels of its format are - without the plugin metadata"],
+        ),
+        (
+            ". {\n metadata\n kubernetes cluster.local\n log . \"{name} {/kubernetes/client-namespace}\"\n}",
+            &["Corefile:4: log: labels of the client's Pod are - without `pods verified` in kubernetes"],
+        ),
+        (". {\n metadata\n kubernetes cluster.local\n log . {/kubernetes/service}\n}", &[]),
         (
             ". {\n errors {\n stacktrace\n }\n}",
             &["Corefile:3: errors: stacktrace: changes nothing: a panic is logged with its place anyway"],

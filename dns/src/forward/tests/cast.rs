@@ -182,7 +182,7 @@ impl Asker {
             AtOnce::Told(told) => told,
             AtOnce::Ask(over) => {
                 let place = self.forwarder.admit(&waiting, (peer, transport), over.is_some(), Some(behind))?;
-                self.forwarder.finish(&waiting, (place, over), behind.runtime).await
+                self.forwarder.finish(&waiting, (place, over), behind.runtime).await.0
             }
         };
         told.map(|(message, _)| Message::from_vec(&message).unwrap())
