@@ -151,7 +151,8 @@ impl Transfer {
     /// The CNAME of an ExternalName Service, if that has one.
     fn alias(&self, labels: &[&str], target: Option<&LowerName>, records: &mut Records) {
         let mut found = Records::default();
-        self.ask(labels, RecordType::CNAME, &mut found);
+        // Who asks for addresses gets it in any case.
+        self.ask(labels, RecordType::A, &mut found);
         if let Some(target) = target.filter(|_| found.next().is_some()) {
             let start = page::start(labels, RecordType::CNAME, self.zone().ttl());
             records.push(&page::record(start, target.suffix(0)));

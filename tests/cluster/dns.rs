@@ -4,6 +4,7 @@
 mod beside;
 mod client;
 mod drained;
+mod external;
 mod installed;
 mod multicluster;
 mod musl;

@@ -9,15 +9,11 @@ use std::collections::BTreeSet;
 
 impl Plan {
     /// The same where `objects` alone are read, `None`: none, and `before` is served. A block that needs others keeps the
-    /// `kubernetes` that it had before, or has none; each such line is told.
+    /// `kubernetes` that it had before, or has none, and no `k8s_external` without either; each such line is told.
     #[must_use]
     pub fn with_objects(mut self, objects: Option<&PlannedObjects>, before: &Self) -> (Self, Vec<Note>) {
         let mut notes = Vec::new();
         for block in &mut self.blocks {
-            if block.external.is_some() && objects.is_none_or(|objects| !objects.externals) {
-                notes.push(block.note("k8s_external", "counts from the next start on; until then there is none"));
-                (block.external, _) = (None, block.places.remove("k8s_external"));
-            }
             let Some(wanted) = &block.kubernetes else { continue };
             let Some(missing) = missing(wanted, objects) else { continue };
             let known = before.with_kubernetes_of(block, wanted);
@@ -33,6 +29,13 @@ impl Plan {
                 block.places.remove("kubernetes");
             }
             block.kubernetes = kubernetes;
+        }
+        let has_externals = objects.is_some_and(|objects| objects.externals);
+        for block in &mut self.blocks {
+            if block.external.is_some() && (block.kubernetes.is_none() || !has_externals) {
+                notes.push(block.note("k8s_external", "counts from the next start on; until then there is none"));
+                (block.external, _) = (None, block.places.remove("k8s_external"));
+            }
         }
         (self, notes)
     }
@@ -158,6 +161,11 @@ mod tests {
         assert!(kubernetes(&taken).contains("ttl 9") && !taken.to_string().contains("k8s_external"), "{taken}");
         let (taken, notes) = next.clone().with_objects(next.objects().as_ref(), &before);
         assert_eq!((taken.to_string(), notes.len()), (next.to_string(), 0));
+        // Without the Services of a block there are none of their addresses.
+        let others = plan("c.d:53 {\n kubernetes c.d {\n pods verified\n }\n k8s_external b.c.d\n}\n");
+        let (taken, notes) = others.with_objects(next.objects().as_ref(), &before);
+        assert_eq!((kubernetes(&taken), notes.len()), (String::new(), 2), "{taken}");
+        assert!(!taken.to_string().contains("k8s_external"), "{taken}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use super::*;
 use crate::answer::answer;
 use crate::question::{Asked, ClientEdns, Question};
-use config::{EndpointGroup, EndpointName, NameChange, PortName, Transport};
+use config::{DnsCompatibility, EndpointGroup, EndpointName, NameChange, PortName, Transport};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, Record};
 use std::collections::BTreeMap;
@@ -331,7 +331,7 @@ fn a_zone_of_external_addresses_is_sent_as_it_is_answered() {
         external("named", ServiceNames::Hosts { targets, ports: Arc::new(web.clone()) }),
     ];
     let table = Arc::new(NameTable::default().patched(changes, 9).patched([put("other", "x", own("10.0.0.9"))], 11));
-    let sent = |has_endpoints: bool, has: Option<u32>| {
+    let sent = |has_endpoints: bool, has: Option<u32>, compatibility: DnsCompatibility| {
         let external = crate::answer::ExternalZones {
             zones: vec!["example.org".parse().unwrap()],
             reverse: Vec::new(),
@@ -340,7 +340,7 @@ fn a_zone_of_external_addresses_is_sent_as_it_is_answered() {
             has_endpoints,
             fallthrough: crate::answer::Fallthrough::Nothing,
         };
-        let settings = ZoneSettings { external: Some(Box::new(external)), ..ZoneSettings::default() };
+        let settings = ZoneSettings { external: Some(Box::new(external)), compatibility, ..ZoneSettings::default() };
         let records = records(messages_of(&settings, &table, "example.org.", has).unwrap());
         records.iter().map(|record| text(record).replace("example.org.", "@")).collect::<Vec<_>>()
     };
@@ -369,8 +369,11 @@ fn a_zone_of_external_addresses_is_sent_as_it_is_answered() {
         "db-0.hdls.testns.@ 60 SRV 0 100 80 db-0.hdls.testns.@",
     ];
     let web = ["ep.web.testns.@ 60 A 172.0.0.2", "ep.web.testns.@ 60 SRV 0 100 80 ep.web.testns.@"];
-    assert_eq!(sent(false, None), all(9, &[&named[..], &svc1].concat()));
+    let ours = DnsCompatibility::Standard;
+    assert_eq!(sent(false, None, ours), all(9, &[&named[..], &svc1].concat()));
     // With endpoints it changes where they do.
-    assert_eq!(sent(true, None), all(11, &[&hdls[..], &named, &svc1, &web].concat()));
-    assert_eq!([sent(false, Some(9)).len(), sent(true, Some(9)).len()], [1, 3 + 6 + 2 + 4 + 2 + 1]);
+    assert_eq!(sent(true, None, ours), all(11, &[&hdls[..], &named, &svc1, &web].concat()));
+    assert_eq!(sent(false, None, DnsCompatibility::CoreDns), sent(false, None, ours));
+    let has_9 = Some((1 << 31) + 9);
+    assert_eq!([sent(false, has_9, ours).len(), sent(true, has_9, ours).len()], [1, 3 + 6 + 2 + 4 + 2 + 1]);
 }
