@@ -45,7 +45,7 @@ pub(crate) use reverse::spelled_address;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Zone<'t> {
     table: &'t NameTable,
-    /// The Services of the zone: those of the table, or its imports.
+    /// The Services of the zone: those of the table, its imports, or its external addresses.
     services: &'t NameTable,
     /// What these are.
     subject: Subject<'t>,
