@@ -15,6 +15,7 @@ mod relay;
 mod resolv_conf;
 mod route;
 mod running;
+mod sound;
 mod tasks;
 mod tls;
 mod trail;

@@ -7,7 +7,7 @@ use std::fmt;
 /// The longest name in wire form, its root included (RFC 1035 §2.3.4); bytes.
 pub(crate) const LONGEST: usize = 255;
 /// Labels of the longest name.
-const MOST_LABELS: usize = 127;
+pub(crate) const MOST_LABELS: usize = 127;
 
 /// A name in wire form and lower case. Labels count from the left, from 0; the root is none of them.
 #[derive(Clone)]

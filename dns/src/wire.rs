@@ -1,5 +1,7 @@
 //! Reading a DNS message (RFC 1035 §4.1) without allocating and never past its end.
 
+use crate::name::{LONGEST, MOST_LABELS};
+
 /// Length of the header in bytes.
 pub(crate) const HEADER: usize = 12;
 
@@ -92,13 +94,14 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+    /// The next bytes, so many.
+    pub(crate) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let bytes = self.message.get(self.at..self.at.checked_add(len)?)?;
         self.at += len;
         Some(bytes)
     }
 
-    fn u8(&mut self) -> Option<u8> {
+    pub(crate) fn u8(&mut self) -> Option<u8> {
         self.take(1)?.first().copied()
     }
 
@@ -165,6 +168,37 @@ impl<'a> Cursor<'a> {
                 64..192 => return None,
             }
         }
+    }
+
+    /// Passes over a name, all of which can be read: each of its pointers leads to before the place where what it ends
+    /// began, which the rest ends before too, and it is no longer than names are.
+    pub(crate) fn name(&mut self) -> Option<()> {
+        let (mut readable, mut start, mut at) = (self.message, self.at, self.at);
+        let (mut len, mut end) = (1, None);
+        // A name has no more labels, nor pointers unless these lead to each other.
+        let mut pointers = 0..MOST_LABELS;
+        loop {
+            match *readable.get(at)? {
+                0 => break,
+                label @ 1..=63 => (at, len) = (at + 1 + usize::from(label), len + 1 + usize::from(label)),
+                high @ 192.. => {
+                    let place = usize::from(u16::from_be_bytes([high & 63, *readable.get(at + 1)?]));
+                    pointers.next().filter(|_| place >= HEADER)?;
+                    end.get_or_insert(at + 2);
+                    readable = readable.get(..start)?;
+                    (start, at) = (place, place);
+                }
+                64..192 => return None,
+            }
+        }
+        self.at = end.unwrap_or(at + 1);
+        (len <= LONGEST).then_some(())
+    }
+
+    /// A length and as many bytes (RFC 1035 §3.3, `<character-string>`).
+    pub(crate) fn text(&mut self) -> Option<&'a [u8]> {
+        let len = self.u8()?;
+        self.take(usize::from(len))
     }
 
     /// The record that starts here; names inside it are not followed.

@@ -29,13 +29,6 @@ pub(super) fn is_answer(message: &[u8], id: u16, question: &[u8]) -> bool {
     is_header && is_question
 }
 
-/// Whether all records are there that the header promises.
-pub(super) fn is_whole(message: &[u8]) -> bool {
-    let mut cursor = Cursor::new(message);
-    let Some(header) = cursor.header() else { return false };
-    cursor.question().is_some() && (0..header.records()).all(|_| cursor.record().is_some())
-}
-
 /// The upstream's answer as the client gets it: with `ttls`, its id, its spelling of the question, our OPT record instead of the
 /// upstream's with its extended errors (RFC 8914 §3), no more than it takes. `None`: the message is malformed, or its question is not as long as the client's.
 pub(super) fn relay(

@@ -4,6 +4,7 @@ use super::chain::on_chain;
 use super::connections::Kept;
 use super::exchange::{Fault, Trip};
 use super::health::Checked;
+use super::sound::is_sound;
 use super::tls::Secure;
 use super::trail::{Of, Trail};
 use super::{Ask, Outbound, health, relay};
@@ -66,7 +67,7 @@ impl Upstream {
     pub(super) async fn ask(&self, ask: &Ask, trip: &Trip<'_>) -> Result<Arc<[u8]>, Fault> {
         let since = Instant::now();
         let mut message = self.exchange(ask, trip).await?;
-        if !relay::is_whole(&message) {
+        if !is_sound(&message) {
             return Err(Fault::Malformed);
         }
         if Trail::of_answer(&message).is_of(&trip.outbound.secret, Of::Answer, ask.question()) {

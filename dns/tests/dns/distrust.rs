@@ -3,6 +3,7 @@
 use crate::harness::*;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
+use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use std::time::Duration;
 use tidegate_dns::Settings;
 use tokio::net::UdpSocket;
@@ -154,6 +155,47 @@ async fn a_malformed_answer_is_as_good_as_none() {
     }
     assert_eq!(server.metric("tidegate_dns_forward_failures_total", &["reason=\"malformed\""]), 1.0);
     assert_eq!(server.metric("tidegate_dns_upstream_failures_total", &[]), 3.0);
+    server.stop().await;
+}
+
+/// An answer with an address of three bytes.
+fn unreadable(question: &Message) -> Vec<u8> {
+    let mut message = one_address(question);
+    // Nothing stands behind the record.
+    message.edns = None;
+    let mut bytes = message.to_vec().unwrap();
+    let length = bytes.len() - 5;
+    bytes[length] = 3;
+    bytes.pop();
+    bytes
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_neither_told_nor_kept() {
+    let (bad, good) = (Upstream::new().await, Upstream::new().await);
+    let to = format!("{} {}", bad.address(), good.address());
+    let (server, _) = start_corefile(&format!(
+        ".:PORT {{\n bind 127.0.0.1\n cache\n forward . {to} {{\n  policy sequential\n  max_connect_attempts 2\n }}\n}}\n"
+    ));
+    let mut query = with_edns(question(1, "example.org.", RecordType::A), 1232);
+    for is_good in [false, true] {
+        let client = send(&server, &query).await;
+        let (asked, peer) = bad.asked().await;
+        bad.udp.send_to(&unreadable(&asked), peer).await.unwrap();
+        let (asked, peer) = good.asked().await;
+        let next = if is_good { one_address(&asked).to_vec().unwrap() } else { unreadable(&asked) };
+        good.udp.send_to(&next, peer).await.unwrap();
+        let answer = answer(&client).await;
+        let code = if is_good { ResponseCode::NoError } else { ResponseCode::ServFail };
+        assert_eq!((answer.metadata.response_code, answer.answers.len()), (code, usize::from(is_good)));
+        let said = answer.edns.unwrap().option(EdnsCode::Unknown(15)).cloned();
+        let why = EdnsOption::Unknown(15, b"\0\x18the upstream's answer is malformed".to_vec());
+        assert_eq!(said, (!is_good).then_some(why));
+        // That it failed is remembered for a while, of this question.
+        query = with_edns(question(2, "example.com.", RecordType::A), 1232);
+    }
+    assert_eq!(server.metric("tidegate_dns_forward_failures_total", &["reason=\"malformed\""]), 1.0);
+    assert_eq!(answered(&server.ask(&query).await), ["192.0.2.1"], "of what is kept");
     server.stop().await;
 }
 
