@@ -2,6 +2,7 @@
 //! those that CNAMEs and DNAMEs lead to from there.
 
 use crate::name::{LONGEST, LowerName};
+use crate::question::CLASS_IN;
 use crate::wire::{Cursor, RawRecord};
 use hickory_proto::op::Message;
 
@@ -33,18 +34,19 @@ fn judge(message: &[u8]) -> Option<Vec<bool>> {
     let mut links = Vec::new();
     for _ in 0..answers {
         let owner = LowerName::at(cursor.position(), message)?.suffix(0).to_vec();
-        let RawRecord { record_type, content, .. } = cursor.record()?;
-        if matches!(record_type, CNAME | DNAME) {
+        let RawRecord { record_type, class, content, .. } = cursor.record()?;
+        if class == CLASS_IN && matches!(record_type, CNAME | DNAME) {
             let target = LowerName::at(cursor.position() - content.len(), message)?;
             links.push((owner.clone(), record_type, target.suffix(0).to_vec()));
         }
         let covered = content.first_chunk().map(|covered| u16::from_be_bytes(*covered));
         let is_for_all_below = record_type == DNAME || (record_type == RRSIG && covered == Some(DNAME));
-        records.push((owner, is_for_all_below));
+        records.push((class, owner, is_for_all_below));
     }
     let chain = chain(asked.to_ascii_lowercase(), &links);
-    let is_on_chain = |(owner, is_for_all_below): (Vec<u8>, bool)| {
-        chain.contains(&owner) || (is_for_all_below && chain.iter().any(|name| above(name, &owner).is_some()))
+    let is_on_chain = |(class, owner, is_for_all_below): (u16, Vec<u8>, bool)| {
+        let is_below = || is_for_all_below && chain.iter().any(|name| above(name, &owner).is_some());
+        class == CLASS_IN && (chain.contains(&owner) || is_below())
     };
     Some(records.into_iter().map(is_on_chain).collect())
 }
@@ -154,6 +156,16 @@ mod tests {
         let all: Vec<u8> = records.iter().flat_map(|(record, _)| record.clone()).collect();
         let judged = judge(&[&head[..], question, &all].concat()).unwrap();
         assert_eq!(judged, records.map(|(_, is_kept)| is_kept));
+    }
+
+    #[test]
+    fn records_of_another_class_have_nothing_to_do_with_it() {
+        let mut records = [raw(b"\xC0\x0C", CNAME, b"\x01b\0"), raw(b"\x01b\0", 1, &[192, 0, 2, 1])];
+        for (class, is_kept) in [(1, true), (3, false)] {
+            records[0][5] = class;
+            let message = [b"\0\x09\x80\0\0\x01\0\x02\0\0\0\0\x01a\0\0\x01\0\x01", &records.concat()[..]].concat();
+            assert_eq!(judge(&message).unwrap(), [is_kept; 2]);
+        }
     }
 
     #[test]
