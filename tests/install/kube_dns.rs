@@ -3,7 +3,7 @@
 use crate::agreement::without_labels;
 use crate::manifests::{Manifests, at, text};
 use crate::rights::rights_of;
-use crate::tools::{kustomize, repository};
+use crate::tools::{kustomize, repository, template};
 use serde_json::{Value, json};
 use std::fs;
 use std::process::Command;
@@ -230,6 +230,54 @@ fn a_certificate_is_mounted_as_a_folder_and_only_where_there_is_one() {
         rights_of(&switched(&["kubeDns.certificateSecret=dns-tls"]), ACCOUNT).into_iter().collect::<Vec<_>>(),
         RIGHTS
     );
+}
+
+/// What a Corefile has no word for: how a server is protected, what is logged, and the rest.
+#[test]
+fn further_flags_of_the_chart_come_after_its_own() {
+    let own: Vec<_> = switched(&[]).arguments().into_iter().map(str::to_owned).collect();
+    let values = "kubeDns.extraArgs={\"dns-compat\":\"coredns\",\"dns-client-limit\":1000,\"dns-rate-limit\":200,\
+                  \"dns-rate-limit-exempt\":[\"10.0.0.0/8\",\"fd00::/8\"],\"dns-rate-limit-report-only\":null,\
+                  \"dns-cookie-secret\":\"/etc/tidegate/cookies/secret\",\"log-level\":\"debug\"}";
+    let manifests = switched(&[values]);
+    let further = [
+        "--dns-client-limit=1000",
+        "--dns-compat=coredns",
+        "--dns-cookie-secret=/etc/tidegate/cookies/secret",
+        "--dns-rate-limit=200",
+        "--dns-rate-limit-exempt=10.0.0.0/8",
+        "--dns-rate-limit-exempt=fd00::/8",
+        "--dns-rate-limit-report-only",
+        "--log-level=debug",
+    ];
+    assert_eq!(manifests.arguments(), own.iter().map(String::as_str).chain(further).collect::<Vec<_>>());
+    let output = tidegate(&[&manifests.arguments()[..], &["--help"]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // With --reuse-values an older chart's values are all that there is.
+    assert_eq!(switched(&["kubeDns.extraArgs=null"]).0, switched(&[]).0);
+}
+
+/// Each that the program refuses beside a Corefile, which its Pods would do for ever.
+#[test]
+fn the_chart_takes_no_flag_that_a_corefile_takes_the_place_of() {
+    for (flag, value) in [
+        ("dns-bind", "10.96.0.10"),
+        ("dns-upstream", "192.0.2.53"),
+        ("dns-ttl", "30"),
+        ("dns-cache-ttl", "30s"),
+        ("dns-pods", "verified"),
+        ("dns-clusterset-domain", "clusterset.local"),
+        ("cluster-domain", "example.internal"),
+        ("watch-selector", "team=shop"),
+        ("namespace-selector", "team=shop"),
+    ] {
+        let output = tidegate(&["dns", "--corefile=/etc/coredns/Corefile", &format!("--{flag}={value}")]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("cannot be used with") && said.contains("--corefile"), "{flag}: {said}");
+        let values = ["kubeDns.enabled=true", &format!("kubeDns.extraArgs={{\"{flag}\":\"{value}\"}}")];
+        let error = template("tidegate", &values).expect_err(flag);
+        assert!(error.contains(&format!("kubeDns.extraArgs.{flag}: the Corefile says this")), "{error}");
+    }
 }
 
 #[test]

@@ -106,10 +106,10 @@ fn addresses_that_no_service_has_are_refused() {
 
 #[test]
 fn values_that_contradict_each_other_are_refused() {
-    let cases: [(&[&str], &str); 20] = [
+    let cases: [(&[&str], &str); 22] = [
         (&["controller.enabled=false"], "nothing would be installed"),
         (&[OFF, KUBE, "dns.service.enabled=true"], "kubeDns.enabled has the Service kube-dns"),
-        (&[OFF, KUBE, "dns.rateLimit=0"], "dns.nodeLocal.extraArgs has flags of its own"),
+        (&[OFF, KUBE, "dns.rateLimit=0"], "kubeDns.extraArgs have flags of their own"),
         (&[OFF, KUBE, "secretNamespaces={shop}"], "DNS reads no Secret"),
         (&[OFF, KUBE, "rbac.secrets.allNamespaces=true"], "DNS reads no Secret"),
         (&[OFF, KUBE, "dns.clustersetDomain=clusterset.local"], "with kubeDns.multicluster"),
@@ -117,6 +117,8 @@ fn values_that_contradict_each_other_are_refused() {
             &["dns.nodeLocal.enabled=true", "dns.nodeLocal.extraArgs.dns-bind=0.0.0.0"],
             "use dns.nodeLocal.address and dns.nodeLocal.serviceAddresses",
         ),
+        (&[KUBE, "kubeDns.extraArgs.corefile=/Corefile"], "the chart sets this flag: use kubeDns.configMap"),
+        (&[KUBE, "kubeDns.extraArgs.dns-ttl=30"], "kubeDns.extraArgs.dns-ttl: the Corefile says this"),
         (&["controller.hostNetwork=true", "controller.hostPort.enabled=true"], "choose one"),
         (&["controller.hostNetwork=true", "dns.service.enabled=true"], "a resolver for everybody"),
         (&["controller.kind=DaemonSet", "controller.autoscaling.enabled=true"], "controller.kind is DaemonSet"),

@@ -14,6 +14,32 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
+{{/* The flags that the chart sets, with the value that sets each. */}}
+{{- define "tidegate.kubeDns.ownFlags" -}}
+corefile: kubeDns.configMap
+log-format: controller.logFormat
+manifests: nothing, since the cluster is the source
+kubeconfig: nothing, since the Pod's account is used
+context: nothing, since the Pod's account is used
+{{- end -}}
+
+{{/* What the program takes no flag for where there is a Corefile. */}}
+{{- define "tidegate.kubeDns.saidByCorefile" -}}
+{{- list "dns-bind" "dns-upstream" "dns-ttl" "dns-cache-ttl" "dns-pods" "dns-clusterset-domain" "cluster-domain" "watch-selector" "namespace-selector" | toJson -}}
+{{- end -}}
+
+{{- define "tidegate.kubeDns.arguments" -}}
+- dns
+- --corefile=/etc/coredns/Corefile
+- --log-format={{ .Values.controller.logFormat }}
+{{- $own := include "tidegate.kubeDns.ownFlags" . | fromYaml -}}
+{{- range $name, $value := .Values.kubeDns.extraArgs }}
+{{- with get $own $name }}{{ fail (printf "kubeDns.extraArgs.%s: the chart sets this flag: use %s" $name .) }}{{ end }}
+{{- if has $name (include "tidegate.kubeDns.saidByCorefile" $ | fromJsonArray) }}{{ fail (printf "kubeDns.extraArgs.%s: the Corefile says this: change kubeDns.configMap" $name) }}{{ end }}
+{{- end }}
+{{- include "tidegate.flags" .Values.kubeDns.extraArgs }}
+{{- end -}}
+
 {{/* The template of the Pods that take the place of CoreDNS's. */}}
 {{- define "tidegate.kubeDns.pod" -}}
 {{- $dns := .Values.kubeDns -}}
@@ -56,10 +82,7 @@ spec:
   - name: tidegate
     image: {{ include "tidegate.image" . | quote }}
     imagePullPolicy: {{ .Values.controller.image.pullPolicy }}
-    args:
-    - dns
-    - --corefile=/etc/coredns/Corefile
-    - --log-format={{ .Values.controller.logFormat }}
+    args: {{- include "tidegate.kubeDns.arguments" . | nindent 4 }}
     ports:
     - {name: dns, containerPort: 53, protocol: UDP}
     - {name: dns-tcp, containerPort: 53, protocol: TCP}

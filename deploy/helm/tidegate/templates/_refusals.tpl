@@ -110,7 +110,7 @@
 {{- fail "dns.service.enabled leads to the Pods of the ingress controller, and controller.enabled is false: kubeDns.enabled has the Service kube-dns" -}}
 {{- end -}}
 {{- if not (kindIs "invalid" .Values.dns.rateLimit) -}}
-{{- fail "dns.rateLimit is a flag of the ingress controller, and controller.enabled is false: dns.nodeLocal.extraArgs has flags of its own" -}}
+{{- fail "dns.rateLimit is a flag of the ingress controller, and controller.enabled is false: dns.nodeLocal.extraArgs and kubeDns.extraArgs have flags of their own" -}}
 {{- end -}}
 {{- if or .Values.secretNamespaces .Values.rbac.secrets.allNamespaces -}}
 {{- fail "secretNamespaces and rbac.secrets.allNamespaces are for the ingress controller, and controller.enabled is false: DNS reads no Secret" -}}
