@@ -3,6 +3,7 @@
 use super::naming::{Naming, NamingOf};
 use super::reloading::{Reloading, follow};
 use super::resolving::on_own_threads;
+use super::signals::Prompts;
 use super::source::Followed;
 use crate::admin::{self, Readiness, Shown};
 use crate::allocator;
@@ -37,6 +38,8 @@ pub(super) struct Control {
     progress: Option<watch::Receiver<Progress>>,
     leadership: Option<watch::Receiver<Leadership>>,
     registry: Registry,
+    /// Until DNS is served.
+    prompts: Option<Prompts>,
     metrics: Arc<ControlMetrics>,
     /// Dropped to end the tasks that write to the source.
     stop_writing: watch::Sender<()>,
@@ -65,6 +68,7 @@ impl Drop for Obituary {
 }
 
 impl Control {
+    /// Signals that end nothing are caught from now on.
     pub(super) fn new(registry: Registry) -> anyhow::Result<Self> {
         let (publisher, snapshots) = publisher();
         Ok(Self {
@@ -77,6 +81,7 @@ impl Control {
             leadership: None,
             metrics: Arc::new(ControlMetrics::register(&registry)?),
             registry,
+            prompts: Some(Prompts::new().context("signals cannot be caught")?),
             stop_writing: watch::Sender::default(),
             stop: watch::Sender::default(),
             dead: watch::Sender::default(),
@@ -96,6 +101,17 @@ impl Control {
 
     pub(super) fn spawn(&mut self, task: &'static str, work: impl Future<Output = ()> + Send + 'static) {
         self.spawn_until(self.stop.subscribe(), task, work);
+    }
+
+    /// Runs what has no end of its own.
+    fn spawn_endless(&mut self, task: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let stopped = self.stopped();
+        self.spawn(task, async move {
+            tokio::select! {
+                () = stopped => {}
+                () = work => {}
+            }
+        });
     }
 
     /// Runs what writes to the source, or has to do with that.
@@ -172,20 +188,18 @@ impl Control {
         let names = self.snapshots.clone();
         let asking = self.ask_for_health(&naming, &probes)?;
         let Naming { of, bounds, protection, accepts, probes: flags, lameduck } = naming;
+        let prompts = self.prompts.take().context("DNS is served once")?;
         let server = match of {
-            NamingOf::Flags { settings, .. } => dns::Server::new(names, *settings, &self.registry)?,
+            NamingOf::Flags { settings, .. } => {
+                self.spawn_endless("answering signals", prompts.look_at_nothing());
+                dns::Server::new(names, *settings, &self.registry)?
+            }
             NamingOf::Corefile(corefile) => {
                 let server = dns::Server::with_plan(names, corefile.plan(), &self.registry)?;
                 let bound = sockets.iter().map(|sockets| sockets.at).collect();
                 let reloads = server.reloads();
                 let around = Reloading { reloads, bound, objects, accepts, flags, lameduck, workers };
-                let (following, stopped) = (follow(corefile, around), self.stopped());
-                self.spawn("following the Corefile", async move {
-                    tokio::select! {
-                        () = stopped => {}
-                        () = following => {}
-                    }
-                });
+                self.spawn_endless("following the Corefile", follow(corefile, around, prompts));
                 server
             }
         };

@@ -2,6 +2,7 @@
 //! for one is told with its line.
 
 use super::naming::{Corefile, tell};
+use super::signals::Prompts;
 use crate::cli::ProbeFlags;
 use dns::{At, Note, Plan, PlannedObjects, Probes, Reloads};
 use std::future::pending;
@@ -38,42 +39,55 @@ struct Followed {
     read: String,
 }
 
-/// Looks at the file again and again as its `reload` says, and serves what it says then. What is wrong is told, and
-/// what was served before goes on. Once nothing is to be looked at any more it rests: a task that ends counts as one
-/// that has died.
-pub(super) async fn follow(corefile: Corefile, around: Reloading) {
+/// Why the file is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Occasion {
+    /// Its `reload`.
+    Turn,
+    /// SIGUSR1.
+    Prompt,
+}
+
+/// Looks at the file again and again as its `reload` says, and at once when it is prompted, and serves what it says
+/// then. What is wrong is told, and what was served before goes on. It has no end: a task that ends counts as one that
+/// has died.
+pub(super) async fn follow(corefile: Corefile, around: Reloading, mut prompts: Prompts) {
     let (probes, taken) = (corefile.plan.probes(), corefile.plan.to_string());
     let mut followed = Followed { corefile, around, probes, taken, read: String::new() };
     let mut told = None;
-    while let Some(rest) = rest(&followed.corefile.plan) {
-        sleep(rest).await;
-        let refusal = followed.look().await.err().map(|error| (followed.read.clone(), format!("{error:#}")));
+    loop {
+        let occasion = tokio::select! {
+            () = turn(&followed.corefile.plan) => Occasion::Turn,
+            () = prompts.look() => Occasion::Prompt,
+        };
+        let refusal = followed.look(occasion).await.err().map(|error| (followed.read.clone(), format!("{error:#}")));
         if let Some((_, error)) = &refusal
-            && refusal != told
+            && (refusal != told || occasion == Occasion::Prompt)
         {
             tracing::error!(%error, "the Corefile is not taken; what was served before still is");
             followed.around.reloads.refused();
         }
         told = refusal;
     }
-    pending::<()>().await;
 }
 
-/// Until the file is looked at again; `None`: never.
-fn rest(plan: &Plan) -> Option<Duration> {
-    let (interval, jitter) = plan.reload()?;
+/// Waits until it is time to look at the file again.
+async fn turn(plan: &Plan) {
+    let Some((interval, jitter)) = plan.reload() else { return pending().await };
     // Replicas are not to look all at once.
-    Some(interval + jitter.mul_f64(rand::random::<f64>() * 2.0) - jitter)
+    sleep(interval + jitter.mul_f64(rand::random::<f64>() * 2.0) - jitter).await;
 }
 
 impl Followed {
-    async fn look(&mut self) -> anyhow::Result<()> {
+    /// A turn passes over a file that says the same; a prompt is about the files of its parts too.
+    async fn look(&mut self, occasion: Occasion) -> anyhow::Result<()> {
         self.read.clear();
         let (path, compatibility) = (self.corefile.path.clone(), self.corefile.compatibility);
         let understood = tokio::task::spawn_blocking(move || Corefile::understood(path, compatibility)).await?;
         let (Corefile { plan, .. }, notes) = understood?;
         self.read = plan.to_string();
-        if self.read == self.taken {
+        let is_same = self.read == self.taken;
+        if is_same && occasion == Occasion::Turn {
             return Ok(());
         }
         (self.around.accepts)(&plan)?;
@@ -88,7 +102,11 @@ impl Followed {
         // The right to ports below 1024 was given up after the start: a new one of these takes a restart.
         let sockets = dns::bind_all(addresses.iter().copied(), &self.around.bound, self.around.workers)?;
         self.around.reloads.replace(prepared, sockets).await;
-        tracing::info!(file = %self.corefile.path.display(), "the Corefile has changed, and is served");
+        let what = match is_same {
+            true => "the Corefile is the same; the files of its parts are read again",
+            false => "the Corefile has changed, and is served",
+        };
+        tracing::info!(file = %self.corefile.path.display(), "{what}");
         tell(&notes);
         for note in waiting {
             tracing::warn!("{note}");

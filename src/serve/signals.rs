@@ -1,4 +1,4 @@
-//! The signals that end the program.
+//! The signals that end the program, and those that do not.
 
 use super::Ended;
 use std::io;
@@ -29,6 +29,9 @@ pub(super) struct Signals {
 
 impl Signals {
     /// Catches them from now on.
+    ///
+    /// # Errors
+    /// Those of the system.
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -54,6 +57,42 @@ impl Signals {
             _ = self.terminate.recv() => Caught { name: "SIGTERM", number: 15 },
             _ = self.interrupt.recv() => Caught { name: "SIGINT", number: 2 },
             _ = self.hangup.recv() => Caught { name: "SIGHUP", number: 1 },
+        }
+    }
+}
+
+/// SIGUSR1, with which CoreDNS reads its Corefile again; and SIGUSR2, with which it starts another program in its place.
+/// That is for whoever starts Pods to do here, and a signal that nobody waits for would end the program at once.
+#[derive(Debug)]
+pub(super) struct Prompts {
+    look: Signal,
+    replace: Signal,
+}
+
+impl Prompts {
+    /// Catches them from now on.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self { look: signal(SignalKind::user_defined1())?, replace: signal(SignalKind::user_defined2())? })
+    }
+
+    /// Waits for the next SIGUSR1.
+    pub(super) async fn look(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.look.recv() => return,
+                _ = self.replace.recv() => tracing::warn!(signal = "SIGUSR2", "this signal changes nothing here"),
+            }
+        }
+    }
+
+    /// Says each time that there is nothing to look at, without an end.
+    pub(super) async fn look_at_nothing(mut self) {
+        loop {
+            self.look().await;
+            tracing::warn!(signal = "SIGUSR1", "this signal changes nothing: there is no Corefile to look at");
         }
     }
 }

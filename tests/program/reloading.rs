@@ -98,3 +98,44 @@ fn a_change_that_the_next_start_would_refuse_is_refused() {
     let refused = output(&["run", "--manifests", manifests, "--corefile", path]);
     assert!(text(&refused.stderr).contains(words), "{}", text(&refused.stderr));
 }
+
+/// CoreDNS does so at SIGUSR1. Without `reload` nothing else has the file looked at, and nothing at all the file of `hosts`.
+#[test]
+fn a_signal_has_the_corefile_looked_at_and_what_it_names() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let [path, hosts] = ["Corefile", "hosts"].map(|name| directory.path().join(name));
+    let port = free_port();
+    let hosts_part = format!("    hosts {} {{\n        reload 0\n        fallthrough\n    }}\n", hosts.display());
+    let text = |ttl| {
+        let whole = corefile(port, "127.0.0.1:0", ttl, "insecure").replace("    health 127.0.0.1:0\n", &hosts_part);
+        whole.replace("    reload 2s 1s\n", "")
+    };
+    replace(&hosts, "192.0.2.1 printer.test\n");
+    replace(&path, &text(17));
+    let (mut names, _manifests) = start(&path, &["--health-bind", "off", "--ready-bind", "127.0.0.1:0"]);
+    let printer = || dig_at(port, "printer.test");
+
+    replace(&path, &text(18));
+    names.signal("-USR1");
+    names.logged("the Corefile has changed");
+    assert_eq!(dig_at(port, WEB), format!("{WEB}. 18 IN A 10.96.0.10"));
+    assert!(printer().ends_with("A 192.0.2.1"), "{}", printer());
+
+    replace(&hosts, "192.0.2.2 printer.test\n");
+    names.signal("-USR1");
+    names.logged("the Corefile is the same; the files of its parts are read again");
+    assert!(printer().ends_with("A 192.0.2.2"), "{}", printer());
+
+    // Whoever asks is told, of the same mistake too.
+    replace(&path, &text(19).replace("insecure", "insecur"));
+    for _ in 0..2 {
+        names.signal("-USR1");
+        names.logged("the Corefile is not taken");
+    }
+    names.signal("-USR2");
+    assert_eq!(names.logged("this signal changes nothing")["signal"], "SIGUSR2");
+    assert_eq!(dig_at(port, WEB), format!("{WEB}. 18 IN A 10.96.0.10"));
+    names.signal("-TERM");
+    names.logged("draining");
+    assert_eq!(names.end().code(), Some(0));
+}

@@ -29,6 +29,21 @@ fn a_signal_drains_and_ends_well() {
     }
 }
 
+/// Those of CoreDNS for another configuration and another program.
+#[test]
+fn a_signal_for_other_things_than_the_end_is_told_and_changes_nothing() {
+    let manifests = shop();
+    let mut tidegate = Tidegate::run(manifests.path(), &[]);
+    for (signal, name) in [("-USR1", "SIGUSR1"), ("-USR2", "SIGUSR2")] {
+        tidegate.signal(signal);
+        assert_eq!(tidegate.logged("this signal changes nothing")["signal"], name);
+        assert_eq!(tidegate.get("shop.test", "/").status, 200, "{name}");
+    }
+    tidegate.signal("-TERM");
+    tidegate.logged("draining");
+    assert_eq!(tidegate.end().code(), Some(0));
+}
+
 #[test]
 fn while_it_drains_readiness_fails_and_requests_are_answered() {
     let manifests = shop();
