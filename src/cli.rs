@@ -294,7 +294,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 fn network(text: &str) -> Result<IpNet, String> {
     let network = text.trim();
     let parsed = network.parse().ok().or_else(|| network.parse().ok().map(|ip: std::net::IpAddr| IpNet::from(ip)));
-    parsed.ok_or_else(|| "not a network such as 10.0.0.0/8".to_owned())
+    parsed.ok_or_else(|| "not a network such as 10.0.0.0/8 or an address such as 10.0.0.1".to_owned())
 }
 
 fn level(text: &str) -> Result<String, String> {

@@ -6,9 +6,12 @@ mod tests;
 
 use crate::Printable;
 use kube::Config;
-use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+
+/// The token of a Pod's service account, where the kubelet mounts it.
+const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// The configuration that a client of the API server is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,9 +39,20 @@ pub enum AccessError {
     /// A context of nothing.
     #[error("--context {0} chooses from a kubeconfig, and none is given: name one with --kubeconfig FILE")]
     ContextAlone(String),
+    /// The Pod has no token.
+    #[error(
+        "no access as a Pod: {}: {error}: the Pod's service account has to be mounted (automountServiceAccountToken: true)",
+        path.display()
+    )]
+    NoToken {
+        /// Where it is to be.
+        path: PathBuf,
+        /// Why it cannot be had.
+        error: String,
+    },
     /// The Pod has no usable service account.
     #[error("no access as a Pod: {0}")]
-    InCluster(#[from] InClusterError),
+    InCluster(String),
     /// A file cannot be used.
     #[error("{}: {reason}", Printable(path.display()))]
     File {
@@ -125,10 +139,20 @@ impl Access {
     /// Where something is missing, cannot be read, or is not supported; the message names it.
     pub(super) async fn load(&self) -> Result<Config, AccessError> {
         match self {
-            Self::InCluster => Ok(Config::incluster()?),
+            Self::InCluster => {
+                has_token(Path::new(TOKEN))?;
+                // The error's text has those of its causes already.
+                Config::incluster().map_err(|error| AccessError::InCluster(error.to_string()))
+            }
             Self::Kubeconfig { paths, context } => load_kubeconfig(paths, context.as_deref()).await,
         }
     }
+}
+
+/// Where nothing is mounted the kubelet's other files are missing too, of which an error of these would speak.
+fn has_token(path: &Path) -> Result<(), AccessError> {
+    let found = path.metadata().map(|_| ());
+    found.map_err(|error| AccessError::NoToken { path: path.to_owned(), error: error.to_string() })
 }
 
 async fn load_kubeconfig(paths: &[PathBuf], context: Option<&str>) -> Result<Config, AccessError> {

@@ -1,6 +1,8 @@
 //! The flags against those who ask in the name of others.
 
+use crate::cli::network;
 use clap::Args;
+use clap::builder::TypedValueParser as _;
 use ipnet::IpNet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -14,14 +16,20 @@ pub(crate) struct DnsProtectionFlags {
     pub(crate) dns_cookie_secret: Option<PathBuf>,
     /// Answers a second over UDP to the clients of an IPv4 /24 or an IPv6 /56, of each kind; what is more is cut or not
     /// sent. For addresses that others reach [default: none]
-    #[arg(long, value_name = "NUMBER", env = "TIDEGATE_DNS_RATE_LIMIT")]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "TIDEGATE_DNS_RATE_LIMIT",
+        value_parser = clap::value_parser!(u32).range(1..).try_map(NonZeroU32::try_from)
+    )]
     pub(crate) dns_rate_limit: Option<NonZeroU32>,
-    /// Networks whose clients get all answers, such as 10.0.0.0/8 (repeatable)
+    /// Networks whose clients get all answers, such as 10.0.0.0/8 or the address 10.0.0.1 (repeatable)
     #[arg(
         long,
         value_name = "CIDR",
         env = "TIDEGATE_DNS_RATE_LIMIT_EXEMPT",
         value_delimiter = ',',
+        value_parser = network,
         requires = "dns_rate_limit"
     )]
     pub(crate) dns_rate_limit_exempt: Vec<IpNet>,

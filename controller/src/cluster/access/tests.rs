@@ -98,3 +98,19 @@ async fn a_plugin_for_credentials_is_run() {
     assert_eq!(said(&dir, &config, Some("plugin")).await, "https://10.0.0.1:6443");
     assert!(!fs::read(dir.path().join("plugin.runs")).expect("it ran").is_empty());
 }
+
+#[test]
+fn a_pod_without_its_token_is_told_of_the_file_once_and_what_to_do() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("token");
+    let error = has_token(&path).expect_err("there is none");
+    assert_eq!(
+        error.to_string().replace(&dir.path().display().to_string(), "DIR"),
+        "no access as a Pod: DIR/token: No such file or directory (os error 2): the Pod's service account has to be \
+         mounted (automountServiceAccountToken: true)"
+    );
+    // What is printed has each cause behind the text.
+    assert!(std::error::Error::source(&error).is_none());
+    fs::write(&path, "abc").expect("written");
+    has_token(&path).expect("it is there");
+}
