@@ -59,14 +59,14 @@ pub struct Block {
     pub(crate) metadata: Option<Vec<Zone>>,
     pub(crate) local: Option<()>,
     pub(crate) dns64: Option<Dns64>,
-    pub(crate) acls: Vec<Acl>,
     pub(crate) any: Option<()>,
     pub(crate) chaos: Option<Chaos>,
     pub(crate) loadbalance: Option<()>,
-    pub(crate) cache: Option<Cache>,
     pub(crate) rewrites: Vec<Rewrite>,
-    pub(crate) header: Option<Header>,
     pub(crate) autopath: Option<Autopath>,
+    pub(crate) acls: Vec<Acl>,
+    pub(crate) cache: Option<Cache>,
+    pub(crate) header: Option<Header>,
     pub(crate) minimal: Option<()>,
     pub(crate) templates: Vec<Template>,
     pub(crate) transfers: Vec<Transfer>,
@@ -103,14 +103,14 @@ impl Block {
             metadata: None,
             local: None,
             dns64: None,
-            acls: Vec::new(),
             any: None,
             chaos: None,
             loadbalance: None,
-            cache: None,
             rewrites: Vec::new(),
-            header: None,
             autopath: None,
+            acls: Vec::new(),
+            cache: None,
+            header: None,
             minimal: None,
             templates: Vec::new(),
             transfers: Vec::new(),
@@ -203,18 +203,19 @@ impl Block {
         ];
         printed.push(self.metadata.as_ref().map(|zones| Printed::new("metadata").words(zones)));
         printed.extend(self.logs.iter().map(|log| Some(log.printed())));
-        printed.extend([switch("local", self.local), self.dns64.as_ref().map(Dns64::printed)]);
-        printed.extend(self.acls.iter().map(|acl| Some(acl.printed())));
         printed.extend([
+            switch("local", self.local),
+            self.dns64.as_ref().map(Dns64::printed),
             switch("any", self.any),
             self.chaos.as_ref().map(Chaos::printed),
             switch("loadbalance", self.loadbalance),
-            self.cache.as_ref().map(Cache::printed),
         ]);
         printed.extend(self.rewrites.iter().map(|rewrite| Some(rewrite.printed())));
+        printed.push(self.autopath.as_ref().map(Autopath::printed));
+        printed.extend(self.acls.iter().map(|acl| Some(acl.printed())));
         printed.extend([
+            self.cache.as_ref().map(Cache::printed),
             self.header.as_ref().map(Header::printed),
-            self.autopath.as_ref().map(Autopath::printed),
             switch("minimal", self.minimal),
         ]);
         printed.extend(self.templates.iter().map(|template| Some(template.printed())));

@@ -73,7 +73,7 @@ impl Responder {
         asking: &Asking<'_>,
         out: &mut Vec<u8>,
     ) -> Response {
-        if let Some(response) = self.before(parts, block, asking, out) {
+        if let Some(response) = self.minimised(parts, block, asking, out) {
             return response;
         }
         let rewriting = parts.rewrites.as_ref().map(|rewrites| {
@@ -81,7 +81,7 @@ impl Responder {
             rewrites.apply(asking.name, asking.query.asked.record_type, tell)
         });
         match rewriting {
-            None | Some(Rewriting::Same) => self.headed(parts, block, asking, out),
+            None | Some(Rewriting::Same) => self.allowed(parts, block, asking, out),
             Some(Rewriting::Invalid) => {
                 let query = asking.query;
                 write_code(out, &query.head, Some(query.asked), (ResponseCode::ServFail, Says::default()));
@@ -91,9 +91,17 @@ impl Responder {
                 let query = Query { head: asking.query.head, asked: rewritten.asked() };
                 // It was made of text that was checked.
                 let Some(name) = LowerName::read(query.asked.name()) else { return Response::Silence };
-                let response = self.headed(parts, block, &Asking { query, name: &name, ..*asking }, out);
+                let response = self.allowed(parts, block, &Asking { query, name: &name, ..*asking }, out);
                 finally(response, asking, out, || After::Restore(Box::new(Restore::new(rewritten, &asking.query))))
             }
+        }
+    }
+
+    /// To those who may ask: for what is answered in the end, be it that the client has spelled it or a rule.
+    fn allowed(&self, parts: &Parts, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
+        match self.refusal(parts, block, asking, out) {
+            Some(refusal) => refusal,
+            None => self.headed(parts, block, asking, out),
         }
     }
 
@@ -161,13 +169,13 @@ impl Responder {
         Some(asking.answered(Source::Acl, code))
     }
 
-    /// What answers before anything is changed.
-    fn before(&self, parts: &Parts, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Option<Response> {
-        if let Some(refusal) = self.refusal(parts, block, asking, out) {
-            return Some(refusal);
-        }
+    /// One record where all are asked for, by those who may ask for the name as they have it.
+    fn minimised(&self, parts: &Parts, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Option<Response> {
         if !parts.minimises_any || asking.query.asked.record_type != RecordType::ANY {
             return None;
+        }
+        if let Some(refusal) = self.refusal(parts, block, asking, out) {
+            return Some(refusal);
         }
         self.said((block, asking), ("any", 0), || "ANY gets one record (RFC 8482)".to_owned());
         written(asking, (Source::Any, Says::default()), out, |reply| {

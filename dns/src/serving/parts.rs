@@ -21,11 +21,11 @@ pub(crate) struct Parts {
     pub(crate) nsid: Option<Nsid>,
     pub(crate) is_local: bool,
     pub(crate) dns64: Option<Dns64>,
-    pub(crate) acls: Option<Acls>,
     /// Whether ANY gets one record instead of all (RFC 8482).
     pub(crate) minimises_any: bool,
     pub(crate) chaos: Option<Chaos>,
     pub(crate) rewrites: Option<Rewrites>,
+    pub(crate) acls: Option<Acls>,
     pub(crate) headers: Option<Headers>,
     pub(crate) autopath: Option<Autopath>,
     pub(crate) is_minimal: bool,
@@ -47,10 +47,10 @@ impl Parts {
             nsid: block.nsid.as_ref().map(|name| Nsid::new(name, host)),
             is_local: block.local.is_some(),
             dns64: block.dns64.as_ref().map(Dns64::new),
-            acls: (!block.acls.is_empty()).then(|| Acls::new(&block.acls)),
             minimises_any: block.any.is_some(),
             chaos: block.chaos.as_ref().map(|chaos| Chaos::new(chaos, host)),
             rewrites: (!block.rewrites.is_empty()).then(|| Rewrites::new(&block.rewrites)),
+            acls: (!block.acls.is_empty()).then(|| Acls::new(&block.acls)),
             autopath: autopath.map_err(|error| block.not_had("autopath", 0, format!("autopath: {error}")))?,
             headers: block.header.as_ref().map(Headers::new),
             is_minimal: block.minimal.is_some(),
@@ -67,10 +67,10 @@ impl Parts {
             nsid,
             is_local,
             dns64,
-            acls,
             minimises_any,
             chaos,
             rewrites,
+            acls,
             headers,
             autopath,
             is_minimal,
@@ -82,12 +82,12 @@ impl Parts {
         nsid.is_some()
             || *is_local
             || dns64.is_some()
-            || rewrites.is_some()
-            || autopath.is_some()
-            || acls.is_some()
             || *minimises_any
             || chaos.is_some()
+            || rewrites.is_some()
+            || acls.is_some()
             || headers.is_some()
+            || autopath.is_some()
             || *is_minimal
             || templates.is_some()
             || transfers.is_some()

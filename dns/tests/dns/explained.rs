@@ -201,7 +201,7 @@ async fn each_part_that_has_a_say_is_told_in_its_order_with_its_line() {
     let (zone, place) = rewritten.block.unwrap();
     assert_eq!((zone.to_string().as_str(), place.line), ("stub.test", 1));
     let alias = of("www.alias.test.", RecordType::A);
-    assert_eq!(steps(&alias), ["8 acl", "13 rewrite", "14 header", "17 minimal", "25 kubernetes"]);
+    assert_eq!(steps(&alias), ["13 rewrite", "8 acl", "14 header", "17 minimal", "25 kubernetes"]);
     let template = of("x.test.", RecordType::AAAA);
     assert_eq!(steps(&template)[3..], ["18 template"]);
     assert!(words(&template).ends_with("it answers NXDOMAIN"), "{template:?}");

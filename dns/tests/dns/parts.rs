@@ -58,6 +58,49 @@ async fn who_may_not_ask_is_refused_everything() {
     server.stop().await;
 }
 
+/// CVE-2026-26017, which CoreDNS 1.14.2 has mended.
+#[tokio::test]
+async fn who_may_ask_is_said_of_what_is_answered_and_not_of_what_is_spelled() {
+    let plugins = format!(
+        "acl secret.test {{\n  block\n }}
+         acl gone.test {{\n  drop\n }}
+         acl public.test {{\n  block\n }}
+         acl typed.test {{\n  filter type A\n }}
+         rewrite name exact blocked.alias.test www.secret.test
+         rewrite name exact dropped.alias.test www.gone.test
+         rewrite name exact public.test {OURS}
+         rewrite type AAAA A"
+    );
+    let server = start_plugins(&plugins).await;
+    let client = server.client().await;
+    client.send(&question(1, "dropped.alias.test.", RecordType::A).to_vec().unwrap()).await.unwrap();
+    for (name, record_type, code, error, found) in [
+        ("Blocked.alias.test.", RecordType::A, ResponseCode::Refused, Some(15), None),
+        ("typed.test.", RecordType::AAAA, ResponseCode::NoError, Some(17), None),
+        ("Public.test.", RecordType::A, ResponseCode::NoError, None, Some("10.0.0.1")),
+        // Where no rule changes anything.
+        ("www.secret.test.", RecordType::A, ResponseCode::Refused, Some(15), None),
+        ("a.public.test.", RecordType::A, ResponseCode::Refused, Some(15), None),
+        ("open.test.", RecordType::A, ResponseCode::NoError, None, Some("192.0.2.1")),
+    ] {
+        let query = with_edns(question(2, name, record_type), 1232);
+        client.send(&query.to_vec().unwrap()).await.unwrap();
+        let told = answer(&client).await;
+        assert_eq!((told.metadata.id, told.metadata.response_code), (2, code), "{name}");
+        assert_eq!(answered(&told), found.into_iter().collect::<Vec<_>>(), "{name}");
+        assert_eq!(told.queries[0].query_type(), record_type, "{name}");
+        assert!(told.queries[0].name().eq_case(query.queries[0].name()), "{name}");
+        let edns = told.edns.unwrap();
+        let number = edns.option(EdnsCode::Unknown(15)).map(|option| match option {
+            EdnsOption::Unknown(15, bytes) => bytes[1],
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(number, error, "{name}");
+    }
+    assert_eq!(server.metric("tidegate_dns_dropped_total", &["reason=\"acl\""]), 1.0);
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn what_is_dropped_over_tcp_costs_no_other_question_its_answer() {
     let server = start_plugins("dns64 {\n  allow_ipv4\n }\n acl {\n  drop type TXT AAAA\n }").await;
