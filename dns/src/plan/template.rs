@@ -66,7 +66,6 @@ impl Template {
             extended_error: None,
             fallthrough: Fallthrough::default(),
         };
-        let before = reading.errors.len();
         // Records may stand before the expressions whose groups they use.
         item.options(reading, |reading, option| {
             if option.name() == "match" {
@@ -77,11 +76,6 @@ impl Template {
             Ok(())
         });
         item.options(reading, |_, option| template.read_option(option));
-        let is_empty = template.answers.is_empty() && template.authorities.is_empty();
-        if is_empty && template.rcode == Rcode::NO_ERROR && reading.errors.len() == before {
-            // CoreDNS refuses these: without a record or a code an answer is likely forgotten.
-            return Err(item.error("says nothing: it needs an answer, an authority or an rcode other than NOERROR"));
-        }
         Ok(template)
     }
 

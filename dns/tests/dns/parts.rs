@@ -20,6 +20,14 @@ async fn start_plugins(plugins: &str) -> Running {
     server
 }
 
+/// The number of the extended error that comes with an answer.
+fn extended_error(answer: &Message) -> Option<u8> {
+    match answer.edns.as_ref()?.option(EdnsCode::Unknown(15))? {
+        EdnsOption::Unknown(15, bytes) => bytes.get(1).copied(),
+        other => panic!("{other:?}"),
+    }
+}
+
 const OURS: &str = "web.shop.svc.cluster.local.";
 const THEIRS: &str = "example.org.";
 
@@ -30,10 +38,7 @@ async fn who_may_not_ask_is_refused_everything() {
         for name in [OURS, THEIRS] {
             let answer = server.ask(&with_edns(question(1, name, RecordType::A), 1232)).await;
             assert_eq!((answer.metadata.response_code, answer.answers.len()), (code, 0), "{rule} {name}");
-            let edns = answer.edns.unwrap();
-            assert!(edns.option(EdnsCode::Unknown(15)).is_some_and(
-                |option| matches!(option, EdnsOption::Unknown(15, bytes) if bytes.starts_with(&[0, error]))
-            ));
+            assert_eq!(extended_error(&answer), Some(error), "{rule} {name}");
             let other = server.ask(&question(1, name, RecordType::AAAA)).await;
             assert_eq!(other.metadata.response_code, ResponseCode::NoError, "{rule} {name}");
         }
@@ -90,12 +95,7 @@ async fn who_may_ask_is_said_of_what_is_answered_and_not_of_what_is_spelled() {
         assert_eq!(answered(&told), found.into_iter().collect::<Vec<_>>(), "{name}");
         assert_eq!(told.queries[0].query_type(), record_type, "{name}");
         assert!(told.queries[0].name().eq_case(query.queries[0].name()), "{name}");
-        let edns = told.edns.unwrap();
-        let number = edns.option(EdnsCode::Unknown(15)).map(|option| match option {
-            EdnsOption::Unknown(15, bytes) => bytes[1],
-            other => panic!("{other:?}"),
-        });
-        assert_eq!(number, error, "{name}");
+        assert_eq!(extended_error(&told), error, "{name}");
     }
     assert_eq!(server.metric("tidegate_dns_dropped_total", &["reason=\"acl\""]), 1.0);
     server.stop().await;
@@ -250,6 +250,29 @@ async fn templates_answer_what_they_match() {
     assert_eq!(addresses(THEIRS).await, ["192.0.2.1"]);
     assert_eq!(addresses("alias.test.").await, ["example.org.", "192.0.2.1"]);
     server.stop().await;
+}
+
+/// AAAA where nobody has IPv6.
+#[tokio::test]
+async fn a_type_that_nobody_wants_gets_an_empty_answer() {
+    for (template, error, additionals) in [
+        ("template IN AAAA", None, 0),
+        ("template ANY AAAA . {\n  rcode NOERROR\n }", None, 0),
+        ("template IN AAAA {\n  match .*\n  fallthrough\n }", None, 0),
+        ("template IN AAAA {\n  ederror 29 \"no IPv6\"\n }", Some(29), 0),
+        ("template IN AAAA {\n  additional \"why.test. 60 IN TXT none\"\n }", None, 1),
+    ] {
+        let server = start_plugins(template).await;
+        for name in [OURS, THEIRS] {
+            let told = server.ask(&with_edns(question(1, name, RecordType::AAAA), 1232)).await;
+            assert_eq!(told.metadata.response_code, ResponseCode::NoError, "{template}");
+            assert!(told.metadata.authoritative, "{template}");
+            let counts = [told.answers.len(), told.authorities.len(), told.additionals.len()];
+            assert_eq!((counts, extended_error(&told)), ([0, 0, additionals], error), "{template}");
+            assert_eq!(server.ask(&question(1, name, RecordType::A)).await.answers.len(), 1, "{template}");
+        }
+        server.stop().await;
+    }
 }
 
 #[tokio::test]
