@@ -7,6 +7,7 @@ mod connections;
 mod exchange;
 mod failure;
 mod health;
+mod link;
 mod marks;
 mod order;
 mod origin;

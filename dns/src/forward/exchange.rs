@@ -1,11 +1,12 @@
 //! One try at one upstream: UDP from a new port, TCP where that is wanted or the answer was cut, or TLS.
 
 use super::connections::Connection;
+use super::link::Link;
 use super::relay::{code, flags, is_answer};
 use super::tls::Secure;
 use super::trail::{Of, Trail};
 use super::upstream::Upstream;
-use super::{Ask, Outbound, lock};
+use super::{Ask, Outbound};
 use crate::message::{Transport, framed};
 use crate::plan::forward::Protocol;
 use crate::wire::flag;
@@ -56,6 +57,14 @@ impl Fault {
     pub(super) fn is_ours(&self) -> bool {
         matches!(self, Self::NoSocket(_))
     }
+
+    /// The same with what was tried.
+    fn told(self, link: &Link<'_>, to: (Transport, SocketAddr)) -> Self {
+        match self {
+            Self::Upstream(error) => Self::Upstream(link.told(&error, to)),
+            other => other,
+        }
+    }
 }
 
 /// Of a socket that could not be had.
@@ -92,12 +101,15 @@ impl Upstream {
             Protocol::Tcp => true,
             Protocol::UdpFirst => false,
         };
+        let link = Link::new(trip.outbound);
         if is_stream {
-            return within(self, trip, self.over_stream(ask, options, trip)).await;
+            let answer = within(self, trip, self.over_stream(ask, options, trip, &link)).await;
+            return answer.map_err(|fault| fault.told(&link, (Transport::Tcp, self.address)));
         }
-        let message = within(self, trip, self.over_udp(ask, options, trip)).await?;
+        let message = within(self, trip, self.over_udp(ask, options, trip, &link)).await;
+        let message = message.map_err(|fault| fault.told(&link, (Transport::Udp, self.address)))?;
         if flags(&message).is_some_and(|flags| flags & flag::TRUNCATED != 0)
-            && let Ok(whole) = within(self, trip, self.over_stream(ask, options, trip)).await
+            && let Ok(whole) = within(self, trip, self.over_stream(ask, options, trip, &link)).await
         {
             return Ok(whole);
         }
@@ -114,11 +126,11 @@ impl Upstream {
         SocketAddr::new(own.unwrap_or(any), 0)
     }
 
-    async fn over_udp(&self, ask: &Ask, options: &[u8], trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
+    async fn over_udp(&self, ask: &Ask, options: &[u8], trip: &Trip<'_>, link: &Link<'_>) -> Result<Vec<u8>, Fault> {
         // The system chooses the port at random, and what others send does not come through a connected socket.
         let socket = UdpSocket::bind(self.source()).await.map_err(of_socket)?;
         socket.connect(self.address).await.map_err(of_socket)?;
-        let _own = Own::new(trip.outbound, (Transport::Udp, socket.local_addr()?));
+        link.set(Some((Transport::Udp, socket.local_addr()?)));
         let id = rand::random();
         socket.send(&ask.to_message(id, trip.question, options)).await?;
         loop {
@@ -141,8 +153,9 @@ impl Upstream {
     }
 
     /// Over a connection that is kept, or a new one.
-    async fn over_stream(&self, ask: &Ask, options: &[u8], trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
+    async fn over_stream(&self, ask: &Ask, options: &[u8], trip: &Trip<'_>, link: &Link<'_>) -> Result<Vec<u8>, Fault> {
         loop {
+            link.set(None);
             let kept = self.kept.take();
             let is_kept = kept.is_some();
             let mut connection = match kept {
@@ -150,9 +163,11 @@ impl Upstream {
                 None => self.connect().await?,
             };
             self.metrics.connections(is_kept, self.secure.is_some()).inc();
-            let _own = Own::new(trip.outbound, (Transport::Tcp, connection.local));
+            link.set(Some((Transport::Tcp, connection.local)));
             match connection.ask(ask, options, trip).await {
                 Ok(message) => {
+                    // Whoever takes it next lists it.
+                    link.set(None);
                     if let Some(sweep) = self.kept.put(connection) {
                         trip.outbound.checks.spawn(sweep, &Handle::current());
                     }
@@ -223,23 +238,4 @@ async fn within(
 ) -> Result<Vec<u8>, Fault> {
     let end = trip.deadline.min(Instant::now() + upstream.forward.connections.read_timeout);
     timeout_at(end, exchange).await.map_err(io::Error::from)?
-}
-
-/// Lists the address of a socket of ours as long as it waits.
-struct Own<'o> {
-    outbound: &'o Outbound,
-    at: (Transport, SocketAddr),
-}
-
-impl<'o> Own<'o> {
-    fn new(outbound: &'o Outbound, at: (Transport, SocketAddr)) -> Self {
-        lock(&outbound.own).insert(at);
-        Self { outbound, at }
-    }
-}
-
-impl Drop for Own<'_> {
-    fn drop(&mut self) {
-        lock(&self.outbound.own).remove(&self.at);
-    }
 }

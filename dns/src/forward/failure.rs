@@ -2,8 +2,10 @@
 
 use crate::extended_error::ExtendedError;
 use hickory_proto::op::ResponseCode;
+use std::fmt::Display;
+use std::sync::Arc;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("no upstream is set")]
     NoUpstream,
@@ -18,6 +20,9 @@ pub(crate) enum Failure {
     NoSocket,
     #[error("no upstream answered")]
     Unanswered,
+    /// The same, and what was wrong with the last one: for operators, since it has addresses of ours.
+    #[error("no upstream answered")]
+    Fault(Arc<str>),
     /// Whatever it was: upstreams may have answered, that they cannot tell.
     #[error("this failed a moment ago")]
     Remembered,
@@ -26,7 +31,15 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    pub(crate) fn code(self) -> ResponseCode {
+    /// In words for operators.
+    pub(crate) fn cause(&self) -> &dyn Display {
+        match self {
+            Self::Fault(cause) => cause,
+            other => other,
+        }
+    }
+
+    pub(crate) fn code(&self) -> ResponseCode {
         match self {
             // Not our names, and nobody to ask, or no room: the client should try its next server.
             Self::NoUpstream | Self::Busy => ResponseCode::Refused,
@@ -34,32 +47,32 @@ impl Failure {
         }
     }
 
-    pub(crate) fn extended_error(self) -> ExtendedError {
+    pub(crate) fn extended_error(&self) -> ExtendedError {
         match self {
             Self::NoUpstream => ExtendedError::NotAuthoritative,
             Self::Busy | Self::Loop | Self::NoSocket => ExtendedError::Other,
-            Self::Unanswered | Self::Down => ExtendedError::NoReachableAuthority,
+            Self::Unanswered | Self::Fault(_) | Self::Down => ExtendedError::NoReachableAuthority,
             Self::Remembered => ExtendedError::CachedError,
             Self::Malformed => ExtendedError::InvalidData,
         }
     }
 
     /// The word in the metrics.
-    pub(crate) fn reason(self) -> &'static str {
+    pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::NoUpstream => "no_upstream",
             Self::Busy => "busy",
             Self::Loop => "loop",
             Self::Down => "down",
             Self::NoSocket => "no_socket",
-            Self::Unanswered => "unanswered",
+            Self::Unanswered | Self::Fault(_) => "unanswered",
             Self::Remembered => "remembered",
             Self::Malformed => "malformed",
         }
     }
 
     /// Whether it will be so again in a moment, so that nobody needs to be asked.
-    pub(super) fn lasts(self) -> bool {
-        matches!(self, Self::Unanswered | Self::Malformed)
+    pub(super) fn lasts(&self) -> bool {
+        matches!(self, Self::Unanswered | Self::Fault(_) | Self::Malformed)
     }
 }

@@ -261,7 +261,7 @@ impl Host {
             }
             let mut known = lock(&known.addresses);
             if addresses.is_empty() {
-                let why = failure.map_or_else(|| "it has none".to_owned(), |failure| failure.to_string());
+                let why = failure.map_or_else(|| "it has none".to_owned(), |failure| failure.cause().to_string());
                 warn!(upstream = %self.name, why, "the addresses of an upstream are not known");
                 known.look_at = Some(Instant::now() + LOOK_UP_AGAIN);
             } else {

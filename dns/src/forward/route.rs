@@ -140,7 +140,7 @@ impl Route {
             marked.push(mark);
             match answer {
                 Ok(message) if self.fails_over(&message) => {
-                    unhelpful.get_or_insert((message, upstream.address));
+                    unhelpful.get_or_insert((message, upstream));
                     refusals += 1;
                     if refusals >= upstreams.len() {
                         break;
@@ -162,12 +162,17 @@ impl Route {
                     match fault {
                         Fault::Malformed => failure = Failure::Malformed,
                         Fault::Loop => failure = Failure::Loop,
-                        _ => upstream.suspect(outbound),
+                        fault => {
+                            if let Failure::Unanswered | Failure::Fault(_) = failure {
+                                failure = Failure::Fault(fault.to_string().into());
+                            }
+                            upstream.suspect(outbound);
+                        }
                     }
                 }
             }
         }
-        unhelpful.ok_or(failure)
+        unhelpful.map(|(message, upstream)| (message, upstream.address)).ok_or(failure)
     }
 }
 

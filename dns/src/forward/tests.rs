@@ -1,4 +1,5 @@
 mod cast;
+mod causes;
 mod health;
 mod kept;
 mod origins;

@@ -184,8 +184,8 @@ impl Responder {
             }
             Err(failure) => failure,
         };
-        tell_failure(block, &query, failure, &self.shared.runtime);
-        write_failure(out, forwarder, (&query, transport), failure);
+        tell_failure(block, &query, &failure, &self.shared.runtime);
+        write_failure(out, forwarder, (&query, transport), &failure);
         // Where nobody is set to be asked no `forward` has a say in it.
         let source = if matches!(failure, Failure::NoUpstream) { Source::Itself } else { Source::Upstream };
         asking.answered(source, failure.code())
@@ -270,8 +270,8 @@ impl Responder {
                 let (told, upstream) = block.forwarder.finish(&waiting, (*place, over), &self.shared.runtime).await;
                 let (message, code) = told.unwrap_or_else(|failure| {
                     let mut message = Vec::new();
-                    write_failure(&mut message, &block.forwarder, (&waiting.query(), transport), failure);
-                    tell_failure(&block, &waiting.query(), failure, &self.shared.runtime);
+                    write_failure(&mut message, &block.forwarder, (&waiting.query(), transport), &failure);
+                    tell_failure(&block, &waiting.query(), &failure, &self.shared.runtime);
                     (message, failure.code())
                 });
                 Settled { message, code, source: Source::Upstream, upstream }
@@ -291,7 +291,7 @@ fn write_failure(
     out: &mut Vec<u8>,
     forwarder: &Forwarder,
     (query, transport): (&Query<'_>, Transport),
-    failure: Failure,
+    failure: &Failure,
 ) {
     write_code(out, &query.head, Some(query.asked), (failure.code(), says(forwarder, false)));
     failure.extended_error().add(&failure.to_string(), out, (&query.head, transport));
@@ -308,13 +308,13 @@ fn given_up(head: &Head, question: &[u8], transport: Transport) -> Settled {
 }
 
 /// Tells operators that a question was not answered, as the block has it.
-fn tell_failure(block: &Block, query: &Query<'_>, failure: Failure, runtime: &Handle) {
+fn tell_failure(block: &Block, query: &Query<'_>, failure: &Failure, runtime: &Handle) {
     match &block.errors {
         // That nobody is set to be asked, or was told of already, is no news.
         Some(errors) if !matches!(failure, Failure::NoUpstream | Failure::Remembered) => {
-            errors.tell(&query.asked, failure.code(), &failure, runtime);
+            errors.tell(&query.asked, failure.code(), failure.cause(), runtime);
         }
-        _ => debug!(question = ?query.asked, %failure, "not forwarded"),
+        _ => debug!(question = ?query.asked, failure = %failure.cause(), "not forwarded"),
     }
 }
 

@@ -113,6 +113,8 @@ pub(super) struct Asker {
     pub(super) forwarder: Arc<Forwarder>,
     room: Room,
     registry: Registry,
+    /// What was wrong last.
+    pub(super) cause: Mutex<String>,
 }
 
 fn plan(body: &str) -> Plan {
@@ -138,7 +140,7 @@ impl Asker {
         let room = Room::new(100, Some(metrics.waiting));
         let cache = Cache::new(block.cache.clone(), &metrics.cache);
         let forwarder = Arc::new(Forwarder::new(routes(body).unwrap(), cache, metrics.forward));
-        Self { forwarder, room, registry }
+        Self { forwarder, room, registry, cause: Mutex::default() }
     }
 
     /// Waits until so many questions wait.
@@ -185,6 +187,9 @@ impl Asker {
                 self.forwarder.finish(&waiting, (place, over), behind.runtime).await.0
             }
         };
+        let told = told.inspect_err(|failure| *lock(&self.cause) = failure.cause().to_string());
+        // Few look at what was wrong.
+        let told = told.map_err(|failure| if let Failure::Fault(_) = failure { Failure::Unanswered } else { failure });
         told.map(|(message, _)| Message::from_vec(&message).unwrap())
     }
 
