@@ -20,6 +20,7 @@ mod sound;
 mod tasks;
 mod tls;
 mod trail;
+mod trust;
 mod upstream;
 
 use crate::cache::{Cache, Found, Over, Refresh, Then, Ttls};

@@ -6,3 +6,4 @@ mod origins;
 mod routes;
 mod running;
 mod transports;
+mod trust;

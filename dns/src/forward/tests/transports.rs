@@ -15,14 +15,18 @@ use tokio_rustls::TlsAcceptor;
 
 /// What an upstream over connections sees.
 #[derive(Debug, PartialEq, Eq)]
-enum Event {
+pub(super) enum Event {
     Open,
     Asked,
     Closed,
 }
 
 /// Answers over TCP or TLS with 192.0.2.3, and closes each connection after so many answers.
-fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, answers: usize) -> (UnboundedReceiver<Event>, JoinSet<()>) {
+pub(super) fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    answers: usize,
+) -> (UnboundedReceiver<Event>, JoinSet<()>) {
     let (tell, events) = unbounded_channel();
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
