@@ -16,6 +16,30 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const OURS_V4: u32 = 24;
 const OURS_V6: u32 = 112;
 
+/// What is not of the public Internet (the IANA special-purpose registries, RFC 6890, multicast and what is reserved), and
+/// where clusters have their addresses by convention: an address and how many of its bits count.
+const NOT_PUBLIC: [(IpAddr, u32); 18] = [
+    v4([0, 0, 0, 0], 8),
+    v4([10, 0, 0, 0], 8),
+    v4([100, 64, 0, 0], 10),
+    v4([127, 0, 0, 0], 8),
+    v4([169, 254, 0, 0], 16),
+    v4([172, 16, 0, 0], 12),
+    v4([192, 0, 0, 0], 24),
+    v4([192, 0, 2, 0], 24),
+    v4([192, 88, 99, 0], 24),
+    v4([192, 168, 0, 0], 16),
+    v4([198, 18, 0, 0], 15),
+    v4([198, 51, 100, 0], 24),
+    v4([203, 0, 113, 0], 24),
+    v4([224, 0, 0, 0], 3),
+    // All but 2000::/3, and a range of that.
+    v6([0, 0], 3),
+    v6([0x2001, 0xDB8], 32),
+    v6([0x4000, 0], 2),
+    v6([0x8000, 0], 1),
+];
+
 /// PTR records of one answer at most: a message of 65,535 bytes holds no more.
 const MOST_NAMES: usize = 4096;
 
@@ -62,11 +86,21 @@ pub(crate) fn spelled_address(name: &LowerName) -> Option<IpAddr> {
     (place.is_whole_name && place.bits == place.width()).then_some(place.first)
 }
 
-/// Whether a Service may have the address, or one of the addresses, that a name spells.
+/// Whether the cluster may have the address, or one of the addresses, that a name spells. Public addresses are others' as
+/// long as nothing says that they are the cluster's.
 pub(super) fn may_be_ours(zone: &Zone<'_>, name: &LowerName) -> bool {
     Place::read(name).is_some_and(|place| match &zone.settings.reverse {
-        ReverseZones::Shown if place.bits >= place.ours() => true,
-        ReverseZones::Shown | ReverseZones::Ranges(_) => place.zone(zone).is_some(),
+        ReverseZones::Shown if place.bits >= place.ours() && !place.is_public() => true,
+        ReverseZones::Shown => place.zone(zone).is_some(),
+        ReverseZones::Ranges(ranges) => {
+            let external = zone.settings.external.iter().flat_map(|external| &external.reverse);
+            let mut named = ranges.iter().chain(external).filter(|range| range.prefix_len() > 0);
+            let mut is_left = || {
+                let is_others = zone.settings.fallthrough.takes(name) && place.is_public();
+                is_others && !named.any(|range| range.contains(&place.first))
+            };
+            place.zone(zone).is_some() && !is_left()
+        }
     })
 }
 
@@ -206,6 +240,13 @@ impl Place {
         block(self.first, self.bits)
     }
 
+    /// Whether all its addresses are of the public Internet.
+    fn is_public(&self) -> bool {
+        let (first, last) = self.range();
+        let mut others = NOT_PUBLIC.iter().map(|(address, bits)| block(*address, *bits));
+        !others.any(|(from, to)| from <= last && first <= to)
+    }
+
     /// The zone that this is in, and how many labels its name has: the longest; of two that are the same that of external
     /// addresses, as CoreDNS asks its plugins.
     fn zone<'t>(&self, zone: &Zone<'t>) -> Option<(Zone<'t>, usize)> {
@@ -289,6 +330,14 @@ fn block(address: IpAddr, bits: u32) -> (IpAddr, IpAddr) {
     }
 }
 
+const fn v4([a, b, c, d]: [u8; 4], bits: u32) -> (IpAddr, u32) {
+    (IpAddr::V4(Ipv4Addr::new(a, b, c, d)), bits)
+}
+
+const fn v6([a, b]: [u16; 2], bits: u32) -> (IpAddr, u32) {
+    (IpAddr::V6(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0)), bits)
+}
+
 /// As addresses are spelled: without leading zeros.
 fn octet(label: &str) -> Option<u8> {
     let is_plain = label.bytes().all(|byte| byte.is_ascii_digit()) && (label.len() == 1 || !label.starts_with('0'));
@@ -305,6 +354,60 @@ fn nibble(label: &str) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::{Fallthrough, ZoneSettings};
+    use config::NameTable;
+
+    fn name(text: &str) -> LowerName {
+        let wire: Vec<u8> =
+            text.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat()).collect();
+        LowerName::read(&wire).unwrap()
+    }
+
+    #[test]
+    fn public_addresses_are_others_while_nobody_knows_names() {
+        let all = ReverseZones::Ranges(vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()]);
+        let some = ReverseZones::Ranges(vec!["0.0.0.0/0".parse().unwrap(), "8.8.0.0/16".parse().unwrap()]);
+        let reverse = || Fallthrough::Zones(["in-addr.arpa", "ip6.arpa"].map(|zone| zone.parse().unwrap()).into());
+        let settings = [
+            (ReverseZones::Shown, Fallthrough::Nothing),
+            (all.clone(), reverse()),
+            (all, Fallthrough::Nothing),
+            (some, reverse()),
+        ];
+        let settings =
+            settings.map(|(reverse, fallthrough)| ZoneSettings { reverse, fallthrough, ..ZoneSettings::default() });
+        let table = NameTable::default();
+        let ip6 = |nibbles: &str| format!("{}{nibbles}.ip6.arpa.", "1.".repeat(32 - nibbles.len().div_ceil(2)));
+        for (text, expected) in [
+            // With flags, with kubeadm's Corefile, without `fallthrough` there, and with a zone for 8.8.0.0/16 beside it.
+            ("1.1.1.1.in-addr.arpa.".to_owned(), [false, false, true, false]),
+            ("8.8.8.8.in-addr.arpa.".to_owned(), [false, false, true, true]),
+            ("8.8.8.in-addr.arpa.".to_owned(), [false, false, true, true]),
+            ("255.31.172.in-addr.arpa.".to_owned(), [true; 4]),
+            ("1.0.32.172.in-addr.arpa.".to_owned(), [false, false, true, false]),
+            ("1.0.0.10.in-addr.arpa.".to_owned(), [true; 4]),
+            ("x.1.0.0.10.in-addr.arpa.".to_owned(), [true; 4]),
+            ("1.1.168.192.in-addr.arpa.".to_owned(), [true; 4]),
+            ("1.1.127.100.in-addr.arpa.".to_owned(), [true; 4]),
+            ("1.1.254.169.in-addr.arpa.".to_owned(), [true; 4]),
+            ("1.1.1.240.in-addr.arpa.".to_owned(), [true; 4]),
+            ("1.0.0.127.in-addr.arpa.".to_owned(), [true; 4]),
+            // Above one that may be.
+            ("192.in-addr.arpa.".to_owned(), [false, true, true, true]),
+            ("193.in-addr.arpa.".to_owned(), [false, false, true, false]),
+            ("in-addr.arpa.".to_owned(), [false, true, true, true]),
+            (ip6("8.8.8.8.0.6.8.4.1.0.0.2"), [false, false, true, false]),
+            (ip6("8.b.d.0.1.0.0.2"), [true, true, true, false]),
+            (ip6("0.0.d.f"), [true, true, true, false]),
+            (ip6("0.8.e.f"), [true, true, true, false]),
+            ("ip6.arpa.".to_owned(), [false, true, true, false]),
+            ("example.org.".to_owned(), [false; 4]),
+        ] {
+            let found =
+                settings.each_ref().map(|settings| may_be_ours(&Zone::new(&table, settings, None), &name(&text)));
+            assert_eq!(found, expected, "{text}");
+        }
+    }
 
     #[test]
     fn a_name_is_read_as_far_as_it_spells_an_address() {
@@ -329,9 +432,7 @@ mod tests {
             ("arpa.".to_owned(), None),
             ("1.0.0.10.in-addr.example.".to_owned(), None),
         ] {
-            let wire: Vec<u8> =
-                name.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat()).collect();
-            let place = Place::read(&LowerName::read(&wire).unwrap());
+            let place = Place::read(&self::name(&name));
             let found = place.map(|place| (place.range(), place.is_whole_name));
             let expected = expected
                 .map(|(first, last, is_whole_name)| ((first.parse().unwrap(), last.parse().unwrap()), is_whole_name));
