@@ -10,14 +10,16 @@ use crate::serving::Clocks;
 use crate::wire::{Cursor, OPT, flag};
 use allowance::{Allowance, Metered};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use percent_encoding::percent_decode_str;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -32,6 +34,11 @@ use tokio::time::{Instant, sleep, timeout};
 /// Where questions are taken.
 const PATH: &str = "/dns-query";
 const MESSAGE: &str = "application/dns-message";
+/// Without padding (RFC 8484 §6); some clients send it.
+const BASE64URL: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 /// The longest question taken; bytes.
 const LONGEST: usize = 4096;
 /// Questions at once on one connection: no fewer than 100 (RFC 9113 §6.5.2).
@@ -157,6 +164,7 @@ impl Conversation {
         self.open.fetch_add(1, Ordering::Relaxed);
         let mut open = Open { conversation: self, is_answered: false };
         self.asked.fetch_add(1, Ordering::Relaxed);
+        let is_head = request.method() == Method::HEAD;
         let answer = match self.question(request).await {
             Ok(question) => {
                 self.untaken.room().await;
@@ -167,7 +175,7 @@ impl Conversation {
         };
         self.responder.count_https(answer.status().as_str());
         open.is_answered = true;
-        answer
+        if is_head { without_content(answer) } else { answer }
     }
 
     /// The question of a request.
@@ -177,20 +185,22 @@ impl Conversation {
         }
         let wrong = |why| (StatusCode::BAD_REQUEST, why);
         match *request.method() {
-            Method::GET => {
+            Method::GET | Method::HEAD => {
                 let query = request.uri().query().unwrap_or_default();
                 let encoded = query.split('&').find_map(|pair| pair.strip_prefix("dns="));
                 let encoded = encoded.ok_or(wrong("the query has no dns="))?;
+                // Nothing in it needs an escape, and any character may be one (RFC 3986 §2.3).
+                let encoded: Vec<_> = percent_decode_str(encoded).collect();
                 if encoded.len() > LONGEST / 3 * 4 + 4 {
                     return Err((StatusCode::URI_TOO_LONG, "the question is longer than 4096 bytes"));
                 }
-                // Without padding (RFC 8484 §6); some clients send it.
-                let encoded = encoded.trim_end_matches('=').trim_end_matches("%3D");
-                URL_SAFE_NO_PAD.decode(encoded).map_err(|_| wrong("dns= is not base64url"))
+                BASE64URL.decode(encoded).map_err(|_| wrong("dns= is not base64url"))
             }
             Method::POST => {
                 let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-                if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case(MESSAGE)) {
+                // It has no parameters, so that those that come mean nothing (RFC 2045 §5).
+                let kind = kind.and_then(|kind| kind.split(';').next());
+                if !kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case(MESSAGE)) {
                     return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "the type is application/dns-message"));
                 }
                 let body = Limited::new(request.into_body(), LONGEST).collect();
@@ -203,7 +213,7 @@ impl Conversation {
                     Err(_) => Err((StatusCode::REQUEST_TIMEOUT, "the question did not come in time")),
                 }
             }
-            _ => Err((StatusCode::METHOD_NOT_ALLOWED, "GET and POST are taken")),
+            _ => Err((StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD and POST are taken")),
         }
     }
 
@@ -231,6 +241,15 @@ impl Conversation {
     }
 }
 
+/// The same as an answer to HEAD, with the length that it would have (RFC 9110 §8.6, §9.3.2).
+fn without_content(answer: Answer) -> Answer {
+    let (mut head, body) = answer.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        head.headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    Answer::from_parts(head, Full::new("".into()))
+}
+
 /// No answer of DNS, so what HTTP has in its place (RFC 8484 §4.2.1, RFC 6585 §4).
 fn too_many() -> Answer {
     refusal(StatusCode::TOO_MANY_REQUESTS, "the client asks too much")
@@ -245,7 +264,7 @@ fn refusal(status: StatusCode, why: &'static str) -> Answer {
     *answer.status_mut() = status;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     let more = match status {
-        StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, "GET, POST")),
+        StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, "GET, HEAD, POST")),
         // In a second each client may ask something.
         StatusCode::TOO_MANY_REQUESTS => Some((header::RETRY_AFTER, "1")),
         _ => None,

@@ -23,6 +23,7 @@ mod loops;
 mod metrics;
 mod parts;
 mod rate_limit;
+mod requests;
 mod steps;
 mod tcp;
 mod transfer;
