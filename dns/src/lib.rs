@@ -36,7 +36,7 @@ pub use forward::{parse_resolv_conf, system_upstreams};
 pub use hickory_proto::op::ResponseCode;
 pub use hickory_proto::rr::{Name, Record, RecordType};
 pub use plan::{Block, Listener, Plan, PlannedObjects, Probes, Transport, Zone, ZoneError};
-pub use question::Question;
+pub use question::{Question, TypeName};
 pub use server::{
     Bounds, Explained, Explainer, Found, Outcome, Prepared, Protection, RateLimit, Reloads, Server, Settings, Sockets,
     Step, bind, bind_all, of_host,

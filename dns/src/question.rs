@@ -36,6 +36,19 @@ impl Question {
     }
 }
 
+/// A type as people read it: its name, or `TYPE731` where it has none here (RFC 3597 §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TypeName(pub RecordType);
+
+impl fmt::Display for TypeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            RecordType::Unknown(number) => write!(f, "TYPE{number}"),
+            named => named.fmt(f),
+        }
+    }
+}
+
 /// A question as it is in a packet: a name without pointers in the client's case, type and class.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Asked<'p> {

@@ -116,7 +116,7 @@ pub(crate) struct NamedFlags {
 /// How a name is asked for, and of whom.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct NameFlags {
-    /// Type that is asked for, such as AAAA or SRV [default: A; of an address PTR]
+    /// Type that is asked for, such as AAAA, SRV, 65 or TYPE65 [default: A; of an address PTR]
     #[arg(long = "type", value_name = "TYPE", value_parser = record_type)]
     pub(crate) record_type: Option<RecordType>,
     /// Namespace of the Pod that asks, and the Pod: its search list is walked, that of its `dnsPolicy` and `dnsConfig`
@@ -195,7 +195,10 @@ pub(crate) enum DnsCompat {
 }
 
 fn record_type(text: &str) -> Result<RecordType, String> {
-    text.to_ascii_uppercase().parse().map_err(|_| "not a type of records such as A, AAAA, SRV or PTR".to_owned())
+    let text = text.to_ascii_uppercase();
+    let number = text.strip_prefix("TYPE").unwrap_or(&text).parse().map(|number: u16| RecordType::from(number));
+    let record_type = number.or_else(|_| text.parse());
+    record_type.map_err(|_| "not a type of records such as A, AAAA, SRV, PTR or TYPE65".to_owned())
 }
 
 fn asker(text: &str) -> Result<Asker, String> {

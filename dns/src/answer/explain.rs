@@ -4,7 +4,7 @@
 use super::alias::MAX_ALIASES;
 use super::{Answer, Node, Place, PodNames, Sections, Subject, Zone, ZoneSettings, answer, pods, reverse};
 use crate::name::LowerName;
-use crate::question::{Question, refusal};
+use crate::question::{Question, TypeName, refusal};
 use config::{DomainName, Kind, NameTable, ObjectRef, ServiceNames};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
@@ -354,11 +354,11 @@ impl fmt::Display for Reason {
             Self::Range => f.write_str("a range of addresses, of which some are the cluster's"),
             Self::NobodysAddress => f.write_str("nobody has the address, which only the cluster could tell of"),
             Self::NobodysHere => f.write_str("nobody here has the address"),
-            Self::NoRecord(record_type) => write!(f, "the name exists, and has no {record_type} record"),
+            Self::NoRecord(record_type) => write!(f, "the name exists, and has no {} record", TypeName(*record_type)),
             Self::NoQuestion(asked @ (RecordType::AXFR | RecordType::IXFR)) => {
                 write!(f, "{asked} is for whole zones, which those get whom a transfer names, and is not explained")
             }
-            Self::NoQuestion(asked) => write!(f, "no name has records of the type {asked}"),
+            Self::NoQuestion(asked) => write!(f, "no name has records of the type {}", TypeName(*asked)),
             Self::Denied => f.write_str("the name exists, and is denied as CoreDNS does (--dns-compat coredns)"),
         }
     }

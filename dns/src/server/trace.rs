@@ -5,7 +5,7 @@ use super::respond::Responder;
 use crate::answer::{Reason, explain};
 use crate::part::rewrite::Made;
 use crate::part::spelling;
-use crate::question::Asked;
+use crate::question::{Asked, TypeName};
 use crate::serving::{Block, Records};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
@@ -79,7 +79,7 @@ impl Responder {
     /// Notes what a rule makes of a question.
     pub(super) fn rewritten(&self, of: (&Arc<Block>, &Asking<'_>), rule: usize, made: Made<'_>) {
         self.said(of, ("rewrite", rule), || match made {
-            Made::Question(name, record_type) => format!("{name} {record_type} is answered in its place"),
+            Made::Question(name, record_type) => format!("{name} {} is answered in its place", TypeName(record_type)),
             Made::Answer => "its answer is changed".to_owned(),
             Made::NoName => "it makes of it what is no name".to_owned(),
         });
@@ -125,7 +125,7 @@ pub(super) fn hosts_words(answer: &[u8], asked: RecordType) -> String {
             "it is not among its entries, and nobody else is asked (no fallthrough for it)".to_owned()
         }
         _ if answers => "it is among its entries".to_owned(),
-        _ => format!("it is among its entries, which have no {asked} record for it"),
+        _ => format!("it is among its entries, which have no {} record for it", TypeName(asked)),
     }
 }
 
@@ -136,5 +136,5 @@ pub(super) fn template_words(code: ResponseCode) -> String {
 
 /// A question as people read it.
 pub(super) fn spelled(asked: &Asked<'_>) -> String {
-    format!("{} {}", spelling::text(asked.name()), asked.record_type)
+    format!("{} {}", spelling::text(asked.name()), TypeName(asked.record_type))
 }

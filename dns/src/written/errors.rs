@@ -3,7 +3,7 @@
 use super::ERRORS;
 use crate::part::spelling;
 use crate::plan::{self, Consolidated, Level};
-use crate::question::Asked;
+use crate::question::{Asked, TypeName};
 use hickory_proto::op::ResponseCode;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl Errors {
     pub(crate) fn tell(&self, asked: &Asked<'_>, code: ResponseCode, why: &dyn Display, runtime: &Handle) {
         let why = why.to_string();
         let name = spelling::text(asked.name()).to_ascii_lowercase();
-        let message = format!("{} {name} {}: {why}", u16::from(code), asked.record_type);
+        let message = format!("{} {name} {}: {why}", u16::from(code), TypeName(asked.record_type));
         // The name may be anything that a client likes.
         let Some(rule) = self.rules.iter().find(|rule| rule.plan.messages.is_match(&why)) else {
             return write(Level::Error, &message);

@@ -4,7 +4,7 @@ use super::{Said, Verdict};
 use crate::cli::Asker;
 use crate::explain::resolver::Resolver;
 use crate::text::Table;
-use dns::{RecordType, ResponseCode};
+use dns::{RecordType, ResponseCode, TypeName};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ const SILENCE: &str = "no answer";
 #[derive(Debug, Serialize)]
 pub(in crate::explain) struct Report<'a> {
     pub(super) name: &'a str,
-    #[serde(rename = "type", serialize_with = "text")]
+    #[serde(rename = "type", serialize_with = "type_name")]
     pub(super) record_type: RecordType,
     /// `None`: somebody who asks for this very name.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text_of_some")]
@@ -122,8 +122,8 @@ fn code(code: ResponseCode) -> String {
     format!("{code:?}").to_uppercase()
 }
 
-fn text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
+fn type_name<S: Serializer>(of: &RecordType, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&TypeName(*of))
 }
 
 fn text_of_some<S: Serializer>(value: &Option<&Asker>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -138,7 +138,7 @@ impl fmt::Display for Report<'_> {
         let mut head = Table::default();
         let mut say = |name: &str, value: String| head.row([name.to_owned(), value]);
         say("name", self.name.to_owned());
-        say("type", self.record_type.to_string());
+        say("type", TypeName(self.record_type).to_string());
         if let Some(from) = self.from {
             let who = if from.pod.is_some() { format!("Pod {from}") } else { format!("Pods of {from}") };
             say("asked by", who);

@@ -177,6 +177,12 @@ fn what_is_not_answered_says_why() {
         ),
         (vec!["web.shop.svc.cluster.local", "--type", "aaaa"], "the name exists, and has no AAAA record"),
         (vec!["web.shop.svc.cluster.local", "--type", "aaaa"], "answer none (NOERROR)"),
+        // RFC 3597 §5.
+        (vec!["web.shop.svc.cluster.local", "--type", "TYPE65"], "the name exists, and has no HTTPS record"),
+        (vec!["web.shop.svc.cluster.local", "--type", "65"], "type HTTPS"),
+        (vec!["web.shop.svc.cluster.local", "--type", "type999"], "the name exists, and has no TYPE999 record"),
+        (vec!["web.shop.svc.cluster.local", "--type", "999", "--output", "json"], "\"type\": \"TYPE999\","),
+        (vec!["web.shop.svc.cluster.local", "--type", "254"], "no name has records of the type TYPE254"),
         (
             vec!["_http._udp.web.shop.svc.cluster.local", "--type", "SRV"],
             "Service shop/web has no port _http._udp (shop.yaml:2)",
@@ -332,7 +338,8 @@ fn what_goes_with_names_goes_with_nothing_else() {
         (vec!["caf\u{e9}.example"], "\"caf\u{e9}.example\" is no name"),
         (vec!["web", "--from", "a.b"], "not NS or NS/POD, such as shop or shop/web-0"),
         (vec!["web", "--from", "shop/"], "not NS or NS/POD"),
-        (vec!["web", "--type", "no"], "not a type of records such as A, AAAA, SRV or PTR"),
+        (vec!["web", "--type", "no"], "not a type of records such as A, AAAA, SRV, PTR or TYPE65"),
+        (vec!["web", "--type", "TYPE65536"], "not a type of records"),
         (vec![""], "names no host"),
     ] {
         let said = error(&arguments);

@@ -5,7 +5,7 @@ use crate::answer::{Metadata, NameForm};
 use crate::message::Transport;
 use crate::option;
 use crate::plan::{self, Label, LogField, LogPiece};
-use crate::question::{CLASS_CHAOS, CLASS_IN};
+use crate::question::{CLASS_CHAOS, CLASS_IN, TypeName};
 use crate::wire::{Cursor, flag};
 use hickory_proto::op::ResponseCode;
 use std::fmt;
@@ -43,7 +43,7 @@ impl Line<'_> {
         let Self { logged, message, upstream: _ } = *self;
         let flags = || Cursor::new(message).header().map_or(0, |header| header.flags);
         match field {
-            LogField::Type => write!(f, "{}", logged.record_type),
+            LogField::Type => write!(f, "{}", TypeName(logged.record_type)),
             LogField::Name => f.write_str(&logged.name),
             LogField::Class => match logged.class {
                 CLASS_IN => f.write_str("IN"),
