@@ -1,8 +1,8 @@
 //! What each overlay consists of.
 
 use crate::manifests::{Manifests, at, text};
-use crate::tools::{kustomize, repository};
-use serde_json::json;
+use crate::tools::{kustomize, read, repository};
+use serde_json::{Value, json};
 use std::fs;
 
 const BASE: [&str; 9] = [
@@ -75,6 +75,35 @@ fn daemonset_takes_the_ports_of_the_node_for_traffic_and_loopback_for_the_rest()
     }
     for probe in ["/livenessProbe", "/readinessProbe"] {
         assert_eq!(text(at(manifests.container(), probe), "/httpGet/host"), "127.0.0.1");
+    }
+}
+
+/// Taken as they are, but for where the repository lies: an image of no registry is one that no node has.
+#[test]
+fn kustomizations_in_the_docs_take_every_image_from_where_it_is() {
+    let docs = read("docs/dns.md");
+    let blocks = docs.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    // Those of a list are indented.
+    let blocks = blocks.map(|block| (block.len() - block.trim_start().len(), block));
+    let blocks = blocks.map(|(depth, block)| {
+        block.lines().map(|line| line.get(depth..).unwrap_or_default()).collect::<Vec<_>>().join("\n")
+    });
+    let whole: Vec<_> = blocks.filter(|block| block.starts_with("resources:\n- ../tidegate/")).collect();
+    assert_eq!(whole.len(), 3, "{whole:#?}");
+    for text in whole {
+        let own = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary folder");
+        let up = "../".repeat(own.path().strip_prefix(repository("")).expect("is below the repository").iter().count());
+        fs::write(own.path().join("kustomization.yaml"), text.replace("../tidegate/", &up))
+            .expect("a file can be written");
+        let manifests = Manifests::parse(&kustomize(own.path()));
+        let pod = at(manifests.workload(), "/spec/template/spec");
+        let containers =
+            ["containers", "initContainers"].map(|list| pod[list].as_array().map_or(&[][..], Vec::as_slice));
+        let images: Vec<_> =
+            containers.concat().iter().map(|container: &Value| container["image"].to_string()).collect();
+        let is_there =
+            |image: &String| ["\"registry.example/tidegate", "\"busybox:"].iter().any(|known| image.starts_with(known));
+        assert!(images.iter().all(is_there), "{images:?}\n{text}");
     }
 }
 
