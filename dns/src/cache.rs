@@ -3,6 +3,7 @@
 
 mod entry;
 mod lifetime;
+mod longest;
 mod part;
 mod settings;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) use lifetime::{Kind, Ttls};
+pub(crate) use longest::Longest;
 pub use settings::CacheSettings;
 
 /// Parts that are locked one by one, where there are so many answers.
@@ -107,7 +109,7 @@ impl Cache {
 
     /// What is to be done about the names of a zone that this question is about, and where; `None`: nothing is kept.
     fn place(&self, ask: &Ask) -> Option<(&plan::Cache, MutexGuard<'_, Part>)> {
-        let plan = self.plan.as_ref().filter(|plan| is_in(&plan.zones, ask))?;
+        let plan = self.plan.as_ref().filter(|plan| is_in(&plan.zones, ask.name()))?;
         // Other bits than those by which a part finds its entries.
         let index = (self.hasher.hash_one(ask) >> 32) as usize % self.parts.len().max(1);
         // A panic leaves nothing half done.
@@ -131,9 +133,9 @@ impl Cache {
 
     /// How TTLs are told of an answer that has just come.
     pub(crate) fn new_ttls(&self, message: &[u8], ask: &Ask) -> Ttls {
-        let plan = self.plan.as_ref().filter(|plan| is_in(&plan.zones, ask));
+        let plan = self.plan.as_ref().filter(|plan| is_in(&plan.zones, ask.name()));
         match plan.zip(Lifetime::of(message, ask.record_type())) {
-            Some((plan, Lifetime { kind, .. })) if keeps(plan, kind, ask) => ttls(plan, kind, Duration::ZERO),
+            Some((plan, Lifetime { kind, .. })) if keeps(plan, kind, ask.name()) => ttls(plan, kind, Duration::ZERO),
             _ => Ttls::AsTheyCame,
         }
     }
@@ -192,7 +194,7 @@ impl Cache {
         {
             return leave_alone(plan, entry, now);
         }
-        let kept = lifetime.filter(|lifetime| message.len() <= LONGEST && keeps(plan, lifetime.kind, ask));
+        let kept = lifetime.filter(|lifetime| message.len() <= LONGEST && keeps(plan, lifetime.kind, ask.name()));
         let Some(Lifetime { kind, ttl }) = kept else { return self.count(Kind::Records, part.remove(ask)) };
         let bounds = bounds(plan, kind);
         let span = Duration::from_secs(ttl.clamp(bounds.0, bounds.1).into());
@@ -215,7 +217,7 @@ impl Cache {
         if let Some(entry) = part.get_mut(ask).filter(|entry| is_of_use(plan, entry, now)) {
             return leave_alone(plan, entry, now);
         }
-        if !plan.servfail.is_zero() && keeps(plan, Kind::Failure, ask) {
+        if !plan.servfail.is_zero() && keeps(plan, Kind::Failure, ask.name()) {
             self.put(plan, &mut part, ask, Entry::new(None, Kind::Failure, (now, plan.servfail)));
         }
     }
@@ -253,13 +255,13 @@ impl Cache {
     }
 }
 
-fn is_in(zones: &[Zone], ask: &Ask) -> bool {
-    zones.iter().any(|zone| zone.holds(ask.name()))
+fn is_in(zones: &[Zone], name: &[u8]) -> bool {
+    zones.iter().any(|zone| zone.holds(name))
 }
 
-/// Whether answers of this kind are kept of the question's name.
-fn keeps(plan: &plan::Cache, kind: Kind, ask: &Ask) -> bool {
-    !is_in(if kind == Kind::Records { &plan.no_success } else { &plan.no_denial }, ask)
+/// Whether answers of this kind are kept of a name, in wire form and lower case.
+fn keeps(plan: &plan::Cache, kind: Kind, name: &[u8]) -> bool {
+    !is_in(if kind == Kind::Records { &plan.no_success } else { &plan.no_denial }, name)
 }
 
 /// The least and the most that answers of a kind are kept; seconds.

@@ -206,7 +206,7 @@ impl Responder {
     /// Writes what the table says; nothing where the name is none of ours.
     fn answer(&self, records: &Records, forwarder: &Forwarder, asking: &Asking<'_>, out: &mut Vec<u8>) -> Local {
         let Asking { query, name, asked_at, transport, now, .. } = *asking;
-        let Records { settings, unknown, is_alone } = records;
+        let Records { settings, unknown, is_alone, longest } = records;
         let mut reply = Reply::new(out, query.asked.wire, query.head.room(transport));
         let said = match &now.names {
             Some(snapshot) => {
@@ -218,10 +218,15 @@ impl Responder {
             None => Zone::new(unknown, settings, asked_at).answer_unknown(name, &mut reply),
         };
         let code = reply.code;
+        if !matches!(said, Said::Outside) {
+            reply.finish(&query.head, says(forwarder, true));
+            if let Some(longest) = longest {
+                longest.shorten(name.suffix(0), out);
+            }
+        }
         match said {
             Said::Outside => Local::Outside,
             Said::All => {
-                reply.finish(&query.head, says(forwarder, true));
                 if now.names.is_none() {
                     let why = "the names of the cluster are not known yet";
                     ExtendedError::NotReady.add(why, out, (&query.head, transport));
@@ -229,7 +234,6 @@ impl Responder {
                 Local::Said(code)
             }
             Said::Alias(target) => {
-                reply.finish(&query.head, says(forwarder, true));
                 LowerName::of(target).map_or(Local::Said(code), |name| Local::Alias(name.suffix(0).into()))
             }
         }

@@ -194,6 +194,7 @@ impl Responder {
             let (name, record_type) = (asking.name, asking.query.asked.record_type);
             let told = written(asking, (Source::Hosts, says), out, |reply| hosts.answer(name, record_type, reply));
             if let Some(response) = told {
+                shorten(parts, asking, out);
                 self.said((block, asking), ("hosts", 0), || trace::hosts_words(out, record_type));
                 return response;
             }
@@ -215,6 +216,7 @@ impl Responder {
         }
         let code = reply.code;
         reply.finish(&query.head, says(&block.forwarder, true));
+        shorten(parts, asking, out);
         if let Some((number, text)) = error {
             extended_error::add(number, text, out, (&query.head, transport));
         }
@@ -238,6 +240,13 @@ impl Responder {
             written(asking, as_ours, out, |reply| chaos.answer(asking.name, kind, reply))
         });
         told.or_else(|| self.template(parts, block, asking, out))
+    }
+}
+
+/// Holds what was made here to the TTLs of the block's cache.
+fn shorten(parts: &Parts, asking: &Asking<'_>, out: &mut [u8]) {
+    if let Some(longest) = &parts.longest {
+        longest.shorten(asking.name.suffix(0), out);
     }
 }
 

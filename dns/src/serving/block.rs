@@ -2,6 +2,7 @@
 
 use super::Parts;
 use crate::answer::{Zone, ZoneSettings};
+use crate::cache::Longest;
 use crate::forward::Forwarder;
 use crate::name::LowerName;
 use crate::transfer::Secondary;
@@ -63,6 +64,8 @@ pub(crate) struct Records {
     pub(crate) unknown: NameTable,
     /// Whether nobody else has a say about names of its zones: no other part of the block, and no other block.
     pub(crate) is_alone: bool,
+    /// `None`: their TTLs are no longer than that anyway.
+    pub(crate) longest: Option<Longest>,
 }
 
 impl Records {
@@ -74,6 +77,6 @@ impl Records {
 
     /// `zone`: the one that addresses lead to.
     pub(crate) fn new(settings: ZoneSettings, zone: DomainName) -> Self {
-        Self { settings, unknown: NameTable::new(zone), is_alone: true }
+        Self { settings, unknown: NameTable::new(zone), is_alone: true, longest: None }
     }
 }

@@ -3,6 +3,7 @@
 use super::addresses::{Place, places};
 use super::{At, Block, Clocks, Forwarders, Parts, Records, Secured, Serving, Site};
 use crate::answer::{ExternalZones, Fallthrough, PodNames, ReverseZones, ZoneSettings};
+use crate::cache::Longest;
 use crate::metrics::{Configured, Enabled, Metrics};
 use crate::plan::{self, BindTo, Plan, Transport, Zone};
 use crate::question::MAX_UDP;
@@ -71,6 +72,10 @@ impl Block {
         });
         let records = block.kubernetes.as_ref().map(|kubernetes| Records {
             is_alone: is_alone(kubernetes, block, all),
+            longest: block.cache.as_ref().map(Longest::of).filter(|longest| {
+                let external = block.external.as_ref().map(|external| external.ttl);
+                longest.is_below(external.map_or(kubernetes.ttl, |ttl| ttl.max(kubernetes.ttl)))
+            }),
             ..Records::of((kubernetes, block.external.as_ref()), bound, compatibility)
         });
         Ok(Self {

@@ -1,5 +1,6 @@
 //! What a block has besides the cluster's names and others to ask: rare, and looked at only where there is any.
 
+use crate::cache::Longest;
 use crate::corefile::System;
 use crate::part::acl::Acls;
 use crate::part::autopath::Autopath;
@@ -29,6 +30,8 @@ pub(crate) struct Parts {
     pub(crate) headers: Option<Headers>,
     pub(crate) autopath: Option<Autopath>,
     pub(crate) is_minimal: bool,
+    /// Of what the next ones say; `None`: any TTL.
+    pub(crate) longest: Option<Longest>,
     pub(crate) templates: Option<Templates>,
     pub(crate) transfers: Option<Transfers>,
     pub(crate) hosts: Option<Arc<Hosts>>,
@@ -54,6 +57,7 @@ impl Parts {
             autopath: autopath.map_err(|error| block.not_had("autopath", 0, format!("autopath: {error}")))?,
             headers: block.header.as_ref().map(Headers::new),
             is_minimal: block.minimal.is_some(),
+            longest: block.cache.as_ref().map(Longest::of),
             templates: (!block.templates.is_empty()).then(|| Templates::new(&block.templates)),
             transfers: (!block.transfers.is_empty()).then(|| Transfers::new(&block.transfers)),
             hosts: block.hosts.as_ref().map(|hosts| Arc::new(Hosts::new(hosts))),
@@ -74,6 +78,7 @@ impl Parts {
             headers,
             autopath,
             is_minimal,
+            longest: _,
             templates,
             transfers,
             hosts,

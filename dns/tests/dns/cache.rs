@@ -218,3 +218,45 @@ async fn what_is_kept_needs_no_room_among_those_who_wait() {
     assert_eq!(refused.metadata.response_code, ResponseCode::Refused);
     server.stop().await;
 }
+
+/// As CoreDNS has it, which keeps these too.
+#[tokio::test]
+async fn what_is_made_here_is_told_for_no_longer_than_it_would_be_kept() {
+    let plugins = "hosts {
+            192.0.2.7 printer.test
+            ttl 3600
+            fallthrough
+        }
+        template IN A made.test {
+            answer \"{{ .Name }} 600 IN A 192.0.2.8\" \"{{ .Name }} 1 IN A 192.0.2.9\"
+        }
+        template IN AAAA made.test {
+            authority \"{{ .Zone }} 600 IN SOA ns.{{ .Zone }} h.{{ .Zone }} 1 60 60 60 500\"
+        }
+        kubernetes cluster.local {
+            ttl 60
+        }";
+    let (ours, gone) = ("web.shop.svc.cluster.local.", "gone.shop.svc.cluster.local.");
+    for (cache, [hosts, made, denied, records, none]) in [
+        ("", [3600, 600, 600, 60, 60]),
+        ("cache 30", [30, 30, 30, 30, 30]),
+        ("cache 30 {\n denial 9984 20\n }", [30, 30, 20, 30, 20]),
+        ("cache 30 {\n disable success cluster.local\n disable denial cluster.local\n }", [30, 30, 30, 60, 60]),
+        ("cache 30 example.org", [3600, 600, 600, 60, 60]),
+    ] {
+        let (server, _) = start_corefile(&format!(".:PORT {{\n bind 127.0.0.1\n {cache}\n {plugins}\n}}\n"));
+        for (name, record_type, expected) in [
+            ("printer.test.", RecordType::A, vec![hosts]),
+            // One that is to live less does.
+            ("made.test.", RecordType::A, vec![made, 1]),
+            ("made.test.", RecordType::AAAA, vec![denied]),
+            (ours, RecordType::A, vec![records]),
+            (gone, RecordType::A, vec![none]),
+        ] {
+            let answer = server.ask(&question(1, name, record_type)).await;
+            let told: Vec<_> = answer.answers.iter().chain(&answer.authorities).map(|record| record.ttl).collect();
+            assert_eq!(told, expected, "{cache}: {name} {record_type}");
+        }
+        server.stop().await;
+    }
+}
