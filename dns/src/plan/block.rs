@@ -48,7 +48,7 @@ pub struct Block {
     pub(crate) cancel: Option<Duration>,
     pub(crate) nsid: Option<String>,
     /// Bytes.
-    pub(crate) bufsize: Option<u32>,
+    pub(crate) bufsize: Option<u16>,
     pub(crate) debug: Option<()>,
     pub(crate) ready: Option<Ready>,
     pub(crate) health: Option<Health>,

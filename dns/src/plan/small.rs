@@ -6,6 +6,7 @@ use super::reading::Reading;
 use super::span;
 use super::zone::Zone;
 use crate::corefile::{PlanError, Word};
+use crate::question::MAX_UDP;
 use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -60,16 +61,18 @@ pub(super) fn read_metadata(item: Item<'_>, block: &[Zone]) -> Result<Vec<Zone>,
     item.zones_or(item.arguments(), block)
 }
 
-/// The size that answers over UDP keep to, whatever a client says; bytes.
-pub(super) fn read_bufsize(item: Item<'_>) -> Result<u32, PlanError> {
+/// The size that answers over UDP keep to, whatever a client says; bytes, at most [`MAX_UDP`].
+pub(super) fn read_bufsize(item: Item<'_>, reading: &mut Reading<'_>) -> Result<u16, PlanError> {
     item.no_body()?;
-    match item.at_most_one("a size in bytes")? {
-        Some(word) => item.number(word, 512..=4096),
-        None => Ok(1232),
+    let Some(word) = item.at_most_one("a size in bytes")? else { return Ok(MAX_UDP) };
+    let size = item.number(word, 512..=4096)?;
+    if size > MAX_UDP.into() {
+        reading.note(item, format!("counts as {MAX_UDP}: no answer over UDP is longer, whatever a client takes"));
     }
 }
 
 /// How long a question may take in all.
+    Ok(u16::try_from(size).unwrap_or(MAX_UDP).min(MAX_UDP))
 pub(super) fn read_cancel(item: Item<'_>) -> Result<Duration, PlanError> {
     item.no_body()?;
     match item.at_most_one("a time")? {

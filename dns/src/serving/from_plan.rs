@@ -81,7 +81,7 @@ impl Block {
         Ok(Self {
             records,
             forwarder: forwarders.of(block, metrics)?,
-            most_over_udp: block.bufsize.and_then(|size| u16::try_from(size).ok()).unwrap_or(MAX_UDP),
+            most_over_udp: block.bufsize.unwrap_or(MAX_UDP),
             patience: block.cancel,
             queries: Queries::of(&block.logs, block.metadata.as_deref()),
             errors: block.errors.as_ref().map(|errors| Arc::new(Errors::new(errors))),

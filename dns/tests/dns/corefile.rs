@@ -212,6 +212,11 @@ fn what_changes_nothing_is_told() {
         ),
         (". {\n metadata\n kubernetes cluster.local\n log . {/kubernetes/service}\n}", &[]),
         (
+            ". {\n bufsize 1233\n}",
+            &["Corefile:2: bufsize: counts as 1232: no answer over UDP is longer, whatever a client takes"],
+        ),
+        (". {\n bufsize 1232\n}", &[]),
+        (
             ". {\n errors {\n stacktrace\n }\n}",
             &["Corefile:3: errors: stacktrace: changes nothing: a panic is logged with its place anyway"],
         ),
