@@ -6,9 +6,10 @@ use super::print::Printed;
 use super::reading::Reading;
 use crate::corefile::PlanError;
 
-/// More are a mistake; each is a socket for each worker.
+/// Of a block; more are a mistake, each is a socket for each worker.
 const MAX_ADDRESSES: usize = 64;
 
+/// One line of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Bind {
     /// At least one.
@@ -18,8 +19,12 @@ pub(crate) struct Bind {
 }
 
 impl Bind {
-    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>) -> Result<Self, PlanError> {
+    /// `before`: other lines of the block.
+    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>, before: &[Self]) -> Result<Self, PlanError> {
         let to = read(item, "addresses or interfaces")?;
+        if before.iter().map(|bind| bind.to.len()).sum::<usize>() + to.len() > MAX_ADDRESSES {
+            return Err(item.error(format!("names more than {MAX_ADDRESSES} addresses")));
+        }
         let mut except = Vec::new();
         item.options(reading, |_, option| match option.name() {
             "except" => {

@@ -41,7 +41,8 @@ pub struct Block {
     pub(crate) places: BTreeMap<String, Vec<Place>>,
     /// At least one.
     pub(crate) keys: Vec<Key>,
-    pub(crate) bind: Option<Bind>,
+    /// All of them count; empty: all addresses of the host.
+    pub(crate) binds: Vec<Bind>,
     pub(crate) tls: Option<ServerTls>,
     pub(crate) reload: Option<Reload>,
     pub(crate) timeouts: Option<Timeouts>,
@@ -87,7 +88,7 @@ impl Block {
             place,
             places: BTreeMap::new(),
             keys,
-            bind: None,
+            binds: Vec::new(),
             tls: None,
             reload: None,
             timeouts: None,
@@ -142,9 +143,9 @@ impl Block {
 
     /// Each of its listeners with each of its zones there.
     pub(super) fn listeners(&self) -> impl Iterator<Item = (Listener, &Zone)> {
-        let addresses: Vec<_> = match &self.bind {
-            Some(bind) => bind.to.iter().cloned().map(Some).collect(),
-            None => vec![None],
+        let addresses: Vec<_> = match &self.binds[..] {
+            [] => vec![None],
+            binds => binds.iter().flat_map(|bind| &bind.to).cloned().map(Some).collect(),
         };
         self.keys.iter().flat_map(move |key| {
             let (transport, port) = (key.transport, key.port);
@@ -155,7 +156,8 @@ impl Block {
 
     /// How many [`Self::listeners`] has.
     pub(super) fn served_count(&self) -> usize {
-        self.keys.len().saturating_mul(self.bind.as_ref().map_or(1, |bind| bind.to.len()))
+        let addresses: usize = self.binds.iter().map(|bind| bind.to.len()).sum();
+        self.keys.len().saturating_mul(addresses.max(1))
     }
 
     /// Where a plugin was written for the `nth` time, counted from 0; the block's own place where it was not.
@@ -187,8 +189,8 @@ impl Block {
 
     fn printed(&self) -> Vec<Printed> {
         let switch = |name: &str, is_set: Option<()>| is_set.map(|()| Printed::new(name));
-        let mut printed: Vec<Option<Printed>> = vec![
-            self.bind.as_ref().map(Bind::printed),
+        let mut printed: Vec<_> = self.binds.iter().map(|bind| Some(bind.printed())).collect();
+        printed.extend([
             self.tls.as_ref().map(ServerTls::printed),
             self.reload.as_ref().map(Reload::printed),
             self.timeouts.as_ref().map(Timeouts::printed),
@@ -200,7 +202,7 @@ impl Block {
             self.health.as_ref().map(Health::printed),
             self.prometheus.as_ref().map(Prometheus::printed),
             self.errors.as_ref().map(Errors::printed),
-        ];
+        ]);
         printed.push(self.metadata.as_ref().map(|zones| Printed::new("metadata").words(zones)));
         printed.extend(self.logs.iter().map(|log| Some(log.printed())));
         printed.extend([

@@ -133,6 +133,14 @@ impl<'l> Item<'l> {
         span::parse(word.as_str()).filter(|span| range.contains(span)).ok_or_else(wrong)
     }
 
+    /// The same where a number without a unit is seconds.
+    pub(super) fn seconds(&self, word: &Word, range: RangeInclusive<Duration>) -> Result<Duration, PlanError> {
+        match word.as_str().parse::<u32>().map(|seconds| Duration::from_secs(seconds.into())) {
+            Ok(span) if range.contains(&span) => Ok(span),
+            _ => self.span(word, range),
+        }
+    }
+
     /// Zones, and the reverse zones of networks.
     pub(super) fn zones(&self, words: &[Word]) -> Result<Vec<Zone>, PlanError> {
         let mut zones = Vec::new();

@@ -15,7 +15,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reload {
     pub(crate) interval: Duration,
-    /// By how much that differs among replicas; at most half of it.
+    /// By how much that differs among replicas; at most half of it, 0: not at all.
     pub(crate) jitter: Duration,
 }
 
@@ -44,6 +44,9 @@ impl Reload {
         let (interval, jitter) = match item.arguments() {
             [] => (Duration::from_secs(30), Duration::from_secs(15)),
             [interval] => (span(interval, 2)?, Duration::from_secs(15)),
+            [interval, none] if span::parse(none.as_str()) == Some(Duration::ZERO) => {
+                (span(interval, 2)?, Duration::ZERO)
+            }
             [interval, jitter] => (span(interval, 2)?, span(jitter, 1)?),
             _ => return Err(item.error("takes at most an interval and a jitter")),
         };
@@ -69,10 +72,10 @@ pub(super) fn read_bufsize(item: Item<'_>, reading: &mut Reading<'_>) -> Result<
     if size > MAX_UDP.into() {
         reading.note(item, format!("counts as {MAX_UDP}: no answer over UDP is longer, whatever a client takes"));
     }
+    Ok(u16::try_from(size).unwrap_or(MAX_UDP).min(MAX_UDP))
 }
 
 /// How long a question may take in all.
-    Ok(u16::try_from(size).unwrap_or(MAX_UDP).min(MAX_UDP))
 pub(super) fn read_cancel(item: Item<'_>) -> Result<Duration, PlanError> {
     item.no_body()?;
     match item.at_most_one("a time")? {
@@ -123,14 +126,16 @@ impl Timeouts {
         let [read, write, idle] = [3, 5, 10].map(Duration::from_secs);
         let mut timeouts = Self { read, write, idle, max_questions: None };
         item.options(reading, |_, option| {
-            let span = || option.span(option.one("a time")?, Duration::from_secs(1)..=24 * HOUR);
+            let span = || option.seconds(option.one("a time")?, Duration::from_secs(1)..=24 * HOUR);
             match option.name() {
                 "read" => timeouts.read = span()?,
                 "write" => timeouts.write = span()?,
                 "idle" => timeouts.idle = span()?,
                 "maxtcpqueries" => {
-                    let number = option.number(option.one("a number")?, 0..=u32::MAX)?;
-                    timeouts.max_questions = Some(number).filter(|number| *number > 0);
+                    let word = option.one("a number, or -1 for no bound")?;
+                    let is_unbounded = word.as_str() == "-1";
+                    let number = || option.number(word, 1..=u32::MAX);
+                    timeouts.max_questions = (!is_unbounded).then(number).transpose()?;
                 }
                 _ => return Err(option.unknown(&["idle", "maxtcpqueries", "read", "write"])),
             }
@@ -146,5 +151,38 @@ impl Timeouts {
             .option(span("write", self.write))
             .option(span("idle", self.idle))
             .maybe(self.max_questions.map(|number| Printed::new("maxtcpqueries").word(number)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::part::harness::block;
+
+    #[test]
+    fn what_the_readmes_of_coredns_show_is_understood() {
+        let clocks = |[read, write, idle]: [&str; 3]| format!("timeouts {{ read {read} write {write} idle {idle} }}");
+        for (written, understood) in [
+            ("reload 30s 0s", "reload 30s 0s".to_owned()),
+            ("reload 30s 0", "reload 30s 0s".to_owned()),
+            ("timeouts {\n read 10\n write 1m\n}", clocks(["10s", "1m", "10s"])),
+            ("timeouts {\n read 1h\n maxtcpqueries -1\n}", clocks(["1h", "5s", "10s"])),
+            (
+                "timeouts {\n idle 86400\n maxtcpqueries 1\n}",
+                clocks(["3s", "5s", "24h"]).replace(" }", " maxtcpqueries 1 }"),
+            ),
+            ("bind 127.0.0.1 ::1 {\n except ::2\n}\n bind lo", "bind 127.0.0.1 ::1 { except ::2 } bind lo".to_owned()),
+        ] {
+            let printed = block(written).to_string();
+            let words: Vec<_> = printed.split_whitespace().collect();
+            assert_eq!(words.join(" "), format!(".:53 {{ {understood} }}"), "{written}");
+        }
+    }
+
+    #[test]
+    fn no_size_is_above_what_is_ever_sent() {
+        for (written, size) in [("bufsize", 1232), ("bufsize 512", 512), ("bufsize 1232", 1232), ("bufsize 4096", 1232)]
+        {
+            assert_eq!(block(written).bufsize, Some(size), "{written}");
+        }
     }
 }

@@ -24,9 +24,12 @@ pub(super) fn places(plan: &Plan) -> io::Result<Vec<Place<'_>>> {
     for (listener, zones) in plan.listening() {
         for (zone, index) in zones {
             let Some(block) = plan.blocks().get(*index) else { continue };
-            let except = block.bind.as_ref().map_or(&[][..], |bind| &bind.except);
+            // What a line leaves out another one may have.
+            let mut lines = block.binds.iter().enumerate();
+            let line = lines.find(|(_, bind)| listener.address.as_ref().is_some_and(|to| bind.to.contains(to)));
+            let (nth, except) = line.map_or((0, &[][..]), |(nth, bind)| (nth, &bind.except));
             let place = |at| Place { at, zone, index: *index, block };
-            let found = addresses(listener, except).map_err(|error| block.not_had("bind", 0, error))?;
+            let found = addresses(listener, except).map_err(|error| block.not_had("bind", nth, error))?;
             all.extend(found.into_iter().map(place));
         }
     }
@@ -71,6 +74,7 @@ fn resolved(address: &BindTo) -> io::Result<Vec<IpAddr>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::corefile::System;
     use crate::plan::Transport;
 
     fn of(address: Option<BindTo>, except: &[BindTo]) -> io::Result<Vec<String>> {
@@ -90,5 +94,20 @@ mod tests {
         );
         assert!(of(interface("nosuch"), &[]).unwrap_err().to_string().contains("nosuch"));
         assert!(of(Some(local.clone()), &[local]).unwrap_err().to_string().contains("no address is left"));
+    }
+
+    #[test]
+    fn all_lines_count_and_leave_out_addresses_of_their_own() {
+        let at = |plugins: &str| {
+            let text = format!(".:53 {{\n {plugins}\n}}\n");
+            let (plan, _) = Plan::from_corefile(&text, "Corefile", &System).expect("a good Corefile");
+            let places = places(&plan).map_err(|error| error.to_string())?;
+            Ok(places.iter().map(|place| place.at.address.to_string()).collect::<Vec<_>>())
+        };
+        let both = Ok(["127.0.0.1:53", "127.0.0.2:53"].map(str::to_owned).to_vec());
+        assert_eq!(at("bind 127.0.0.1\n bind 127.0.0.2"), both);
+        assert_eq!(at("bind 127.0.0.1\n bind 127.0.0.2 {\n except 127.0.0.1\n }"), both);
+        let none: Result<_, String> = at("bind 127.0.0.1\n bind 127.0.0.2 {\n except 127.0.0.2\n }");
+        assert_eq!(none, Err("Corefile:3: 127.0.0.2:53: no address is left to listen at".to_owned()));
     }
 }

@@ -66,7 +66,7 @@ impl Block {
         if let Some(hosts) = parts.as_ref().and_then(|parts| parts.hosts.as_ref()) {
             hosts.look();
         }
-        let bound = block.bind.iter().flat_map(|bind| &bind.to).filter_map(|to| match to {
+        let bound = block.binds.iter().flat_map(|bind| &bind.to).filter_map(|to| match to {
             BindTo::Address(ip) => Some(*ip),
             BindTo::Interface(_) => None,
         });
