@@ -2,7 +2,7 @@
 //! A Corefile makes one; it is printed as a Corefile that says all that was understood, defaults too.
 
 mod acl;
-mod address;
+pub(crate) mod address;
 mod around;
 mod autopath;
 mod bind;

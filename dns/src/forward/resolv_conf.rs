@@ -1,7 +1,8 @@
 //! The system's resolvers.
 
+use crate::plan::address::on_link;
 use std::io;
-use std::net::{SocketAddr, SocketAddrV6};
+use std::net::SocketAddr;
 use std::path::Path;
 
 const DNS: u16 = 53;
@@ -28,7 +29,7 @@ pub fn parse_resolv_conf(text: &str) -> Vec<SocketAddr> {
         if words.next() != Some("nameserver") {
             continue;
         }
-        let Some(upstream) = words.next().and_then(|word| address(word, interface)) else {
+        let Some(upstream) = words.next().and_then(|word| on_link(word, DNS)) else {
             tracing::warn!(line, "resolv.conf: not an address, or there is no such interface");
             continue;
         };
@@ -37,22 +38,6 @@ pub fn parse_resolv_conf(text: &str) -> Vec<SocketAddr> {
         }
     }
     upstreams
-}
-
-fn address(word: &str, interface: impl Fn(&str) -> Option<u32>) -> Option<SocketAddr> {
-    match word.split_once('%') {
-        None => word.parse().ok().map(|address| SocketAddr::new(address, DNS)),
-        Some((address, scope)) => {
-            let scope = scope.parse().ok().or_else(|| interface(scope))?;
-            Some(SocketAddrV6::new(address.parse().ok()?, DNS, 0, scope).into())
-        }
-    }
-}
-
-/// The number of an interface that has an address.
-fn interface(name: &str) -> Option<u32> {
-    let interfaces = if_addrs::get_if_addrs().inspect_err(|error| tracing::warn!(%error, "no interface is known"));
-    interfaces.ok()?.into_iter().find(|interface| interface.name == name)?.index
 }
 
 #[cfg(test)]
@@ -69,16 +54,6 @@ mod tests {
 
     #[test]
     fn an_address_may_be_on_the_link_of_an_interface() {
-        let interface = |name: &str| (name == "eth0").then_some(7);
-        for (word, expected) in [
-            ("fe80::1%eth0", Some("[fe80::1%7]:53")),
-            ("fe80::1%3", Some("[fe80::1%3]:53")),
-            ("fe80::1%eth1", None),
-            ("fe80::1%", None),
-            ("10.0.0.1%eth0", None),
-        ] {
-            assert_eq!(address(word, interface).map(|address| address.to_string()).as_deref(), expected, "{word}");
-        }
         assert!(parse_resolv_conf("nameserver fe80::1%lo\n")[0].to_string().starts_with("[fe80::1%"));
         assert_eq!(parse_resolv_conf("nameserver fe80::1%nosuch\n"), []);
     }

@@ -57,7 +57,7 @@ impl Acl {
             Ok(())
         });
         if acl.rules.is_empty() && reading.errors.len() == before {
-            return Err(item.error("has no rule"));
+            reading.note(item, "changes nothing: it has no rule");
         }
         Ok(acl)
     }

@@ -1,7 +1,7 @@
 //! Addresses as Corefiles spell them.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 
 /// What to listen at: an address, or each address of an interface.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,11 +65,40 @@ impl HttpAddress {
     }
 }
 
-/// Reads `10.0.0.1`, `10.0.0.1:5353`, `::1`, `[::1]` or `[::1]:5353`; `None`: it is none of these, or its port is 0.
+/// Reads `10.0.0.1`, `10.0.0.1:5353`, `::1`, `[::1]` or `[::1]:5353`, as [`on_link`] does; `None`: it is none of these, or
+/// its port is 0.
 pub(crate) fn with_port(text: &str, default: u16) -> Option<SocketAddr> {
-    let unbracketed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    let alone = unbracketed.parse().ok().map(|ip| SocketAddr::new(ip, default));
-    alone.or_else(|| text.parse().ok()).filter(|address| address.port() != 0)
+    let (host, port) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        Some((host, "")) => (host, default),
+        Some((host, port)) => (host, port.strip_prefix(':')?.parse().ok()?),
+        None => match text.parse::<SocketAddr>() {
+            Ok(address) => return Some(address).filter(|address| address.port() != 0),
+            Err(_) => (text, default),
+        },
+    };
+    on_link(host, port).filter(|address| address.port() != 0)
+}
+
+/// An address with this port, where `fe80::1%eth0` is on the link of that interface (RFC 4007 §11); `None`: it is none, or
+/// there is no such interface with an address.
+pub(crate) fn on_link(text: &str, port: u16) -> Option<SocketAddr> {
+    scoped((text, port), interface)
+}
+
+fn scoped((text, port): (&str, u16), interface: impl Fn(&str) -> Option<u32>) -> Option<SocketAddr> {
+    match text.split_once('%') {
+        None => text.parse().ok().map(|address| SocketAddr::new(address, port)),
+        Some((address, scope)) => {
+            let scope = scope.parse().ok().or_else(|| interface(scope))?;
+            Some(SocketAddrV6::new(address.parse().ok()?, port, 0, scope).into())
+        }
+    }
+}
+
+/// The number of an interface that has an address.
+fn interface(name: &str) -> Option<u32> {
+    let interfaces = if_addrs::get_if_addrs().inspect_err(|error| tracing::warn!(%error, "no interface is known"));
+    interfaces.ok()?.into_iter().find(|interface| interface.name == name)?.index
 }
 
 impl fmt::Display for BindTo {
@@ -86,6 +115,41 @@ impl fmt::Display for HttpAddress {
         match self.ip {
             Some(ip) => SocketAddr::new(ip, self.port).fmt(f),
             None => write!(f, ":{}", self.port),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_be_on_the_link_of_an_interface() {
+        let interface = |name: &str| (name == "eth0").then_some(7);
+        for (word, expected) in [
+            ("fe80::1%eth0", Some("[fe80::1%7]:53")),
+            ("fe80::1%3", Some("[fe80::1%3]:53")),
+            ("fe80::1%eth1", None),
+            ("fe80::1%", None),
+            ("10.0.0.1%eth0", None),
+        ] {
+            let read = scoped((word, 53), interface).map(|address| address.to_string());
+            assert_eq!(read.as_deref(), expected, "{word}");
+        }
+        let lo = with_port("fe80::1%lo", 53).unwrap().to_string();
+        assert!(lo.starts_with("[fe80::1%") && lo.ends_with("]:53"), "{lo}");
+        for (word, expected) in [
+            ("[fe80::1%lo]", Some(lo.clone())),
+            ("[fe80::1%lo]:53", Some(lo.clone())),
+            (&lo, Some(lo.clone())),
+            ("fe80::1%nosuch", None),
+            ("[fe80::1%lo]:0", None),
+            ("[fe80::1%lo", None),
+            ("[::1]:5353", Some("[::1]:5353".to_owned())),
+            ("10.0.0.1", Some("10.0.0.1:53".to_owned())),
+            ("10.0.0.1:0", None),
+        ] {
+            assert_eq!(with_port(word, 53).map(|address| address.to_string()), expected, "{word}");
         }
     }
 }

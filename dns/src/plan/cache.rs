@@ -78,6 +78,8 @@ const REFRESHES: [(&str, Refresh); 2] = [("immediate", Refresh::Immediate), ("ve
 const OPTIONS: [&str; 8] =
     ["denial", "disable", "keepttl", "prefetch", "serve_stale", "serve_stale_policy", "servfail", "success"];
 
+/// What 0 is to CoreDNS.
+const LEAST_CAPACITY: u32 = 1024;
 const MAX_CAPACITY: u32 = 10_000_000;
 /// A TTL has 31 bits (RFC 2181 §8).
 const MAX_TTL: u32 = i32::MAX as u32;
@@ -85,7 +87,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 impl Cache {
     pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>, block: &[Zone]) -> Result<Self, PlanError> {
-        let is_number = |word: &Word| word.text.bytes().all(|letter| letter.is_ascii_digit());
+        let is_number = |word: &Word| word.text.parse::<i64>().is_ok();
         let (ttl, zones) = match item.arguments() {
             [ttl, zones @ ..] if is_number(ttl) => (Some(item.number(ttl, 1..=MAX_TTL)?), zones),
             zones => (None, zones),
@@ -102,7 +104,7 @@ impl Cache {
             stale: None,
             keeps_ttl: false,
         };
-        let mut prefers_positive = None;
+        let (mut prefers_positive, mut is_never_stale) = (None, false);
         item.options(reading, |_, option| {
             match option.name() {
                 "success" => cache.success.read(option)?,
@@ -111,7 +113,10 @@ impl Cache {
                     cache.servfail = option.span(option.one("a time")?, Duration::ZERO..=Duration::from_secs(300))?;
                 }
                 "prefetch" => cache.prefetch = Prefetch::read(option)?,
-                "serve_stale" => cache.stale = Some(Stale::read(option)?),
+                "serve_stale" => {
+                    cache.stale = Stale::read(option)?;
+                    is_never_stale = cache.stale.is_none();
+                }
                 "serve_stale_policy" => {
                     option.choice(option.one("prefer_positive")?, &[("prefer_positive", ())])?;
                     prefers_positive = Some(option);
@@ -123,9 +128,9 @@ impl Cache {
             Ok(())
         });
         match (prefers_positive, &mut cache.stale) {
-            (Some(option), None) => return Err(option.error("is nothing without serve_stale")),
+            (Some(option), None) if !is_never_stale => return Err(option.error("is nothing without serve_stale")),
             (is_set, Some(stale)) => stale.prefers_positive = is_set.is_some(),
-            (None, None) => {}
+            (_, None) => {}
         }
         Ok(cache)
     }
@@ -174,7 +179,8 @@ impl Kept {
             [capacity, ttl, min_ttl] => (capacity, Some(ttl), Some(min_ttl)),
             _ => return Err(option.error("takes a number of answers and, if need be, their longest and shortest TTL")),
         };
-        self.capacity = option.number(capacity, 1..=MAX_CAPACITY)?;
+        let capacity = option.number(capacity, 0..=MAX_CAPACITY)?;
+        self.capacity = if capacity == 0 { LEAST_CAPACITY } else { capacity };
         if let Some(ttl) = ttl {
             self.max_ttl = option.number(ttl, 1..=MAX_TTL)?;
         }
@@ -226,7 +232,8 @@ impl Prefetch {
 }
 
 impl Stale {
-    fn read(option: Item<'_>) -> Result<Self, PlanError> {
+    /// `None`: no answer is given that is over.
+    fn read(option: Item<'_>) -> Result<Option<Self>, PlanError> {
         // The TTL and the recheck are those that RFC 8767 §4 and §5 advise.
         let mut stale = Self {
             max_age: Duration::from_secs(3600),
@@ -236,9 +243,10 @@ impl Stale {
             timeout: Duration::from_millis(1800),
             prefers_positive: false,
         };
-        let [age, rest @ ..] = option.arguments() else { return Ok(stale) };
-        stale.max_age = option.span(age, Duration::from_secs(1)..=30 * DAY)?;
-        let [refresh, rest @ ..] = rest else { return Ok(stale) };
+        let [age, rest @ ..] = option.arguments() else { return Ok(Some(stale)) };
+        stale.max_age = option.span(age, Duration::ZERO..=30 * DAY)?;
+        let is_ever = |stale: Self| (!stale.max_age.is_zero()).then_some(stale);
+        let [refresh, rest @ ..] = rest else { return Ok(is_ever(stale)) };
         stale.refresh = option.choice(refresh, &REFRESHES)?;
         let (timeout, rest) = match (stale.refresh, rest) {
             (Refresh::Verify, [timeout, rest @ ..]) => (Some(timeout), rest),
@@ -259,7 +267,7 @@ impl Stale {
         if let Some(recheck) = recheck {
             stale.recheck = option.span(recheck, Duration::ZERO..=DAY)?;
         }
-        Ok(stale)
+        Ok(is_ever(stale))
     }
 
     fn printed(self) -> Printed {

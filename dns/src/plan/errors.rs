@@ -37,7 +37,10 @@ const LEVELS: [(&str, Level); 4] =
 
 impl Errors {
     pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>) -> Result<Self, PlanError> {
-        item.no_arguments()?;
+        // All that CoreDNS takes; it is where the log goes anyway.
+        if item.at_most_one("stdout")?.is_some_and(|word| word.as_str() != "stdout") {
+            return Err(item.error("takes no argument but stdout"));
+        }
         let mut errors = Self::default();
         item.options(reading, |reading, option| match option.name() {
             "consolidate" => {
@@ -64,7 +67,7 @@ impl Consolidated {
         let [every, messages, rest @ ..] = option.arguments() else {
             return Err(option.error("takes a time, a regular expression and, if need be, a level and show_first"));
         };
-        let every = option.span(every, Duration::from_millis(1)..=Duration::from_secs(86_400))?;
+        let every = option.span(every, Duration::ZERO..=Duration::from_secs(86_400))?;
         let messages = reading.pattern(option, messages)?;
         let (level, shows_first) = match rest {
             [] => (Level::Error, false),

@@ -162,6 +162,15 @@ impl Forward {
         if forward.to.len() > MAX_UPSTREAMS {
             return Err(item.error(format!("names {} upstreams, more than {MAX_UPSTREAMS}", forward.to.len())));
         }
+        let Connections { expire, max_age, .. } = forward.connections;
+        if let Some(age) = max_age.filter(|age| *age < expire) {
+            let (age, expire) = (span::text(age), span::text(expire));
+            return Err(item.error(format!("max_age {age} is less than expire {expire}")));
+        }
+        let has_tls = forward.tls.files().next().is_some() || forward.tls.server_name.is_some();
+        if has_tls && !forward.to.iter().any(|upstream| matches!(upstream, Upstream::Tls { .. })) {
+            reading.note(item, "tls and tls_servername change nothing: no upstream is tls://");
+        }
         let has_own_name = |upstream: &Upstream| matches!(upstream, Upstream::Tls { server_name: Some(_), .. });
         if forward.tls.server_name.is_some() && forward.to.iter().any(has_own_name) {
             return Err(item.error("tls_servername and names after % in the upstreams may not stand together"));
@@ -221,7 +230,7 @@ impl Forward {
     }
 
     fn read_switch_or_time(&mut self, option: Item<'_>) -> Result<(), PlanError> {
-        let span = || option.span(option.one("a time")?, Duration::from_millis(1)..=24 * HOUR);
+        let span_from = |least| option.span(option.one("a time")?, least..=24 * HOUR);
         match option.name() {
             "force_tcp" => self.protocol = option.alone().map(|()| Protocol::Tcp)?,
             // Where both stand, force_tcp counts.
@@ -233,9 +242,11 @@ impl Forward {
             }
             "next_on_nodata" => self.next_on_nodata = option.alone().map(|()| true)?,
             "failfast_all_unhealthy_upstreams" => self.fails_fast = option.alone().map(|()| true)?,
-            "expire" => self.connections.expire = span()?,
-            "max_age" => self.connections.max_age = Some(span()?),
-            "read_timeout" => self.connections.read_timeout = span()?,
+            "expire" => self.connections.expire = span_from(Duration::ZERO)?,
+            "max_age" => {
+                self.connections.max_age = Some(span_from(Duration::ZERO)?).filter(|age| !age.is_zero());
+            }
+            "read_timeout" => self.connections.read_timeout = span_from(Duration::from_millis(1))?,
             "max_idle_conns" => self.connections.max_idle = option.number(option.one("a number")?, 0..=1_000_000)?,
             _ => return Err(option.unknown(&OPTIONS)),
         }
@@ -279,7 +290,8 @@ impl HealthCheck {
     fn read(option: Item<'_>) -> Result<Self, PlanError> {
         let [interval, rest @ ..] = option.some("a time")? else { return Err(option.error("takes a time")) };
         let mut rest = rest;
-        let interval = option.span(interval, Duration::from_millis(1)..=HOUR)?;
+        // 0 is one after the other; this is as often.
+        let interval = option.span(interval, Duration::ZERO..=HOUR)?.max(Duration::from_millis(1));
         let mut check = Self { interval, recursion_desired: true, domain: Zone::root() };
         while let [word, after @ ..] = rest {
             rest = match (word.as_str(), after) {

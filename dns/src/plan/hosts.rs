@@ -101,8 +101,10 @@ impl Hosts {
             }
             "fallthrough" => self.fallthrough = Fallthrough::read(option)?,
             "fallthrough_unsupported" => return Err(option.error("is not supported")),
-            address => match address.parse() {
+            // A zone after % is no part of what is told, as CoreDNS has it.
+            name => match name.split('%').next().unwrap_or(name).parse() {
                 Ok(address) => self.entries.push(HostEntry { address, names: names(option)? }),
+                Err(_) if name.contains([':', '.']) => return Err(option.error("is no address")),
                 Err(_) => {
                     return Err(option.unknown(&["ADDRESS NAME...", "fallthrough", "no_reverse", "reload", "ttl"]));
                 }

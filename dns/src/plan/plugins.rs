@@ -67,7 +67,7 @@ const KNOWN: [&str; 37] = [
 ];
 
 /// Plugins that CoreDNS has or had, and that are none here, each with what to do instead.
-const UNSUPPORTED: [(&str, &str); 26] = [
+const UNSUPPORTED: [(&str, &str); 27] = [
     ("alternate", "`forward` with `failover` asks the next upstream"),
     ("auto", "zones from files are not served"),
     ("azure", "zones of cloud providers are not served; `forward` asks their servers"),
@@ -90,6 +90,7 @@ const UNSUPPORTED: [(&str, &str); 26] = [
     ("route53", "zones of cloud providers are not served; `forward` asks their servers"),
     ("secondary", "zones of other servers are not copied"),
     ("shed", "leave it out"),
+    ("siit", "`dns64` makes addresses for networks without IPv4"),
     ("sign", "answers are not signed"),
     ("trace", "questions are not traced"),
     ("tsig", "transfers are allowed by address, with `transfer`"),
@@ -147,7 +148,7 @@ fn read(block: &mut Block, item: Item<'_>, reading: &mut Reading<'_>, zones: &[Z
         "metadata" => once(&mut block.metadata, item, small::read_metadata(item, zones))?,
         "minimal" => once(&mut block.minimal, item, item.alone())?,
         "nsid" => once(&mut block.nsid, item, small::read_nsid(item))?,
-        "prometheus" => once(&mut block.prometheus, item, Prometheus::read(item))?,
+        "prometheus" => once(&mut block.prometheus, item, Prometheus::read(item, reading))?,
         "ready" => once(&mut block.ready, item, Ready::read(item, reading))?,
         "reload" => once(&mut block.reload, item, Reload::read(item))?,
         "rewrite" => block.rewrites.push(Rewrite::read(item, reading)?),

@@ -86,8 +86,15 @@ impl Ready {
 }
 
 impl Prometheus {
-    pub(super) fn read(item: Item<'_>) -> Result<Self, PlanError> {
-        item.no_body()?;
+    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>) -> Result<Self, PlanError> {
+        item.options(reading, |reading, option| match option.name() {
+            "runtime_metrics" => {
+                option.alone()?;
+                reading.note(option, "changes nothing: its metrics are of the runtime of Go");
+                Ok(())
+            }
+            _ => Err(option.unknown(&["runtime_metrics"])),
+        });
         address(item, HttpAddress::local(9153)).map(|address| Self { address })
     }
 

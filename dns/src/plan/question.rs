@@ -37,6 +37,12 @@ impl Rcode {
     }
 }
 
+/// A code by its name, or by the number of one that has a name.
+pub(super) fn rcode_or_number(item: Item<'_>, word: &Word) -> Result<Rcode, PlanError> {
+    let number = word.text.parse().ok().filter(|number| RCODES.iter().any(|(_, code)| code == number));
+    number.map_or_else(|| Rcode::read(item, word), |number| Ok(Rcode(number)))
+}
+
 impl fmt::Display for Rcode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(super::item::name_of(&self.0, &RCODES))

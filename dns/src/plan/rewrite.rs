@@ -6,7 +6,7 @@ pub(crate) use name::{Answer, NameMatch, NameRewrite, Piece, Substitute};
 
 use super::item::{Item, name_of};
 use super::print::Printed;
-use super::question::{Rcode, record_type};
+use super::question::{Rcode, rcode_or_number, record_type};
 use super::reading::Reading;
 use crate::corefile::{Line, PlanError, Word};
 use hickory_proto::rr::RecordType;
@@ -113,8 +113,8 @@ impl RewriteRule {
             "rcode" => match words {
                 [matched @ .., from, to] => Ok(Self::Rcode {
                     names: NameMatch::read(item, reading, matched)?,
-                    from: Rcode::read(item, from)?,
-                    to: Rcode::read(item, to)?,
+                    from: rcode_or_number(item, from)?,
+                    to: rcode_or_number(item, to)?,
                 }),
                 _ => Err(item.error("rcode takes names and two response codes")),
             },

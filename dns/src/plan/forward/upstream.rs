@@ -40,6 +40,7 @@ impl Upstream {
                 };
                 match (name.parse(), port) {
                     (Ok(name), Some(port)) => Ok(Self::Host { name, port }),
+                    _ if rest.contains('%') => Err(format!("{text:?} is no address of an interface that is here")),
                     _ => Err(format!("{text:?} is no address, file or name")),
                 }
             }
@@ -50,9 +51,11 @@ impl Upstream {
         let Some((address, rest)) = text.split_once('%') else {
             return Some(Self::Tls { address: with_port(text, Transport::Tls.port())?, server_name: None });
         };
+        // Of `[ADDRESS%NAME]:PORT` and `[ADDRESS]%NAME:PORT` the second is what is printed.
+        let rest = if address.starts_with('[') { rest.replacen(']', "", 1) } else { rest.to_owned() };
         let (name, port) = match rest.split_once(':') {
             Some((name, port)) => (name, port.parse().ok().filter(|port| *port != 0)?),
-            None => (rest, Transport::Tls.port()),
+            None => (rest.as_str(), Transport::Tls.port()),
         };
         let ip: IpAddr = address.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
         Some(Self::Tls { address: SocketAddr::new(ip, port), server_name: Some(name.parse().ok()?) })

@@ -1,0 +1,72 @@
+//! What CoreDNS takes at the edges of its options, and what that is here.
+
+use tidegate_dns::{Plan, System};
+
+/// The lines of a plan of a block with this plugin that have one of these words, and what else there is to say.
+fn read(plugin: &str, words: &[&str]) -> Vec<String> {
+    let text = format!(". {{\n{plugin}\n}}\n");
+    let (plan, notes) =
+        Plan::from_corefile(&text, "Corefile", &System).unwrap_or_else(|errors| panic!("{plugin}: {errors:?}"));
+    let again = Plan::from_corefile(&plan.to_string(), "Corefile", &System).unwrap().0;
+    assert_eq!(again.to_string(), plan.to_string());
+    let plan = plan.to_string();
+    let lines = plan
+        .lines()
+        .map(|line| line.trim().trim_end_matches(" {"))
+        .filter(|line| words.iter().any(|word| line.starts_with(word)));
+    lines.map(str::to_owned).chain(notes.iter().map(ToString::to_string)).collect()
+}
+
+#[test]
+fn nothing_is_a_time_and_a_number() {
+    for (plugin, words, expected) in [
+        ("forward . 10.0.0.1 {\n expire 0s\n}", &["expire"][..], &["expire 0s"][..]),
+        // Without an end, which is how it is where nothing is said.
+        ("forward . 10.0.0.1 {\n max_age 0s\n}", &["max_age"], &[]),
+        ("forward . 10.0.0.1 {\n health_check 0s\n}", &["health_check"], &["health_check 1ms domain ."]),
+        ("cache {\n success 0\n denial 0 60\n}", &["success", "denial"], &["success 1024 3600 5", "denial 1024 60 5"]),
+        ("cache {\n serve_stale 0s\n}", &["serve_stale"], &[]),
+        ("cache {\n serve_stale 0s verify\n serve_stale_policy prefer_positive\n}", &["serve_stale"], &[]),
+        ("errors {\n consolidate 0s .*\n}", &["consolidate"], &["consolidate 0s .* error"]),
+        ("rewrite rcode a.org 3 0", &["rewrite"], &["rewrite stop rcode exact a.org NXDOMAIN NOERROR"]),
+    ] {
+        assert_eq!(read(plugin, words), expected, "{plugin}");
+    }
+}
+
+#[test]
+fn what_can_change_nothing_is_taken() {
+    for (plugin, words, expected) in [
+        ("errors stdout", &["errors"][..], &["errors"][..]),
+        ("acl", &["acl"], &["acl .", "Corefile:2: acl: changes nothing: it has no rule"]),
+        (
+            "prometheus {\n runtime_metrics\n}",
+            &["prometheus"],
+            &[
+                "prometheus 127.0.0.1:9153",
+                "Corefile:3: prometheus: runtime_metrics: changes nothing: its metrics are of the runtime of Go",
+            ],
+        ),
+        (
+            "forward . 10.0.0.1 {\n tls /a /b\n}",
+            &["tls"],
+            &["tls /a /b", "Corefile:2: forward: tls and tls_servername change nothing: no upstream is tls://"],
+        ),
+        ("hosts {\n fe80::1%lo a.org\n}", &["fe80"], &["fe80::1 a.org"]),
+        (
+            "forward . tls://[2620:fe::fe%dns.quad9.net]:853 tls://[2620:fe::9%dns.quad9.net]",
+            &["forward"],
+            &["forward . tls://[2620:fe::fe]%dns.quad9.net:853 tls://[2620:fe::9]%dns.quad9.net:853"],
+        ),
+    ] {
+        assert_eq!(read(plugin, words), expected, "{plugin}");
+    }
+}
+
+/// A resolv.conf may name it so.
+#[test]
+fn an_upstream_may_be_on_the_link_of_an_interface() {
+    let alone = read("forward . fe80::1%lo", &["forward"]);
+    assert!(alone[0].starts_with("forward . [fe80::1%") && alone[0].ends_with("]:53"), "{alone:?}");
+    assert_eq!(read("forward . [fe80::1%lo]:53", &["forward"]), alone);
+}
