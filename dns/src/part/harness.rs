@@ -1,4 +1,4 @@
-//! Corefiles, questions and answers for the tests of all parts: answers in zone-file text.
+//! Corefiles, questions, answers and the log for the tests of all parts: answers in zone-file text.
 
 use crate::corefile::Environment;
 use crate::message::{Says, Transport};
@@ -8,8 +8,9 @@ use crate::question::{CLASS_IN, ClientEdns, Head, Query};
 use crate::reply::Reply;
 use hickory_proto::op::{Message, OpCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 struct Nothing;
 
@@ -24,6 +25,36 @@ impl Environment for Nothing {
 
     fn list(&self, _: &Path) -> io::Result<Vec<String>> {
         Ok(Vec::new())
+    }
+}
+
+/// What is logged.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Takes what this thread logs until the guard is dropped.
+    pub(crate) fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let out = log.clone();
+        let subscriber = tracing_subscriber::fmt().without_time().with_ansi(false).with_writer(move || out.clone());
+        (log, tracing::subscriber::set_default(subscriber.finish()))
+    }
+
+    /// The lines since the last time.
+    pub(crate) fn take(&self) -> Vec<String> {
+        let lines = String::from_utf8(std::mem::take(&mut self.0.lock().unwrap())).unwrap();
+        lines.lines().map(|line| line.trim_start().to_owned()).collect()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

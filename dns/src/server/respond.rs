@@ -214,15 +214,17 @@ impl Responder {
         out: &mut Vec<u8>,
     ) -> Response {
         let Asking { query, name, packet, peer, asked_at, transport, .. } = *asking;
-        let mut logged = None;
+        // What cannot be read comes to no block.
+        let is_read = matches!(refusal, None | Some(ResponseCode::Refused));
+        let block = served.filter(|_| is_read).map(|served| &served.block);
+        let logged = block.and_then(|block| {
+            let (len, query) = (packet.len(), &query);
+            let question = written::Question { query, name, len, peer, asked_at, transport };
+            block.queries.as_ref()?.begin(question, || metadata(block, asking))
+        });
         let response = match (served, refusal) {
             (Some(served), None) => {
                 let block = &served.block;
-                if let Some(queries) = &block.queries {
-                    let (len, query) = (packet.len(), &query);
-                    let question = written::Question { query, name, len, peer, asked_at, transport };
-                    logged = queries.begin(question, || metadata(block, asking));
-                }
                 let mut response = self.respond_in(block, asking, out);
                 if let (Response::Pending(pending), Some(span)) = (&mut response, block.patience) {
                     pending.patience = Some(Box::new((span, query.head, query.asked.wire.to_vec())));
@@ -293,6 +295,10 @@ fn logged_too(response: Response, logged: Option<Box<Logged>>, out: &[u8]) -> Re
             logged.end(out, None);
             Response::Ready(answered)
         }
+        (Response::Dropped, Some(logged)) => {
+            logged.end(&[], None);
+            Response::Dropped
+        }
         (Response::Pending(mut pending), logged) => {
             pending.logged = logged;
             Response::Pending(pending)
@@ -331,10 +337,50 @@ fn is_everybody(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan;
+    use crate::corefile::System;
+    use crate::part::harness::Log;
+    use crate::plan::{self, Plan};
     use crate::server::Settings;
-    use config::DomainName;
+    use crate::serving::Forwarders;
+    use config::{DnsCompatibility, DomainName};
     use prometheus::Registry;
+
+    /// What is logged of a question for `example.`.
+    async fn logged(plugins: &str, record_type: u16, class: u16) -> Vec<String> {
+        let (_publisher, subscriber) = config::publisher();
+        let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
+        let plan = Plan::from_corefile(&format!(". {{\n{plugins}\n}}"), "Corefile", &System).unwrap().0;
+        let serving = Serving::of(&plan, DnsCompatibility::Standard, (&Forwarders::default(), &metrics)).unwrap();
+        let at = At { transport: plan::Transport::Dns, address: "[::]:53".parse().unwrap() };
+        let responder =
+            Responder::new(Arc::new(Shared::new(subscriber, Arc::new(serving), metrics, Bounds::default())), at);
+        let kind = [record_type, class].map(u16::to_be_bytes).concat();
+        let packet = [&[0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x07example\x00", &kind].concat();
+        let (log, _subscribed) = Log::begin();
+        let peer = "192.0.2.9:4000".parse().unwrap();
+        responder.respond(&packet, (peer, None), Transport::Udp, &mut Vec::new());
+        let lines = log.take().into_iter().filter_map(|line| Some(line.split_once("dns::query: ")?.1.to_owned()));
+        lines.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_question_that_is_refused_or_dropped_has_its_line() {
+        const CHAOS: u16 = 3;
+        for (plugins, (record_type, class), expected) in [
+            ("log", (16, CHAOS), "\"TXT CH example. udp 25 false 512\" REFUSED qr 25"),
+            ("log", (1, 4), "\"A HS example. udp 25 false 512\" REFUSED qr 25"),
+            ("log . {\nclass error\n}", (252, 1), "\"AXFR IN example. udp 25 false 512\" REFUSED qr 25"),
+            ("log\nacl {\ndrop type MX\n}", (15, 1), "\"MX IN example. udp 25 false 512\" - - 0"),
+            ("log . {\nclass error\n}\nacl {\ndrop\n}", (16, CHAOS), "\"TXT CH example. udp 25 false 512\" - - 0"),
+        ] {
+            assert_eq!(
+                logged(plugins, record_type, class).await,
+                [format!("192.0.2.9:4000 - 7 {expected}")],
+                "{plugins}"
+            );
+        }
+        assert_eq!(logged("log . {\nclass denial\n}\nacl {\ndrop\n}", 1, 1).await, [""; 0]);
+    }
 
     #[tokio::test]
     async fn what_is_sent_to_everybody_gets_no_answer() {

@@ -70,43 +70,20 @@ fn write(level: Level, line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::part::harness::{block, client};
-    use std::io::{self, Write};
-    use std::sync::Mutex;
+    use crate::part::harness::{Log, block, client};
     use std::time::Duration;
-
-    /// What is logged.
-    #[derive(Debug, Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Log {
-        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(line)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     /// What is written of failures for these reasons: at once, and when the time is over.
     async fn written(plugins: &str, reasons: &[&str]) -> [Vec<String>; 2] {
-        let log = Log::default();
-        let out = log.clone();
-        let subscriber = tracing_subscriber::fmt().without_time().with_ansi(false).with_writer(move || out.clone());
-        let _subscribed = tracing::subscriber::set_default(subscriber.finish());
+        let (log, _subscribed) = Log::begin();
         let errors = Errors::new(&block(plugins).errors.unwrap());
         let client = client("Example.org.", "A");
         for why in reasons {
             errors.tell(&client.query().asked, ResponseCode::ServFail, why, &Handle::current());
         }
-        let read = || {
-            let lines = String::from_utf8(std::mem::take(&mut log.0.lock().unwrap())).unwrap();
-            lines.lines().map(|line| line.trim_start().to_owned()).collect()
-        };
-        let at_once = read();
+        let at_once = log.take();
         sleep(Duration::from_secs(61)).await;
-        [at_once, read()]
+        [at_once, log.take()]
     }
 
     #[tokio::test(start_paused = true)]

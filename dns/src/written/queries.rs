@@ -95,7 +95,8 @@ impl Queries {
 }
 
 impl Logged {
-    /// Writes the line about this answer, if its class is one of those that are. `upstream`: who was asked for it.
+    /// Writes the line about this answer, if its class is one of those that are; empty: there is none. `upstream`: who was
+    /// asked for it.
     pub(crate) fn end(&self, message: &[u8], upstream: Option<SocketAddr>) {
         if self.is_wanted(message) {
             tracing::info!(target: QUERIES, "{}", Line { logged: self, message, upstream });

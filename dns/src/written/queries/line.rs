@@ -48,6 +48,9 @@ impl Line<'_> {
             LogField::Class => match logged.class {
                 CLASS_IN => f.write_str("IN"),
                 CLASS_CHAOS => f.write_str("CH"),
+                4 => f.write_str("HS"),
+                254 => f.write_str("NONE"),
+                255 => f.write_str("ANY"),
                 other => write!(f, "CLASS{other}"),
             },
             LogField::Transport => f.write_str(match logged.transport {
@@ -63,6 +66,7 @@ impl Line<'_> {
             LogField::Opcode => f.write_str("0"),
             LogField::DnssecOk => write!(f, "{}", logged.is_dnssec_ok),
             LogField::Payload => write!(f, "{}", logged.payload),
+            LogField::Code | LogField::Flags if message.is_empty() => f.write_str(NOTHING),
             LogField::Code => f.write_str(&code_name(message, flags())),
             LogField::Flags => f.write_str(&flag_names(flags())),
             LogField::AnswerSize => write!(f, "{}", message.len()),
