@@ -193,7 +193,7 @@ mod tests {
         ("coredns_acl_allowed_requests_total", "counter", "server view"),
         ("coredns_autopath_success_total", "counter", "server"),
         ("coredns_dns64_requests_translated_total", "counter", "server"),
-        ("coredns_hosts_entries", "gauge", ""),
+        ("coredns_hosts_entries", "gauge", "hostsfile"),
         ("coredns_hosts_reload_timestamp_seconds", "gauge", ""),
         ("coredns_local_localhost_requests_total", "counter", ""),
         ("coredns_reload_failed_total", "counter", ""),

@@ -7,6 +7,7 @@ use crate::serving::At;
 use arc_swap::ArcSwap;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a server does, by the words of a Corefile.
@@ -58,14 +59,18 @@ impl Collector for ConfiguredCollector {
             family::COREDNS_PLUGIN_ENABLED.sample(&[server, zone, "", plugin], 1.0)
         });
         let digest = digest.iter().map(|digest| family::COREDNS_RELOAD_VERSION.sample(&["sha512", digest], 1.0));
-        let entries: usize = hosts.iter().map(|hosts| hosts.entries()).sum();
+        let mut entries = BTreeMap::new();
+        hosts.iter().for_each(|hosts| *entries.entry(hosts.file()).or_insert(0) += hosts.entries());
+        let entries = entries
+            .iter()
+            .map(|(file, count)| family::COREDNS_HOSTS_ENTRIES.sample(&[&file.to_string_lossy()], *count as f64));
         let changed = hosts.iter().map(|hosts| hosts.changed()).max().unwrap_or_default();
-        let of_hosts = |family: &Family, value| hosts.first().map(|_| family.sample(&[], value)).into_iter().collect();
+        let changed = hosts.first().map(|_| family::COREDNS_HOSTS_CHANGED.sample(&[], changed as f64 / 1e9));
         let families = [
             family::COREDNS_PLUGIN_ENABLED.of(enabled.collect()),
             family::COREDNS_RELOAD_VERSION.of(digest.collect()),
-            family::COREDNS_HOSTS_ENTRIES.of(of_hosts(&family::COREDNS_HOSTS_ENTRIES, entries as f64)),
-            family::COREDNS_HOSTS_CHANGED.of(of_hosts(&family::COREDNS_HOSTS_CHANGED, changed as f64 / 1e9)),
+            family::COREDNS_HOSTS_ENTRIES.of(entries.collect()),
+            family::COREDNS_HOSTS_CHANGED.of(changed.into_iter().collect()),
         ];
         families.into_iter().flatten().collect()
     }

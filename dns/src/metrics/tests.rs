@@ -151,7 +151,7 @@ fn an_answer_is_counted_under_its_labels() {
         "coredns_template_rr_failures_total{class=\"CH\",section=\"answer\",server=\"dns://:53\",\
          template=\"{{ .Name }} A {{ .Name }}\",type=\"other\",view=\"\",zone=\".\"} 1",
         "coredns_reload_version_info{hash=\"sha512\",value=\"beef\"} 1",
-        "coredns_hosts_entries 4",
+        "coredns_hosts_entries{hostsfile=\"/nonexistent\"} 4",
         "coredns_hosts_reload_timestamp_seconds 0",
         "coredns_forward_healthcheck_broken_total 3",
         "coredns_forward_max_concurrent_rejects_total 1",

@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -97,6 +97,11 @@ impl Hosts {
         };
         addresses.filter(asked_for).all(|address| reply.address(self.start(asked), *address));
         Told::Answered
+    }
+
+    /// The file that it names, or the one that it has without a name.
+    pub(crate) fn file(&self) -> &Path {
+        &self.path
     }
 
     /// How many addresses of names, and names of addresses, there are.

@@ -84,7 +84,8 @@ async fn hosts_tell_how_many_they_are_and_since_when() {
     let asked = question(1, "c.example.", RecordType::AAAA);
     assert_eq!(server.ask(&asked).await.answers.len(), 1);
     // Both directions; the second block has one.
-    assert_eq!(server.metric("coredns_hosts_entries", &[]), 9.0);
+    let of_file = |file: &str| server.metric("coredns_hosts_entries", &[&format!("hostsfile=\"{file}\"")]);
+    assert_eq!((of_file(file.path().to_str().unwrap()), of_file("/nonexistent")), (8.0, 1.0));
     assert_eq!(server.metric("coredns_hosts_reload_timestamp_seconds", &[]), 1_700_000_000.5);
     server.stop().await;
 }

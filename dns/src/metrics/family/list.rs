@@ -147,8 +147,8 @@ families! { CONFIGURED;
     COREDNS_RELOAD_VERSION = GAUGE "coredns_reload_version_info" ["hash", "value"]
         "1, with the SHA-512 of the Corefile that is served as `tidegate check` prints it, so that replicas can be compared; \
          CoreDNS's is another for the same file.";
-    COREDNS_HOSTS_ENTRIES = GAUGE "coredns_hosts_entries" []
-        "Addresses of names and names of addresses in all `hosts`, of their files and the Corefile.";
+    COREDNS_HOSTS_ENTRIES = GAUGE "coredns_hosts_entries" ["hostsfile"]
+        "Addresses of names and names of addresses in each `hosts`, of its file and the Corefile; those with the same file together.";
     COREDNS_HOSTS_CHANGED = GAUGE "coredns_hosts_reload_timestamp_seconds" []
         "When the newest file of a `hosts` that was read was last changed; 0: none was read.";
 }
