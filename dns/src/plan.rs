@@ -54,7 +54,7 @@ pub(crate) use log::{Class, Field as LogField, Label, Log, Piece as LogPiece};
 pub(crate) use pattern::Pattern;
 pub(crate) use question::{Fallthrough, Rcode};
 pub(crate) use rewrite::{After, Answer, NameMatch, NameRewrite, Piece, Rewrite, RewriteRule, Substitute};
-pub(crate) use small::{Chaos, Timeouts};
+pub(crate) use small::{Chaos, Local, Timeouts};
 pub(crate) use template::{Field, RecordTemplate, Template, TemplateClass, TemplateText};
 pub(crate) use tls::{ClientAuth, ServerTls};
 pub(crate) use transfer::Transfer;

@@ -3,6 +3,7 @@
 
 use super::Told;
 use crate::name::LowerName;
+use crate::plan::Local;
 use crate::reply::{Pointer, Reply, Section, Start};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
@@ -16,12 +17,12 @@ const REVERSE: [&[u8]; 3] =
     [b"\x010\x07in-addr\x04arpa\0", b"\x03127\x07in-addr\x04arpa\0", b"\x03255\x07in-addr\x04arpa\0"];
 const LOOPBACK: &[u8] = b"\x011\x010\x010\x03127\x07in-addr\x04arpa\0";
 
-/// Answers for `localhost`, names below it, names that begin with it (a resolver has put its search list after it), and
-/// the reverse zones of 0/8, 127/8 and 255/8.
-pub(crate) fn answer(name: &LowerName, asked: RecordType, reply: &mut Reply<'_>) -> Told {
+/// Answers for `localhost`, names below it, names that begin with it where `names` says so, and the reverse zones of 0/8,
+/// 127/8 and 255/8.
+pub(crate) fn answer((name, asked): (&LowerName, RecordType), names: Local, reply: &mut Reply<'_>) -> Told {
     let last = name.count().saturating_sub(1);
     let is_localhost = name.suffix(last) == LOCALHOST;
-    if is_localhost || name.label(0) == b"localhost" {
+    if is_localhost || (names == Local::WithSearchList && name.label(0) == b"localhost") {
         match asked {
             RecordType::A => address(IpAddr::from(Ipv4Addr::LOCALHOST), reply),
             RecordType::AAAA => address(IpAddr::from(Ipv6Addr::LOCALHOST), reply),
@@ -83,8 +84,12 @@ mod tests {
     use crate::part::harness::client;
 
     fn told(name: &str, record_type: &str) -> (Told, String) {
+        told_of(Local::WithSearchList, name, record_type)
+    }
+
+    fn told_of(names: Local, name: &str, record_type: &str) -> (Told, String) {
         let client = client(name, record_type);
-        client.told(|reply| answer(&client.name, record_type.parse().unwrap(), reply))
+        client.told(|reply| answer((&client.name, record_type.parse().unwrap()), names, reply))
     }
 
     #[test]
@@ -111,6 +116,18 @@ mod tests {
         }
         let denied = format!("Non-Existent Domain\nauthority 127.in-addr.arpa. {soa}");
         assert_eq!(told("2.0.0.127.in-addr.arpa.", "PTR"), (Told::Answered, denied));
+    }
+
+    #[test]
+    fn names_with_a_search_list_may_be_for_others() {
+        for (name, told) in [
+            ("localhost.", Told::Answered),
+            ("a.localhost.", Told::Answered),
+            ("1.0.0.127.in-addr.arpa.", Told::Answered),
+            ("localhost.svc.cluster.local.", Told::Nothing),
+        ] {
+            assert_eq!(told_of(Local::Exact, name, "A").0, told, "{name}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::rewrite::{Rewrites, Rewriting};
 use super::template::Templates;
 use super::{autopath, header, local, minimal, nsid, whoami};
 use crate::message::Transport;
+use crate::plan::Local;
 use crate::question::{ClientEdns, Query};
 use hickory_proto::op::Message;
 use proptest::prelude::*;
@@ -120,7 +121,7 @@ proptest! {
         let mut messages = vec![
             asked.written(|reply| { templates.answer(&query, &asked.name, peer.ip(), reply); }),
             asked.written(|reply| { hosts.answer(&asked.name, record_type, reply); }),
-            asked.written(|reply| { local::answer(&asked.name, record_type, reply); }),
+            asked.written(|reply| { local::answer((&asked.name, record_type), Local::WithSearchList, reply); }),
             asked.written(|reply| whoami::answer(&asked.name, peer, Transport::Udp, reply)),
         ];
         for message in &mut messages {

@@ -17,7 +17,7 @@ use super::log::Log;
 use super::print::Printed;
 use super::probes::{Health, Prometheus, Ready};
 use super::rewrite::Rewrite;
-use super::small::{Chaos, Reload, Timeouts};
+use super::small::{Chaos, Local, Reload, Timeouts};
 use super::span;
 use super::template::Template;
 use super::tls::ServerTls;
@@ -58,7 +58,7 @@ pub struct Block {
     pub(crate) logs: Vec<Log>,
     /// Names for which the labels in formats of `log` have values.
     pub(crate) metadata: Option<Vec<Zone>>,
-    pub(crate) local: Option<()>,
+    pub(crate) local: Option<Local>,
     pub(crate) dns64: Option<Dns64>,
     pub(crate) any: Option<()>,
     pub(crate) chaos: Option<Chaos>,
@@ -206,7 +206,7 @@ impl Block {
         printed.push(self.metadata.as_ref().map(|zones| Printed::new("metadata").words(zones)));
         printed.extend(self.logs.iter().map(|log| Some(log.printed())));
         printed.extend([
-            switch("local", self.local),
+            self.local.map(Local::printed),
             self.dns64.as_ref().map(Dns64::printed),
             switch("any", self.any),
             self.chaos.as_ref().map(Chaos::printed),

@@ -19,7 +19,7 @@ use super::log::Log;
 use super::probes::{self, Health, Prometheus, Ready};
 use super::reading::Reading;
 use super::rewrite::Rewrite;
-use super::small::{self, Chaos, Reload, Timeouts};
+use super::small::{self, Chaos, Local, Reload, Timeouts};
 use super::template::Template;
 use super::tls::ServerTls;
 use super::transfer::Transfer;
@@ -142,7 +142,7 @@ fn read(block: &mut Block, item: Item<'_>, reading: &mut Reading<'_>, zones: &[Z
         "k8s_external" => once(&mut block.external, item, External::read(item, reading, zones))?,
         "kubernetes" => once(&mut block.kubernetes, item, Kubernetes::read(item, reading, zones))?,
         "loadbalance" => once(&mut block.loadbalance, item, small::read_loadbalance(item, reading))?,
-        "local" => once(&mut block.local, item, item.alone())?,
+        "local" => once(&mut block.local, item, Local::read(item, reading))?,
         "log" => block.logs.push(Log::read(item, reading)?),
         "loop" => once(&mut block.loop_detection, item, item.alone())?,
         "metadata" => once(&mut block.metadata, item, small::read_metadata(item, zones))?,

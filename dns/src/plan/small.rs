@@ -1,6 +1,7 @@
-//! Plugins of a value or two: `bufsize`, `cancel`, `chaos`, `loadbalance`, `metadata`, `nsid`, `reload`, `timeouts`.
+//! Plugins of a value or two: `bufsize`, `cancel`, `chaos`, `loadbalance`, `local`, `metadata`, `nsid`, `reload`,
+//! `timeouts`.
 
-use super::item::Item;
+use super::item::{Item, name_of};
 use super::print::Printed;
 use super::reading::Reading;
 use super::span;
@@ -26,6 +27,18 @@ pub(crate) struct Chaos {
     pub(crate) version: Option<String>,
     pub(crate) authors: Vec<String>,
 }
+
+/// Which names are this host's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Local {
+    /// `localhost`, what is below it, and reverse names of loopback.
+    Exact,
+    /// Those that begin with `localhost` too: a resolver has put its search list after it.
+    WithSearchList,
+}
+
+/// `localhost_prefix`.
+const PREFIXES: [(&str, Local); 2] = [("on", Local::WithSearchList), ("off", Local::Exact)];
 
 /// How long clients over TCP, TLS and HTTPS may take.
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +113,25 @@ pub(super) fn read_loadbalance(item: Item<'_>, reading: &mut Reading<'_>) -> Res
     }
     item.options(reading, |_, option| Err(option.unknown(&[])));
     Ok(())
+}
+
+impl Local {
+    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>) -> Result<Self, PlanError> {
+        item.no_arguments()?;
+        let mut local = Self::WithSearchList;
+        item.options(reading, |_, option| match option.name() {
+            "localhost_prefix" => {
+                local = option.choice(option.one("on or off")?, &PREFIXES)?;
+                Ok(())
+            }
+            _ => Err(option.unknown(&["localhost_prefix"])),
+        });
+        Ok(local)
+    }
+
+    pub(super) fn printed(self) -> Printed {
+        Printed::new("local").option(Printed::new("localhost_prefix").word(name_of(&self, &PREFIXES)))
+    }
 }
 
 impl Chaos {

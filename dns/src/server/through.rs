@@ -27,9 +27,11 @@ impl Responder {
     pub(super) fn respond_in(&self, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
         let Some(parts) = &block.parts else { return self.resolve(block, asking, out) };
         let name = asking.name;
-        let told = (parts.is_local).then(|| {
+        let told = parts.local.map(|names| {
             let record_type = asking.query.asked.record_type;
-            written(asking, (Source::Local, Says::default()), out, |reply| local::answer(name, record_type, reply))
+            written(asking, (Source::Local, Says::default()), out, |reply| {
+                local::answer((name, record_type), names, reply)
+            })
         });
         let response = match told.flatten() {
             Some(response) => {

@@ -11,7 +11,7 @@ use crate::part::hosts::Hosts;
 use crate::part::nsid::Nsid;
 use crate::part::rewrite::Rewrites;
 use crate::part::template::Templates;
-use crate::plan;
+use crate::plan::{self, Local};
 use crate::transfer::Transfers;
 use std::io;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) nsid: Option<Nsid>,
-    pub(crate) is_local: bool,
+    pub(crate) local: Option<Local>,
     pub(crate) dns64: Option<Dns64>,
     /// Whether ANY gets one record instead of all (RFC 8482).
     pub(crate) minimises_any: bool,
@@ -48,7 +48,7 @@ impl Parts {
         let autopath = block.autopath.as_ref().map(|autopath| Autopath::new(autopath, &System)).transpose();
         let parts = Self {
             nsid: block.nsid.as_ref().map(|name| Nsid::new(name, host)),
-            is_local: block.local.is_some(),
+            local: block.local,
             dns64: block.dns64.as_ref().map(Dns64::new),
             minimises_any: block.any.is_some(),
             chaos: block.chaos.as_ref().map(|chaos| Chaos::new(chaos, host)),
@@ -69,7 +69,7 @@ impl Parts {
     fn is_any(&self) -> bool {
         let Self {
             nsid,
-            is_local,
+            local,
             dns64,
             minimises_any,
             chaos,
@@ -85,7 +85,7 @@ impl Parts {
             tells_clients,
         } = self;
         nsid.is_some()
-            || *is_local
+            || local.is_some()
             || dns64.is_some()
             || *minimises_any
             || chaos.is_some()

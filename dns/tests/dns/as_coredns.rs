@@ -52,6 +52,7 @@ fn what_can_change_nothing_is_taken() {
             &["tls"],
             &["tls /a /b", "Corefile:2: forward: tls and tls_servername change nothing: no upstream is tls://"],
         ),
+        ("local {\n localhost_prefix off\n}", &["localhost_prefix"], &["localhost_prefix off"]),
         ("hosts {\n fe80::1%lo a.org\n}", &["fe80"], &["fe80::1 a.org"]),
         (
             "forward . tls://[2620:fe::fe%dns.quad9.net]:853 tls://[2620:fe::9%dns.quad9.net]",
