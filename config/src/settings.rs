@@ -87,7 +87,8 @@ pub enum DnsCompatibility {
     #[default]
     Standard,
     /// As CoreDNS 1.15 does: no such name is what TXT gets at the zone, `svc`, `pod` and namespaces, and everybody at
-    /// `dns`, `_tcp.SERVICE.NAMESPACE.svc` and, for other types than TXT, `dns-version`; ANY gets no record.
+    /// `dns`, `_tcp.SERVICE.NAMESPACE.svc` and, for other types than TXT, `dns-version`; ANY gets no record. Where nobody
+    /// is set to be asked a question fails.
     CoreDns,
 }
 

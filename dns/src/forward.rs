@@ -132,8 +132,10 @@ impl Forwarder {
         is_repeated: bool,
         behind: Option<Behind<'_>>,
     ) -> Result<Place, Failure> {
-        if self.routes_of(waiting.ask.name()).next().is_none() {
-            return Err(Failure::NoUpstream);
+        let name = waiting.ask.name();
+        if self.route_of(name).is_none() {
+            let is_left_out = self.routes.iter().any(|route| route.holds(name));
+            return Err(if is_left_out { Failure::LeftOut } else { Failure::NoUpstream });
         }
         if self.outbound.is_own((peer, transport)) {
             return Err(self.in_circle(peer));

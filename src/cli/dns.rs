@@ -97,7 +97,7 @@ pub(crate) struct ZoneFlags {
     /// none]
     #[arg(long, value_name = "NAME", env = "TIDEGATE_DNS_CLUSTERSET_DOMAIN")]
     pub(crate) dns_clusterset_domain: Option<DomainName>,
-    /// Whose mistakes in answers of the zone are kept
+    /// Whose mistakes in answers are kept
     #[arg(long, value_name = "WHOSE", env = "TIDEGATE_DNS_COMPAT", default_value = "none")]
     pub(crate) dns_compat: DnsCompat,
 }

@@ -1,14 +1,17 @@
 //! Why a question got no answer from upstream.
 
 use crate::extended_error::ExtendedError;
+use config::DnsCompatibility;
 use hickory_proto::op::ResponseCode;
 use std::fmt::Display;
 use std::sync::Arc;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error("no upstream is set")]
+    #[error("no upstream is set for this name")]
     NoUpstream,
+    #[error("the upstreams that are set are not for this name (`except` of `forward`)")]
+    LeftOut,
     #[error("too many questions are waiting for upstreams")]
     Busy,
     #[error("the question came back from the upstream that it was sent to")]
@@ -39,17 +42,24 @@ impl Failure {
         }
     }
 
-    pub(crate) fn code(&self) -> ResponseCode {
+    /// Whether nobody is set to be asked.
+    pub(crate) fn is_of_nobody(&self) -> bool {
+        matches!(self, Self::NoUpstream | Self::LeftOut)
+    }
+
+    pub(crate) fn code(&self, compatibility: DnsCompatibility) -> ResponseCode {
         match self {
+            // As at the end of its plugins.
+            Self::NoUpstream | Self::LeftOut if compatibility == DnsCompatibility::CoreDns => ResponseCode::ServFail,
             // Not our names, and nobody to ask, or no room: the client should try its next server.
-            Self::NoUpstream | Self::Busy => ResponseCode::Refused,
+            Self::NoUpstream | Self::LeftOut | Self::Busy => ResponseCode::Refused,
             _ => ResponseCode::ServFail,
         }
     }
 
     pub(crate) fn extended_error(&self) -> ExtendedError {
         match self {
-            Self::NoUpstream => ExtendedError::NotAuthoritative,
+            Self::NoUpstream | Self::LeftOut => ExtendedError::NotAuthoritative,
             Self::Busy | Self::Loop | Self::NoSocket => ExtendedError::Other,
             Self::Unanswered | Self::Fault(_) | Self::Down => ExtendedError::NoReachableAuthority,
             Self::Remembered => ExtendedError::CachedError,
@@ -60,7 +70,7 @@ impl Failure {
     /// The word in the metrics.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
-            Self::NoUpstream => "no_upstream",
+            Self::NoUpstream | Self::LeftOut => "no_upstream",
             Self::Busy => "busy",
             Self::Loop => "loop",
             Self::Down => "down",

@@ -73,7 +73,12 @@ impl Route {
 
     /// Whether it is for this name, in wire form and lower case.
     pub(super) fn takes(&self, name: &[u8]) -> bool {
-        self.forward.from.holds(name) && !self.forward.except.iter().any(|zone| zone.holds(name))
+        self.holds(name) && !self.forward.except.iter().any(|zone| zone.holds(name))
+    }
+
+    /// Whether this name, the same, is in its zone, be it left out or not.
+    pub(super) fn holds(&self, name: &[u8]) -> bool {
+        self.forward.from.holds(name)
     }
 
     /// A place among those who wait here, for a question of `host`; `None`: there is no bound.

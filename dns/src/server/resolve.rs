@@ -185,10 +185,10 @@ impl Responder {
             Err(failure) => failure,
         };
         tell_failure(block, &query, &failure, &self.shared.runtime);
-        write_failure(out, forwarder, (&query, transport), &failure);
+        let code = write_failure(out, block, (&query, transport), &failure);
         // Where nobody is set to be asked no `forward` has a say in it.
-        let source = if matches!(failure, Failure::NoUpstream) { Source::Itself } else { Source::Upstream };
-        asking.answered(source, failure.code())
+        let source = if failure.is_of_nobody() { Source::Itself } else { Source::Upstream };
+        asking.answered(source, code)
     }
 
     /// Where questions are explained nobody is asked, and what depends on the answer is waited for without an end.
@@ -274,9 +274,9 @@ impl Responder {
                 let (told, upstream) = block.forwarder.finish(&waiting, (*place, over), &self.shared.runtime).await;
                 let (message, code) = told.unwrap_or_else(|failure| {
                     let mut message = Vec::new();
-                    write_failure(&mut message, &block.forwarder, (&waiting.query(), transport), &failure);
                     tell_failure(&block, &waiting.query(), &failure, &self.shared.runtime);
-                    (message, failure.code())
+                    let code = write_failure(&mut message, &block, (&waiting.query(), transport), &failure);
+                    (message, code)
                 });
                 Settled { message, code, source: Source::Upstream, upstream }
             }
@@ -290,15 +290,17 @@ impl Responder {
     }
 }
 
-/// Writes that upstreams did not tell, and why.
+/// Writes that upstreams did not tell, and why; the code of that.
 fn write_failure(
     out: &mut Vec<u8>,
-    forwarder: &Forwarder,
+    block: &Block,
     (query, transport): (&Query<'_>, Transport),
     failure: &Failure,
-) {
-    write_code(out, &query.head, Some(query.asked), (failure.code(), says(forwarder, false)));
+) -> ResponseCode {
+    let code = failure.code(block.compatibility);
+    write_code(out, &query.head, Some(query.asked), (code, says(&block.forwarder, false)));
     failure.extended_error().add(&failure.to_string(), out, (&query.head, transport));
+    code
 }
 
 /// What is told where the answer takes too long.
@@ -315,8 +317,8 @@ fn given_up(head: &Head, question: &[u8], transport: Transport) -> Settled {
 fn tell_failure(block: &Block, query: &Query<'_>, failure: &Failure, runtime: &Handle) {
     match &block.errors {
         // That nobody is set to be asked, or was told of already, is no news.
-        Some(errors) if !matches!(failure, Failure::NoUpstream | Failure::Remembered) => {
-            errors.tell(&query.asked, failure.code(), failure.cause(), runtime);
+        Some(errors) if !failure.is_of_nobody() && *failure != Failure::Remembered => {
+            errors.tell(&query.asked, failure.code(block.compatibility), failure.cause(), runtime);
         }
         _ => debug!(question = ?query.asked, failure = %failure.cause(), "not forwarded"),
     }

@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 impl Serving {
-    /// What a plan says. `compatibility`: whose mistakes in answers of the cluster's zones are kept; `forwarders`: those of
+    /// What a plan says. `compatibility`: whose mistakes are kept; `forwarders`: those of
     /// the plan before.
     ///
     /// # Errors
@@ -83,6 +83,7 @@ impl Block {
             forwarder: forwarders.of(block, metrics)?,
             most_over_udp: block.bufsize.unwrap_or(MAX_UDP),
             patience: block.cancel,
+            compatibility,
             queries: Queries::of(&block.logs, block.metadata.as_deref()),
             errors: block.errors.as_ref().map(|errors| Arc::new(Errors::new(errors))),
             parts,

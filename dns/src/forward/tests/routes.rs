@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::cast::*;
+use config::DnsCompatibility;
 
 const SERVFAIL: u8 = 2;
 const NXDOMAIN: u8 = 3;
@@ -10,8 +11,9 @@ const NXDOMAIN: u8 = 3;
 async fn the_first_route_that_takes_a_name_is_asked() {
     let (one, two) = (Upstream::new(0, 1).await, Upstream::new(0, 2).await);
     let body = format!(
-        "forward example.org {} {{\n except not.example.org\n}}\nforward org {}\nforward net {}",
-        one.address, two.address, one.address
+        "forward example.org {} {{\n except not.example.org\n}}\nforward org {} {{\n except left.org out.org\n}}\nforward net {}\n\
+         forward in.out.org {}",
+        one.address, two.address, one.address, two.address
     );
     let asker = Asker::new(&body);
     for (name, expected) in [
@@ -21,6 +23,9 @@ async fn the_first_route_that_takes_a_name_is_asked() {
         ("a.not.example.org.", Ok("192.0.2.2")),
         ("anexample.org.", Ok("192.0.2.2")),
         ("net.", Ok("192.0.2.1")),
+        ("a.left.org.", Err(Failure::LeftOut)),
+        ("out.org.", Err(Failure::LeftOut)),
+        ("in.out.org.", Ok("192.0.2.2")),
         ("example.com.", Err(Failure::NoUpstream)),
         (".", Err(Failure::NoUpstream)),
     ] {
@@ -78,7 +83,7 @@ async fn questions_above_max_concurrent_are_refused() {
     let first = asking(&asker, "192.0.2.1:5000", "a.org.");
     let question = asked(&one).await;
     assert_eq!(asker.ask("b.org.").await, Err(Failure::Busy));
-    assert_eq!(Failure::Busy.code(), ResponseCode::Refused);
+    assert_eq!(Failure::Busy.code(DnsCompatibility::CoreDns), ResponseCode::Refused);
     assert_eq!(asker.metric("tidegate_dns_forward_failures_total", &["reason=\"busy\""]), 1.0);
     // Each route has room of its own, and a place is free again once its question is over.
     assert_eq!(asker.ask("example.com.").await.unwrap(), "192.0.2.2");
