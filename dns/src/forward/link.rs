@@ -75,6 +75,13 @@ fn of_tls(error: &Error) -> String {
     let Error::InvalidCertificate(why) = error else { return format!("tls: {error}") };
     let why = match why {
         CertificateError::UnknownIssuer => "certificate signed by unknown authority".to_owned(),
+        CertificateError::NotValidForNameContext { expected, presented } => {
+            // `DnsName("dns.example")` and `IpAddress(192.0.2.1)`.
+            let name = |name: &String| name.split(['(', ')', '"']).rfind(|part| !part.is_empty()).map(str::to_owned);
+            let names: Vec<_> = presented.iter().filter_map(name).collect();
+            let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
+            format!("certificate is valid for {names}, not {}", expected.to_str())
+        }
         CertificateError::Expired
         | CertificateError::ExpiredContext { .. }
         | CertificateError::NotValidYet

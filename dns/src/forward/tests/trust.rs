@@ -15,6 +15,7 @@ fn own_signed(change: impl FnOnce(&mut CertificateParams)) -> (rcgen::Certificat
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.subject_alt_names.push(SanType::DnsName("dns.example".try_into().unwrap()));
+    params.subject_alt_names.push(SanType::IpAddress([192, 0, 2, 1].into()));
     change(&mut params);
     let certificate = params.self_signed(&key).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
@@ -37,7 +38,7 @@ async fn a_certificate_that_is_given_is_good_for_its_names_and_its_time() {
     let (_, other_acceptor) = own_signed(|_| {});
     for (file_holds, acceptor, name, wrong) in [
         (&given, &acceptor, "dns.example", ""),
-        (&given, &acceptor, "other.example", "certificate not valid for name \"other.example\""),
+        (&given, &acceptor, "other.example", "certificate is valid for dns.example, 192.0.2.1, not other.example"),
         (&over, &over_acceptor, "dns.example", "certificate has expired or is not yet valid: "),
         (&given, &other_acceptor, "dns.example", "CaUsedAsEndEntity"),
     ] {
