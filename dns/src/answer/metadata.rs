@@ -3,6 +3,7 @@
 use super::place::Place;
 use super::{PodNames, Subject, Zone};
 use crate::name::LowerName;
+use crate::part::spelling;
 use std::net::IpAddr;
 
 /// What is told of a question.
@@ -24,7 +25,7 @@ pub(crate) enum NameForm {
     Valid(NameParts),
 }
 
-/// The parts of a name; empty: it has none such.
+/// The parts of a name, escaped as text has them, since clients may spell anything; empty: it has none such.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct NameParts {
     /// `svc` or `pod`.
@@ -57,7 +58,7 @@ impl Zone<'_> {
     }
 
     fn parts(&self, name: &LowerName, depth: usize) -> Option<NameParts> {
-        let text = |index: usize| String::from_utf8_lossy(name.label(index)).into_owned();
+        let text = |label: &str| spelling::label(label.as_bytes());
         let is_zonal = self.settings.is_zonal && matches!(self.subject, Subject::Cluster);
         let mut parts = NameParts {
             cluster: self.is_multicluster().then(String::new),
@@ -67,25 +68,25 @@ impl Zone<'_> {
         let mut room = String::new();
         let place = self.place(name, depth, &mut room);
         if let Some((namespace, service)) = place.service() {
-            (parts.kind, parts.namespace, parts.service) = ("svc".to_owned(), namespace.to_owned(), service.to_owned());
+            (parts.kind, parts.namespace, parts.service) = ("svc".to_owned(), text(namespace), text(service));
         }
         match place {
             Place::Apex | Place::Empty | Place::Service { .. } => {}
             Place::Namespace(namespace) => {
-                (parts.kind, parts.namespace) = (text(depth.checked_sub(1)?), namespace.to_owned());
+                parts.kind = spelling::label(name.label(depth.checked_sub(1)?));
+                parts.namespace = text(namespace);
             }
             Place::Pod { namespace, label } => {
-                (parts.kind, parts.namespace, parts.service) =
-                    ("pod".to_owned(), namespace.to_owned(), label.to_owned());
+                (parts.kind, parts.namespace, parts.service) = ("pod".to_owned(), text(namespace), text(label));
             }
             Place::Endpoint { label, .. } => match label.split_once('.').filter(|_| self.is_multicluster()) {
                 Some((host, cluster)) => {
-                    (parts.endpoint, parts.cluster) = (host.to_owned(), Some(cluster.to_owned()));
+                    (parts.endpoint, parts.cluster) = (text(host), Some(text(cluster)));
                 }
-                None => label.clone_into(&mut parts.endpoint),
+                None => parts.endpoint = text(label),
             },
             Place::Port { port, transport, .. } => {
-                (parts.port, parts.transport) = (port.to_owned(), transport.to_owned());
+                (parts.port, parts.transport) = (text(port), text(transport));
             }
             Place::Topology { topology, .. } if is_zonal => parts.topology = Some(topology.to_string()),
             Place::Topology { .. } | Place::Version | Place::NameServer | Place::Dns | Place::Nowhere => return None,

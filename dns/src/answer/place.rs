@@ -1,6 +1,7 @@
 //! The grammar of the zone: what a name stands for, without a look at what exists.
 
 use crate::name::LowerName;
+use crate::part::spelling;
 use std::fmt;
 
 /// Labels of the longest names.
@@ -177,7 +178,7 @@ impl fmt::Display for Topology<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for index in 0..self.labels {
             let dot = if index == 0 { "" } else { "." };
-            write!(f, "{dot}{}", String::from_utf8_lossy(self.name.label(index)))?;
+            write!(f, "{dot}{}", spelling::label(self.name.label(index)))?;
         }
         Ok(())
     }

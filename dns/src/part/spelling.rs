@@ -20,6 +20,13 @@ pub(crate) fn text(wire: &[u8]) -> String {
     if text.is_empty() { ".".to_owned() } else { text }
 }
 
+/// A label as text, escaped as in a name.
+pub(crate) fn label(label: &[u8]) -> String {
+    let mut text = String::with_capacity(label.len());
+    label.iter().for_each(|byte| push(&mut text, *byte));
+    text
+}
+
 fn push(text: &mut String, byte: u8) {
     match byte {
         b'.' | b'\\' | b'"' | b'\'' | b'(' | b')' | b';' | b'@' | b' ' => text.extend(['\\', char::from(byte)]),

@@ -225,6 +225,9 @@ impl Conversation {
             Response::Dropped => return refusal(StatusCode::BAD_REQUEST, "that question gets no answer here"),
             Response::HeldBack => return too_many(),
             Response::Ready(answered) => {
+                if answered.asks_for_a_zone() {
+                    self.responder.log_zone(question, self.ends, &message);
+                }
                 self.responder.metrics.answered(Transport::Tcp, answered, (message.len(), begun.elapsed()));
             }
             Response::Pending(pending) => message = self.responder.finish(pending).await,

@@ -22,6 +22,7 @@ use crate::written::{self, Logged};
 use arc_swap::ArcSwap;
 use config::Subscriber;
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -214,13 +215,15 @@ impl Responder {
         out: &mut Vec<u8>,
     ) -> Response {
         let Asking { query, name, packet, peer, asked_at, transport, .. } = *asking;
-        // What cannot be read comes to no block.
-        let is_read = matches!(refusal, None | Some(ResponseCode::Refused));
+        // What cannot be read comes to no block, and what becomes of a question for a zone is seen later over TCP.
+        let is_zone = matches!(query.asked.record_type, RecordType::AXFR | RecordType::IXFR);
+        let is_read =
+            matches!(refusal, None | Some(ResponseCode::Refused)) && !(is_zone && transport == Transport::Tcp);
         let block = served.filter(|_| is_read).map(|served| &served.block);
         let logged = block.and_then(|block| {
             let (len, query) = (packet.len(), &query);
             let question = written::Question { query, name, len, peer, asked_at, transport };
-            block.queries.as_ref()?.begin(question, || metadata(block, asking))
+            block.queries.as_ref()?.begin(question, || metadata(block, asking.now, (name, peer)))
         });
         let response = match (served, refusal) {
             (Some(served), None) => {
@@ -282,10 +285,10 @@ impl Responder {
 }
 
 /// What the cluster's names tell of a question, before and after they are known.
-fn metadata(block: &Block, asking: &Asking<'_>) -> Metadata {
+pub(super) fn metadata(block: &Block, now: &Now, (name, peer): (&LowerName, SocketAddr)) -> Metadata {
     let Some(records) = &block.records else { return Metadata::default() };
-    let known = asking.now.names.as_ref().map(|snapshot| &*snapshot.names);
-    Zone::new(known.unwrap_or(&records.unknown), &records.settings, None).metadata(asking.name, asking.peer.ip())
+    let known = now.names.as_ref().map(|snapshot| &*snapshot.names);
+    Zone::new(known.unwrap_or(&records.unknown), &records.settings, None).metadata(name, peer.ip())
 }
 
 /// Writes about an answer, now or once it is there.

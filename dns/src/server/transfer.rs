@@ -1,11 +1,16 @@
 //! Zones for secondaries that may have them, over TCP alone (RFC 5936 §4.2).
 
-use super::respond::Responder;
+use super::now::Now;
+use super::respond::{Responder, metadata};
+use crate::message::Transport;
+use crate::metrics::{Answered, Source};
 use crate::name::LowerName;
 use crate::plan::AclAction;
 use crate::question::{CLASS_IN, Query, Refusal};
 use crate::transfer::{Place, Transfer};
 use crate::wire::{Cursor, HEADER};
+use crate::written::Question;
+use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use std::net::SocketAddr;
 use tracing::info;
@@ -25,8 +30,41 @@ impl Iterator for Sending {
 }
 
 impl Responder {
-    /// The zone that a question for one gets, which is refused else, and its first message. `None`: it stays refused.
+    /// What a question for a zone gets that is refused so far, as it is counted, and the rest of the zone if it gets that.
     pub(super) fn transfer(
+        &self,
+        packet: &[u8],
+        ends: (SocketAddr, Option<SocketAddr>),
+        (answered, refusal): (Answered, Vec<u8>),
+    ) -> (Answered, Vec<u8>, Option<Box<Sending>>) {
+        let (answered, message, sending) = match self.begin_transfer(packet, ends) {
+            Some((sending, first)) => {
+                (Answered { code: ResponseCode::NoError, source: Source::Transfer, ..answered }, first, Some(sending))
+            }
+            None => (answered, refusal, None),
+        };
+        self.log_zone(packet, ends, &message);
+        (answered, message, sending)
+    }
+
+    /// Writes the line about a question for a zone over anything but UDP, once it is known what it gets.
+    pub(super) fn log_zone(&self, packet: &[u8], (peer, asked_at): (SocketAddr, Option<SocketAddr>), message: &[u8]) {
+        let Err(Refusal::Code(head, Some(asked), _)) = Query::parse(packet) else { return };
+        let (query, len, transport) = (&Query { head, asked }, packet.len(), Transport::Tcp);
+        let now = Now::of(&self.shared);
+        let Some(name) = &LowerName::read(asked.name()) else { return };
+        let served = now.serving.site(self.at).and_then(|site| site.find(name));
+        let logged = served.and_then(|served| {
+            let question = Question { query, name, len, peer, asked_at, transport };
+            served.block.queries.as_ref()?.begin(question, || metadata(&served.block, &now, (name, peer)))
+        });
+        if let Some(logged) = logged {
+            logged.end(message, None);
+        }
+    }
+
+    /// The zone, and its first message. `None`: it stays refused.
+    fn begin_transfer(
         &self,
         packet: &[u8],
         (peer, asked_at): (SocketAddr, Option<SocketAddr>),

@@ -4,12 +4,22 @@ use crate::part::harness::Log;
 use crate::plan::{self, Plan};
 use crate::server::Settings;
 use crate::serving::Forwarders;
-use config::{DnsCompatibility, DomainName};
+use config::{BackendTable, DnsCompatibility, DomainName, NameTable, RoutingTable, Snapshot};
 use prometheus::Registry;
 
 /// What is logged of a question for `example.`.
 async fn logged(plugins: &str, record_type: u16, class: u16) -> Vec<String> {
-    let (_publisher, subscriber) = config::publisher();
+    logged_over(Transport::Udp, plugins, record_type, class).await
+}
+
+async fn logged_over(transport: Transport, plugins: &str, record_type: u16, class: u16) -> Vec<String> {
+    let (publisher, subscriber) = config::publisher();
+    publisher.publish(Arc::new(Snapshot {
+        generation: 1,
+        routing: Arc::new(RoutingTable::default()),
+        backends: Arc::new(BackendTable::default()),
+        names: Arc::new(NameTable::default()),
+    }));
     let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
     let plan = Plan::from_corefile(&format!(". {{\n{plugins}\n}}"), "Corefile", &System).unwrap().0;
     let serving = Serving::of(&plan, DnsCompatibility::Standard, (&Forwarders::default(), &metrics)).unwrap();
@@ -20,7 +30,13 @@ async fn logged(plugins: &str, record_type: u16, class: u16) -> Vec<String> {
     let packet = [&[0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x07example\x00", &kind].concat();
     let (log, _subscribed) = Log::begin();
     let peer = "192.0.2.9:4000".parse().unwrap();
-    responder.respond(&packet, (peer, None), Transport::Udp, &mut Vec::new());
+    let mut out = Vec::new();
+    let response = responder.respond(&packet, (peer, None), transport, &mut out);
+    if let Response::Ready(answered) = response
+        && (transport, answered.asks_for_a_zone()) == (Transport::Tcp, true)
+    {
+        responder.transfer(&packet, (peer, None), (answered, out));
+    }
     let lines = log.take().into_iter().filter_map(|line| Some(line.split_once("dns::query: ")?.1.to_owned()));
     lines.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
 }
@@ -38,6 +54,17 @@ async fn a_question_that_is_refused_or_dropped_has_its_line() {
         assert_eq!(logged(plugins, record_type, class).await, [format!("192.0.2.9:4000 - 7 {expected}")], "{plugins}");
     }
     assert_eq!(logged("log . {\nclass denial\n}\nacl {\ndrop\n}", 1, 1).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_question_for_a_zone_has_one_line_about_what_it_gets() {
+    let zone = "log\nkubernetes example";
+    for (transfer, expected) in [("to *", "NOERROR qr,aa "), ("to 192.0.2.1", "REFUSED qr 25")] {
+        let plugins = format!("{zone}\ntransfer {{\n{transfer}\n}}");
+        let lines = logged_over(Transport::Tcp, &plugins, 252, 1).await;
+        let begins = format!("192.0.2.9:4000 - 7 \"AXFR IN example. tcp 25 false 65535\" {expected}");
+        assert!(lines.len() == 1 && lines[0].starts_with(&begins), "{lines:?}");
+    }
 }
 
 #[tokio::test]

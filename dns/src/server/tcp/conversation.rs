@@ -4,14 +4,12 @@
 use super::frame::{LONGEST, PREFIX, first, push};
 use super::{Limits, RECHECK, keepalive};
 use crate::message::Transport;
-use crate::metrics::{Answered, Source};
 use crate::server::now::Now;
 use crate::server::resolve::Pending;
 use crate::server::respond::{Responder, Response};
 use crate::server::transfer::Sending;
 use crate::server::untaken::{Held, PIECE, Untaken};
 use crate::serving::Clocks;
-use hickory_proto::op::ResponseCode;
 use hyper::body::Buf as _;
 use std::future::poll_fn;
 use std::io;
@@ -214,13 +212,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 Response::Silence | Response::HeldBack => return self.take_no_more(input),
                 Response::Dropped => {}
                 Response::Ready(answered) if answered.asks_for_a_zone() => {
-                    let (answered, message) = match self.responder.transfer(packet, self.ends) {
-                        Some((sending, message)) => {
-                            self.sending = Some(sending);
-                            (Answered { code: ResponseCode::NoError, source: Source::Transfer, ..answered }, message)
-                        }
-                        None => (answered, std::mem::take(&mut self.reply)),
-                    };
+                    let refusal = (answered, std::mem::take(&mut self.reply));
+                    let (answered, message, sending) = self.responder.transfer(packet, self.ends, refusal);
+                    self.sending = sending;
                     self.responder.metrics.answered(Transport::Tcp, answered, (message.len(), begun.elapsed()));
                     push(&mut self.output, &message);
                 }

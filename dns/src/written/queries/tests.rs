@@ -48,6 +48,18 @@ fn a_type_without_a_name_is_told_by_its_number() {
     assert!(line.starts_with("192.0.2.9:4000 - 7 \"TYPE999 IN example.org. udp "), "{line}");
 }
 
+/// Whoever asks may spell anything.
+#[test]
+fn no_label_ends_a_line_or_a_text() {
+    let plugins = "kubernetes cluster.local\nmetadata\nlog . \"{/kubernetes/service} {/kubernetes/namespace}\"";
+    let odd = LowerName::read(b"\x07a\"\nb\0c\\\x04s\x1Bp.\x03svc\x07cluster\x05local\0").unwrap();
+    let (table, settings) = (config::NameTable::default(), crate::answer::ZoneSettings::default());
+    let metadata = crate::answer::Zone::new(&table, &settings, None).metadata(&odd, [192, 0, 2, 9].into());
+    let logged = begun(plugins, "example.org.", PEER, metadata).unwrap();
+    let line = written(&logged, &client("example.org.", "A").answer("NOERROR", SOA));
+    assert_eq!(line, r#"a\"\010b\000c\\ s\027p\."#);
+}
+
 #[test]
 fn answers_of_other_classes_are_not_written() {
     for (classes, written) in [
