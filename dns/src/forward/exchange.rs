@@ -160,7 +160,7 @@ impl Upstream {
             let is_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => self.connect().await?,
+                None => self.connect(link).await?,
             };
             self.metrics.connections(is_kept, self.secure.is_some()).inc();
             link.set(Some((Transport::Tcp, connection.local)));
@@ -180,7 +180,7 @@ impl Upstream {
         }
     }
 
-    async fn connect(&self) -> Result<Connection, Fault> {
+    async fn connect(&self, link: &Link<'_>) -> Result<Connection, Fault> {
         let socket = match self.address {
             SocketAddr::V4(_) => TcpSocket::new_v4(),
             SocketAddr::V6(_) => TcpSocket::new_v6(),
@@ -193,6 +193,7 @@ impl Upstream {
         // A question is one segment, and leaves at once.
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?;
+        link.set(Some((Transport::Tcp, local)));
         Ok(match &self.secure {
             Some(Secure { connector, name }) => {
                 // Boxed, so that the many that wait elsewhere need no room for what a handshake keeps.

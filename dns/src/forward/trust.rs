@@ -47,6 +47,7 @@ impl ServerCertVerifier for Trust {
                 verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
                 Ok(ServerCertVerified::assertion())
             }
+            Err(error) if is_of_authority(&error) => Err(CertificateError::UnknownIssuer.into()),
             verified => verified,
         }
     }

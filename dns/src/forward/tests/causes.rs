@@ -33,7 +33,7 @@ fn an_upstream_that_does_not_answer_is_told_as_go_tells_it() {
         for (to, option, expected) in [
             (format!("{udp}"), "", format!("read udp LOCAL->{udp}: i/o timeout")),
             (format!("{tcp}"), "force_tcp", format!("read tcp LOCAL->{tcp}: i/o timeout")),
-            (format!("tls://{tcp}"), "", format!("dial tcp {tcp}: i/o timeout")),
+            (format!("tls://{tcp}"), "", format!("read tcp LOCAL->{tcp}: i/o timeout")),
             (format!("{refuses}"), "force_tcp", format!("dial tcp {refuses}: connect: connection refused")),
             // It is the last one that counts.
             (format!("{udp} {refuses}"), "force_tcp", format!("dial tcp {refuses}: connect: connection refused")),

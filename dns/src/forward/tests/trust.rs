@@ -40,7 +40,7 @@ async fn a_certificate_that_is_given_is_good_for_its_names_and_its_time() {
         (&given, &acceptor, "dns.example", ""),
         (&given, &acceptor, "other.example", "certificate is valid for dns.example, 192.0.2.1, not other.example"),
         (&over, &over_acceptor, "dns.example", "certificate has expired or is not yet valid: "),
-        (&given, &other_acceptor, "dns.example", "CaUsedAsEndEntity"),
+        (&given, &other_acceptor, "dns.example", "certificate signed by unknown authority"),
     ] {
         std::fs::write(&file, file_holds.pem()).unwrap();
         let (_, tcp) = sockets().await;
