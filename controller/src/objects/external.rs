@@ -4,6 +4,7 @@
 use crate::status::{Problem, Reason};
 use config::DomainName;
 use k8s_openapi::api::core::v1::{LoadBalancerIngress, Service};
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 /// The external addresses of a Service, each once.
@@ -32,21 +33,22 @@ impl ExternalAddresses {
                 (None, None) => {}
             }
         }
+        let (mut ips, mut hosts) = (HashSet::new(), HashSet::new());
+        addresses.ips.retain(|ip| ips.insert(*ip));
+        addresses.hosts.retain(|host| hosts.insert(host.clone()));
         (addresses != Self::default()).then_some(addresses)
     }
 
     fn add_ip(&mut self, text: &str, field: impl Fn() -> String, problems: &mut Vec<Problem>) {
         match text.parse::<IpAddr>().map(|address| address.to_canonical()) {
-            Ok(address) if !self.ips.contains(&address) => self.ips.push(address),
-            Ok(_) => {}
+            Ok(address) => self.ips.push(address),
             Err(_) => problems.push(Problem::at(field(), Reason::BadAddress, format!("{text:?} is no address"))),
         }
     }
 
     fn add_host(&mut self, text: &str, field: impl Fn() -> String, problems: &mut Vec<Problem>) {
         match text.parse::<DomainName>() {
-            Ok(name) if !self.hosts.contains(&name) => self.hosts.push(name),
-            Ok(_) => {}
+            Ok(name) => self.hosts.push(name),
             Err(error) => problems.push(Problem::at(field(), Reason::BadAddress, format!("{text:?}: {error}"))),
         }
     }

@@ -64,6 +64,8 @@ pub enum Reason {
     Balancer(ObjectRef, DomainName),
     /// It has no external address.
     NotExternal(ObjectRef),
+    /// Its external addresses stand for its endpoints.
+    ExternalAlone(ObjectRef),
     /// The aliases lead in a circle, or there are too many.
     EndlessAlias,
     /// Who has the address that the name spells.
@@ -226,6 +228,9 @@ impl Zone<'_> {
         }
         match *place {
             Place::Endpoint { .. } if self.settings.hides_endpoints => Reason::HiddenEndpoints(service),
+            Place::Endpoint { .. } if matches!(self.subject, Subject::External(_)) && !names.is_headless() => {
+                Reason::ExternalAlone(service)
+            }
             Place::Endpoint { label, .. } => Reason::NoSuchEndpoint(service, label.to_owned()),
             Place::Port { port, transport, .. } => Reason::NoPort(service, port_name(port, transport)),
             _ => Reason::NoTopology(service),
@@ -266,6 +271,7 @@ impl Reason {
             | Self::ExternalAddresses(service)
             | Self::Balancer(service, _)
             | Self::NotExternal(service)
+            | Self::ExternalAlone(service)
             | Self::AddressOf(service) => Some(service),
             _ => None,
         }
@@ -285,6 +291,7 @@ impl Reason {
             | Self::NoPort(..)
             | Self::NoTopology(_)
             | Self::NotExternal(_)
+            | Self::ExternalAlone(_)
             | Self::PodsDisabled
             | Self::NoAddress(_)
             | Self::NoPod(..)
@@ -349,6 +356,7 @@ impl fmt::Display for Reason {
             Self::ExternalAddresses(service) => write!(f, "{service} has external addresses"),
             Self::Balancer(service, target) => write!(f, "{service} is reached by the load balancer {target}"),
             Self::NotExternal(service) => write!(f, "{service} has no external address"),
+            Self::ExternalAlone(service) => write!(f, "{service} has external addresses alone"),
             Self::EndlessAlias => f.write_str("the aliases lead in a circle, or are too many"),
             Self::AddressOf(service) => write!(f, "an address of {service}"),
             Self::Range => f.write_str("a range of addresses, of which some are the cluster's"),

@@ -72,12 +72,10 @@ pub(super) fn may_be_ours(zone: &Zone<'_>, name: &LowerName) -> bool {
         ReverseZones::Shown if place.bits >= place.ours() && !place.is_public() => true,
         ReverseZones::Shown => place.zone(zone).is_some(),
         ReverseZones::Ranges(ranges) => {
-            let external = zone.settings.external.iter().flat_map(|external| &external.reverse);
-            let mut named = ranges.iter().chain(external).filter(|range| range.prefix_len() > 0);
-            let mut is_left = || {
-                let is_others = zone.settings.fallthrough.takes(name) && place.is_public();
-                is_others && !named.any(|range| range.contains(&place.first))
-            };
+            let is_named = || ranges.iter().any(|range| range.prefix_len() > 0 && range.contains(&place.first));
+            // External addresses are mostly public.
+            let is_others = || place.is_public() && place.external_bits(zone).is_none() && !is_named();
+            let is_left = || zone.settings.fallthrough.takes(name) && is_others();
             place.zone(zone).is_some() && !is_left()
         }
     })
@@ -236,7 +234,7 @@ impl Place {
 mod tests {
     use super::spelled::tests::name;
     use super::*;
-    use crate::answer::{Fallthrough, ZoneSettings};
+    use crate::answer::{ExternalZones, Fallthrough, ZoneSettings};
     use config::NameTable;
 
     #[test]
@@ -282,6 +280,31 @@ mod tests {
             let found =
                 settings.each_ref().map(|settings| may_be_ours(&Zone::new(&table, settings, None), &name(&text)));
             assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn external_addresses_are_nobody_elses_although_they_are_public() {
+        let reverse: Vec<IpNet> = vec!["0.0.0.0/0".parse().unwrap()];
+        let external = ExternalZones {
+            zones: vec!["example.org".parse().unwrap()],
+            reverse: reverse.clone(),
+            apex: "dns".into(),
+            ttl: 5,
+            has_endpoints: false,
+            fallthrough: Fallthrough::Nothing,
+        };
+        let settings = |external| ZoneSettings {
+            reverse: ReverseZones::Ranges(reverse.clone()),
+            fallthrough: Fallthrough::Zones(vec!["in-addr.arpa".parse().unwrap()]),
+            external,
+            ..ZoneSettings::default()
+        };
+        let table = NameTable::default();
+        for (external, expected) in [(None, false), (Some(Box::new(external)), true)] {
+            let settings = settings(external);
+            let zone = Zone::new(&table, &settings, None);
+            assert_eq!(may_be_ours(&zone, &name("8.8.8.8.in-addr.arpa.")), expected);
         }
     }
 }

@@ -164,7 +164,7 @@ fn external_addresses_are_told_as_such() {
         ),
         ("api.shop.example.org.", RecordType::A, &settings, "Service shop/api has external addresses"),
         ("_http._tcp.api.shop.example.org.", RecordType::SRV, &settings, "Service shop/api has the port _http._tcp"),
-        ("www.api.shop.example.org.", RecordType::A, &settings, "no ready endpoint of Service shop/api is called www"),
+        ("www.api.shop.example.org.", RecordType::A, &settings, "Service shop/api has external addresses alone"),
         ("www.api.shop.example.org.", RecordType::A, &coredns, "Service shop/api has external addresses"),
         (
             "far.shop.example.org.",
