@@ -159,7 +159,9 @@ fn probes_pods_and_labels_are_as_the_corefile_says() {
     until("ready", || (probe("/ready").status == 200).then_some(()));
     let is_at = |listener: &str, port| addresses.iter().any(|(name, at)| name == listener && at.port() == port);
     assert!(["health", "ready", "metrics"].iter().all(|listener| is_at(listener, probes)), "{addresses:?}");
-    assert!(probe("/metrics").body.contains("\ntidegate_objects{kind=\"Pod\"} 1\n"));
+    // It is counted once the names are served.
+    let pods = "\ntidegate_objects{kind=\"Pod\"} 1\n";
+    until("the Pod is counted", || probe("/metrics").body.contains(pods).then_some(()));
     let said = until("it has asked itself how it is", || {
         let said = probe("/metrics").body;
         let count = said.lines().find_map(|line| line.strip_prefix("coredns_health_request_duration_seconds_count "));
