@@ -81,8 +81,10 @@ impl Exchange<'_> {
             drop(picked);
             tally.look_again(&self.worker.views.current());
             for news in News::ALL {
+                // Counted before it is asked for: endpoints leave at any moment.
+                let departed = tally.departed();
                 if self.awaits(news, failure, &tally)
-                    && let Err(interrupt) = self.news(news, &mut tally).await
+                    && let Err(interrupt) = self.news(news, departed, &mut tally).await
                 {
                     return self.interrupted(interrupt).await;
                 }

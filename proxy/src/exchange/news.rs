@@ -35,15 +35,14 @@ impl Exchange<'_> {
     }
 
     /// Waits until the news are there, for as long as they usually take. Where nothing comes, only the requests of one
-    /// moment wait.
-    pub(super) async fn news(&mut self, news: News, tally: &mut Tally<'_>) -> Result<(), Interrupt> {
+    /// moment wait. `departed`: how many had left before it was known that the news are awaited.
+    pub(super) async fn news(&mut self, news: News, departed: usize, tally: &mut Tally<'_>) -> Result<(), Interrupt> {
         let worker = self.worker;
         let limits = &worker.settings.limits;
         let until = match news {
             News::Departure => Instant::now() + limits.departure,
             News::Newcomer => tally.failing_since.unwrap_or_else(Instant::now) + limits.newcomer,
         };
-        let departed = tally.departed();
         let come = async {
             loop {
                 let changed = worker.views.changed();
