@@ -35,13 +35,17 @@ fn read(path: &str) -> Result<Vec<u8>, String> {
 /// # Errors
 /// There are none that are of use.
 pub(crate) fn authorities(path: Option<&str>) -> Result<RootCertStore, String> {
-    path.map_or_else(system_authorities, authorities_in)
+    path.map_or_else(system_authorities, |path| as_authorities(&certificates(path)?, path))
 }
 
-fn authorities_in(path: &str) -> Result<RootCertStore, String> {
+/// The certificates of the file at `path` as authorities.
+///
+/// # Errors
+/// One is none that is of use; the message names the file.
+pub(crate) fn as_authorities(certificates: &[CertificateDer<'static>], path: &str) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|error| format!("{path}: {error}"))?;
+    for certificate in certificates {
+        roots.add(certificate.clone()).map_err(|error| format!("{path}: {error}"))?;
     }
     Ok(roots)
 }

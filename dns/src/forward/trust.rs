@@ -1,6 +1,6 @@
 //! Whose certificates are good: those that an authority has signed, and those that were given themselves.
 
-use crate::certificates::{authorities, certificates};
+use crate::certificates::{as_authorities, authorities, certificates};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
@@ -24,10 +24,10 @@ impl Trust {
     /// # Errors
     /// There are none that are of use.
     pub(super) fn new(path: Option<&str>, provider: Arc<CryptoProvider>) -> Result<Self, String> {
-        let roots = Arc::new(authorities(path)?);
-        let authorities = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
-        let authorities = authorities.map_err(|error| error.to_string())?;
-        Ok(Self { authorities, given: path.map_or(Ok(Vec::new()), certificates)? })
+        let given = path.map_or(Ok(Vec::new()), certificates)?;
+        let roots = path.map_or_else(|| authorities(None), |path| as_authorities(&given, path))?;
+        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        Ok(Self { authorities: authorities.map_err(|error| error.to_string())?, given })
     }
 }
 
