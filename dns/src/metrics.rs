@@ -11,6 +11,7 @@ mod unshared;
 mod zones;
 
 use crate::message::Transport;
+use crate::question::is_of_zones;
 use arc_swap::ArcSwap;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
@@ -162,8 +163,7 @@ pub(crate) struct Answered {
 impl Answered {
     /// Whether the question was for a whole zone, and is refused so far.
     pub(crate) fn asks_for_a_zone(&self) -> bool {
-        let is_zone = matches!(self.question.record_type, Some(RecordType::AXFR | RecordType::IXFR));
-        is_zone && self.code == ResponseCode::Refused
+        self.question.record_type.is_some_and(is_of_zones) && self.code == ResponseCode::Refused
     }
 
     /// Those of its type and its code.

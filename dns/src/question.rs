@@ -183,10 +183,15 @@ impl<'p> Query<'p> {
     }
 }
 
+/// Whether a type asks for a whole zone, or what has changed of it.
+pub(crate) fn is_of_zones(record_type: RecordType) -> bool {
+    matches!(record_type, RecordType::AXFR | RecordType::IXFR)
+}
+
 /// What is said to questions of a type that no name has records of; `None`: it may have some.
 pub(crate) fn refusal(record_type: RecordType) -> Option<ResponseCode> {
     match record_type {
-        RecordType::AXFR | RecordType::IXFR => Some(ResponseCode::Refused),
+        zones if is_of_zones(zones) => Some(ResponseCode::Refused),
         RecordType::OPT => Some(ResponseCode::FormErr),
         // The rest of RFC 6895's meta types: TKEY, TSIG, MAILB, MAILA.
         RecordType::TSIG | RecordType::Unknown(TKEY | 253 | 254) => Some(ResponseCode::NotImp),

@@ -7,9 +7,8 @@ use crate::extended_error::ExtendedError;
 use crate::host::Host;
 use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Source};
-use crate::question::{Head, Query, Refusal};
+use crate::question::{Head, Query, Refusal, is_of_zones};
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::RecordType;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::net::{IpAddr, SocketAddr};
@@ -149,8 +148,7 @@ impl Responder {
         let why = if transport == Transport::Udp { "" } else { &clients.why };
         ExtendedError::Prohibited.add(why, out, (&head, transport));
         // A zone that is asked for would be sent where it is refused so far.
-        let is_zone = |record_type: &RecordType| matches!(record_type, RecordType::AXFR | RecordType::IXFR);
-        let record_type = asked.map(|asked| asked.record_type).filter(|record_type| !is_zone(record_type));
+        let record_type = asked.map(|asked| asked.record_type).filter(|record_type| !is_of_zones(*record_type));
         let answered = Answered { question: Counted { record_type, ..counted }, source: Source::Itself, code };
         Some(self.limited(Response::Ready(answered), &head, (peer, transport), out))
     }

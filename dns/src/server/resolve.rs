@@ -136,14 +136,14 @@ impl Responder {
             }
             None => Local::Outside,
         };
-        let known = asking.now.names.as_ref().map(|snapshot| &*snapshot.names);
-        let source = match &block.records {
-            Some(records) if records.has_external(known, asking.name) => Source::External,
-            _ => Source::Zone,
+        let source = || {
+            let known = asking.now.names.as_ref().map(|snapshot| &*snapshot.names);
+            let is_external = block.records.as_ref().is_some_and(|records| records.has_external(known, asking.name));
+            if is_external { Source::External } else { Source::Zone }
         };
         match local {
-            Local::Said(code) => asking.answered(source, code),
-            Local::Alias(target) => self.follow(&target, (block, source), asking, out),
+            Local::Said(code) => asking.answered(source(), code),
+            Local::Alias(target) => self.follow(&target, (block, source()), asking, out),
             Local::Outside => {
                 let tells = block.parts.as_ref().is_some_and(|parts| parts.tells_clients);
                 let told = (tells && !block.forwarder.takes(asking.name)).then(|| tell_client(asking, out)).flatten();

@@ -15,14 +15,13 @@ use crate::host::Host;
 use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Metrics, Source};
 use crate::name::LowerName;
-use crate::question::{CLASS_CHAOS, Head, MAX_UDP, Query, Refusal};
+use crate::question::{CLASS_CHAOS, Head, MAX_UDP, Query, Refusal, is_of_zones};
 use crate::room::{Behind, Room};
 use crate::serving::{At, Block, Clocks, Secured, Served, Serving};
 use crate::written::{self, Logged};
 use arc_swap::ArcSwap;
 use config::Subscriber;
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::RecordType;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -216,9 +215,8 @@ impl Responder {
     ) -> Response {
         let Asking { query, name, packet, peer, asked_at, transport, .. } = *asking;
         // What cannot be read comes to no block, and what becomes of a question for a zone is seen later over TCP.
-        let is_zone = matches!(query.asked.record_type, RecordType::AXFR | RecordType::IXFR);
-        let is_read =
-            matches!(refusal, None | Some(ResponseCode::Refused)) && !(is_zone && transport == Transport::Tcp);
+        let is_seen_later = is_of_zones(query.asked.record_type) && transport == Transport::Tcp;
+        let is_read = matches!(refusal, None | Some(ResponseCode::Refused)) && !is_seen_later;
         let block = served.filter(|_| is_read).map(|served| &served.block);
         let logged = block.and_then(|block| {
             let (len, query) = (packet.len(), &query);
