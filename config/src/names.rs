@@ -129,18 +129,15 @@ impl NameTable {
     /// hundred addresses of the cluster; how many share an address does not matter.
     #[must_use]
     pub fn patched(&self, changes: impl IntoIterator<Item = NameChange>, version: u64) -> Self {
-        let (mut table, mut imports, mut externals, mut has_others) = (self.clone(), None, None, false);
-        let known =
-            |table: &Option<Arc<Self>>| table.as_deref().cloned().unwrap_or_else(|| Self::new(self.zone.clone()));
+        let mut table = Self { version, ..self.clone() };
         for change in changes {
-            has_others |= !matches!(change, NameChange::Import { .. } | NameChange::External { .. });
             match change {
                 NameChange::Service { namespace, service, names } => table.put(&namespace, &service, names),
                 NameChange::Import { namespace, service, names } => {
-                    imports.get_or_insert_with(|| known(&self.imports)).put(&namespace, &service, names);
+                    of(&mut table.imports, &table.zone).put(&namespace, &service, names);
                 }
                 NameChange::External { namespace, service, names } => {
-                    externals.get_or_insert_with(|| known(&self.externals)).put(&namespace, &service, names);
+                    of(&mut table.externals, &table.zone).put(&namespace, &service, names);
                 }
                 NameChange::Namespace { name, exists } => {
                     let namespace = table.namespaces.entry(Arc::clone(&name)).or_default();
@@ -156,15 +153,6 @@ impl NameTable {
                         table.pods.insert(address, (namespace, pod, has_own_search));
                     }
                 }
-            }
-        }
-        // The others have serials of their own.
-        if has_others || imports.is_none() && externals.is_none() {
-            table.version = version;
-        }
-        for (changed, place) in [(imports, &mut table.imports), (externals, &mut table.externals)] {
-            if let Some(changed) = changed {
-                *place = Some(Arc::new(Self { version, ..changed }));
             }
         }
         table
@@ -207,36 +195,25 @@ impl NameTable {
         &self.zone
     }
 
-    /// The zone's serial (RFC 1035 §3.3.13): 2³¹ and the low 32 bits of its version, so that RFC 1982 orders them; never 0.
-    /// The version is at least the newest `resourceVersion` that the zone is made of, and rises whenever the zone changes.
+    /// The serial of all zones that are made of it (RFC 1035 §3.3.13), since each depends on more than one of its parts:
+    /// 2³¹ and the low 32 bits of its version, so that RFC 1982 orders them; 1 in the place of 0. The version is at least
+    /// the newest `resourceVersion` that the table is made of, and rises whenever it changes.
     #[must_use]
     pub fn serial(&self) -> u32 {
-        serial_of(self.version)
+        let [_, _, _, _, version @ ..] = self.version.to_be_bytes();
+        u32::from_be_bytes(version).wrapping_add(FIRST_SERIAL).max(1)
     }
 
-    /// The same of this table and those in it together: what the names of addresses lead to is in all.
-    #[must_use]
-    pub fn newest_serial(&self) -> u32 {
-        serial_of(self.version.max(self.imports().version).max(self.externals().version))
-    }
-
-    /// The Services of several clusters, with a serial of their own; empty where there are none.
+    /// The Services of several clusters; empty where there are none.
     #[must_use]
     pub fn imports(&self) -> &Self {
         self.imports.as_deref().unwrap_or(&NONE)
     }
 
-    /// The cluster's Services by their external addresses, with a serial of their own; empty where there are none, or
-    /// nobody wants to know.
+    /// The cluster's Services by their external addresses; empty where there are none, or nobody wants to know.
     #[must_use]
     pub fn externals(&self) -> &Self {
         self.externals.as_deref().unwrap_or(&NONE)
-    }
-
-    /// The serial of what is made of external addresses, and of endpoints where there are none.
-    #[must_use]
-    pub fn serial_with_externals(&self) -> u32 {
-        serial_of(self.version.max(self.externals().version))
     }
 
     /// Whether the namespace exists; its name in lower case.
@@ -326,9 +303,9 @@ const FIRST_SERIAL: u32 = 1 << 31;
 /// What stands in for a table that there never was.
 static NONE: LazyLock<NameTable> = LazyLock::new(NameTable::default);
 
-fn serial_of(version: u64) -> u32 {
-    let [_, _, _, _, version @ ..] = version.to_be_bytes();
-    u32::from_be_bytes(version).wrapping_add(FIRST_SERIAL).max(1)
+/// A table in that of a zone, to be changed.
+fn of<'t>(table: &'t mut Option<Arc<NameTable>>, zone: &DomainName) -> &'t mut NameTable {
+    Arc::make_mut(table.get_or_insert_with(|| Arc::new(NameTable::new(zone.clone()))))
 }
 
 /// Without duplicates.

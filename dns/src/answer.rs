@@ -179,7 +179,7 @@ impl<'t> Zone<'t> {
 
     /// The zone's serial.
     pub(crate) fn serial(&self) -> u32 {
-        self.subject.serial()(self.table)
+        self.table.serial()
     }
 
     /// Which of its names are left to others where they do not exist.

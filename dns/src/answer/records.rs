@@ -57,13 +57,13 @@ impl<'t> Zone<'t> {
     /// The SOA record, if the reply has the zone's name.
     pub(super) fn soa(&self, section: Section, reply: &mut Reply<'_>) {
         if let Some(owner) = reply.zone() {
-            self.soa_of((section, owner), self.serial(), reply);
+            self.soa_of((section, owner), reply);
         }
     }
 
     /// The SOA record of this zone or of a reverse one, with the TTL of negative answers (RFC 2308 §3); none if the
     /// zone's name is so long that its name server has no name.
-    pub(super) fn soa_of(&self, (section, owner): (Section, Pointer), serial: u32, reply: &mut Reply<'_>) {
+    pub(super) fn soa_of(&self, (section, owner): (Section, Pointer), reply: &mut Reply<'_>) {
         let (zone, ttl) = (self.origin, self.ttl());
         let of_external;
         let (server, mailbox): (_, &[&str]) = match self.subject {
@@ -80,7 +80,7 @@ impl<'t> Zone<'t> {
         reply.record(start, |reply| {
             reply.below_zone(&server, zone);
             reply.below_zone(mailbox, zone);
-            for number in [serial, 7_200, 1_800, 86_400, ttl] {
+            for number in [self.serial(), 7_200, 1_800, 86_400, ttl] {
                 reply.bytes(&number.to_be_bytes());
             }
         });

@@ -38,12 +38,10 @@ pub(super) fn answer<'t>(zone: &Zone<'t>, name: &LowerName, asked: RecordType, r
             // Others may know about a range what is not known here.
             false => !is_left() && place.has_owner(zone),
         };
-    // What addresses lead to are names of all tables.
-    let serial = zone.table.newest_serial();
     if exists {
         match (asked, holders) {
             (RecordType::PTR, Some((zone, owners))) => pointers(&zone, owners, reply),
-            (RecordType::SOA, _) if start == 0 => own.soa_of((Section::Answer, apex), serial, reply),
+            (RecordType::SOA, _) if start == 0 => own.soa_of((Section::Answer, apex), reply),
             (RecordType::NS, _) if start == 0 => own.name_servers(reply),
             (RecordType::ANY, _) if !zone.is_coredns() => own.minimal_any(Pointer::QUESTION, reply),
             _ => {}
@@ -54,7 +52,7 @@ pub(super) fn answer<'t>(zone: &Zone<'t>, name: &LowerName, asked: RecordType, r
         reply.code = ResponseCode::NXDomain;
     }
     if reply.answers() == 0 {
-        own.soa_of((Section::Authority, apex), serial, reply);
+        own.soa_of((Section::Authority, apex), reply);
     }
     Said::All
 }

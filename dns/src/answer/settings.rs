@@ -135,18 +135,6 @@ pub(crate) enum Subject<'s> {
     External(&'s ExternalZones),
 }
 
-impl Subject<'_> {
-    /// What tells the serial of such a zone.
-    pub(crate) fn serial(self) -> fn(&NameTable) -> u32 {
-        match self {
-            Self::Cluster => NameTable::serial,
-            Self::Clusters => |table| table.imports().serial(),
-            Self::External(ExternalZones { has_endpoints: false, .. }) => |table| table.externals().serial(),
-            Self::External(_) => NameTable::serial_with_externals,
-        }
-    }
-}
-
 /// Which addresses have names here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum ReverseZones {

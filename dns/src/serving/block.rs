@@ -49,9 +49,9 @@ impl Block {
         let (Some(transfers), Some(Records { settings, unknown, .. })) = (transfers, &self.records) else {
             return Vec::new();
         };
-        let told = settings.subjects(unknown.zone()).filter_map(|(zone, subject)| {
-            let (serial, zone) = (subject.serial(), LowerName::of(zone)?);
-            let secondary = |to: &SocketAddr| Secondary { zone: zone.suffix(0).into(), serial, to: *to };
+        let told = settings.subjects(unknown.zone()).filter_map(|(zone, _)| {
+            let zone = LowerName::of(zone)?;
+            let secondary = |to: &SocketAddr| Secondary { zone: zone.suffix(0).into(), to: *to };
             Some(transfers.secondaries(&zone).iter().map(secondary).collect::<Vec<_>>())
         });
         told.flatten().collect()
