@@ -125,6 +125,7 @@ fn code_of(code: &str) -> hickory_proto::op::ResponseCode {
         "NOERROR" => ResponseCode::NoError,
         "NXDOMAIN" => ResponseCode::NXDomain,
         "SERVFAIL" => ResponseCode::ServFail,
+        "NOTIMP" => ResponseCode::NotImp,
         "REFUSED" => ResponseCode::Refused,
         code => panic!("{code}"),
     }

@@ -23,11 +23,11 @@ pub(crate) struct Log {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
     All,
-    /// Records.
+    /// Records, or nothing at all.
     Success,
-    /// NXDOMAIN, or that there are no records of the type.
+    /// NXDOMAIN, or that there are no records of the type, with an SOA.
     Denial,
-    /// SERVFAIL, NOTIMP, REFUSED and the like.
+    /// SERVFAIL, NOTIMP, REFUSED and the like, and transfers.
     Error,
 }
 

@@ -1,5 +1,6 @@
 //! `log`: a line for each answer of some classes, in the format of its block.
 
+mod kind;
 mod line;
 
 use super::QUERIES;
@@ -9,9 +10,8 @@ use crate::name::LowerName;
 use crate::part::spelling;
 use crate::plan::{self, Class, Zone};
 use crate::question::Query;
-use crate::wire::{Cursor, flag};
-use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
+use kind::Kind;
 use line::Line;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -103,18 +103,14 @@ impl Logged {
         }
     }
 
-    fn is_wanted(&self, message: &[u8]) -> bool {
-        self.log.classes.contains(&Class::All) || self.log.classes.contains(&class_of(message))
+    /// The kind of an answer to it.
+    fn kind(&self, message: &[u8]) -> Kind {
+        Kind::of(message, self.record_type)
     }
-}
 
-/// As CoreDNS classifies: a denial is NXDOMAIN, or an answer without records.
-fn class_of(message: &[u8]) -> Class {
-    let Some(header) = Cursor::new(message).header() else { return Class::Error };
-    match ResponseCode::from(0, (header.flags & flag::CODE) as u8) {
-        ResponseCode::NoError if header.answers > 0 => Class::Success,
-        ResponseCode::NoError | ResponseCode::NXDomain => Class::Denial,
-        _ => Class::Error,
+    fn is_wanted(&self, message: &[u8]) -> bool {
+        let classes = &self.log.classes;
+        classes.contains(&Class::All) || classes.contains(&self.kind(message).class())
     }
 }
 

@@ -1,6 +1,7 @@
 //! A line about an answer: what the format of its `log` names, in CoreDNS's words.
 
-use super::{Logged, class_of};
+use super::Logged;
+use super::kind::Kind;
 use crate::answer::{Metadata, NameForm};
 use crate::message::Transport;
 use crate::option;
@@ -31,7 +32,7 @@ impl fmt::Display for Line<'_> {
                 Some(_) if *label == Label::Upstream && self.upstream.is_some() => {
                     self.upstream.iter().try_for_each(|upstream| write!(f, "{upstream}"))
                 }
-                Some(metadata) => f.write_str(value(metadata, *label, self.message)),
+                Some(metadata) => f.write_str(value(metadata, *label, self.logged.kind(self.message))),
                 None => f.write_str(NOTHING),
             },
         })
@@ -85,7 +86,7 @@ fn write_ip(ip: Option<IpAddr>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 /// What a label says; empty where a name has no such part, as CoreDNS has it.
-fn value<'m>(metadata: &'m Metadata, label: Label, message: &[u8]) -> &'m str {
+fn value(metadata: &Metadata, label: Label, answer: Kind) -> &str {
     let parts = match &metadata.name {
         Some(NameForm::Valid(parts)) => Some(parts),
         Some(NameForm::Invalid) | None => None,
@@ -102,23 +103,11 @@ fn value<'m>(metadata: &'m Metadata, label: Label, message: &[u8]) -> &'m str {
         Label::ClientNamespace => metadata.client_namespace.as_ref(),
         Label::ClientPod => metadata.client_pod.as_ref(),
         Label::ParseError if metadata.name == Some(NameForm::Invalid) => return "invalid query name",
-        Label::AnswerType => return type_of(message),
-        Label::AnswerClass => return class_of(message).as_str(),
+        Label::AnswerType => return answer.as_str(),
+        Label::AnswerClass => return answer.class().as_str(),
         Label::ParseError | Label::Upstream | Label::View => None,
     };
     found.map_or(NOTHING, String::as_str)
-}
-
-/// As CoreDNS calls answers.
-fn type_of(message: &[u8]) -> &'static str {
-    let Some(header) = Cursor::new(message).header() else { return "OTHERERROR" };
-    match ResponseCode::from(0, (header.flags & flag::CODE) as u8) {
-        ResponseCode::NoError if header.answers > 0 => "NOERROR",
-        ResponseCode::NoError => "NODATA",
-        ResponseCode::NXDomain => "NXDOMAIN",
-        ResponseCode::ServFail | ResponseCode::NotImp => "SERVERERROR",
-        _ => "OTHERERROR",
-    }
 }
 
 /// The one longer code that an answer in a block can have is BADCOOKIE, whose low bits alone are another's.

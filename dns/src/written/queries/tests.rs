@@ -2,6 +2,8 @@ use super::line::code_name;
 use super::*;
 use crate::answer::{NameForm, NameParts};
 use crate::part::harness::{block, client};
+use crate::wire::Cursor;
+use hickory_proto::op::ResponseCode;
 
 fn begun(plugins: &str, name: &str, (peer, transport): (&str, Transport), metadata: Metadata) -> Option<Box<Logged>> {
     let block = block(plugins);
@@ -72,7 +74,7 @@ fn answers_of_other_classes_are_not_written() {
         let plugin = format!("log . {{\n {classes}\n}}");
         let plugin = if classes.is_empty() { "log" } else { &plugin };
         for (class, answers) in [
-            ("success", vec![("NOERROR", RECORD)]),
+            ("success", vec![("NOERROR", RECORD), ("NOERROR", "")]),
             ("denial", vec![("NXDOMAIN", SOA), ("NOERROR", SOA)]),
             ("error", vec![("SERVFAIL", ""), ("REFUSED", "")]),
         ] {
