@@ -1,7 +1,7 @@
 //! What a name is about by its form alone, and whose Pod asks: what CoreDNS's `kubernetes` tells other plugins.
 
 use super::place::Place;
-use super::{PodNames, Subject, Zone};
+use super::{PodNames, Subject, Zone, reverse};
 use crate::name::LowerName;
 use crate::part::spelling;
 use std::net::IpAddr;
@@ -47,6 +47,11 @@ impl Zone<'_> {
     pub(crate) fn metadata(&self, name: &LowerName, client: IpAddr) -> Metadata {
         let zone = self.of(name).filter(|(zone, _)| !matches!(zone.subject, Subject::External(_)));
         let form = zone.map(|(zone, depth)| zone.parts(name, depth).map_or(NameForm::Invalid, NameForm::Valid));
+        let form = form.or_else(|| match reverse::depth(self, name)? {
+            0 => Some(NameForm::Valid(self.no_parts())),
+            // No name of an address has the form of another one.
+            _ => Some(NameForm::Invalid),
+        });
         let knows_pods = self.settings.pods == PodNames::Verified;
         let namespace = self.table.pod_namespace(client).filter(|_| knows_pods);
         let pod = self.table.only_pod(client).filter(|_| knows_pods);
@@ -59,12 +64,7 @@ impl Zone<'_> {
 
     fn parts(&self, name: &LowerName, depth: usize) -> Option<NameParts> {
         let text = |label: &str| spelling::label(label.as_bytes());
-        let is_zonal = self.settings.is_zonal && matches!(self.subject, Subject::Cluster);
-        let mut parts = NameParts {
-            cluster: self.is_multicluster().then(String::new),
-            topology: is_zonal.then(String::new),
-            ..NameParts::default()
-        };
+        let mut parts = self.no_parts();
         let mut room = String::new();
         let place = self.place(name, depth, &mut room);
         if let Some((namespace, service)) = place.service() {
@@ -88,17 +88,27 @@ impl Zone<'_> {
             Place::Port { port, transport, .. } => {
                 (parts.port, parts.transport) = (text(port), text(transport));
             }
-            Place::Topology { topology, .. } if is_zonal => parts.topology = Some(topology.to_string()),
+            Place::Topology { topology, .. } if parts.topology.is_some() => parts.topology = Some(topology.to_string()),
             Place::Topology { .. } | Place::Version | Place::NameServer | Place::Dns | Place::Nowhere => return None,
         }
         Some(parts)
+    }
+
+    /// Those of an apex.
+    fn no_parts(&self) -> NameParts {
+        let is_zonal = self.settings.is_zonal && matches!(self.subject, Subject::Cluster);
+        NameParts {
+            cluster: self.is_multicluster().then(String::new),
+            topology: is_zonal.then(String::new),
+            ..NameParts::default()
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::{ExternalZones, Fallthrough, ZoneSettings};
+    use crate::answer::{ExternalZones, Fallthrough, ReverseZones, ZoneSettings};
     use config::{DomainName, NameChange, NameTable};
 
     fn settings(pods: PodNames) -> ZoneSettings {
@@ -116,6 +126,7 @@ mod tests {
             zones: vec![of_several.clone()],
             multicluster: vec![of_several],
             is_zonal: true,
+            reverse: ReverseZones::Ranges(vec!["10.0.0.0/8".parse().unwrap()]),
             external: Some(Box::new(external)),
             ..ZoneSettings::default()
         }
@@ -159,6 +170,10 @@ mod tests {
             ("x.s.ns.pood.cluster.local", Some(NameForm::Invalid)),
             ("a.b.c.s.ns.svc.cluster.local", Some(NameForm::Invalid)),
             ("us.pin._zone.s.ns.svc.clusterset.local", Some(NameForm::Invalid)),
+            ("1.0.0.10.in-addr.arpa", Some(NameForm::Invalid)),
+            ("x.10.in-addr.arpa", Some(NameForm::Invalid)),
+            ("10.in-addr.arpa", Some(NameForm::Valid(NameParts { topology: some(""), ..NameParts::default() }))),
+            ("1.0.0.11.in-addr.arpa", None),
             ("example.com", None),
             ("s.ns.example.org", None),
         ] {

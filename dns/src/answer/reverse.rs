@@ -63,6 +63,13 @@ pub(crate) fn spelled_address(name: &LowerName) -> Option<IpAddr> {
     (place.is_whole_name && place.bits == place.width()).then_some(place.first)
 }
 
+/// How many labels a name has below the apex of the cluster's zone of addresses that it is in; `None`: it is in none.
+pub(super) fn depth(zone: &Zone<'_>, name: &LowerName) -> Option<usize> {
+    let place = Place::read(name)?;
+    let bits = place.cluster_bits(zone)?;
+    name.count().checked_sub(place.labels(bits))
+}
+
 /// Whether the cluster may have the address, or one of the addresses, that a name spells. Public addresses are others' as
 /// long as nothing says that they are the cluster's.
 pub(super) fn may_be_ours(zone: &Zone<'_>, name: &LowerName) -> bool {
@@ -164,13 +171,18 @@ impl Place {
     /// The zone that this is in, and how many labels its name has: the longest; of two that are the same that of external
     /// addresses, as CoreDNS asks its plugins.
     fn zone<'t>(&self, zone: &Zone<'t>) -> Option<(Zone<'t>, usize)> {
-        let width = if self.first.is_ipv4() { 8 } else { 4 };
         let (external, cluster) = (self.external_bits(zone), self.cluster_bits(zone));
         let (zone, bits) = match external {
             Some(bits) if cluster.is_none_or(|other| other <= bits) => (zone.external()?, bits),
             _ => (*zone, cluster?),
         };
-        Some((zone, 2 + (bits / width) as usize))
+        Some((zone, self.labels(bits)))
+    }
+
+    /// How many labels the name of a zone has with so many leading bits.
+    fn labels(&self, bits: u32) -> usize {
+        let width = if self.first.is_ipv4() { 8 } else { 4 };
+        2 + (bits / width) as usize
     }
 
     /// All zones that an address which is in one may lead into, in this order.
@@ -271,6 +283,9 @@ mod tests {
             (ip6("8.8.8.8.0.6.8.4.1.0.0.2"), [false, false, true, false]),
             (ip6("8.b.d.0.1.0.0.2"), [true, true, true, false]),
             (ip6("0.0.d.f"), [true, true, true, false]),
+            (ip6("0.1.0.0.1.0.0.2"), [true, true, true, false]),
+            (ip6("f.f.0.f.f.f.3"), [true, true, true, false]),
+            (ip6("0.0.1.f.f.f.3"), [false, false, true, false]),
             (ip6("0.8.e.f"), [true, true, true, false]),
             ("ip6.arpa.".to_owned(), [false, true, true, false]),
             ("example.org.".to_owned(), [false; 4]),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What is not of the public Internet (the IANA special-purpose registries, RFC 6890, multicast and what is reserved), and
 /// where clusters have their addresses by convention: an address and how many of its bits count.
-const NOT_PUBLIC: [(IpAddr, u32); 18] = [
+const NOT_PUBLIC: [(IpAddr, u32); 20] = [
     v4([0, 0, 0, 0], 8),
     v4([10, 0, 0, 0], 8),
     v4([100, 64, 0, 0], 10),
@@ -20,9 +20,11 @@ const NOT_PUBLIC: [(IpAddr, u32); 18] = [
     v4([198, 51, 100, 0], 24),
     v4([203, 0, 113, 0], 24),
     v4([224, 0, 0, 0], 3),
-    // All but 2000::/3, and a range of that.
+    // All but 2000::/3, and ranges of that.
     v6([0, 0], 3),
+    v6([0x2001, 0], 23),
     v6([0x2001, 0xDB8], 32),
+    v6([0x3FFF, 0], 20),
     v6([0x4000, 0], 2),
     v6([0x8000, 0], 1),
 ];
