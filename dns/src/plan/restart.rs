@@ -31,8 +31,14 @@ impl Plan {
             block.kubernetes = kubernetes;
         }
         let has_externals = objects.is_some_and(|objects| objects.externals);
+        // A zone that the kept one has is no other's.
+        let is_others = |block: &Block| {
+            let kept = block.kubernetes.as_ref().map(|kubernetes| &kubernetes.zones);
+            let wanted = block.external.iter().flat_map(|external| &external.zones);
+            kept.is_none_or(|kept| wanted.into_iter().any(|zone| !zone.is_reverse() && kept.contains(zone)))
+        };
         for block in &mut self.blocks {
-            if block.external.is_some() && (block.kubernetes.is_none() || !has_externals) {
+            if block.external.is_some() && (!has_externals || is_others(block)) {
                 notes.push(block.note("k8s_external", "counts from the next start on; until then there is none"));
                 (block.external, _) = (None, block.places.remove("k8s_external"));
             }
@@ -161,6 +167,12 @@ mod tests {
         assert!(kubernetes(&taken).contains("ttl 9") && !taken.to_string().contains("k8s_external"), "{taken}");
         let (taken, notes) = next.clone().with_objects(next.objects().as_ref(), &before);
         assert_eq!((taken.to_string(), notes.len()), (next.to_string(), 0));
+        // Nor does one have names in a zone of a `kubernetes` that stays.
+        let before = plan(".:53 {\n kubernetes a.b\n k8s_external example.org\n}\n");
+        let other = plan(".:53 {\n kubernetes c.d {\n pods verified\n }\n k8s_external a.b\n}\n");
+        let (taken, notes) = other.with_objects(before.objects().as_ref(), &before);
+        assert_eq!((kubernetes(&taken), notes.len()), ("kubernetes a.b {; pods disabled; ttl 5".to_owned(), 2));
+        assert!(!taken.to_string().contains("k8s_external"), "{taken}");
         // Without the Services of a block there are none of their addresses.
         let others = plan("c.d:53 {\n kubernetes c.d {\n pods verified\n }\n k8s_external b.c.d\n}\n");
         let (taken, notes) = others.with_objects(next.objects().as_ref(), &before);
