@@ -37,6 +37,7 @@ fn record<'a>(cursor: &mut Cursor<'a>, message: &'a [u8]) -> Option<()> {
     let end = cursor.position();
     let mut inside = Cursor::new(message);
     inside.take(end - record.content.len())?;
+    // Whatever its class: others read all by their types.
     for field in shape(record.record_type) {
         pass(*field, &mut inside, end)?;
     }
@@ -77,8 +78,8 @@ fn pass(field: Field, cursor: &mut Cursor<'_>, end: usize) -> Option<()> {
 /// What the content of a type is made of; of one that is not known here anything is passed on (RFC 3597 §3).
 fn shape(record_type: u16) -> &'static [Field] {
     match record_type {
-        // A, L32.
-        1 | 105 => &[Bytes(4)],
+        // A.
+        1 => &[Bytes(4)],
         // NS, MD, MF, CNAME, MB, MG, MR, PTR, NSAP-PTR, DNAME.
         2..=5 | 7..=9 | 12 | 23 | 39 => &[Name],
         // SOA.
@@ -125,8 +126,8 @@ fn shape(record_type: u16) -> &'static [Field] {
         64 | 65 => &[Bytes(2), Name, Parameters],
         // NID, L64.
         104 | 106 => &[Bytes(10)],
-        // EUI48.
-        108 => &[Bytes(6)],
+        // L32, EUI48.
+        105 | 108 => &[Bytes(6)],
         // EUI64.
         109 => &[Bytes(8)],
         // CAA.
