@@ -85,7 +85,7 @@ impl ClientTls {
         Ok(())
     }
 
-    pub(super) fn files(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = &String> {
         let own = self.own.iter().flat_map(|(certificate, key)| [certificate, key]);
         own.chain(&self.authorities)
     }

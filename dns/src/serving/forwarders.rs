@@ -1,7 +1,8 @@
-//! Those who ask others, kept from one plan to the next where both say the same of it: with their answers, what is known
-//! of upstreams, and connections.
+//! Those who ask others, kept from one plan to the next where both say the same of it, and the files are the same: with
+//! their answers, what is known of upstreams, and connections.
 
 use crate::cache::Cache;
+use crate::file::Stamp;
 use crate::forward::{Forwarder, Route};
 use crate::metrics::Metrics;
 use crate::plan;
@@ -9,9 +10,12 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// By what a block says of them.
+/// Those that there are.
 #[derive(Debug, Default)]
-pub(crate) struct Forwarders(Mutex<HashMap<String, Weak<Forwarder>>>);
+pub(crate) struct Forwarders(Mutex<HashMap<Said, Weak<Forwarder>>>);
+
+/// What a block says of one, and the states of the files that it names for TLS.
+type Said = (String, Vec<Option<Stamp>>);
 
 impl Forwarders {
     /// The one of a block.
@@ -21,15 +25,16 @@ impl Forwarders {
     pub(super) fn of(&self, block: &plan::Block, metrics: &Metrics) -> io::Result<Arc<Forwarder>> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|_, forwarder| forwarder.strong_count() > 0);
-        let words = block.forwarding();
-        if let Some(forwarder) = known.get(&words).and_then(Weak::upgrade) {
+        let files = block.forwards.iter().flat_map(|forward| forward.tls.files());
+        let said = (block.forwarding(), files.map(|path| Stamp::of(path).ok()).collect());
+        if let Some(forwarder) = known.get(&said).and_then(Weak::upgrade) {
             return Ok(forwarder);
         }
         let route = |(nth, forward)| Route::new(forward).map_err(|error| block.not_had("forward", nth, error));
         let routes = block.forwards.iter().enumerate().map(route).collect::<io::Result<_>>()?;
         let cache = Cache::new(block.cache.clone(), &metrics.cache);
         let forwarder = Arc::new(Forwarder::new(routes, cache, metrics.forward.clone()));
-        known.insert(words, Arc::downgrade(&forwarder));
+        known.insert(said, Arc::downgrade(&forwarder));
         Ok(forwarder)
     }
 }

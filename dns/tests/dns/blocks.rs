@@ -207,6 +207,25 @@ async fn answers_are_kept_over_a_change_of_something_else() {
     server.stop().await;
 }
 
+/// The words of a `forward` are the same: what its files hold is not.
+#[tokio::test]
+async fn files_for_tls_are_read_again_with_a_change() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ca.pem");
+    let authority = || rcgen::generate_simple_self_signed(["upstream.test".to_owned()]).unwrap().cert.pem();
+    std::fs::write(&path, authority()).unwrap();
+    let forward = format!("forward . tls://127.0.0.1:1 {{\n  tls {}\n }}", path.display());
+    let corefile = |more: &str| format!(".:PORT {{\n bind 127.0.0.1\n {forward}\n {more}\n}}\n");
+    let (server, reloads) = start_corefile(&corefile(""));
+    std::fs::write(&path, "nothing").unwrap();
+    let plan = plan(&corefile("minimal"), server.address.port());
+    let error = reloads.prepare(&plan, DnsCompatibility::Standard).unwrap_err().to_string();
+    assert!(error.contains("ca.pem"), "{error}");
+    std::fs::write(&path, authority()).unwrap();
+    reloads.replace(reloads.prepare(&plan, DnsCompatibility::Standard).unwrap(), Vec::new()).await;
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn addresses_come_and_go_while_others_stay() {
     let (server, reloads) = start_corefile(BEFORE);
