@@ -24,11 +24,7 @@ impl<'o> Link<'o> {
     /// There is this socket now, and no other.
     pub(super) fn set(&self, own: Option<(Transport, SocketAddr)>) {
         let before = std::mem::replace(&mut *lock(&self.own), own);
-        let mut all = lock(&self.outbound.own);
-        if let Some(before) = before {
-            all.remove(&before);
-        }
-        all.extend(own);
+        self.outbound.replace(before, own);
     }
 
     /// The same error with what was tried, and with whom.
