@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Metrics, Source};
 use crate::name::LowerName;
-use crate::question::{CLASS_CHAOS, Head, MAX_UDP, Query, Refusal, is_of_zones};
+use crate::question::{CLASS_CHAOS, CLASS_IN, Head, MAX_UDP, Query, Refusal, is_of_zones};
 use crate::room::{Behind, Room};
 use crate::serving::{At, Block, Clocks, Secured, Served, Serving};
 use crate::written::{self, Logged};
@@ -215,7 +215,8 @@ impl Responder {
     ) -> Response {
         let Asking { query, name, packet, peer, asked_at, transport, .. } = *asking;
         // What cannot be read comes to no block, and what becomes of a question for a zone is seen later over TCP.
-        let is_seen_later = is_of_zones(query.asked.record_type) && transport == Transport::Tcp;
+        let asks_for_zone = is_of_zones(query.asked.record_type) && query.head.class == CLASS_IN;
+        let is_seen_later = asks_for_zone && transport == Transport::Tcp;
         let is_read = matches!(refusal, None | Some(ResponseCode::Refused)) && !is_seen_later;
         let block = served.filter(|_| is_read).map(|served| &served.block);
         let logged = block.and_then(|block| {

@@ -6,7 +6,7 @@ use crate::message::Transport;
 use crate::metrics::{Answered, Source};
 use crate::name::LowerName;
 use crate::plan::AclAction;
-use crate::question::{CLASS_IN, Query, Refusal};
+use crate::question::{CLASS_IN, Head, Query, Refusal};
 use crate::transfer::{Place, Transfer};
 use crate::wire::{Cursor, HEADER};
 use crate::written::Question;
@@ -49,7 +49,9 @@ impl Responder {
 
     /// Writes the line about a question for a zone over anything but UDP, once it is known what it gets.
     pub(super) fn log_zone(&self, packet: &[u8], (peer, asked_at): (SocketAddr, Option<SocketAddr>), message: &[u8]) {
-        let Err(Refusal::Code(head, Some(asked), _)) = Query::parse(packet) else { return };
+        let Err(Refusal::Code(head @ Head { class: CLASS_IN, .. }, Some(asked), _)) = Query::parse(packet) else {
+            return;
+        };
         let (query, len, transport) = (&Query { head, asked }, packet.len(), Transport::Tcp);
         let now = Now::of(&self.shared);
         let Some(name) = &LowerName::read(asked.name()) else { return };

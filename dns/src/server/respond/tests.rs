@@ -59,6 +59,11 @@ async fn a_question_that_is_refused_or_dropped_has_its_line() {
 #[tokio::test]
 async fn a_question_for_a_zone_has_one_line_about_what_it_gets() {
     let zone = "log\nkubernetes example";
+    // Nobody can have one of another class, and it has its line for that.
+    for (plugins, expected) in [("log", "REFUSED qr 25"), ("log\nacl {\ndrop\n}", "- - 0")] {
+        let line = format!("192.0.2.9:4000 - 7 \"AXFR CH example. tcp 25 false 65535\" {expected}");
+        assert_eq!(logged_over(Transport::Tcp, plugins, 252, 3).await, [line], "{plugins}");
+    }
     for (transfer, expected) in [("to *", "NOERROR qr,aa "), ("to 192.0.2.1", "REFUSED qr 25")] {
         let plugins = format!("{zone}\ntransfer {{\n{transfer}\n}}");
         let lines = logged_over(Transport::Tcp, &plugins, 252, 1).await;
