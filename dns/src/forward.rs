@@ -349,6 +349,12 @@ impl Forwarder {
         self.outbound.fetches.finish().await;
     }
 
+    /// Ends it at once, where nobody waits for an answer any more.
+    pub(crate) async fn abort(&self) {
+        self.outbound.checks.abort().await;
+        self.outbound.fetches.abort().await;
+    }
+
     fn count(&self, failure: Failure) -> Failure {
         self.outbound.metrics.failures.with_label_values(&[failure.reason()]).inc();
         failure

@@ -145,9 +145,10 @@ impl Server {
                 Some(Change { serving, sockets, done }) = changes.recv() => {
                     // Who is asked at a new address must find it there.
                     serving.begin(&shared.names, &shared.runtime, &shared.metrics);
+                    listeners.leave(&shared.serving.load_full(), &serving);
                     let before = shared.serving.swap(Arc::clone(&serving));
                     let next = Arc::clone(&serving);
-                    shared.runtime.spawn(async move { before.stop(Some(&next)).await });
+                    shared.runtime.spawn(async move { before.stop(&next).await });
                     for sockets in sockets {
                         listeners.add(sockets)?;
                     }
@@ -159,7 +160,7 @@ impl Server {
             }
         };
         listeners.stop().await?;
-        shared.serving.load_full().stop(None).await;
+        shared.serving.load_full().abort().await;
         ended
     }
 }

@@ -122,16 +122,20 @@ impl Serving {
         }
     }
 
-    /// Ends what goes on behind questions, but for what `next` goes on with.
-    pub(crate) async fn stop(&self, next: Option<&Self>) {
-        let goes_on = |block: &Block| {
-            let next = next.map_or(&[][..], |next| &next.blocks);
-            next.iter().any(|other| Arc::ptr_eq(&other.forwarder, &block.forwarder))
-        };
+    /// Ends what goes on behind questions that came before `next`, but for what that goes on with.
+    pub(crate) async fn stop(&self, next: &Self) {
+        let goes_on = |block: &Block| next.blocks.iter().any(|other| Arc::ptr_eq(&other.forwarder, &block.forwarder));
         for block in &self.blocks {
             if !goes_on(block) {
                 block.forwarder.stop().await;
             }
+        }
+    }
+
+    /// Ends what goes on behind questions, where nobody waits for an answer any more.
+    pub(crate) async fn abort(&self) {
+        for block in &self.blocks {
+            block.forwarder.abort().await;
         }
     }
 

@@ -3,7 +3,7 @@
 use super::bind::Sockets;
 use super::respond::{Responder, Shared};
 use super::{tcp, udp};
-use crate::serving::{At, Serving};
+use crate::serving::Serving;
 use socket2::SockRef;
 use std::io;
 use std::net::{Shutdown, UdpSocket};
@@ -26,7 +26,7 @@ pub(super) struct Listeners {
 
 /// What listens at one address; ends where it is dropped.
 struct Running {
-    at: At,
+    responder: Arc<Responder>,
     is_stopping: Arc<AtomicBool>,
     sockets: Vec<Arc<UdpSocket>>,
     _stop: watch::Sender<()>,
@@ -44,7 +44,12 @@ impl Listeners {
         let responder = Arc::new(Responder::new(Arc::clone(&self.shared), at));
         let (stop, stopped) = watch::channel(());
         let is_stopping = Arc::new(AtomicBool::new(false));
-        let mut running = Running { at, is_stopping: Arc::clone(&is_stopping), sockets: Vec::new(), _stop: stop };
+        let mut running = Running {
+            responder: Arc::clone(&responder),
+            is_stopping: Arc::clone(&is_stopping),
+            sockets: Vec::new(),
+            _stop: stop,
+        };
         let shared = udp::Shared {
             responder: Arc::clone(&responder),
             runtime: self.shared.runtime.clone(),
@@ -81,9 +86,15 @@ impl Listeners {
         Ok(())
     }
 
+    /// Has what has come where nothing is served in `next` answered by what is served now.
+    pub(super) fn leave(&self, now: &Arc<Serving>, next: &Serving) {
+        let left = self.running.iter().filter(|running| !running.is_served(next));
+        left.for_each(|running| running.responder.leave(now));
+    }
+
     /// Stops where nothing is served any more.
     pub(super) fn keep(&mut self, serving: &Serving) {
-        self.running.retain(|running| serving.site(running.at).is_some());
+        self.running.retain(|running| running.is_served(serving));
     }
 
     /// Waits for one that ends though it was not to.
@@ -110,6 +121,12 @@ impl Listeners {
         drop(self.waiting);
         while self.waited.recv().await.is_some() {}
         Ok(())
+    }
+}
+
+impl Running {
+    fn is_served(&self, serving: &Serving) -> bool {
+        serving.site(self.responder.at).is_some()
     }
 }
 

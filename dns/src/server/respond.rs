@@ -24,7 +24,7 @@ use config::Subscriber;
 use hickory_proto::op::ResponseCode;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use tokio::runtime::Handle;
 
@@ -68,6 +68,8 @@ pub(super) struct Responder {
     pub(super) shared: Arc<Shared>,
     pub(super) at: At,
     pub(super) metrics: Arc<Metrics>,
+    /// What was served last where nothing is served here any more.
+    last: OnceLock<Arc<Serving>>,
 }
 
 /// What becomes of a packet.
@@ -88,7 +90,21 @@ pub(super) enum Response {
 impl Responder {
     pub(super) fn new(shared: Arc<Shared>, at: At) -> Self {
         let metrics = Arc::clone(&shared.metrics);
-        Self { shared, at, metrics }
+        Self { shared, at, metrics, last: OnceLock::new() }
+    }
+
+    /// Nothing is served here from now on: what has come before is still answered by this.
+    pub(super) fn leave(&self, last: &Arc<Serving>) {
+        // A second time changes nothing.
+        let _ = self.last.set(Arc::clone(last));
+    }
+
+    /// The server as it is at this moment to those who have come here.
+    pub(super) fn now(&self) -> Now {
+        match self.last.get() {
+            None => Now::of(&self.shared),
+            Some(last) => Now::continued(&self.shared, last),
+        }
     }
 
     /// How much a new connection leaves untaken: nothing.
@@ -104,7 +120,7 @@ impl Responder {
 
     /// How a new connection is held; `None`: nothing is served here any more.
     pub(super) fn connection(&self) -> Option<(Clocks, Option<Arc<Secured>>)> {
-        let serving = self.shared.serving.load();
+        let Now { serving, .. } = self.now();
         let site = serving.site(self.at)?;
         Some((site.clocks, site.secured.clone()))
     }
@@ -123,7 +139,7 @@ impl Responder {
         transport: Transport,
         out: &mut Vec<u8>,
     ) -> Response {
-        self.respond_as_of(&Now::of(&self.shared), packet, (peer, asked_at, (transport, true)), out)
+        self.respond_as_of(&self.now(), packet, (peer, asked_at, (transport, true)), out)
     }
 
     /// The same with what is served at this moment, and whether the packet may wait for upstreams.

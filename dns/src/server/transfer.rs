@@ -47,13 +47,14 @@ impl Responder {
         (answered, message, sending)
     }
 
-    /// Writes the line about a question for a zone over anything but UDP, once it is known what it gets.
+    /// Writes the line about a question for a zone over anything but UDP, once it is known what it gets. Those of other
+    /// classes have theirs.
     pub(super) fn log_zone(&self, packet: &[u8], (peer, asked_at): (SocketAddr, Option<SocketAddr>), message: &[u8]) {
         let Err(Refusal::Code(head @ Head { class: CLASS_IN, .. }, Some(asked), _)) = Query::parse(packet) else {
             return;
         };
         let (query, len, transport) = (&Query { head, asked }, packet.len(), Transport::Tcp);
-        let now = Now::of(&self.shared);
+        let now = self.now();
         let Some(name) = &LowerName::read(asked.name()) else { return };
         let served = now.serving.site(self.at).and_then(|site| site.find(name));
         let logged = served.and_then(|served| {
@@ -75,7 +76,7 @@ impl Responder {
         self.shared.guards.answer_cookie(&mut head, packet, peer.ip()).ok()?;
         let query = Query { head, asked };
         let name = LowerName::read(asked.name()).filter(|_| head.class == CLASS_IN)?;
-        let serving = self.shared.serving.load();
+        let Now { serving, .. } = self.now();
         let block = &serving.site(self.at)?.find(&name)?.block;
         let (parts, records) = (block.parts.as_ref()?, block.records.as_ref()?);
         let snapshot = self.shared.names.current()?;

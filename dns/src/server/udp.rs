@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 /// How long a thread waits for datagrams, or for room to send, before it looks whether it is to stop.
@@ -96,13 +97,13 @@ impl Listener {
     }
 
     /// Answers what has come already. As long as answers to that are waited for nobody else can have the address, and what
-    /// comes still is answered where that is possible at once: silence would cost who asks some seconds.
+    /// comes still is answered too, as far as its answer is there by then: silence would cost who asks some seconds.
     fn serve_last(&self, exchange: &mut Exchange, mut clock: impl FnMut() -> Instant) {
         if self.socket.set_nonblocking(true).is_err() {
             return;
         }
         let _ = (0..LAST).all(|_| self.answer_batch(exchange, &mut clock).is_ok());
-        exchange.answers.is_last = true;
+        exchange.answers.last = Some(JoinSet::new());
         while Arc::strong_count(&self.socket) > 1 {
             if self.answer_batch(exchange, &mut clock).is_err() {
                 std::thread::sleep(PAUSE);
@@ -118,7 +119,7 @@ impl Listener {
                 messages: vec![Vec::new(); MOST],
                 unshared: Unshared::of(&self.shared.responder.metrics),
                 answered: Vec::with_capacity(MOST),
-                is_last: false,
+                last: None,
             },
             pace: Pace::new(u32::try_from(self.buffer / SHORTEST).unwrap_or(u32::MAX)),
             losses: Losses::since(now),
@@ -202,11 +203,11 @@ impl Listener {
         begun: Instant,
         answers: &mut Answers,
     ) {
-        let Answers { messages, unshared, answered, is_last, .. } = answers;
+        let Answers { messages, unshared, answered, last, .. } = answers;
         answered.clear();
-        let now = Now::of(&self.shared.responder.shared);
+        let now = self.shared.responder.now();
         for ((packet, ends), message) in datagrams.zip(&mut *messages) {
-            match self.respond(&now, (packet, ends), *is_last, message) {
+            match self.respond(&now, (packet, ends), last.as_mut(), message) {
                 Some(one) => answered.push((one, message.len())),
                 None => message.clear(),
             }
@@ -225,13 +226,13 @@ impl Listener {
         answers.replies.send(&self.socket, messages, true, |error| debug!(%error, "dns: cannot send"));
     }
 
-    /// Writes the answer that is there at once into `message`; what waits for others is left to a task, unless it comes too
-    /// late for that.
+    /// Writes the answer that is there at once into `message`; what waits for others is left to a task, one of `last` where
+    /// it is one of those.
     fn respond(
         &self,
         now: &Now,
         (packet, ends): (Option<&[u8]>, &Ends),
-        is_last: bool,
+        last: Option<&mut JoinSet<()>>,
         message: &mut Vec<u8>,
     ) -> Option<Answered> {
         let Some(packet) = packet else {
@@ -243,20 +244,29 @@ impl Listener {
         match self.shared.responder.respond_as_of(now, packet, from_to, message) {
             Response::Silence | Response::HeldBack | Response::Dropped => None,
             Response::Ready(answered) => Some(answered),
-            Response::Pending(_) if is_last => None,
             Response::Pending(pending) => {
-                let (socket, responder) = (Arc::clone(&self.socket), Arc::clone(&self.shared.responder));
-                let (mut ends, waits) = (*ends, self.shared.waiting.clone());
-                self.shared.runtime.spawn(async move {
+                let responder = Arc::clone(&self.shared.responder);
+                let (mut ends, socket) = (*ends, Arc::downgrade(&self.socket));
+                let waits = last.is_none().then(|| (Arc::clone(&self.socket), self.shared.waiting.clone()));
+                let task = async move {
                     let message = responder.finish(pending).await;
-                    if !message.is_empty() {
+                    if let Some(socket) = socket.upgrade().filter(|_| !message.is_empty()) {
                         // The runtime's threads wait for nobody.
                         Replies::new().send(&socket, std::iter::once((&*message, &mut ends)), false, |error| {
                             debug!(%error, "dns: cannot send");
                         });
                     }
                     drop(waits);
-                });
+                };
+                let runtime = &self.shared.runtime;
+                match last {
+                    None => drop(runtime.spawn(task)),
+                    Some(last) => {
+                        // A panic has been told.
+                        while last.try_join_next().is_some() {}
+                        last.spawn_on(task, runtime);
+                    }
+                }
                 None
             }
         }
@@ -284,8 +294,8 @@ struct Answers {
     unshared: Unshared,
     /// What they are counted as, with their lengths.
     answered: Vec<(Answered, usize)>,
-    /// Whether nothing is waited for any more.
-    is_last: bool,
+    /// Those that come from now on, which nobody waits for: they end with the thread. `None`: they are waited for.
+    last: Option<JoinSet<()>>,
 }
 
 /// Whether an error only says that nothing came.

@@ -239,7 +239,16 @@ async fn addresses_come_and_go_while_others_stay() {
     assert_eq!((ttl_over(&mut connection).await, ttl_over(&mut second).await), (20, 30));
 
     // Only the second is left: the first is closed, with what came to it answered.
+    let client = server.client().await;
+    for id in 0..64 {
+        let query = question(id, "web.shop.svc.cluster.local.", RecordType::A);
+        client.send(&query.to_vec().unwrap()).await.unwrap();
+    }
     reloads.replace(prepared(&reloads, BEFORE, port), Vec::new()).await;
+    for id in 0..64 {
+        let answer = answer(&client).await;
+        assert_eq!((answer.metadata.id, answer.answers[0].ttl), (id, 20));
+    }
     assert_eq!(ttl_over(&mut second).await, 10);
     assert_eq!(read_frame(&mut connection).await.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
     let refused = async || TcpStream::connect(server.address).await.is_err();

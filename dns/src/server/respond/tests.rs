@@ -73,6 +73,28 @@ async fn a_question_for_a_zone_has_one_line_about_what_it_gets() {
 }
 
 #[tokio::test]
+async fn what_came_to_an_address_is_answered_by_what_was_served_there() {
+    let (_publisher, subscriber) = config::publisher();
+    let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
+    let block = || Settings::new(DomainName::cluster_local(), Vec::new()).block(&metrics);
+    let [at, other] = ["192.0.2.1:53", "192.0.2.2:53"]
+        .map(|address| At { transport: plan::Transport::Dns, address: address.parse().unwrap() });
+    let [before, after] =
+        [at, other].map(|at| Arc::new(Serving::everywhere(block(), [at], (Clocks::default(), &metrics))));
+    let shared = Arc::new(Shared::new(subscriber, Arc::clone(&before), Arc::clone(&metrics), Bounds::default()));
+    let packet = [&[0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x07example\x00", &[0, 1, 0, 1]].concat();
+    let peer = "192.0.2.9:4000".parse().unwrap();
+    let is_answered = |responder: &Responder| {
+        let response = responder.respond(&packet, (peer, None), Transport::Tcp, &mut Vec::new());
+        (matches!(response, Response::Ready(_)), responder.connection().is_some())
+    };
+    let [left, closed] = [(); 2].map(|()| Responder::new(Arc::clone(&shared), at));
+    left.leave(&before);
+    shared.serving.store(after);
+    assert_eq!([is_answered(&left), is_answered(&closed)], [(true, true), (false, false)]);
+}
+
+#[tokio::test]
 async fn what_is_sent_to_everybody_gets_no_answer() {
     let (_publisher, subscriber) = config::publisher();
     let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());

@@ -4,7 +4,6 @@
 use super::frame::{LONGEST, PREFIX, first, push};
 use super::{Limits, RECHECK, keepalive};
 use crate::message::Transport;
-use crate::server::now::Now;
 use crate::server::resolve::Pending;
 use crate::server::respond::{Responder, Response};
 use crate::server::transfer::Sending;
@@ -254,7 +253,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     /// Answers a question into `reply` if it need not wait, or may not.
     fn respond(&mut self, packet: &[u8]) -> Response {
         let may_wait = self.waiting.as_ref().is_none_or(|waiting| waiting.len() < WAITING);
-        let (now, (peer, asked_at)) = (Now::of(&self.responder.shared), self.ends);
+        let (now, (peer, asked_at)) = (self.responder.now(), self.ends);
         self.responder.respond_as_of(&now, packet, (peer, asked_at, (Transport::Tcp, may_wait)), &mut self.reply)
     }
 

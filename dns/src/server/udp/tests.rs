@@ -14,6 +14,7 @@ struct Pair {
     client: UdpSocket,
     _waited: mpsc::Receiver<()>,
     publisher: config::Publisher,
+    registry: Registry,
 }
 
 /// With room for so many bytes in the server's socket.
@@ -31,14 +32,15 @@ fn pair_with(buffer: usize, upstreams: Vec<SocketAddr>) -> Pair {
     SockRef::from(&client).set_recv_buffer_size(1 << 20).unwrap();
     client.set_nonblocking(true).unwrap();
     let (publisher, names) = config::publisher();
-    let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
+    let registry = Registry::new();
+    let metrics = Arc::new(Metrics::new(&registry).unwrap());
     let block = Settings::new(DomainName::cluster_local(), upstreams).block(&metrics);
     let serving = Arc::new(Serving::everywhere(block, [at], (Clocks::default(), &metrics)));
     let shared = respond::Shared::new(names, serving, metrics, Bounds::default());
     let responder = Arc::new(Responder::new(Arc::new(shared), at));
     let (waiting, waited) = mpsc::channel(1);
     let shared = Shared { responder, runtime: Handle::current(), is_stopping: Arc::default(), waiting };
-    Pair { listener: Listener::new(socket, shared).unwrap(), client, _waited: waited, publisher }
+    Pair { listener: Listener::new(socket, shared).unwrap(), client, _waited: waited, publisher, registry }
 }
 
 impl Pair {
@@ -211,7 +213,7 @@ async fn what_finds_no_room_in_the_socket_is_counted() {
 #[tokio::test]
 async fn a_server_that_cannot_keep_up_answers_the_newest_and_drops_who_has_waited() {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let Pair { listener, client, _waited, publisher } = {
+    let Pair { listener, client, _waited, publisher, .. } = {
         let pair = pair_with(1 << 20, vec![silent.local_addr().unwrap()]);
         pair.publish();
         for id in 0..250 {
@@ -254,7 +256,7 @@ async fn a_server_that_cannot_keep_up_answers_the_newest_and_drops_who_has_waite
 }
 
 #[tokio::test]
-async fn what_is_known_is_answered_until_nothing_is_waited_for_any_more() {
+async fn what_can_be_is_answered_until_nothing_is_waited_for_any_more() {
     let upstream = UdpSocket::bind("127.0.0.1:0").unwrap();
     let pair = pair_with(1 << 20, vec![upstream.local_addr().unwrap()]);
     pair.publish();
@@ -264,7 +266,8 @@ async fn what_is_known_is_answered_until_nothing_is_waited_for_any_more() {
     }
     pair.ask_for(1, b"\x07example\x03org\x00");
     let is_stopping = Arc::clone(&pair.listener.shared.is_stopping);
-    let Pair { listener, client, _waited, publisher } = pair;
+    let Pair { listener, client, _waited, publisher, registry } = pair;
+    let metrics = Arc::clone(&listener.shared.responder.metrics);
     let asking = move || {
         let serving = std::thread::spawn(move || listener.serve());
         let ask = |id: u16, name: &[u8]| {
@@ -276,21 +279,40 @@ async fn what_is_known_is_answered_until_nothing_is_waited_for_any_more() {
             client.recv(&mut reply).unwrap();
             u16::from_be_bytes([reply[0], reply[1]])
         };
-        let mut question = [0; 512];
-        let (len, asker) = upstream.recv_from(&mut question).unwrap();
+        let asked = || {
+            let mut question = [0; 512];
+            let (len, asker) = upstream.recv_from(&mut question).unwrap();
+            (question[..len].to_vec(), asker)
+        };
+        let reply = |(mut question, asker): (Vec<u8>, SocketAddr)| {
+            question[2] |= 0x80;
+            upstream.send_to(&question, asker).unwrap();
+        };
+        let first = asked();
         is_stopping.store(true, Ordering::Relaxed);
         // The first may come while it does not know yet, the second cannot.
         for id in [2, 3] {
             ask(id, b"\x03web\x04shop\x03svc\x07cluster\x05local\x00");
             assert_eq!(answered(), id);
         }
-        // It would have to be waited for.
+        // The upstream may have time for others meanwhile; who it has none for is waited for no longer than the first.
         ask(4, b"\x07example\x03com\x00");
-        question[2] |= 0x80;
-        upstream.send_to(&question[..len], asker).unwrap();
+        reply(asked());
+        assert_eq!(answered(), 4);
+        ask(5, b"\x07example\x03net\x00");
+        let _never = asked();
+        reply(first);
         assert_eq!(answered(), 1);
         serving.join().unwrap();
     };
     tokio::task::spawn_blocking(asking).await.unwrap();
+    // Nobody can get the last answer any more, and it counts as none.
+    while metrics.waiting.get() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let all = registry.gather();
+    let requests = all.iter().find(|family| family.name() == "tidegate_dns_requests_total").unwrap();
+    let requests: f64 = requests.get_metric().iter().map(|metric| metric.get_counter().get_value()).sum();
+    assert_eq!(requests, 4.0);
     drop(publisher);
 }
