@@ -4,11 +4,18 @@
 use super::naming::{Corefile, tell};
 use super::signals::Prompts;
 use crate::cli::ProbeFlags;
-use dns::{At, Note, Plan, PlannedObjects, Probes, Reloads};
+use dns::{At, Note, Plan, PlannedObjects, Probes, Reloads, Sockets};
 use std::future::pending;
+use std::io;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
+
+/// For how long an address may not be free yet that was given up and is wanted again: what was asked there is answered first,
+/// which takes no longer than upstreams have.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How often that is looked at.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// What a changed Corefile meets.
 #[derive(Debug)]
@@ -33,6 +40,8 @@ struct Followed {
     around: Reloading,
     /// Those that the start bound.
     probes: Probes,
+    /// Where it was served before and is not any more.
+    left: Vec<At>,
     /// The plan that was taken last, as it was read.
     taken: String,
     /// The one that was read last; empty: what was read could not be understood.
@@ -53,7 +62,7 @@ enum Occasion {
 /// has died.
 pub(super) async fn follow(corefile: Corefile, around: Reloading, mut prompts: Prompts) {
     let (probes, taken) = (corefile.plan.probes(), corefile.plan.to_string());
-    let mut followed = Followed { corefile, around, probes, taken, read: String::new() };
+    let mut followed = Followed { corefile, around, probes, left: Vec::new(), taken, read: String::new() };
     let mut told = None;
     loop {
         let occasion = tokio::select! {
@@ -99,8 +108,7 @@ impl Followed {
 
         let prepared = self.around.reloads.prepare(&plan, compatibility)?;
         let addresses: Vec<_> = prepared.addresses().collect();
-        // The right to ports below 1024 was given up after the start: a new one of these takes a restart.
-        let sockets = dns::bind_all(addresses.iter().copied(), &self.around.bound, self.around.workers)?;
+        let sockets = self.bind(&addresses).await?;
         self.around.reloads.replace(prepared, sockets).await;
         let what = match is_same {
             true => "the Corefile is the same; the files of its parts are read again",
@@ -112,9 +120,27 @@ impl Followed {
             tracing::warn!("{note}");
         }
         self.around.lameduck.send_replace(lameduck);
-        (self.corefile.plan, self.around.bound) = (plan, addresses);
+        self.corefile.plan = plan;
+        self.left.extend(std::mem::replace(&mut self.around.bound, addresses));
+        self.left.retain(|at| !self.around.bound.contains(at));
         self.taken.clone_from(&self.read);
         Ok(())
+    }
+
+    /// Binds those that are not bound.
+    async fn bind(&self, addresses: &[At]) -> io::Result<Vec<Sockets>> {
+        let Reloading { bound, workers, .. } = &self.around;
+        let is_back = addresses.iter().any(|at| self.left.contains(at));
+        let until = Instant::now() + DRAIN;
+        loop {
+            // The right to ports below 1024 was given up after the start: a new one of these takes a restart.
+            match dns::bind_all(addresses.iter().copied(), bound, *workers) {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_back && Instant::now() < until => {
+                    sleep(AGAIN).await;
+                }
+                bound => return bound,
+            }
+        }
     }
 
     /// Whether it is about a probe that a flag speaks of.

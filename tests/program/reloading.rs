@@ -4,7 +4,7 @@ use crate::client;
 use crate::corefile::{self, dig_at, free_port, replace};
 use crate::manifests::{Manifests, service};
 use crate::tidegate::{Process, command, output, text};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 
 const WEB: &str = "web.shop.svc.cluster.local";
@@ -97,6 +97,34 @@ fn a_change_that_the_next_start_would_refuse_is_refused() {
     let [manifests, path] = [manifests.path(), &path].map(|path| path.to_str().expect("UTF-8"));
     let refused = output(&["run", "--manifests", manifests, "--corefile", path]);
     assert!(text(&refused.stderr).contains(words), "{}", text(&refused.stderr));
+}
+
+/// Nobody can bind it while a question that came there waits for its upstream.
+#[test]
+fn an_address_that_was_given_up_can_be_taken_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, [port, other]) = (directory.path().join("Corefile"), [free_port(), free_port()]);
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("bound");
+    let forward = format!("    forward . {}\n", silent.local_addr().expect("bound"));
+    let text = |port| {
+        let text = corefile(port, "127.0.0.1:0", 17, "insecure").replace("    health 127.0.0.1:0\n", &forward);
+        text.replace("    reload 2s 1s\n", "")
+    };
+    replace(&path, &text(port));
+    let (mut names, _manifests) = start(&path, &["--health-bind", "off", "--ready-bind", "127.0.0.1:0"]);
+
+    let client = UdpSocket::bind("127.0.0.1:0").expect("bound");
+    let question = b"\0\x01\x01\0\0\x01\0\0\0\0\0\0\x07example\x03org\0\0\x01\0\x01";
+    client.send_to(question, ("127.0.0.1", port)).expect("sent");
+    silent.recv_from(&mut [0; 512]).expect("asked");
+    for port in [other, port] {
+        replace(&path, &text(port));
+        names.signal("-USR1");
+        names.logged("the Corefile has changed");
+    }
+    assert_eq!(dig_at(port, WEB), format!("{WEB}. 17 IN A 10.96.0.10"));
+    names.signal("-TERM");
+    assert_eq!(names.end().code(), Some(0));
 }
 
 /// CoreDNS does so at SIGUSR1. Without `reload` nothing else has the file looked at, and nothing at all the file of `hosts`.
