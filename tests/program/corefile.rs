@@ -3,19 +3,26 @@
 use crate::client;
 use crate::manifests::{Manifests, service};
 use crate::tidegate::{Process, Tidegate, command, output, text, until};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 fn shop() -> Manifests {
     let backend = "127.0.0.1:80".parse().expect("an address");
     Manifests::new(&[("services.yaml", service("web", &[backend]))])
 }
 
-/// A port that was free a moment ago.
+/// A port that is free for both transports, and no other test's: below those that the system gives to whoever wants any, so
+/// that nobody has it meanwhile.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound");
-    listener.local_addr().expect("bound").port()
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let is_free = |port: &u16| {
+        let address = (Ipv4Addr::UNSPECIFIED, *port);
+        TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok()
+    };
+    let any = || 10_000 + ((std::process::id() + TAKEN.fetch_add(1, Ordering::Relaxed)) % 20_000) as u16;
+    std::iter::repeat_with(any).find(is_free).expect("endless")
 }
 
 fn corefile(port: u16, ttl: u32) -> String {
