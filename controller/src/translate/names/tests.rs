@@ -315,7 +315,7 @@ fn an_import_of_which_nothing_is_known_has_no_names() {
 }
 
 #[test]
-fn imports_are_followed_with_a_serial_of_their_own() {
+fn imports_are_followed() {
     let mut objects = objects(vec![versioned(service("api", "spec: {clusterIP: 10.0.0.2, ports: [{port: 80}]}"), "7")]);
     let mut names = Names::new(DomainName::cluster_local());
     let mut update = |objects: &mut Objects| {

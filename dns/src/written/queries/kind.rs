@@ -1,7 +1,7 @@
 //! What kind of answer an answer is, as CoreDNS tells them apart.
 
 use crate::plan::Class;
-use crate::wire::{Cursor, Header, flag};
+use crate::wire::{Cursor, flag};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
@@ -33,7 +33,7 @@ impl Kind {
         let Some(header) = Cursor::new(message).header() else { return Self::OtherError };
         match (ResponseCode::from(0, (header.flags & flag::CODE) as u8), header.answers) {
             (ResponseCode::NoError, 0) => {
-                let authorities = authorities(message, &header);
+                let authorities = authorities(message).unwrap_or_default();
                 match authorities.contains(&SOA) {
                     true => Self::NoData,
                     false if authorities.contains(&NS) => Self::Delegation,
@@ -70,11 +70,11 @@ impl Kind {
 }
 
 /// The types of the records in the authority section of a message without answers, as far as it can be read.
-fn authorities(message: &[u8], header: &Header) -> Vec<u16> {
+fn authorities(message: &[u8]) -> Option<Vec<u16>> {
     let mut cursor = Cursor::new(message);
-    let starts = cursor.header().and_then(|header| cursor.skip_questions(&header));
-    let types = (0..header.authorities).map_while(|_| Some(cursor.record()?.record_type));
-    starts.map(|()| types.collect()).unwrap_or_default()
+    let header = cursor.header()?;
+    cursor.skip_questions(&header)?;
+    Some((0..header.authorities).map_while(|_| Some(cursor.record()?.record_type)).collect())
 }
 
 #[cfg(test)]
