@@ -18,6 +18,9 @@ pub(crate) mod flag {
     pub(crate) const CODE: u16 = 0x000F;
 }
 
+/// Type of the record that a zone begins with (RFC 1035 §3.2.2).
+pub(crate) const SOA: u16 = 6;
+
 /// Type of the EDNS pseudo-record (RFC 6891 §6.1).
 pub(crate) const OPT: u16 = 41;
 
@@ -139,7 +142,6 @@ impl<'a> Cursor<'a> {
 
     /// The serial of the SOA record that starts here, whose five numbers are its last bytes (RFC 1035 §3.3.13).
     pub(crate) fn serial(&mut self) -> Option<u32> {
-        const SOA: u16 = 6;
         let record = self.record().filter(|record| record.record_type == SOA)?;
         let (_, numbers) = record.content.split_last_chunk::<20>()?;
         numbers.first_chunk().map(|serial| u32::from_be_bytes(*serial))

@@ -7,7 +7,7 @@ use super::tcp::Limits;
 use super::untaken::{Held, Untaken};
 use crate::message::Transport;
 use crate::serving::Clocks;
-use crate::wire::{Cursor, OPT, flag};
+use crate::wire::{Cursor, OPT, SOA, flag};
 use allowance::{Allowance, Metered};
 use base64::Engine as _;
 use base64::alphabet;
@@ -303,6 +303,3 @@ fn freshness(message: &[u8]) -> Option<u32> {
     }
     shortest
 }
-
-/// RFC 1035 §3.2.2.
-const SOA: u16 = 6;

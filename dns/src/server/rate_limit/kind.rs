@@ -3,11 +3,8 @@
 
 use crate::answer::is_address_label;
 use crate::name::LowerName;
-use crate::wire::{Cursor, HEADER};
+use crate::wire::{Cursor, HEADER, SOA};
 use hickory_proto::op::ResponseCode;
-
-/// RFC 1035 §3.2.2.
-const SOA: u16 = 6;
 
 /// A kind of answers to one client's network.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! What kind of answer an answer is, as CoreDNS tells them apart.
 
 use crate::plan::Class;
-use crate::wire::{Cursor, flag};
+use crate::wire::{Cursor, SOA, flag};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
+/// RFC 1035 §3.2.2.
 const NS: u16 = 2;
-const SOA: u16 = 6;
 
 /// A kind of answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
