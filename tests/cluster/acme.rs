@@ -158,7 +158,9 @@ fn answered(replica: &str, path: &str, key: &str) -> anyhow::Result<Instant> {
 fn issue(account: &Account<'_>, order: &Order) -> anyhow::Result<Issued> {
     let authorization = account.validate(order)?;
     ensure!(authorization["status"] == "valid", "{authorization}");
-    account.finalize(order)
+    let issued = account.finalize(order)?;
+    account.deactivate(order)?;
+    Ok(issued)
 }
 
 /// A certificate by an Ingress of the challenge's own, made when the Pod is there; and how long that took.

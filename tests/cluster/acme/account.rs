@@ -74,6 +74,13 @@ impl<'p> Account<'p> {
         self.until_settled(&order.authorization, &["pending"])
     }
 
+    /// Gives up what a host was authorized for (RFC 8555 §7.5.2): the next order has a challenge of its own.
+    pub(super) fn deactivate(&self, order: &Order) -> anyhow::Result<()> {
+        let authorization = self.post(&order.authorization, Some(&json!({"status": "deactivated"})))?.body;
+        ensure!(text(&serde_json::from_str(&authorization)?, "/status")? == "deactivated", "{authorization}");
+        Ok(())
+    }
+
     /// The state of an order.
     pub(super) fn state(&self, order: &Order) -> anyhow::Result<Value> {
         self.read(&order.url)

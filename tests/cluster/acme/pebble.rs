@@ -74,8 +74,8 @@ impl<'g> Pebble<'g> {
         dns.args(["-defaultIPv4", &door.ip().to_string(), "-defaultIPv6", ""]);
         let mut server = Command::new("pebble");
         server.arg("-config").arg(path("pebble.json")).args(["-dnsserver", DNS]);
-        // It waits for up to 15 s before it asks, and takes half of the answers of a former order for good.
-        server.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_AUTHZREUSE", "0");
+        // It waits for up to 15 s before it asks.
+        server.env("PEBBLE_VA_NOSLEEP", "1");
         let pebble = Self {
             ground,
             _server: logged(ground, server, &path(LOGS[0]))?,
