@@ -1,5 +1,6 @@
 //! Following a source: its changes become snapshots, statuses, log lines and figures.
-//! Changes are gathered for a short quiet time, so that a burst of them is one snapshot; nothing here waits seconds.
+//! A change after a quiet time becomes one at once. What comes right after it is gathered, so that a burst is two of
+//! them; nothing here waits seconds.
 
 mod log;
 mod programming;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
-/// Changes are gathered until none came for this long,
+/// Changes that come sooner than this after a translation are gathered until none came for this long,
 const QUIET: Duration = Duration::from_millis(2);
 /// but no longer than this.
 const GATHER: Duration = Duration::from_millis(20);
@@ -98,6 +99,7 @@ pub async fn run(
             }
         }
         state.translate(&mut outputs);
+        state.translated = Some(Instant::now());
     }
 }
 
@@ -123,6 +125,8 @@ struct State {
     /// Whether what was taken last is of no use without what comes next.
     is_partial: bool,
     triggers: Vec<Trigger>,
+    /// When the last translation ended.
+    translated: Option<Instant>,
 }
 
 impl State {
@@ -136,6 +140,7 @@ impl State {
             generation: 0,
             is_partial: false,
             triggers: Vec::new(),
+            translated: None,
         }
     }
 
@@ -179,7 +184,12 @@ impl State {
         name
     }
 
+    /// Takes what belongs to the batch that was taken last: nothing, where that ends a quiet time. What one hand does
+    /// reaches an API server write by write, so the first of it is waited for in vain; what follows is made one snapshot.
     async fn gather(&mut self, source: &mut Follower) {
+        if !self.is_partial && self.translated.is_some_and(|translated| translated.elapsed() >= QUIET) {
+            return;
+        }
         let end = Instant::now() + GATHER;
         while let Ok(Some(batch)) = timeout_at(end.min(Instant::now() + QUIET), source.next()).await {
             self.take(batch);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::Verdict;
-use crate::source::follow;
+use crate::source::{follow, load};
 use config::{DomainName, Found, IngressSettings, ListenerName, Reader, Snapshot, Subscriber, publisher};
 use std::fs;
 use std::sync::mpsc;
@@ -150,6 +150,84 @@ async fn a_broken_file_goes_on_being_served() {
     write(&running.dir, "a.yaml", &ingress("a", "c.test", "web"));
     let snapshot = running.until(|snapshot| serves(snapshot, "c.test")).await;
     assert!(!serves(&snapshot, "a.test"));
+}
+
+/// Changes of Services as a cluster tells them, and the translations that they make: when, and of how many objects.
+/// Time passes where everything waits for it.
+struct Steady {
+    dir: TempDir,
+    batches: tokio::sync::mpsc::Sender<Batch>,
+    translations: tokio::sync::mpsc::UnboundedReceiver<(Instant, usize)>,
+    told: usize,
+}
+
+impl Steady {
+    async fn new() -> Self {
+        let (publisher, _) = publisher();
+        let (sender, translations) = tokio::sync::mpsc::unbounded_channel();
+        let figures = move |figures: &Figures| {
+            sender.send((Instant::now(), figures.objects.values().sum())).expect("received");
+        };
+        let (statuses, secrets) = Default::default();
+        let outputs = Outputs { publisher, statuses, secrets, figures };
+        let (batches, receiver) = tokio::sync::mpsc::channel(1);
+        let source = Follower::of_cluster(receiver, tokio::task::JoinSet::new(), false);
+        tokio::spawn(run(source, settings(), outputs, std::future::pending()));
+        let mut steady = Self { dir: tempfile::tempdir().expect("a directory"), batches, translations, told: 0 };
+        steady.tell().await;
+        steady.translations.recv().await.expect("a translation");
+        steady
+    }
+
+    /// Of one more Service.
+    async fn tell(&mut self) {
+        self.told += 1;
+        write(&self.dir, "s.yaml", &service(&format!("s{}", self.told), "127.0.0.1:3000"));
+        let objects = load(vec![self.dir.path().to_owned()]).expect("loaded").objects;
+        let changes = objects.into_iter().map(|located| Change::Apply(located.object)).collect();
+        self.batches.send(Batch { changes, ..Batch::default() }).await.expect("received");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_after_a_quiet_time_is_served_at_once() {
+    let mut steady = Steady::new().await;
+    for number in 2..6 {
+        tokio::time::sleep(QUIET).await;
+        let told = Instant::now();
+        steady.tell().await;
+        assert_eq!(steady.translations.recv().await, Some((told, number)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_follows_a_change_is_gathered() {
+    let mut steady = Steady::new().await;
+    tokio::time::sleep(QUIET).await;
+    let start = Instant::now();
+    for _ in 0..5 {
+        steady.tell().await;
+        tokio::time::sleep(QUIET / 2).await;
+    }
+    assert_eq!(steady.translations.recv().await, Some((start, 2)));
+    assert_eq!(steady.translations.recv().await, Some((start + QUIET / 2 * 4 + QUIET, 6)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_that_do_not_end_are_served_now_and_then() {
+    let mut steady = Steady::new().await;
+    tokio::time::sleep(QUIET).await;
+    let start = Instant::now();
+    while start.elapsed() < GATHER * 3 {
+        steady.tell().await;
+        tokio::time::sleep(QUIET / 2).await;
+    }
+    let mut last = start;
+    while let Ok((at, _)) = steady.translations.try_recv() {
+        assert!(at - last <= GATHER + QUIET / 2, "{:?}", at - last);
+        last = at;
+    }
+    assert!(last - start > GATHER * 2, "{:?}", last - start);
 }
 
 #[tokio::test]
