@@ -28,6 +28,8 @@ const SERVICE_ACCOUNTS: Duration = Duration::from_secs(60);
 pub struct Options {
     /// More flags of kube-apiserver, each `--name=value`.
     pub api_server_flags: Vec<String>,
+    /// Environment variables of kube-apiserver, by their names.
+    pub api_server_environment: Vec<(String, String)>,
 }
 
 /// A Kubernetes control plane of its own. Dropping it ends all of it and leaves nothing behind.
@@ -62,7 +64,7 @@ impl Ground {
         let credentials = Arc::new(Credentials::create(directory.path().join("credentials"))?);
         let ground = Self {
             etcd: etcd(&directory, &namespace),
-            api_server: api_server(&directory, &namespace, &credentials, options.api_server_flags.clone()),
+            api_server: api_server(&directory, &namespace, &credentials, options.clone()),
             controller_manager: controller_manager(&directory, &namespace, &credentials),
             namespace,
             credentials,
@@ -230,12 +232,16 @@ fn api_server(
     directory: &Directory,
     namespace: &NetworkNamespace,
     credentials: &Arc<Credentials>,
-    flags: Vec<String>,
+    options: Options,
 ) -> Server {
     let log = directory.path().join("kube-apiserver.log");
     let (inside, kubeconfig) = (namespace.clone(), credentials.admin_kubeconfig());
     let credentials = Arc::clone(credentials);
-    let command = move || control_plane::api_server(&credentials, &flags);
+    let command = move || {
+        let mut command = control_plane::api_server(&credentials, &options.api_server_flags)?;
+        command.envs(options.api_server_environment.iter().cloned());
+        Ok(command)
+    };
     let is_ready = move || inside.run(|| runtime()?.block_on(answers(&kubeconfig, "/readyz")))?;
     Server::new("kube-apiserver", namespace.clone(), log, command, is_ready)
 }

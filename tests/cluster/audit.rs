@@ -30,7 +30,7 @@ impl Audit {
         let path = |name| self.folder.path().join(name).display().to_string();
         let (policy, log) = (path("policy.yaml"), path("audit.log"));
         let flags = [format!("--audit-policy-file={policy}"), format!("--audit-log-path={log}")];
-        Options { api_server_flags: flags.into() }
+        Options { api_server_flags: flags.into(), ..Options::default() }
     }
 
     /// What was answered so far: granted, and refused for want of a right; each `VERB RESOURCE[/SUBRESOURCE] NAMESPACE`.

@@ -24,6 +24,13 @@ impl Writer {
         self.send(Request::patch(path).header("content-type", "application/merge-patch+json"), patch, path).await
     }
 
+    /// Lets the API server collect its garbage now, so that it does not while something is measured.
+    pub(crate) async fn collect_garbage(&self) -> anyhow::Result<()> {
+        let path = "/debug/pprof/heap?gc=1&debug=1";
+        self.client.request_text(Request::get(path).body(Vec::new())?).await.context(path)?;
+        Ok(())
+    }
+
     async fn send(&self, request: http::request::Builder, body: &Value, path: &str) -> anyhow::Result<()> {
         let request = request.body(serde_json::to_vec(body)?)?;
         self.client.request_text(request).await.with_context(|| path.to_owned())?;

@@ -28,7 +28,7 @@ impl Served {
 
 #[test]
 fn compaction_while_cut_off_is_a_relist_and_nothing_is_lost() -> anyhow::Result<()> {
-    let options = Options { api_server_flags: vec![NO_CACHE.to_owned()] };
+    let options = Options { api_server_flags: vec![NO_CACHE.to_owned()], ..Options::default() };
     let cluster = Cluster::up_with(&options)?;
     let relay = Relay::up(&cluster.ground)?;
     let tidegate = cluster.tidegate_as(Relay::kubeconfig(&cluster.ground)?, &[])?;
