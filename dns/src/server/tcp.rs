@@ -32,6 +32,9 @@ pub(super) use places::Limits;
 const RECHECK: Duration = Duration::from_millis(500);
 /// How long the listener rests when the process has no file descriptor left.
 const REST: Duration = Duration::from_millis(100);
+/// How much longer than the listener connections are read: what has come by its end is known to the runtime by then. Without
+/// it a question that nobody has read yet would be answered with a reset.
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// A connection that has its place.
 struct Accepted {
@@ -55,6 +58,7 @@ pub(super) async fn serve(
     mut stopped: watch::Receiver<()>,
 ) {
     let (mut connections, mut failures) = (JoinSet::new(), Failures::default());
+    let (stop, no_more) = watch::channel(());
     loop {
         let accepted = tokio::select! {
             _ = stopped.changed() => break,
@@ -66,11 +70,11 @@ pub(super) async fn serve(
         };
         match accepted {
             Ok(Some(accepted)) => {
-                let (responder, limits, stopped) = (Arc::clone(&responder), limits.clone(), stopped.clone());
+                let (responder, limits, no_more) = (Arc::clone(&responder), limits.clone(), no_more.clone());
                 connections.spawn(async move {
                     let (metrics, peer) = (Arc::clone(&responder.metrics), accepted.peer);
                     metrics.connections.inc();
-                    if let Err(error) = converse(accepted, responder, &limits, stopped).await {
+                    if let Err(error) = converse(accepted, responder, &limits, no_more).await {
                         debug!(%peer, %error, "dns: connection closed");
                     }
                     metrics.connections.dec();
@@ -86,6 +90,8 @@ pub(super) async fn serve(
     }
     // Who connects now is refused at once, and goes elsewhere.
     drop(listener);
+    sleep(MOMENT).await;
+    drop(stop);
     while let Some(ended) = connections.join_next().await {
         report(ended);
     }

@@ -244,12 +244,17 @@ async fn addresses_come_and_go_while_others_stay() {
         let query = question(id, "web.shop.svc.cluster.local.", RecordType::A);
         client.send(&query.to_vec().unwrap()).await.unwrap();
     }
+    // Sent, and read by nobody before the change: both take turns on this thread.
+    let query = question(64, "web.shop.svc.cluster.local.", RecordType::A).to_vec().unwrap();
+    assert_eq!(connection.try_write(&frame(&query)).unwrap(), query.len() + 2);
     reloads.replace(prepared(&reloads, BEFORE, port), Vec::new()).await;
     for id in 0..64 {
         let answer = answer(&client).await;
         assert_eq!((answer.metadata.id, answer.answers[0].ttl), (id, 20));
     }
     assert_eq!(ttl_over(&mut second).await, 10);
+    let answer = Message::from_vec(&read_frame(&mut connection).await.unwrap()).unwrap();
+    assert_eq!((answer.metadata.id, answer.answers[0].ttl), (64, 20));
     assert_eq!(read_frame(&mut connection).await.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
     let refused = async || TcpStream::connect(server.address).await.is_err();
     while !refused().await {
