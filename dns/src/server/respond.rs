@@ -101,8 +101,10 @@ impl Responder {
 
     /// The server as it is at this moment to those who have come here.
     pub(super) fn now(&self) -> Now {
+        let now = Now::of(&self.shared);
+        // Looked at after that: who has met what is served next meets this.
         match self.last.get() {
-            None => Now::of(&self.shared),
+            None => now,
             Some(last) => Now::continued(&self.shared, last),
         }
     }

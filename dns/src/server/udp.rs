@@ -27,8 +27,6 @@ use tracing::{debug, warn};
 
 /// How long a thread waits for datagrams, or for room to send, before it looks whether it is to stop.
 const LOOK: Duration = Duration::from_secs(1);
-/// Batches that are still answered whole when it is to stop, if there are so many.
-const LAST: usize = 64;
 /// How long a thread that is to stop rests where nothing has come.
 const PAUSE: Duration = Duration::from_millis(5);
 /// How long a thread rests that cannot receive, so that it does not spin.
@@ -102,13 +100,22 @@ impl Listener {
         if self.socket.set_nonblocking(true).is_err() {
             return;
         }
-        let _ = (0..LAST).all(|_| self.answer_batch(exchange, &mut clock).is_ok());
+        self.answer_waiting(exchange, &mut clock);
         exchange.answers.last = Some(JoinSet::new());
         while Arc::strong_count(&self.socket) > 1 {
-            if self.answer_batch(exchange, &mut clock).is_err() {
-                std::thread::sleep(PAUSE);
-            }
+            std::thread::sleep(PAUSE);
+            self.answer_waiting(exchange, &mut clock);
         }
+    }
+
+    /// Answers a full buffer at most, so that a flood puts off no end.
+    fn answer_waiting(&self, exchange: &mut Exchange, mut clock: impl FnMut() -> Instant) {
+        let _ = (0..self.batches()).all(|_| self.answer_batch(exchange, &mut clock).is_ok());
+    }
+
+    /// Those of a full buffer.
+    fn batches(&self) -> usize {
+        self.buffer / SHORTEST / MOST + 1
     }
 
     fn exchange(&self, now: Instant) -> Exchange {
@@ -175,7 +182,7 @@ impl Listener {
     fn take_in(&self, backlog: &mut Backlog, exchange: &mut Exchange, now: Instant) {
         let batch = &mut exchange.batch;
         // No more than a full buffer, so that there are answers in between.
-        for _ in 0..self.buffer / SHORTEST / MOST + 1 {
+        for _ in 0..self.batches() {
             if backlog.leaves_the_rest(now) {
                 return;
             }
