@@ -12,6 +12,7 @@ mod https;
 mod led;
 mod listeners;
 mod now;
+mod places;
 mod rate_limit;
 mod reloads;
 mod resolve;
@@ -122,7 +123,7 @@ impl Server {
     /// # Errors
     /// A socket cannot be used by the runtime, or a listening task died.
     pub async fn serve(self, sockets: Vec<Sockets>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { names, what, metrics, bounds, guards, reloads: _, mut changes } = self;
+        let Self { names, what, metrics, bounds, guards, reloads, mut changes } = self;
         let serving = match what {
             What::Settings(settings) => {
                 let at = sockets.iter().map(|sockets| sockets.at);
@@ -134,7 +135,8 @@ impl Server {
         let shared = Arc::new(Shared { guards, ..Shared::new(names, serving, metrics, bounds) });
         shared.serving.load().begin(&shared.names, &shared.runtime, &shared.metrics);
         let _watches = shared.guards.watch(&shared.runtime);
-        let mut listeners = Listeners::new(Arc::clone(&shared), tcp::Limits::new(bounds.connections));
+        let limits = tcp::Limits::new(bounds.connections);
+        let mut listeners = Listeners::new(Arc::clone(&shared), limits, reloads.places.clone());
         for sockets in sockets {
             listeners.add(sockets)?;
         }

@@ -4,18 +4,16 @@
 use super::naming::{Corefile, tell};
 use super::signals::Prompts;
 use crate::cli::ProbeFlags;
+use anyhow::Context as _;
 use dns::{At, Note, Plan, PlannedObjects, Probes, Reloads, Sockets};
 use std::future::pending;
-use std::io;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{sleep, timeout};
 
-/// For how long an address may not be free yet that was given up and is wanted again: what was asked there is answered first,
-/// which takes no longer than upstreams have.
+/// For how long an address may be wanted again that was given up and still answers what came to it: as a rule that takes
+/// 4.8 s, where one name leads to the next longer.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How often that is looked at.
-const AGAIN: Duration = Duration::from_millis(100);
 
 /// What a changed Corefile meets.
 #[derive(Debug)]
@@ -40,8 +38,6 @@ struct Followed {
     around: Reloading,
     /// Those that the start bound.
     probes: Probes,
-    /// Where it was served before and is not any more.
-    left: Vec<At>,
     /// The plan that was taken last, as it was read.
     taken: String,
     /// The one that was read last; empty: what was read could not be understood.
@@ -62,7 +58,7 @@ enum Occasion {
 /// has died.
 pub(super) async fn follow(corefile: Corefile, around: Reloading, mut prompts: Prompts) {
     let (probes, taken) = (corefile.plan.probes(), corefile.plan.to_string());
-    let mut followed = Followed { corefile, around, probes, left: Vec::new(), taken, read: String::new() };
+    let mut followed = Followed { corefile, around, probes, taken, read: String::new() };
     let mut told = None;
     loop {
         let occasion = tokio::select! {
@@ -121,26 +117,21 @@ impl Followed {
         }
         self.around.lameduck.send_replace(lameduck);
         self.corefile.plan = plan;
-        self.left.extend(std::mem::replace(&mut self.around.bound, addresses));
-        self.left.retain(|at| !self.around.bound.contains(at));
+        self.around.bound = addresses;
         self.taken.clone_from(&self.read);
         Ok(())
     }
 
-    /// Binds those that are not bound.
-    async fn bind(&self, addresses: &[At]) -> io::Result<Vec<Sockets>> {
-        let Reloading { bound, workers, .. } = &self.around;
-        let is_back = addresses.iter().any(|at| self.left.contains(at));
-        let until = Instant::now() + DRAIN;
-        loop {
-            // The right to ports below 1024 was given up after the start: a new one of these takes a restart.
-            match dns::bind_all(addresses.iter().copied(), bound, *workers) {
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_back && Instant::now() < until => {
-                    sleep(AGAIN).await;
-                }
-                bound => return bound,
-            }
+    /// Binds those that are not bound, once nothing answers there any more that was given up.
+    async fn bind(&self, addresses: &[At]) -> anyhow::Result<Vec<Sockets>> {
+        let Reloading { reloads, bound, workers, .. } = &self.around;
+        if let Some(at) = reloads.in_the_way(addresses, bound) {
+            tracing::info!(%at, "the Corefile waits for what was asked where it was served before");
+            let free = timeout(DRAIN, reloads.until_free(addresses, bound)).await;
+            free.with_context(|| format!("{at} was given up, and what was asked there still waits for upstreams"))?;
         }
+        // The right to ports below 1024 was given up after the start: a new one of these takes a restart.
+        Ok(dns::bind_all(addresses.iter().copied(), bound, *workers)?)
     }
 
     /// Whether it is about a probe that a flag speaks of.

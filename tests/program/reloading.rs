@@ -99,30 +99,42 @@ fn a_change_that_the_next_start_would_refuse_is_refused() {
     assert!(text(&refused.stderr).contains(words), "{}", text(&refused.stderr));
 }
 
-/// Nobody can bind it while a question that came there waits for its upstream.
+/// It would get a part of what comes there, and answer it as before, while a question that came there waits for its upstream.
 #[test]
-fn an_address_that_was_given_up_can_be_taken_again() {
+fn an_address_that_was_given_up_is_taken_again_once_nothing_waits_there() {
     let directory = tempfile::tempdir().expect("a directory");
-    let (path, [port, other]) = (directory.path().join("Corefile"), [free_port(), free_port()]);
-    let silent = UdpSocket::bind("127.0.0.1:0").expect("bound");
-    let forward = format!("    forward . {}\n", silent.local_addr().expect("bound"));
-    let text = |port| {
-        let text = corefile(port, "127.0.0.1:0", 17, "insecure").replace("    health 127.0.0.1:0\n", &forward);
-        text.replace("    reload 2s 1s\n", "")
+    let (path, port) = (directory.path().join("Corefile"), free_port());
+    let upstream = UdpSocket::bind("127.0.0.1:0").expect("bound");
+    let forward = format!("    forward . {}\n", upstream.local_addr().expect("bound"));
+    let text = |bind: &str, ttl| {
+        let text = corefile(port, "127.0.0.1:0", ttl, "insecure").replace("    health 127.0.0.1:0\n", &forward);
+        text.replace("    bind 127.0.0.1\n", bind).replace("    reload 2s 1s\n", "")
     };
-    replace(&path, &text(port));
+    let [one, both] = ["    bind 127.0.0.2\n", "    bind 127.0.0.1 127.0.0.2\n"];
+    replace(&path, &text(both, 17));
     let (mut names, _manifests) = start(&path, &["--health-bind", "off", "--ready-bind", "127.0.0.1:0"]);
-
     let client = UdpSocket::bind("127.0.0.1:0").expect("bound");
-    let question = b"\0\x01\x01\0\0\x01\0\0\0\0\0\0\x07example\x03org\0\0\x01\0\x01";
-    client.send_to(question, ("127.0.0.1", port)).expect("sent");
-    silent.recv_from(&mut [0; 512]).expect("asked");
-    for port in [other, port] {
-        replace(&path, &text(port));
+    // The same address beside one that stays, then all addresses.
+    for (bind, ttl) in [(both, 19), ("", 21)] {
+        let question = b"\0\x01\x01\0\0\x01\0\0\0\0\0\0\x07example\x03org\0\0\x01\0\x01";
+        client.send_to(question, ("127.0.0.1", port)).expect("sent");
+        let mut asked = [0; 512];
+        let (len, asker) = upstream.recv_from(&mut asked).expect("asked");
+        replace(&path, &text(one, ttl - 1));
         names.signal("-USR1");
         names.logged("the Corefile has changed");
+        replace(&path, &text(bind, ttl));
+        names.signal("-USR1");
+        let told = names.logged("the Corefile waits for what was asked where it was served before");
+        assert_eq!(told["at"], format!("dns://127.0.0.1:{port}"));
+        asked[2] |= 0x80;
+        upstream.send_to(&asked[..len], asker).expect("sent");
+        client.recv(&mut [0; 512]).expect("answered");
+        names.logged("the Corefile has changed");
+        for _ in 0..16 {
+            assert_eq!(dig_at(port, WEB), format!("{WEB}. {ttl} IN A 10.96.0.10"));
+        }
     }
-    assert_eq!(dig_at(port, WEB), format!("{WEB}. 17 IN A 10.96.0.10"));
     names.signal("-TERM");
     assert_eq!(names.end().code(), Some(0));
 }

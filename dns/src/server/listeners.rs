@@ -1,6 +1,7 @@
 //! What listens: threads for datagrams, tasks for connections; each address can come and go by itself.
 
 use super::bind::Sockets;
+use super::places::Places;
 use super::respond::{Responder, Shared};
 use super::{tcp, udp};
 use crate::serving::Serving;
@@ -16,6 +17,7 @@ use tokio::task::JoinSet;
 pub(super) struct Listeners {
     shared: Arc<Shared>,
     limits: tcp::Limits,
+    places: Places,
     running: Vec<Running>,
     /// Whether each was to end.
     tasks: JoinSet<io::Result<bool>>,
@@ -33,9 +35,9 @@ struct Running {
 }
 
 impl Listeners {
-    pub(super) fn new(shared: Arc<Shared>, limits: tcp::Limits) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, limits: tcp::Limits, places: Places) -> Self {
         let (waiting, waited) = mpsc::channel(1);
-        Self { shared, limits, running: Vec::new(), tasks: JoinSet::new(), waiting, waited }
+        Self { shared, limits, places, running: Vec::new(), tasks: JoinSet::new(), waiting, waited }
     }
 
     /// Begins to listen.
@@ -43,6 +45,8 @@ impl Listeners {
         let Sockets { at, udp, tcp, .. } = sockets;
         let responder = Arc::new(Responder::new(Arc::clone(&self.shared), at));
         let (stop, stopped) = watch::channel(());
+        // Until all that uses the sockets has ended.
+        let occupied = Arc::new(self.places.occupy(at));
         let is_stopping = Arc::new(AtomicBool::new(false));
         let mut running = Running {
             responder: Arc::clone(&responder),
@@ -65,8 +69,9 @@ impl Listeners {
                 let _ends = ends;
                 listener.serve();
             })?;
-            let is_stopping = Arc::clone(&is_stopping);
+            let (is_stopping, occupied) = (Arc::clone(&is_stopping), Arc::clone(&occupied));
             self.tasks.spawn(async move {
+                let _occupied = occupied;
                 // Nothing is ever sent: it is dropped when the thread ends, however that is.
                 let _ = ended.await;
                 thread.join().map_err(|_| io::Error::other("a thread of DNS has panicked"))?;
@@ -76,8 +81,9 @@ impl Listeners {
         for listener in tcp {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             let serving = tcp::serve(listener, Arc::clone(&responder), self.limits.clone(), stopped.clone());
-            let is_stopping = Arc::clone(&is_stopping);
+            let (is_stopping, occupied) = (Arc::clone(&is_stopping), Arc::clone(&occupied));
             self.tasks.spawn(async move {
+                let _occupied = occupied;
                 serving.await;
                 Ok(is_stopping.load(Ordering::Relaxed))
             });

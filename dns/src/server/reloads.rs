@@ -1,6 +1,7 @@
 //! Another plan for a server that serves: what listens and is still wanted goes on, with the questions in it.
 
 use super::Sockets;
+use super::places::Places;
 use crate::metrics::Metrics;
 use crate::plan::Plan;
 use crate::serving::{At, Forwarders, Serving};
@@ -14,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 pub struct Reloads {
     metrics: Arc<Metrics>,
     forwarders: Arc<Forwarders>,
+    pub(super) places: Places,
     changes: mpsc::Sender<Change>,
 }
 
@@ -35,7 +37,8 @@ pub(super) struct Change {
 impl Reloads {
     pub(super) fn new(metrics: Arc<Metrics>) -> (Self, mpsc::Receiver<Change>) {
         let (changes, receiver) = mpsc::channel(1);
-        (Self { metrics, forwarders: Arc::default(), changes }, receiver)
+        let (forwarders, places) = Default::default();
+        (Self { metrics, forwarders, places, changes }, receiver)
     }
 
     /// Makes ready what a plan says; nothing changes yet.
@@ -50,6 +53,18 @@ impl Reloads {
     /// Counts a plan that could not be taken.
     pub fn refused(&self) {
         self.metrics.reloads_refused.inc();
+    }
+
+    /// An address that was given up, still answers what came to it, and would share a port with one of `wanted` that is
+    /// not in `served`: part of what comes there would get the old answers.
+    #[must_use]
+    pub fn in_the_way(&self, wanted: &[At], served: &[At]) -> Option<At> {
+        self.places.in_the_way(wanted, served)
+    }
+
+    /// Waits until there is none, which may take as long as upstreams have.
+    pub async fn until_free(&self, wanted: &[At], served: &[At]) {
+        self.places.until_free(wanted, served).await;
     }
 
     /// Serves that from now on: `sockets` are those of addresses that were not served before; those that are not served
