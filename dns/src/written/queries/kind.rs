@@ -27,10 +27,10 @@ pub(super) enum Kind {
 impl Kind {
     /// The kind of a message to a question of this type; what is no message is an error.
     pub(super) fn of(message: &[u8], asked: RecordType) -> Self {
+        let Some(header) = Cursor::new(message).header() else { return Self::OtherError };
         if matches!(asked, RecordType::AXFR | RecordType::IXFR) {
             return Self::Meta;
         }
-        let Some(header) = Cursor::new(message).header() else { return Self::OtherError };
         match (ResponseCode::from(0, (header.flags & flag::CODE) as u8), header.answers) {
             (ResponseCode::NoError, 0) => {
                 let authorities = authorities(message).unwrap_or_default();
@@ -103,6 +103,8 @@ mod tests {
             assert_eq!(format!("{} {}", kind.as_str(), kind.class().as_str()), expected, "{code} {records}");
             assert_eq!(Kind::of(&message, RecordType::IXFR), Kind::Meta);
         }
-        assert_eq!(Kind::of(&[], RecordType::A), Kind::OtherError);
+        for asked in [RecordType::A, RecordType::AXFR] {
+            assert_eq!(Kind::of(&[], asked), Kind::OtherError);
+        }
     }
 }
