@@ -1,5 +1,5 @@
 //! The whole program, started as its users start it and driven from outside: one module a subject.
-//! Needs `curl`, `dig` and `kill` on the path; every port is chosen by the system, and nothing waits for a fixed time.
+//! Needs `curl`, `dig` and `kill` on the path; every port is one that is free, and nothing waits for a fixed time.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "what fails here fails the test")]
 

@@ -23,7 +23,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// How long the tasks may take to end once there is no traffic left: those who write have begun to end long before, and
-/// giving leadership up takes 2 s at most. What asks upstreams for names is answered within 4.8 s.
+/// giving leadership up takes 2 s at most. What asks upstreams for names is answered within 4.8 s, but where one name leads to
+/// the next; who has asked for such a one is left without.
 const END: Duration = Duration::from_secs(6);
 /// Objects that come or go at once of which the rest is worth giving back: some megabytes.
 const MANY: usize = 1_000;
