@@ -2,12 +2,11 @@
 
 use crate::serving::At;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use tokio::sync::watch;
 
 /// All of them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Places(Arc<watch::Sender<Vec<At>>>);
+pub(super) struct Places(watch::Sender<Vec<At>>);
 
 /// One of them, until it is dropped.
 #[derive(Debug)]
