@@ -7,6 +7,7 @@ mod backend;
 mod compare;
 mod compare_dns;
 mod conform;
+mod failures;
 mod fuzz;
 mod ground;
 mod http;

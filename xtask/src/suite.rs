@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check of the repository in one run, and what they counted.
 
+use crate::failures::{Failure, Failures};
 use crate::tally::{self, Tally};
 use crate::{conform, ground, machine, places, tools};
 use anyhow::Context as _;
@@ -76,6 +77,7 @@ struct Step {
 struct Report {
     steps: Vec<Step>,
     left_out: Vec<&'static str>,
+    failed_tests: Vec<Failure>,
 }
 
 impl Report {
@@ -89,7 +91,8 @@ impl Report {
 
     /// A step whose `cargo test` lines are counted; a failure that they do not show counts as one.
     fn cases(&mut self, name: &'static str, mut command: Command) -> anyhow::Result<bool> {
-        self.step(name, || {
+        let mut failures = Failures::default();
+        let is_good = self.step(name, || {
             let mut child =
                 command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cargo does not start")?;
             let mut sum = Tally::default();
@@ -97,13 +100,16 @@ impl Report {
                 let line = line.context("what the tests print")?;
                 let line = String::from_utf8_lossy(&line);
                 println!("{line}");
+                failures.read(&line);
                 sum += tally::cargo_test(&line).unwrap_or_default();
             }
             if !child.wait()?.success() && sum.failed == 0 {
                 sum += Tally::FAILED;
             }
             Ok(sum)
-        })
+        });
+        self.failed_tests.append(&mut failures.into_tests());
+        is_good
     }
 
     /// A step of our own; an error counts as one failed case.
@@ -129,9 +135,14 @@ impl Report {
         self.left_out.push(what);
     }
 
-    /// Prints what each step counted and the sum, the sum alone on the last line; true if nothing failed.
+    /// Prints which tests failed, what each step counted and the sum, the sum alone on the last line; true if nothing
+    /// failed.
     fn close(&self) -> bool {
         println!();
+        for Failure { name, said } in &self.failed_tests {
+            println!("FAILED {name}");
+            said.iter().for_each(|line| println!("       {line}"));
+        }
         let mut sum = Tally::default();
         for Step { name, tally, took } in &self.steps {
             let verdict = if tally.failed == 0 { "ok" } else { "FAILED" };
@@ -179,6 +190,15 @@ mod tests {
         let script = "echo 'test result: ok. 2 passed; 0 failed; 0 ignored'; exit 101";
         assert!(!report.cases("killed", shell(script)).unwrap());
         assert_eq!(report.steps[0].tally, Tally { passed: 2, failed: 1 });
+    }
+
+    #[test]
+    fn failed_tests_are_told_again_at_the_end() {
+        let mut report = Report::default();
+        let script = "echo '---- a::b stdout ----'; echo why; echo 'test result: FAILED. 2 passed; 1 failed'; exit 101";
+        assert!(!report.cases("failing", shell(script)).unwrap());
+        let failed: Vec<&str> = report.failed_tests.iter().map(|test| test.name.as_str()).collect();
+        assert_eq!(failed, ["a::b"]);
     }
 
     #[test]
