@@ -138,25 +138,16 @@ impl Server {
         let limits = tcp::Limits::new(bounds.connections);
         let mut listeners = Listeners::new(Arc::clone(&shared), limits, reloads.places.clone());
         for sockets in sockets {
-            listeners.add(sockets)?;
+            let ready = listeners.prepare(sockets)?;
+            listeners.begin(ready);
         }
         tokio::pin!(shutdown);
         let ended = loop {
             tokio::select! {
                 () = &mut shutdown => break Ok(()),
                 Some(Change { serving, sockets, done }) = changes.recv() => {
-                    // Who is asked at a new address must find it there.
-                    serving.begin(&shared.names, &shared.runtime, &shared.metrics);
-                    listeners.leave(&shared.serving.load_full(), &serving);
-                    let before = shared.serving.swap(Arc::clone(&serving));
-                    let next = Arc::clone(&serving);
-                    shared.runtime.spawn(async move { before.stop(&next).await });
-                    for sockets in sockets {
-                        listeners.add(sockets)?;
-                    }
-                    listeners.keep(&serving);
                     // Whoever asked for it may have gone.
-                    let _ = done.send(());
+                    let _ = done.send(change(&shared, &mut listeners, &serving, sockets));
                 }
                 ended = listeners.ended() => break ended,
             }
@@ -165,4 +156,23 @@ impl Server {
         shared.serving.load_full().abort().await;
         ended
     }
+}
+
+/// Serves `serving` from now on; where it is an error nothing has changed.
+fn change(
+    shared: &Arc<Shared>,
+    listeners: &mut Listeners,
+    serving: &Arc<Serving>,
+    sockets: Vec<Sockets>,
+) -> io::Result<()> {
+    let ready: Vec<_> = sockets.into_iter().map(|sockets| listeners.prepare(sockets)).collect::<io::Result<_>>()?;
+    // Who is asked at a new address must find it there.
+    serving.begin(&shared.names, &shared.runtime, &shared.metrics);
+    listeners.leave(&shared.serving.load_full(), serving);
+    let before = shared.serving.swap(Arc::clone(serving));
+    let next = Arc::clone(serving);
+    shared.runtime.spawn(async move { before.stop(&next).await });
+    ready.into_iter().for_each(|ready| listeners.begin(ready));
+    listeners.keep(serving);
+    Ok(())
 }

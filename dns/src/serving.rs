@@ -36,6 +36,15 @@ pub struct At {
     pub address: SocketAddr,
 }
 
+impl At {
+    /// Whether something can come to both.
+    pub(crate) fn shares_with(self, other: Self) -> bool {
+        let (one, other) = (self.address, other.address);
+        let is_any = one.ip().is_unspecified() || other.ip().is_unspecified();
+        one.port() == other.port() && (is_any || one.ip() == other.ip())
+    }
+}
+
 /// All that is served.
 #[derive(Debug)]
 pub(crate) struct Serving {

@@ -105,7 +105,7 @@ impl Followed {
         let prepared = self.around.reloads.prepare(&plan, compatibility)?;
         let addresses: Vec<_> = prepared.addresses().collect();
         let sockets = self.bind(&addresses).await?;
-        self.around.reloads.replace(prepared, sockets).await;
+        self.around.reloads.replace(prepared, sockets).await?;
         let what = match is_same {
             true => "the Corefile is the same; the files of its parts are read again",
             false => "the Corefile has changed, and is served",

@@ -46,8 +46,18 @@ pub fn bind(address: SocketAddr, count: usize) -> io::Result<Sockets> {
 /// One of them is in use or not ours; the message names it, and none is bound.
 pub fn bind_all(wanted: impl IntoIterator<Item = At>, bound: &[At], count: usize) -> io::Result<Vec<Sockets>> {
     let mut all = bound.to_vec();
+    let mut new: Vec<At> = wanted.into_iter().filter(|at| !bound.contains(at)).collect();
+    // What comes to an address goes to who binds it, from then on, and no longer to who serves all addresses: that comes
+    // last, and only where nothing is left that could refuse what is wanted.
+    let is_served = |at: &At| bound.iter().any(|other| other.shares_with(*at));
+    new.sort_by_key(is_served);
+    for at in new.iter().filter(|at| is_served(at)) {
+        let mut any_port = of_host(at.address);
+        any_port.set_port(0);
+        bind_udp(any_port, false).map_err(|error| named(*at, &error))?;
+    }
     let mut sockets = Vec::new();
-    for at in wanted {
+    for at in new {
         if !all.contains(&at) {
             sockets.push(bind_at(at, count, &all)?);
             all.push(at);

@@ -1,7 +1,7 @@
 //! What listens: threads for datagrams, tasks for connections; each address can come and go by itself.
 
 use super::bind::Sockets;
-use super::places::Places;
+use super::places::{Occupied, Places};
 use super::respond::{Responder, Shared};
 use super::{tcp, udp};
 use crate::serving::Serving;
@@ -26,6 +26,23 @@ pub(super) struct Listeners {
     waited: mpsc::Receiver<()>,
 }
 
+/// What is to listen at one address, with all that it needs; where it is dropped before, its sockets are closed.
+pub(super) struct Ready {
+    running: Running,
+    threads: Vec<Thread>,
+    tcp: Vec<tokio::net::TcpListener>,
+    stopped: watch::Receiver<()>,
+    occupied: Arc<Occupied>,
+}
+
+/// A thread that serves once it is told to.
+struct Thread {
+    begin: std::sync::mpsc::Sender<()>,
+    /// Nothing is ever sent: it is dropped when the thread ends, however that is.
+    ended: oneshot::Receiver<()>,
+    handle: std::thread::JoinHandle<()>,
+}
+
 /// What listens at one address; ends where it is dropped.
 struct Running {
     responder: Arc<Responder>,
@@ -40,8 +57,16 @@ impl Listeners {
         Self { shared, limits, places, running: Vec::new(), tasks: JoinSet::new(), waiting, waited }
     }
 
-    /// Begins to listen.
-    pub(super) fn add(&mut self, sockets: Sockets) -> io::Result<()> {
+    /// Makes ready to listen; nothing is served yet.
+    ///
+    /// # Errors
+    /// A socket cannot be used by the runtime, or there is no thread for it; the message names the address.
+    pub(super) fn prepare(&self, sockets: Sockets) -> io::Result<Ready> {
+        let at = sockets.at;
+        self.ready(sockets).map_err(|error| io::Error::new(error.kind(), format!("dns: {}: {error}", at.address)))
+    }
+
+    fn ready(&self, sockets: Sockets) -> io::Result<Ready> {
         let Sockets { at, udp, tcp, .. } = sockets;
         let responder = Arc::new(Responder::new(Arc::clone(&self.shared), at));
         let (stop, stopped) = watch::channel(());
@@ -60,28 +85,32 @@ impl Listeners {
             is_stopping: Arc::clone(&is_stopping),
             waiting: self.waiting.clone(),
         };
+        let mut threads = Vec::new();
         for (number, socket) in udp.into_iter().enumerate() {
             let listener = udp::Listener::new(socket, shared.clone())?;
             running.sockets.push(listener.socket());
-            let (ends, ended) = oneshot::channel::<()>();
-            let thread = std::thread::Builder::new().name(format!("dns-{number}"));
-            let thread = thread.spawn(move || {
-                let _ends = ends;
-                listener.serve();
-            })?;
-            let (is_stopping, occupied) = (Arc::clone(&is_stopping), Arc::clone(&occupied));
+            threads.push(Thread::spawn(number, listener, Arc::clone(&occupied))?);
+        }
+        let tcp = tcp.into_iter().map(tokio::net::TcpListener::from_std).collect::<io::Result<_>>()?;
+        Ok(Ready { running, threads, tcp, stopped, occupied })
+    }
+
+    /// Begins to listen.
+    pub(super) fn begin(&mut self, ready: Ready) {
+        let Ready { running, threads, tcp, stopped, occupied } = ready;
+        for Thread { begin, ended, handle } in threads {
+            // It fails where the thread has ended already, which comes next.
+            let _ = begin.send(());
+            let is_stopping = Arc::clone(&running.is_stopping);
             self.tasks.spawn(async move {
-                let _occupied = occupied;
-                // Nothing is ever sent: it is dropped when the thread ends, however that is.
                 let _ = ended.await;
-                thread.join().map_err(|_| io::Error::other("a thread of DNS has panicked"))?;
+                handle.join().map_err(|_| io::Error::other("a thread of DNS has panicked"))?;
                 Ok(is_stopping.load(Ordering::Relaxed))
             });
         }
         for listener in tcp {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            let serving = tcp::serve(listener, Arc::clone(&responder), self.limits.clone(), stopped.clone());
-            let (is_stopping, occupied) = (Arc::clone(&is_stopping), Arc::clone(&occupied));
+            let serving = tcp::serve(listener, Arc::clone(&running.responder), self.limits.clone(), stopped.clone());
+            let (is_stopping, occupied) = (Arc::clone(&running.is_stopping), Arc::clone(&occupied));
             self.tasks.spawn(async move {
                 let _occupied = occupied;
                 serving.await;
@@ -89,7 +118,6 @@ impl Listeners {
             });
         }
         self.running.push(running);
-        Ok(())
     }
 
     /// Has what has come where nothing is served in `next` answered by what is served now.
@@ -127,6 +155,23 @@ impl Listeners {
         drop(self.waiting);
         while self.waited.recv().await.is_some() {}
         Ok(())
+    }
+}
+
+impl Thread {
+    fn spawn(number: usize, listener: udp::Listener, occupied: Arc<Occupied>) -> io::Result<Self> {
+        let (ends, ended) = oneshot::channel::<()>();
+        let (begin, begins) = std::sync::mpsc::channel();
+        let handle = std::thread::Builder::new().name(format!("dns-{number}")).spawn(move || {
+            let _ends = ends;
+            match begins.recv() {
+                Ok(()) => listener.serve(),
+                Err(_) => drop(listener),
+            }
+            // Only now is its socket closed.
+            drop(occupied);
+        })?;
+        Ok(Self { begin, ended, handle })
     }
 }
 

@@ -1,7 +1,6 @@
 //! Where sockets are open: what is served, and what was given up and still answers what came to it.
 
 use crate::serving::At;
-use std::net::SocketAddr;
 use tokio::sync::watch;
 
 /// All of them.
@@ -47,13 +46,7 @@ impl Drop for Occupied {
 fn in_the_way(places: &[At], wanted: &[At], served: &[At]) -> Option<At> {
     let new = || wanted.iter().filter(|at| !served.contains(at));
     let mut left = places.iter().filter(|at| !served.contains(at));
-    left.find(|at| new().any(|new| is_shared(at.address, new.address))).copied()
-}
-
-/// Whether something can come to both.
-fn is_shared(one: SocketAddr, other: SocketAddr) -> bool {
-    let is_any = one.ip().is_unspecified() || other.ip().is_unspecified();
-    one.port() == other.port() && (is_any || one.ip() == other.ip())
+    left.find(|at| new().any(|new| at.shares_with(*new))).copied()
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(super) struct Change {
     pub(super) serving: Arc<Serving>,
     /// For what was not served before.
     pub(super) sockets: Vec<Sockets>,
-    pub(super) done: oneshot::Sender<()>,
+    pub(super) done: oneshot::Sender<io::Result<()>>,
 }
 
 impl Reloads {
@@ -70,13 +70,17 @@ impl Reloads {
     /// Serves that from now on: `sockets` are those of addresses that were not served before; those that are not served
     /// any more are closed once what came to them is answered. Ends when all of that is so; where the server has ended,
     /// nothing happens.
-    pub async fn replace(&self, prepared: Prepared, sockets: Vec<Sockets>) {
+    ///
+    /// # Errors
+    /// A socket cannot be used, or there is no thread for it; the message names its address, and nothing has changed.
+    pub async fn replace(&self, prepared: Prepared, sockets: Vec<Sockets>) -> io::Result<()> {
         let (done, is_done) = oneshot::channel();
         let change = Change { serving: prepared.serving, sockets, done };
-        if self.changes.send(change).await.is_ok() {
-            // Nothing comes where the server ends meanwhile.
-            let _ = is_done.await;
+        if self.changes.send(change).await.is_err() {
+            return Ok(());
         }
+        // Nothing comes where the server ends meanwhile.
+        is_done.await.unwrap_or(Ok(()))
     }
 }
 

@@ -4,8 +4,10 @@ use crate::harness::*;
 use config::{DnsCompatibility, NameChange, ServiceNames};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
-use tidegate_dns::{Prepared, Reloads};
+use tidegate_dns::{Prepared, Reloads, bind};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -175,7 +177,7 @@ async fn another_plan_closes_nothing_that_is_still_wanted() {
     // What is asked before the swap is answered.
     let query = question(7, "web.shop.svc.cluster.local.", RecordType::A);
     socket.send(&query.to_vec().unwrap()).await.unwrap();
-    reloads.replace(prepared, Vec::new()).await;
+    reloads.replace(prepared, Vec::new()).await.unwrap();
     assert_eq!(answer(&socket).await.metadata.id, 7);
     assert_eq!(ttl_over(&mut connection).await, 20, "over a connection from before");
     socket.send(&query.to_vec().unwrap()).await.unwrap();
@@ -197,11 +199,11 @@ async fn answers_are_kept_over_a_change_of_something_else() {
     let mut asked = upstream.answering(one_address);
     assert_eq!(code_of(&server, "example.org.").await, ResponseCode::NoError);
     assert_eq!(asked.recv().await.as_deref(), Some("example.org."));
-    reloads.replace(prepared(&reloads, &after, server.address.port()), Vec::new()).await;
+    reloads.replace(prepared(&reloads, &after, server.address.port()), Vec::new()).await.unwrap();
     assert_eq!(ttl_of(&server, "web.shop.svc.cluster.local.").await, 20);
     assert_eq!(code_of(&server, "example.org.").await, ResponseCode::NoError);
     assert!(asked.try_recv().is_err(), "it was kept");
-    reloads.replace(prepared(&reloads, &others, server.address.port()), Vec::new()).await;
+    reloads.replace(prepared(&reloads, &others, server.address.port()), Vec::new()).await.unwrap();
     assert_eq!(code_of(&server, "example.org.").await, ResponseCode::NoError);
     assert_eq!(asked.recv().await.as_deref(), Some("example.org."), "what is kept is said otherwise");
     server.stop().await;
@@ -222,7 +224,7 @@ async fn files_for_tls_are_read_again_with_a_change() {
     let error = reloads.prepare(&plan, DnsCompatibility::Standard).unwrap_err().to_string();
     assert!(error.contains("ca.pem"), "{error}");
     std::fs::write(&path, authority()).unwrap();
-    reloads.replace(reloads.prepare(&plan, DnsCompatibility::Standard).unwrap(), Vec::new()).await;
+    reloads.replace(reloads.prepare(&plan, DnsCompatibility::Standard).unwrap(), Vec::new()).await.unwrap();
     server.stop().await;
 }
 
@@ -234,7 +236,7 @@ async fn addresses_come_and_go_while_others_stay() {
     let (port, sockets) = free_port();
     let there = sockets.address;
     let both = format!("{AFTER}.:{port} {{\n bind 127.0.0.1\n kubernetes cluster.local {{\n  ttl 30\n }}\n}}\n");
-    reloads.replace(prepared(&reloads, &both, server.address.port()), vec![sockets]).await;
+    reloads.replace(prepared(&reloads, &both, server.address.port()), vec![sockets]).await.unwrap();
     let mut second = TcpStream::connect(there).await.unwrap();
     assert_eq!((ttl_over(&mut connection).await, ttl_over(&mut second).await), (20, 30));
 
@@ -247,7 +249,7 @@ async fn addresses_come_and_go_while_others_stay() {
     // Sent, and read by nobody before the change: both take turns on this thread.
     let query = question(64, "web.shop.svc.cluster.local.", RecordType::A).to_vec().unwrap();
     assert_eq!(connection.try_write(&frame(&query)).unwrap(), query.len() + 2);
-    reloads.replace(prepared(&reloads, BEFORE, port), Vec::new()).await;
+    reloads.replace(prepared(&reloads, BEFORE, port), Vec::new()).await.unwrap();
     for id in 0..64 {
         let answer = answer(&client).await;
         assert_eq!((answer.metadata.id, answer.answers[0].ttl), (id, 20));
@@ -260,5 +262,27 @@ async fn addresses_come_and_go_while_others_stay() {
     while !refused().await {
         tokio::task::yield_now().await;
     }
+    server.stop().await;
+}
+
+/// As where there is no thread for it.
+#[tokio::test]
+async fn where_an_address_cannot_be_listened_at_nothing_changes() {
+    let (server, reloads) = start_corefile(BEFORE);
+    let (port, mut sockets) = free_port();
+    let there = sockets.address;
+    let both = format!("{AFTER}.:{port} {{\n bind 127.0.0.1\n kubernetes cluster.local {{\n  ttl 30\n }}\n}}\n");
+    // A socket that knows no addresses: the last one, after others that are fit.
+    let [unfit, _other] = <[UnixDatagram; 2]>::from(UnixDatagram::pair().unwrap());
+    sockets.udp.push(OwnedFd::from(unfit).into());
+    let error = reloads.replace(prepared(&reloads, &both, server.address.port()), vec![sockets]).await.unwrap_err();
+    assert!(error.to_string().starts_with(&format!("dns: {there}: ")), "{error}");
+    assert_eq!(ttl_of(&server, "web.shop.svc.cluster.local.").await, 10);
+    assert!(TcpStream::connect(there).await.is_err(), "its sockets are closed");
+
+    let fit = bind(there, 2).unwrap();
+    reloads.replace(prepared(&reloads, &both, server.address.port()), vec![fit]).await.unwrap();
+    assert_eq!(ttl_over(&mut TcpStream::connect(there).await.unwrap()).await, 30);
+    assert_eq!(ttl_of(&server, "web.shop.svc.cluster.local.").await, 20);
     server.stop().await;
 }

@@ -76,7 +76,7 @@ async fn two_servers_that_forward_to_each_other_fail_at_once() {
     let (one, reloads) = start_corefile(&corefile("192.0.2.1:53".parse().unwrap()));
     let (two, _) = start_corefile(&corefile(one.address));
     let plan = plan(&corefile(two.address), one.address.port());
-    reloads.replace(reloads.prepare(&plan, DnsCompatibility::Standard).unwrap(), Vec::new()).await;
+    reloads.replace(reloads.prepare(&plan, DnsCompatibility::Standard).unwrap(), Vec::new()).await.unwrap();
     for (id, server) in [&one, &two, &one, &two].into_iter().enumerate() {
         let query = question(1, &format!("n{id}.example."), RecordType::A);
         assert_eq!(server.ask(&query).await.metadata.response_code, ResponseCode::ServFail);
@@ -96,7 +96,7 @@ async fn a_question_that_both_of_a_circle_get_at_the_same_time_fails_at_once() {
     let (one, reloads) = start_corefile(&corefile("192.0.2.1:53".parse().unwrap()));
     let (two, _) = start_corefile(&corefile(one.address));
     let plan = plan(&corefile(two.address), one.address.port());
-    reloads.replace(reloads.prepare(&plan, DnsCompatibility::Standard).unwrap(), Vec::new()).await;
+    reloads.replace(reloads.prepare(&plan, DnsCompatibility::Standard).unwrap(), Vec::new()).await.unwrap();
     let query = question(1, "a.example.", RecordType::A);
     let (first, second) = tokio::join!(one.ask(&query), two.ask(&query));
     for answer in [first, second] {

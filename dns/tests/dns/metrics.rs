@@ -55,7 +55,7 @@ async fn plugins_are_told_by_server_and_zone_until_they_are_gone() {
 
     let take = async |corefile: &str| {
         let plan = plan(corefile, server.address.port());
-        reloads.replace(reloads.prepare(&plan, DnsCompatibility::Standard).unwrap(), Vec::new()).await;
+        reloads.replace(reloads.prepare(&plan, DnsCompatibility::Standard).unwrap(), Vec::new()).await.unwrap();
     };
     take(".:PORT {\n bind 127.0.0.1\n whoami\n}\n").await;
     assert_eq!(
@@ -334,7 +334,7 @@ async fn a_cache_that_a_reload_removes_keeps_nothing() {
     let kept = || server.metric("coredns_cache_entries", &[]);
     assert_eq!(kept(), 1.0);
     let plan = plan(".:PORT {\n bind 127.0.0.1\n whoami\n}\n", server.address.port());
-    reloads.replace(reloads.prepare(&plan, DnsCompatibility::Standard).unwrap(), Vec::new()).await;
+    reloads.replace(reloads.prepare(&plan, DnsCompatibility::Standard).unwrap(), Vec::new()).await.unwrap();
     // What it was served by ends by itself.
     let gone = async {
         while kept() > 0.0 {
