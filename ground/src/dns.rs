@@ -10,7 +10,7 @@ mod servers;
 mod stored;
 mod summary;
 
-use crate::measure::{Figure, Writer, place as place_on_cores};
+use crate::measure::{Figure, Witness, Writer, place as place_on_cores};
 use anyhow::{Context as _, ensure};
 use changes::Changes;
 use cluster::{Cluster, SERVICE_RANGE};
@@ -30,8 +30,9 @@ const SERVER_CORE: usize = 0;
 const LOAD_CORE: usize = 1;
 /// Endpoint changes a second.
 const RATE: u32 = 100;
-/// The name of the Service whose changes are waited for.
+/// The name of the Service whose changes are waited for, and its namespace.
 const CHANGED: &str = "changed";
+const NAMESPACE: &str = "ns0";
 /// Seconds of load before one that counts, where connections and caches are new.
 const WARM_UP: u64 = 1;
 /// So that the API server, which has its own machine elsewhere, collects garbage while objects are made and not in every
@@ -165,10 +166,11 @@ fn under_changes(ground: &Ground, place: &Place, server: &Server, seconds: u64, 
 fn latency_of_changes(ground: &Ground, server: &Server, cluster: Cluster, rounds: u32) -> anyhow::Result<Vec<Figure>> {
     hold_cores(&[server], &[SERVER_CORE, LOAD_CORE])?;
     let (effects, rate) = ground.block_on(async |client| {
+        let witness = Witness::start(client.clone(), NAMESPACE, CHANGED).await?;
         let writer = Writer::new(client);
         writer.collect_garbage().await?;
         let changes = Changes::start(&writer, cluster, rounds * STEP);
-        let effects = changes::effects(&writer, server.address, (rounds + 1) * STEP).await;
+        let effects = changes::effects(&writer, witness, server.address, (rounds + 1) * STEP).await;
         let rate = changes.stop().await?;
         Ok((effects?, rate))
     })?;

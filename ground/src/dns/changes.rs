@@ -2,9 +2,9 @@
 
 use super::client::Client;
 use super::cluster::{self, Cluster, Service, ZONE};
-use super::{CHANGED, RATE};
-use crate::measure::objects::{endpoints, slices};
-use crate::measure::{Effects, Writer};
+use super::{CHANGED, NAMESPACE, RATE};
+use crate::measure::objects::slices;
+use crate::measure::{Effects, Witness, Writer};
 use anyhow::Context as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -64,7 +64,7 @@ async fn change(
                 let (writer, number) = (writer.clone(), first + made);
                 let service = Service(number % cluster.services);
                 writes.spawn(async move {
-                    writer.merge(&service.path_of_slice(), &service.changed_endpoints(number)).await
+                    writer.replace(&slices(&service.namespace()), &service.changed_slice(number)).await
                 });
                 made += 1;
             }
@@ -80,21 +80,28 @@ async fn change(
 ///
 /// # Errors
 /// Where a write is refused or has no effect.
-pub(super) async fn effects(writer: &Writer, server: SocketAddr, first: u32) -> anyhow::Result<Effects> {
-    let path = format!("{}/{CHANGED}", slices("ns0"));
-    let name = format!("{CHANGED}.ns0.svc.{ZONE}");
+pub(super) async fn effects(
+    writer: &Writer,
+    mut witness: Witness,
+    server: SocketAddr,
+    first: u32,
+) -> anyhow::Result<Effects> {
+    let path = slices(NAMESPACE);
+    let name = format!("{CHANGED}.{NAMESPACE}.svc.{ZONE}");
     let mut client = Client::connect(server)?;
     let mut effects = Effects::default();
     for number in first..first + MEASURED {
         sleep(APART).await;
         let address = cluster::changed_address(number, 0);
-        let patch = endpoints(&[address]);
+        let object = cluster::measured_slice(address);
         let name = name.clone();
         let ask = move || {
             let seen = client.ask_until(&name, address)?;
             Ok((client, seen))
         };
-        client = effects.add(writer.merge(&path, &patch), ask).await?;
+        let seen;
+        (client, seen) = effects.add(writer.replace(&path, &object), ask).await?;
+        effects.came(witness.saw(&address.to_string()).await?, seen);
     }
     Ok(effects)
 }

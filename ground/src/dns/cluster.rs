@@ -1,9 +1,9 @@
 //! The cluster whose names are asked for: as objects for an API server, and as a zone file with the same records.
 
-use super::CHANGED;
 use super::stored::store_all;
+use super::{CHANGED, NAMESPACE};
 use crate::measure::Writer;
-use crate::measure::objects::{create_all, endpoints, service, services, slice, slices};
+use crate::measure::objects::{create_all, service, services, slice, slices};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
@@ -54,8 +54,8 @@ impl Cluster {
             writer.create("/api/v1/namespaces", &namespace).await?;
         }
         let measured = [
-            (services("ns0"), service(CHANGED, "None")),
-            (slices("ns0"), slice(CHANGED, PORT, &[Ipv4Addr::from_bits(FIRST_CHANGED - 1)])),
+            (services(NAMESPACE), service(CHANGED, "None")),
+            (slices(NAMESPACE), measured_slice(Ipv4Addr::from_bits(FIRST_CHANGED - 1))),
         ];
         if self.services > CREATED {
             let count = create_all(writer, measured.into_iter()).await? + NAMESPACES as usize;
@@ -86,10 +86,6 @@ impl Service {
         format!("{}.{}.svc", self.name(), self.namespace())
     }
 
-    pub(super) fn path_of_slice(self) -> String {
-        format!("{}/{}", slices(&self.namespace()), self.name())
-    }
-
     pub(super) fn namespace(self) -> String {
         format!("ns{}", self.0 % NAMESPACES)
     }
@@ -98,10 +94,10 @@ impl Service {
         self.0 % HEADLESS == HEADLESS - 1
     }
 
-    /// As many endpoints as it has, with addresses that belong to change number `change` alone.
-    pub(super) fn changed_endpoints(self, change: u32) -> Value {
+    /// Its slice where it has as many endpoints as before, with addresses that belong to change number `change` alone.
+    pub(super) fn changed_slice(self, change: u32) -> Value {
         let addresses: Vec<Ipv4Addr> = (0..self.endpoint_count()).map(|index| changed_address(change, index)).collect();
-        endpoints(&addresses)
+        slice(&self.name(), PORT, &addresses)
     }
 
     pub(super) fn name(self) -> String {
@@ -146,6 +142,11 @@ impl Service {
         }
         records
     }
+}
+
+/// The slice of the Service whose changes are waited for, with this endpoint.
+pub(super) fn measured_slice(address: Ipv4Addr) -> Value {
+    slice(CHANGED, PORT, &[address])
 }
 
 /// An address that no Service begins with, of change number `change`.

@@ -41,20 +41,12 @@ pub(crate) fn service(name: &str, cluster_ip: &str) -> Value {
 
 /// The one slice of a Service.
 pub(crate) fn slice(service: &str, port: u16, addresses: &[impl Display]) -> Value {
-    let mut slice = json!({
+    let addresses = addresses.iter().map(ToString::to_string);
+    let endpoint = |address| json!({"addresses": [address], "conditions": {"ready": true}});
+    json!({
         "metadata": {"name": service, "labels": {"kubernetes.io/service-name": service}},
         "addressType": "IPv4",
         "ports": [{"name": "http", "port": port}],
-    });
-    if let (Some(slice), Value::Object(endpoints)) = (slice.as_object_mut(), endpoints(addresses)) {
-        slice.extend(endpoints);
-    }
-    slice
-}
-
-/// The endpoints of a slice, alone: a patch too.
-pub(crate) fn endpoints(addresses: &[impl Display]) -> Value {
-    let addresses = addresses.iter().map(ToString::to_string);
-    let of = |address| json!({"addresses": [address], "conditions": {"ready": true}});
-    json!({"endpoints": addresses.map(of).collect::<Vec<Value>>()})
+        "endpoints": addresses.map(endpoint).collect::<Vec<Value>>(),
+    })
 }

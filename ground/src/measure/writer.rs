@@ -19,9 +19,12 @@ impl Writer {
         self.send(Request::post(path).header("content-type", "application/json"), object, path).await
     }
 
-    /// Changes the fields of the object at `path` that `patch` names.
-    pub(crate) async fn merge(&self, path: &str, patch: &Value) -> anyhow::Result<()> {
-        self.send(Request::patch(path).header("content-type", "application/merge-patch+json"), patch, path).await
+    /// Puts `object` in place of the one of its name in the collection at `path`, as controllers do; a patch is more work
+    /// for the API server, which others would wait for.
+    pub(crate) async fn replace(&self, path: &str, object: &Value) -> anyhow::Result<()> {
+        let name = object["metadata"]["name"].as_str().context("the object has no name")?;
+        let path = format!("{path}/{name}");
+        self.send(Request::put(&path).header("content-type", "application/json"), object, &path).await
     }
 
     /// Lets the API server collect its garbage now, so that it does not while something is measured.

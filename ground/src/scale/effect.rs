@@ -1,9 +1,9 @@
 //! From a write to the first answer that shows it, each write waited for by a client that asks all the time.
 
-use super::backend::address;
+use super::backend::{PORT, address};
 use super::client::Client;
 use super::objects::{self, INGRESSES, MEASURED, SLICES};
-use crate::measure::objects::endpoints;
+use crate::measure::objects::slice;
 use crate::measure::{Effects, Writer};
 use anyhow::ensure;
 use std::time::{Duration, Instant};
@@ -18,18 +18,17 @@ const FIRST: u32 = 60_000;
 /// # Errors
 /// Where a write is refused, has no effect, or a request on the way does not succeed.
 pub(super) async fn of_endpoints(writer: &Writer, mut client: Client, count: u32) -> anyhow::Result<Effects> {
-    let path = format!("{SLICES}/{MEASURED}");
     let mut effects = Effects::default();
     for number in FIRST..FIRST + count {
         let address = address(number);
-        let patch = endpoints(std::slice::from_ref(&address));
-        let write = writer.merge(&path, &patch);
+        let object = slice(MEASURED, PORT, std::slice::from_ref(&address));
+        let write = writer.replace(SLICES, &object);
         let is_there = move |status, body: &str| {
             ensure!(status == 200, "status {status} while the endpoint changes to {address}");
             Ok(body == address)
         };
         tokio::time::sleep(APART).await;
-        client = effects.add(write, ask(client, "measured.example".to_owned(), is_there)).await?;
+        (client, _) = effects.add(write, ask(client, "measured.example".to_owned(), is_there)).await?;
     }
     Ok(effects)
 }
@@ -51,7 +50,7 @@ pub(super) async fn of_ingresses(writer: &Writer, mut client: Client, count: u32
             Ok(status == 200)
         };
         tokio::time::sleep(APART).await;
-        client = effects.add(write, ask(client, host, is_there)).await?;
+        (client, _) = effects.add(write, ask(client, host, is_there)).await?;
     }
     Ok(effects)
 }

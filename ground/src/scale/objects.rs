@@ -2,7 +2,7 @@
 
 use super::backend::{PORT, address};
 use crate::measure::Writer;
-use crate::measure::objects::{create_all, endpoints, service, slice};
+use crate::measure::objects::{create_all, service, slice};
 use anyhow::Context as _;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
@@ -47,9 +47,9 @@ pub(super) async fn change_endpoints(writer: &Writer, slices: u32, rate: u32, ch
     for change in 0..changes {
         ticks.tick().await;
         let writer = writer.clone();
-        let path = format!("{SLICES}/shop-{}", change % slices);
+        let name = format!("shop-{}", change % slices);
         let addresses = [address(CHANGED + 2 * change), address(CHANGED + 2 * change + 1)];
-        writes.spawn(async move { writer.merge(&path, &endpoints(&addresses)).await });
+        writes.spawn(async move { writer.replace(SLICES, &slice(&name, PORT, &addresses)).await });
     }
     while let Some(written) = writes.join_next().await {
         written.context("a write panicked")??;
