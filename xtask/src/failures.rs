@@ -11,6 +11,8 @@ pub(crate) struct Failures {
     tests: Vec<Failure>,
     /// Whether the lines that come now are words of the last of `tests`.
     is_within: bool,
+    /// Whether the last line was empty: the list of names comes after such a one, and what a test says may look like it.
+    was_empty: bool,
 }
 
 /// A test that failed.
@@ -23,12 +25,15 @@ pub(crate) struct Failure {
 
 impl Failures {
     /// Reads the next line: a test's words begin with `---- NAME stdout ----` and end where those of the next one begin,
-    /// or the list of names.
+    /// or the list of names, or a backtrace.
     pub(crate) fn read(&mut self, line: &str) {
         if let Some(name) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----")) {
             self.tests.push(Failure { name: name.to_owned(), said: VecDeque::new() });
             self.is_within = true;
-        } else if line == "failures:" || line.starts_with("test result: ") {
+        } else if line == "stack backtrace:"
+            || line.starts_with("test result: ")
+            || self.was_empty && line == "failures:"
+        {
             self.is_within = false;
         } else if let Some(test) = self.tests.last_mut().filter(|_| self.is_within && !line.is_empty()) {
             if test.said.len() == LINES {
@@ -36,6 +41,7 @@ impl Failures {
             }
             test.said.push_back(line.to_owned());
         }
+        self.was_empty = line.is_empty();
     }
 
     pub(crate) fn into_tests(self) -> Vec<Failure> {
@@ -55,10 +61,33 @@ mod tests {
 
     #[test]
     fn each_failed_test_has_its_own_words() {
-        let text = "test a::b ... ok\ntest a::c ... FAILED\n\nfailures:\n\n---- a::c stdout ----\n\nthread 'a::c' panicked \
-                    at a.rs:1:2:\nno answer\n\n---- a::d stdout ----\nlog\n\nfailures:\n    a::c\n    a::d\n\ntest \
-                    result: FAILED. 1 passed; 2 failed; 0 ignored\ntest a::e ... ok";
-        let expected = [("a::c", vec!["thread 'a::c' panicked at a.rs:1:2:", "no answer"]), ("a::d", vec!["log"])];
+        let text = "
+test a::b ... ok
+test a::c ... FAILED
+
+failures:
+
+---- a::c stdout ----
+
+thread 'a::c' panicked at a.rs:1:2:
+failures:
+no answer
+stack backtrace:
+   0: begin
+
+---- a::d stdout ----
+log
+
+
+failures:
+    a::c
+    a::d
+
+test result: FAILED. 1 passed; 2 failed; 0 ignored
+test a::e ... ok
+";
+        let expected =
+            [("a::c", vec!["thread 'a::c' panicked at a.rs:1:2:", "failures:", "no answer"]), ("a::d", vec!["log"])];
         let failures = read(text);
         let found: Vec<(&str, Vec<&str>)> =
             failures.iter().map(|one| (&*one.name, one.said.iter().map(String::as_str).collect())).collect();
@@ -68,7 +97,7 @@ mod tests {
     #[test]
     fn of_many_words_the_last_are_kept() {
         let words: Vec<String> = (0..=LINES).map(|number| format!("line {number}")).collect();
-        let failures = read(&format!("---- long stdout ----\n{}\nfailures:", words.join("\n")));
+        let failures = read(&format!("---- long stdout ----\n{}\n\nfailures:", words.join("\n")));
         assert_eq!(failures[0].said, words.get(1..).unwrap_or_default().to_vec());
     }
 
