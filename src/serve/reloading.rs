@@ -4,12 +4,12 @@
 use super::naming::{Corefile, tell};
 use super::signals::Prompts;
 use crate::cli::ProbeFlags;
-use anyhow::Context as _;
+use anyhow::anyhow;
 use dns::{At, Note, Plan, PlannedObjects, Probes, Reloads, Sockets};
 use std::future::pending;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 /// For how long an address may be wanted again that was given up and still answers what came to it: as a rule that takes
 /// 4.8 s, where one name leads to the next longer.
@@ -127,8 +127,8 @@ impl Followed {
         let Reloading { reloads, bound, workers, .. } = &self.around;
         if let Some(at) = reloads.in_the_way(addresses, bound) {
             tracing::info!(%at, "the Corefile waits for what was asked where it was served before");
-            let free = timeout(DRAIN, reloads.until_free(addresses, bound)).await;
-            free.with_context(|| format!("{at} was given up, and what was asked there still waits for upstreams"))?;
+            let free = reloads.until_free(addresses, bound, DRAIN).await;
+            free.map_err(|at| anyhow!("{at} was given up, and what was asked there still waits for upstreams"))?;
         }
         // The right to ports below 1024 was given up after the start: a new one of these takes a restart.
         Ok(dns::bind_all(addresses.iter().copied(), bound, *workers)?)

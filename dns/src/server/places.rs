@@ -1,7 +1,9 @@
 //! Where sockets are open: what is served, and what was given up and still answers what came to it.
 
 use crate::serving::At;
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// All of them.
 #[derive(Debug, Clone, Default)]
@@ -26,10 +28,13 @@ impl Places {
         in_the_way(&self.0.borrow(), wanted, served)
     }
 
-    /// Waits until there is none.
-    pub(super) async fn until_free(&self, wanted: &[At], served: &[At]) {
-        // The sender is here.
-        let _ = self.0.subscribe().wait_for(|places| in_the_way(places, wanted, served).is_none()).await;
+    /// Waits until there is none; the error is one that is there still after `patience`.
+    pub(super) async fn until_free(&self, wanted: &[At], served: &[At], patience: Duration) -> Result<(), At> {
+        let mut places = self.0.subscribe();
+        let free = places.wait_for(|places| in_the_way(places, wanted, served).is_none());
+        // The sender is here: it ends with the places free, or not.
+        let _ = timeout(patience, free).await;
+        self.in_the_way(wanted, served).map_or(Ok(()), Err)
     }
 }
 
@@ -53,6 +58,9 @@ fn in_the_way(places: &[At], wanted: &[At], served: &[At]) -> Option<At> {
 mod tests {
     use super::*;
     use crate::plan::Transport;
+    use tokio::time::Instant;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
 
     fn at(address: &str) -> At {
         At { transport: Transport::Dns, address: address.parse().unwrap() }
@@ -78,7 +86,7 @@ mod tests {
         assert_eq!(places.in_the_way(&[left], &[left, stays]), None, "it is served");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_place_is_free_once_nobody_has_it() {
         let places = Places::default();
         let [first, second] = [(); 2].map(|()| places.occupy(at("[::]:53")));
@@ -87,12 +95,23 @@ mod tests {
         assert_eq!(places.in_the_way(&wanted, &[]), Some(second.at));
         let waiting = tokio::spawn({
             let places = places.clone();
-            async move { places.until_free(&wanted, &[]).await }
+            async move { places.until_free(&wanted, &[], PATIENCE).await }
         });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
+        tokio::time::sleep(PATIENCE / 2).await;
+        let begun = Instant::now();
         drop(second);
-        waiting.await.unwrap();
-        assert_eq!(places.in_the_way(&wanted, &[]), None);
+        assert_eq!((waiting.await.unwrap(), begun.elapsed()), (Ok(()), Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_ends_where_a_place_is_not_free() {
+        let places = Places::default();
+        let [gone, stays] = ["127.0.0.1:53", "127.0.0.2:53"].map(|address| places.occupy(at(address)));
+        drop(gone);
+        let begun = Instant::now();
+        assert_eq!(places.until_free(&[at("0.0.0.0:53")], &[], PATIENCE).await, Err(stays.at));
+        assert!(begun.elapsed() >= PATIENCE);
     }
 }

@@ -8,6 +8,7 @@ use crate::serving::{At, Forwarders, Serving};
 use config::DnsCompatibility;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Changes what a server serves.
@@ -63,8 +64,11 @@ impl Reloads {
     }
 
     /// Waits until there is none, which may take as long as upstreams have.
-    pub async fn until_free(&self, wanted: &[At], served: &[At]) {
-        self.places.until_free(wanted, served).await;
+    ///
+    /// # Errors
+    /// One that is there still after `patience`.
+    pub async fn until_free(&self, wanted: &[At], served: &[At], patience: Duration) -> Result<(), At> {
+        self.places.until_free(wanted, served, patience).await
     }
 
     /// Serves that from now on: `sockets` are those of addresses that were not served before; those that are not served
