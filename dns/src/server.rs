@@ -173,6 +173,7 @@ fn change(
     let next = Arc::clone(serving);
     shared.runtime.spawn(async move { before.stop(&next).await });
     ready.into_iter().for_each(|ready| listeners.begin(ready));
+    listeners.places.hand_over(serving);
     listeners.keep(serving);
     Ok(())
 }

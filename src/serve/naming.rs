@@ -57,11 +57,11 @@ impl Naming {
         match &self.of {
             NamingOf::Flags { addresses, .. } => {
                 let all = addresses.iter().map(|address| At { transport: Transport::Dns, address: *address });
-                dns::bind_all(all, &[], workers).context("--dns-bind")
+                dns::bind_all(all, workers).context("--dns-bind")
             }
             NamingOf::Corefile(corefile) => {
                 let addresses = dns::addresses(&corefile.plan)?;
-                dns::bind_all(addresses, &[], workers).with_context(|| corefile.path.display().to_string())
+                dns::bind_all(addresses, workers).with_context(|| corefile.path.display().to_string())
             }
         }
     }

@@ -4,16 +4,11 @@
 use super::naming::{Corefile, tell};
 use super::signals::Prompts;
 use crate::cli::ProbeFlags;
-use anyhow::anyhow;
-use dns::{At, Note, Plan, PlannedObjects, Probes, Reloads, Sockets};
+use dns::{At, Note, Plan, PlannedObjects, Probes, Reloads};
 use std::future::pending;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
-
-/// For how long an address may be wanted again that was given up and still answers what came to it: as a rule that takes
-/// 4.8 s, where one name leads to the next longer.
-const DRAIN: Duration = Duration::from_secs(10);
 
 /// What a changed Corefile meets.
 #[derive(Debug)]
@@ -104,8 +99,10 @@ impl Followed {
 
         let prepared = self.around.reloads.prepare(&plan, compatibility)?;
         let addresses: Vec<_> = prepared.addresses().collect();
-        let sockets = self.bind(&addresses).await?;
-        self.around.reloads.replace(prepared, sockets).await?;
+        let Reloading { reloads, bound, workers, .. } = &self.around;
+        // The right to ports below 1024 was given up after the start: a new one of these takes a restart.
+        let sockets = reloads.bind(&addresses, bound, *workers)?;
+        reloads.replace(prepared, sockets).await?;
         let what = match is_same {
             true => "the Corefile is the same; the files of its parts are read again",
             false => "the Corefile has changed, and is served",
@@ -120,18 +117,6 @@ impl Followed {
         self.around.bound = addresses;
         self.taken.clone_from(&self.read);
         Ok(())
-    }
-
-    /// Binds those that are not bound, once nothing answers there any more that was given up.
-    async fn bind(&self, addresses: &[At]) -> anyhow::Result<Vec<Sockets>> {
-        let Reloading { reloads, bound, workers, .. } = &self.around;
-        if let Some(at) = reloads.in_the_way(addresses, bound) {
-            tracing::info!(%at, "the Corefile waits for what was asked where it was served before");
-            let free = reloads.until_free(addresses, bound, DRAIN).await;
-            free.map_err(|at| anyhow!("{at} was given up, and what was asked there still waits for upstreams"))?;
-        }
-        // The right to ports below 1024 was given up after the start: a new one of these takes a restart.
-        Ok(dns::bind_all(addresses.iter().copied(), bound, *workers)?)
     }
 
     /// Whether it is about a probe that a flag speaks of.

@@ -39,28 +39,35 @@ pub fn bind(address: SocketAddr, count: usize) -> io::Result<Sockets> {
     bind_at(At { transport: Transport::Dns, address }, count, &[])
 }
 
-/// Binds all of `wanted` that are not in `bound`, `count` UDP sockets for each. All addresses of the host are those of
-/// IPv4 where it has no IPv6.
+/// Binds all of `wanted`, `count` UDP sockets for each. All addresses of the host are those of IPv4 where it has no IPv6.
 ///
 /// # Errors
 /// One of them is in use or not ours; the message names it, and none is bound.
-pub fn bind_all(wanted: impl IntoIterator<Item = At>, bound: &[At], count: usize) -> io::Result<Vec<Sockets>> {
-    let mut all = bound.to_vec();
-    let mut new: Vec<At> = wanted.into_iter().filter(|at| !bound.contains(at)).collect();
+pub fn bind_all(wanted: impl IntoIterator<Item = At>, count: usize) -> io::Result<Vec<Sockets>> {
+    bind_beside(wanted, (&[], &[]), count)
+}
+
+/// The same for those of `wanted` that are not `served` by this process; it has sockets there, and where it is `open`.
+pub(super) fn bind_beside(
+    wanted: impl IntoIterator<Item = At>,
+    (served, open): (&[At], &[At]),
+    count: usize,
+) -> io::Result<Vec<Sockets>> {
+    let mut new: Vec<At> = wanted.into_iter().filter(|at| !served.contains(at)).collect();
     // What comes to an address goes to who binds it, from then on, and no longer to who serves all addresses: that comes
-    // last, and only where nothing is left that could refuse what is wanted.
-    let is_served = |at: &At| bound.iter().any(|other| other.shares_with(*at));
+    // last, once the others are bound and it is known to be the host's.
+    let is_served = |at: &At| served.iter().any(|other| other.shares_with(*at));
     new.sort_by_key(is_served);
     for at in new.iter().filter(|at| is_served(at)) {
         let mut any_port = of_host(at.address);
         any_port.set_port(0);
         bind_udp(any_port, false).map_err(|error| named(*at, &error))?;
     }
-    let mut sockets = Vec::new();
+    let (mut open, mut sockets) = ([served, open].concat(), Vec::<Sockets>::new());
     for at in new {
-        if !all.contains(&at) {
-            sockets.push(bind_at(at, count, &all)?);
-            all.push(at);
+        if !sockets.iter().any(|sockets| sockets.at == at) {
+            sockets.push(bind_at(at, count, &open)?);
+            open.push(at);
         }
     }
     Ok(sockets)

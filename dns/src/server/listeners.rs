@@ -1,7 +1,7 @@
 //! What listens: threads for datagrams, tasks for connections; each address can come and go by itself.
 
 use super::bind::Sockets;
-use super::places::{Occupied, Places};
+use super::places::{Place, Places};
 use super::respond::{Responder, Shared};
 use super::{tcp, udp};
 use crate::serving::Serving;
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 pub(super) struct Listeners {
     shared: Arc<Shared>,
     limits: tcp::Limits,
-    places: Places,
+    pub(super) places: Places,
     running: Vec<Running>,
     /// Whether each was to end.
     tasks: JoinSet<io::Result<bool>>,
@@ -32,7 +32,8 @@ pub(super) struct Ready {
     threads: Vec<Thread>,
     tcp: Vec<tokio::net::TcpListener>,
     stopped: watch::Receiver<()>,
-    occupied: Arc<Occupied>,
+    /// Held until all that uses the sockets has ended.
+    place: Arc<Place>,
 }
 
 /// A thread that serves once it is told to.
@@ -70,34 +71,27 @@ impl Listeners {
         let Sockets { at, udp, tcp, .. } = sockets;
         let responder = Arc::new(Responder::new(Arc::clone(&self.shared), at));
         let (stop, stopped) = watch::channel(());
-        // Until all that uses the sockets has ended.
-        let occupied = Arc::new(self.places.occupy(at));
         let is_stopping = Arc::new(AtomicBool::new(false));
-        let mut running = Running {
-            responder: Arc::clone(&responder),
-            is_stopping: Arc::clone(&is_stopping),
-            sockets: Vec::new(),
-            _stop: stop,
-        };
         let shared = udp::Shared {
             responder: Arc::clone(&responder),
             runtime: self.shared.runtime.clone(),
             is_stopping: Arc::clone(&is_stopping),
             waiting: self.waiting.clone(),
         };
-        let mut threads = Vec::new();
-        for (number, socket) in udp.into_iter().enumerate() {
-            let listener = udp::Listener::new(socket, shared.clone())?;
-            running.sockets.push(listener.socket());
-            threads.push(Thread::spawn(number, listener, Arc::clone(&occupied))?);
-        }
+        let listeners = udp.into_iter().map(|socket| udp::Listener::new(socket, shared.clone()));
+        let listeners: Vec<udp::Listener> = listeners.collect::<io::Result<_>>()?;
+        let sockets: Vec<_> = listeners.iter().map(udp::Listener::socket).collect();
+        let place = self.places.occupy(at, &sockets);
+        let running = Running { responder, is_stopping, sockets, _stop: stop };
+        let spawn = |(number, listener)| Thread::spawn(number, listener, Arc::clone(&place));
+        let threads = listeners.into_iter().enumerate().map(spawn).collect::<io::Result<_>>()?;
         let tcp = tcp.into_iter().map(tokio::net::TcpListener::from_std).collect::<io::Result<_>>()?;
-        Ok(Ready { running, threads, tcp, stopped, occupied })
+        Ok(Ready { running, threads, tcp, stopped, place })
     }
 
     /// Begins to listen.
     pub(super) fn begin(&mut self, ready: Ready) {
-        let Ready { running, threads, tcp, stopped, occupied } = ready;
+        let Ready { running, threads, tcp, stopped, place } = ready;
         for Thread { begin, ended, handle } in threads {
             // It fails where the thread has ended already, which comes next.
             let _ = begin.send(());
@@ -110,9 +104,9 @@ impl Listeners {
         }
         for listener in tcp {
             let serving = tcp::serve(listener, Arc::clone(&running.responder), self.limits.clone(), stopped.clone());
-            let (is_stopping, occupied) = (Arc::clone(&running.is_stopping), Arc::clone(&occupied));
+            let (is_stopping, place) = (Arc::clone(&running.is_stopping), Arc::clone(&place));
             self.tasks.spawn(async move {
-                let _occupied = occupied;
+                let _place = place;
                 serving.await;
                 Ok(is_stopping.load(Ordering::Relaxed))
             });
@@ -159,7 +153,7 @@ impl Listeners {
 }
 
 impl Thread {
-    fn spawn(number: usize, listener: udp::Listener, occupied: Arc<Occupied>) -> io::Result<Self> {
+    fn spawn(number: usize, listener: udp::Listener, place: Arc<Place>) -> io::Result<Self> {
         let (ends, ended) = oneshot::channel::<()>();
         let (begin, begins) = std::sync::mpsc::channel();
         let handle = std::thread::Builder::new().name(format!("dns-{number}")).spawn(move || {
@@ -169,7 +163,7 @@ impl Thread {
                 Err(_) => drop(listener),
             }
             // Only now is its socket closed.
-            drop(occupied);
+            drop(place);
         })?;
         Ok(Self { begin, ended, handle })
     }

@@ -1,117 +1,88 @@
 //! Where sockets are open: what is served, and what was given up and still answers what came to it.
 
-use crate::serving::At;
-use std::time::Duration;
-use tokio::sync::watch;
-use tokio::time::timeout;
+use crate::serving::{At, Serving};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use tracing::warn;
 
 /// All of them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Places(watch::Sender<Vec<At>>);
+pub(super) struct Places(Arc<Mutex<Vec<Weak<Place>>>>);
 
-/// One of them, until it is dropped.
+/// One of them, until nobody holds it.
 #[derive(Debug)]
-pub(super) struct Occupied {
+pub(super) struct Place {
     at: At,
-    places: Places,
+    sockets: Vec<Weak<UdpSocket>>,
+    is_left: AtomicBool,
 }
 
 impl Places {
-    pub(super) fn occupy(&self, at: At) -> Occupied {
-        self.0.send_modify(|places| places.push(at));
-        Occupied { at, places: self.clone() }
+    pub(super) fn occupy(&self, at: At, sockets: &[Arc<UdpSocket>]) -> Arc<Place> {
+        let sockets = sockets.iter().map(Arc::downgrade).collect();
+        let place = Arc::new(Place { at, sockets, is_left: AtomicBool::new(false) });
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        places.retain(|place| place.strong_count() > 0);
+        places.push(Arc::downgrade(&place));
+        place
     }
 
-    /// One that was given up and would share a port with one of `wanted`: the kernel would give it a part of what comes
-    /// there. The addresses of `served` are in nobody's way.
-    pub(super) fn in_the_way(&self, wanted: &[At], served: &[At]) -> Option<At> {
-        in_the_way(&self.0.borrow(), wanted, served)
+    pub(super) fn addresses(&self) -> Vec<At> {
+        self.open().iter().map(|place| place.at).collect()
     }
 
-    /// Waits until there is none; the error is one that is there still after `patience`.
-    pub(super) async fn until_free(&self, wanted: &[At], served: &[At], patience: Duration) -> Result<(), At> {
-        let mut places = self.0.subscribe();
-        let free = places.wait_for(|places| in_the_way(places, wanted, served).is_none());
-        // The sender is here: it ends with the places free, or not.
-        let _ = timeout(patience, free).await;
-        self.in_the_way(wanted, served).map_or(Ok(()), Err)
-    }
-}
-
-impl Drop for Occupied {
-    fn drop(&mut self) {
-        self.places.0.send_modify(|places| {
-            if let Some(index) = places.iter().position(|at| *at == self.at) {
-                places.swap_remove(index);
+    /// Gives up those that are not served in `next`. Where what comes there is served in `next` at another address, or is
+    /// again at the same, its sockets alone get it from now on.
+    pub(super) fn hand_over(&self, next: &Serving) {
+        for place in self.open() {
+            if next.site(place.at).is_none() {
+                place.is_left.store(true, Ordering::Relaxed);
             }
-        });
-    }
-}
-
-fn in_the_way(places: &[At], wanted: &[At], served: &[At]) -> Option<At> {
-    let new = || wanted.iter().filter(|at| !served.contains(at));
-    let mut left = places.iter().filter(|at| !served.contains(at));
-    left.find(|at| new().any(|new| at.shares_with(*new))).copied()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::Transport;
-    use tokio::time::Instant;
-
-    const PATIENCE: Duration = Duration::from_secs(10);
-
-    fn at(address: &str) -> At {
-        At { transport: Transport::Dns, address: address.parse().unwrap() }
-    }
-
-    #[test]
-    fn what_was_given_up_is_in_the_way_of_what_would_share_its_port() {
-        let places = Places::default();
-        let [left, stays] = ["127.0.0.1:53", "127.0.0.2:53"].map(at);
-        let _occupied = [left, stays].map(|at| places.occupy(at));
-        let secured = At { transport: Transport::Tls, ..left };
-        for (wanted, expected) in [
-            (left, Some(left)),
-            (secured, Some(left)),
-            (at("0.0.0.0:53"), Some(left)),
-            (at("[::]:53"), Some(left)),
-            (at("127.0.0.3:53"), None),
-            (at("127.0.0.1:54"), None),
-            (stays, None),
-        ] {
-            assert_eq!(places.in_the_way(&[stays, wanted], &[stays]), expected, "{wanted}");
+            if place.is_left() && next.addresses().any(|at| at.shares_with(place.at)) {
+                place.withdraw();
+            }
         }
-        assert_eq!(places.in_the_way(&[left], &[left, stays]), None, "it is served");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_place_is_free_once_nobody_has_it() {
-        let places = Places::default();
-        let [first, second] = [(); 2].map(|()| places.occupy(at("[::]:53")));
-        let wanted = [at("127.0.0.1:53")];
-        drop(first);
-        assert_eq!(places.in_the_way(&wanted, &[]), Some(second.at));
-        let waiting = tokio::spawn({
-            let places = places.clone();
-            async move { places.until_free(&wanted, &[], PATIENCE).await }
-        });
-        tokio::task::yield_now().await;
-        assert!(!waiting.is_finished());
-        tokio::time::sleep(PATIENCE / 2).await;
-        let begun = Instant::now();
-        drop(second);
-        assert_eq!((waiting.await.unwrap(), begun.elapsed()), (Ok(()), Duration::ZERO));
+    fn open(&self) -> Vec<Arc<Place>> {
+        let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        places.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+impl Place {
+    fn is_left(&self) -> bool {
+        self.is_left.load(Ordering::Relaxed)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn patience_ends_where_a_place_is_not_free() {
-        let places = Places::default();
-        let [gone, stays] = ["127.0.0.1:53", "127.0.0.2:53"].map(|address| places.occupy(at(address)));
-        drop(gone);
-        let begun = Instant::now();
-        assert_eq!(places.until_free(&[at("0.0.0.0:53")], &[], PATIENCE).await, Err(stays.at));
-        assert!(begun.elapsed() >= PATIENCE);
+    fn withdraw(&self) {
+        for socket in self.sockets.iter().filter_map(Weak::upgrade).filter(|socket| !is_withdrawn(socket)) {
+            if let Err(error) = withdraw(&socket) {
+                warn!(at = %self.at, %error, "dns: what comes here may still be answered as before");
+            }
+        }
+    }
+}
+
+/// Whether nothing comes to this socket any more but what is in it.
+pub(super) fn is_withdrawn(socket: &UdpSocket) -> bool {
+    socket.peer_addr().is_ok()
+}
+
+/// The kernel gives the most fitting socket what comes, and one that was given up may be that. A connected one gets what
+/// comes from its peer alone, here itself; it keeps what it has, and answers leave from it as before.
+fn withdraw(socket: &UdpSocket) -> io::Result<()> {
+    let own = socket.local_addr()?;
+    let to = |ip: IpAddr| socket.connect(SocketAddr::new(ip, own.port()));
+    match own.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => to(Ipv4Addr::LOCALHOST.into()),
+        // One of both families, on a host that may lack the one.
+        IpAddr::V6(ip) if ip.is_unspecified() => {
+            to(Ipv6Addr::LOCALHOST.into()).or_else(|_| to(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into()))
+        }
+        // With its scope.
+        _ => socket.connect(own),
     }
 }

@@ -1,6 +1,7 @@
 //! Another plan for a server that serves: what listens and is still wanted goes on, with the questions in it.
 
 use super::Sockets;
+use super::bind::bind_beside;
 use super::places::Places;
 use crate::metrics::Metrics;
 use crate::plan::Plan;
@@ -8,7 +9,6 @@ use crate::serving::{At, Forwarders, Serving};
 use config::DnsCompatibility;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Changes what a server serves.
@@ -56,19 +56,12 @@ impl Reloads {
         self.metrics.reloads_refused.inc();
     }
 
-    /// An address that was given up, still answers what came to it, and would share a port with one of `wanted` that is
-    /// not in `served`: part of what comes there would get the old answers.
-    #[must_use]
-    pub fn in_the_way(&self, wanted: &[At], served: &[At]) -> Option<At> {
-        self.places.in_the_way(wanted, served)
-    }
-
-    /// Waits until there is none, which may take as long as upstreams have.
+    /// Binds those of `wanted` that are not in `served`, as [`bind_all`](super::bind_all) does.
     ///
     /// # Errors
-    /// One that is there still after `patience`.
-    pub async fn until_free(&self, wanted: &[At], served: &[At], patience: Duration) -> Result<(), At> {
-        self.places.until_free(wanted, served, patience).await
+    /// One of them is in use or not ours; the message names it, and none is bound.
+    pub fn bind(&self, wanted: &[At], served: &[At], count: usize) -> io::Result<Vec<Sockets>> {
+        bind_beside(wanted.iter().copied(), (served, &self.places.addresses()), count)
     }
 
     /// Serves that from now on: `sockets` are those of addresses that were not served before; those that are not served

@@ -7,6 +7,7 @@ mod pace;
 
 use super::datagrams::{Batch, Ends, MOST, Replies, prepare};
 use super::now::Now;
+use super::places::is_withdrawn;
 use super::respond::{Responder, Response};
 use crate::host::canonical;
 use crate::message::Transport;
@@ -94,18 +95,26 @@ impl Listener {
         self.serve_last(&mut exchange, &mut clock);
     }
 
-    /// Answers what has come already. As long as answers to that are waited for nobody else can have the address, and what
-    /// comes still is answered too, as far as its answer is there by then: silence would cost who asks some seconds.
+    /// Answers what has come already. As long as answers to that are waited for, and nobody else has the address, what comes
+    /// still is answered too, as far as its answer is there by then: silence would cost who asks some seconds. Where another
+    /// gets what comes there, all that is here is answered.
     fn serve_last(&self, exchange: &mut Exchange, mut clock: impl FnMut() -> Instant) {
         if self.socket.set_nonblocking(true).is_err() {
             return;
         }
         self.answer_waiting(exchange, &mut clock);
         exchange.answers.last = Some(JoinSet::new());
-        while Arc::strong_count(&self.socket) > 1 {
+        while Arc::strong_count(&self.socket) > 1 || self.owes_answers(&mut exchange.answers) {
             std::thread::sleep(PAUSE);
             self.answer_waiting(exchange, &mut clock);
         }
+    }
+
+    /// Whether answers are waited for to what came last, and who asked gets them nowhere else.
+    fn owes_answers(&self, answers: &mut Answers) -> bool {
+        let Some(last) = &mut answers.last else { return false };
+        forget_ended(last);
+        !last.is_empty() && is_withdrawn(&self.socket)
     }
 
     /// Answers a full buffer at most, so that a flood puts off no end.
@@ -269,8 +278,7 @@ impl Listener {
                 match last {
                     None => drop(runtime.spawn(task)),
                     Some(last) => {
-                        // A panic has been told.
-                        while last.try_join_next().is_some() {}
+                        forget_ended(last);
                         last.spawn_on(task, runtime);
                     }
                 }
@@ -301,8 +309,13 @@ struct Answers {
     unshared: Unshared,
     /// What they are counted as, with their lengths.
     answered: Vec<(Answered, usize)>,
-    /// Those that come from now on, which nobody waits for: they end with the thread. `None`: they are waited for.
+    /// Those that come from now on, which hold up no end unless what comes goes to another. `None`: they are waited for.
     last: Option<JoinSet<()>>,
+}
+
+/// A panic of one has been told.
+fn forget_ended(tasks: &mut JoinSet<()>) {
+    while tasks.try_join_next().is_some() {}
 }
 
 /// Whether an error only says that nothing came.

@@ -7,7 +7,7 @@ use hickory_proto::rr::RecordType;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
-use tidegate_dns::{Prepared, Reloads, bind};
+use tidegate_dns::{At, Prepared, Reloads, Transport};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -280,8 +280,8 @@ async fn where_an_address_cannot_be_listened_at_nothing_changes() {
     assert_eq!(ttl_of(&server, "web.shop.svc.cluster.local.").await, 10);
     assert!(TcpStream::connect(there).await.is_err(), "its sockets are closed");
 
-    let fit = bind(there, 2).unwrap();
-    reloads.replace(prepared(&reloads, &both, server.address.port()), vec![fit]).await.unwrap();
+    let fit = reloads.bind(&[At { transport: Transport::Dns, address: there }], &[], 2).unwrap();
+    reloads.replace(prepared(&reloads, &both, server.address.port()), fit).await.unwrap();
     assert_eq!(ttl_over(&mut TcpStream::connect(there).await.unwrap()).await, 30);
     assert_eq!(ttl_of(&server, "web.shop.svc.cluster.local.").await, 20);
     server.stop().await;

@@ -119,7 +119,8 @@ pub(crate) fn start_corefile_over(scheme: &str, corefile: &str, bounds: Bounds) 
     start_corefile_at(corefile, (port, sockets), bounds).0
 }
 
-fn start_corefile_at(corefile: &str, (port, sockets): (u16, Sockets), bounds: Bounds) -> (Running, Reloads) {
+/// The same with sockets of one's own.
+pub(crate) fn start_corefile_at(corefile: &str, (port, sockets): (u16, Sockets), bounds: Bounds) -> (Running, Reloads) {
     let plan = plan(corefile, port);
     let mut reloads = None;
     let running = running(sockets, |names, registry| {

@@ -16,6 +16,7 @@ mod explained;
 mod extended_errors;
 mod floods;
 mod forward;
+mod handover;
 mod harness;
 mod hostile;
 mod http2;
