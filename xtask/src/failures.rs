@@ -9,10 +9,20 @@ const LINES: usize = 30;
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
     tests: Vec<Failure>,
-    /// Whether the lines that come now are words of the last of `tests`.
-    is_within: bool,
-    /// Whether the last line was empty: the list of names comes after such a one, and what a test says may look like it.
+    within: Part,
+    /// Whether the last line was empty: a list of names comes after such a one, and what a test says may look like it.
     was_empty: bool,
+}
+
+/// What a line belongs to.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    #[default]
+    Other,
+    /// What the last of the tests says.
+    Words,
+    /// The names of all.
+    Names,
 }
 
 /// A test that failed.
@@ -29,19 +39,29 @@ impl Failures {
     pub(crate) fn read(&mut self, line: &str) {
         if let Some(name) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----")) {
             self.tests.push(Failure { name: name.to_owned(), said: VecDeque::new() });
-            self.is_within = true;
-        } else if line == "stack backtrace:"
-            || line.starts_with("test result: ")
-            || self.was_empty && line == "failures:"
-        {
-            self.is_within = false;
-        } else if let Some(test) = self.tests.last_mut().filter(|_| self.is_within && !line.is_empty()) {
+            self.within = Part::Words;
+        } else if self.was_empty && line == "failures:" {
+            self.within = Part::Names;
+        } else if line == "stack backtrace:" || line.starts_with("test result: ") {
+            self.within = Part::Other;
+        } else if self.within == Part::Names {
+            self.name(line);
+        } else if let Some(test) = self.tests.last_mut().filter(|_| self.within == Part::Words && !line.is_empty()) {
             if test.said.len() == LINES {
                 test.said.pop_front();
             }
             test.said.push_back(line.to_owned());
         }
         self.was_empty = line.is_empty();
+    }
+
+    /// One that failed without a word is in the list alone.
+    fn name(&mut self, line: &str) {
+        if let Some(name) = line.strip_prefix("    ")
+            && !self.tests.iter().any(|test| test.name == name)
+        {
+            self.tests.push(Failure { name: name.to_owned(), said: VecDeque::new() });
+        }
     }
 
     pub(crate) fn into_tests(self) -> Vec<Failure> {
@@ -82,12 +102,16 @@ log
 failures:
     a::c
     a::d
+    a::silent
 
 test result: FAILED. 1 passed; 2 failed; 0 ignored
 test a::e ... ok
 ";
-        let expected =
-            [("a::c", vec!["thread 'a::c' panicked at a.rs:1:2:", "failures:", "no answer"]), ("a::d", vec!["log"])];
+        let expected = [
+            ("a::c", vec!["thread 'a::c' panicked at a.rs:1:2:", "failures:", "no answer"]),
+            ("a::d", vec!["log"]),
+            ("a::silent", vec![]),
+        ];
         let failures = read(text);
         let found: Vec<(&str, Vec<&str>)> =
             failures.iter().map(|one| (&*one.name, one.said.iter().map(String::as_str).collect())).collect();
