@@ -1,5 +1,7 @@
 //! What all replies have in common, and those that are made of another's records: an upstream's, behind our CNAMEs.
 
+mod names;
+
 use crate::answer::Sections;
 use crate::cookie::ClientCookie;
 use crate::question::{Asked, Head, MAX_UDP, Query};
@@ -7,13 +9,13 @@ use crate::reply::Reply;
 use crate::wire::{self, HEADER, Header, flag};
 use hickory_proto::ProtoError;
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::{Name, Record};
-use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
+use hickory_proto::rr::rdata::SOA;
+use hickory_proto::rr::{Name, RData, Record};
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
+use names::Names;
 
 /// Length of our OPT record without options in bytes.
 const OPT_LEN: usize = 11;
-/// Where the question's name is: the owner of most records, named by two bytes.
-const QUESTION_NAME: u16 = 0xC000 | HEADER as u16;
 
 /// How a message comes and goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -108,51 +110,102 @@ pub(crate) fn write_code(out: &mut Vec<u8>, head: &Head, asked: Option<Asked<'_>
 /// with TC (RFC 2181 §9). The answers that do fit stay, for resolvers that never try TCP. `None`: there is no question.
 pub(crate) fn write(query: &Query<'_>, sections: &Sections, says: Says, transport: Transport) -> Option<Vec<u8>> {
     let Query { head, asked } = query;
-    let question = asked.to_question()?;
-    let mut message = vec![0; HEADER];
-    let mut encoder = BinEncoder::with_offset(&mut message, HEADER as u32);
-    encoder.set_max_size(u16::try_from(head.room(transport)).unwrap_or(u16::MAX));
-    let name = &question.name;
-    name.emit(&mut encoder).ok()?;
-    question.record_type.emit(&mut encoder).ok()?;
-    head.class.emit(&mut encoder).ok()?;
-    let (answers, is_cut) = write_records(&mut encoder, name, &sections.answers);
-    let (authorities, is_cut) =
-        if is_cut { (0, true) } else { write_records(&mut encoder, name, &sections.authorities) };
-    let additionals = if is_cut { 0 } else { write_records(&mut encoder, name, &sections.additionals).0 };
+    let name = asked.to_question()?.name;
+    let mut writer = Writer { message: vec![0; HEADER], names: Names::default(), room: head.room(transport) };
+    writer.name(&name);
+    writer.u16(asked.record_type.into());
+    writer.u16(head.class);
+    let (answers, is_cut) = writer.records(&sections.answers);
+    let (authorities, is_cut) = if is_cut { (0, true) } else { writer.records(&sections.authorities) };
+    let additionals = if is_cut { 0 } else { writer.records(&sections.additionals).0 };
     let flags = says.flags(head, is_cut);
     let header = Header { id: head.id, flags, questions: 1, answers, authorities, additionals };
+    let mut message = writer.message;
     head.finish(&mut message, header, sections.code);
     Some(message)
 }
 
-/// Writes records as long as they fit; says how many did, and whether one did not.
-fn write_records(encoder: &mut BinEncoder<'_>, question: &Name, records: &[Record]) -> (u16, bool) {
-    let mut count = 0;
-    for record in records {
-        let start = encoder.offset();
-        if count == u16::MAX || write_record(encoder, question, record).is_err() {
-            encoder.set_offset(start);
-            encoder.trim();
-            return (count, true);
-        }
-        count += 1;
-    }
-    (count, false)
+/// A message that is written record by record. The encoder of hickory writes names in full before it makes them short,
+/// which takes room that they do not need in the end, and no more than 120 of a message, which may have thousands.
+struct Writer {
+    message: Vec<u8>,
+    names: Names,
+    /// Bytes for all but our OPT record.
+    room: usize,
 }
 
-/// The encoder of hickory writes no more than 120 names short, which would halve what fits into a large answer.
-fn write_record(encoder: &mut BinEncoder<'_>, question: &Name, record: &Record) -> Result<(), ProtoError> {
-    if question.eq_case(&record.name) {
-        encoder.emit_u16(QUESTION_NAME)?;
-    } else {
-        record.name.emit(encoder)?;
+impl Writer {
+    /// Writes records as long as they fit; says how many did, and whether one did not. After that no more may be written,
+    /// since what was taken back could be pointed to.
+    fn records(&mut self, records: &[Record]) -> (u16, bool) {
+        let mut count: u16 = 0;
+        for record in records {
+            let start = self.message.len();
+            match count.checked_add(1).filter(|_| self.record(record)) {
+                Some(more) => count = more,
+                None => {
+                    self.message.truncate(start);
+                    return (count, true);
+                }
+            }
+        }
+        (count, false)
     }
-    record.record_type().emit(encoder)?;
-    record.dns_class.emit(encoder)?;
-    encoder.emit_u32(record.ttl)?;
-    let length = encoder.place::<u16>()?;
-    record.data.emit(encoder)?;
-    let written = u16::try_from(encoder.len_since_place(&length)).unwrap_or(u16::MAX);
-    length.replace(encoder, written)
+
+    /// Writes a record; says whether there was room for it.
+    fn record(&mut self, record: &Record) -> bool {
+        self.name(&record.name);
+        self.u16(record.record_type().into());
+        self.u16(record.dns_class.into());
+        self.message.extend(record.ttl.to_be_bytes());
+        self.u16(0);
+        let content_at = self.message.len();
+        if content_at > self.room || self.content(&record.data).is_err() || self.message.len() > self.room {
+            return false;
+        }
+        let Ok(length) = u16::try_from(self.message.len() - content_at) else { return false };
+        if let Some(place) = self.message.get_mut(content_at - 2..content_at) {
+            place.copy_from_slice(&length.to_be_bytes());
+        }
+        true
+    }
+
+    /// Names of the types that RFC 1035 knows are made short, and no others (RFC 3597 §4).
+    fn content(&mut self, content: &RData) -> Result<(), ProtoError> {
+        match content {
+            RData::CNAME(name) => self.name(&name.0),
+            RData::NS(name) => self.name(&name.0),
+            RData::PTR(name) => self.name(&name.0),
+            RData::MX(mx) => {
+                self.u16(mx.preference);
+                self.name(&mx.exchange);
+            }
+            RData::SOA(soa) => {
+                let SOA { mname, rname, serial, refresh, retry, expire, minimum, .. } = soa;
+                self.name(mname);
+                self.name(rname);
+                self.message.extend(serial.to_be_bytes());
+                self.message.extend([*refresh, *retry, *expire].into_iter().flat_map(i32::to_be_bytes));
+                self.message.extend(minimum.to_be_bytes());
+            }
+            others => {
+                let start = u32::try_from(self.message.len()).unwrap_or(u32::MAX);
+                let mut encoder = BinEncoder::with_offset(&mut self.message, start);
+                encoder.set_name_encoding(NameEncoding::Uncompressed);
+                others.emit(&mut encoder)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, name: &Name) {
+        self.names.write(name, &mut self.message);
+    }
+
+    fn u16(&mut self, number: u16) {
+        self.message.extend(number.to_be_bytes());
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ impl Pointer {
 
     /// To a place in the message; `None`: it is too far from its start.
     pub(crate) fn to(place: usize) -> Option<Self> {
-        u16::try_from(place).ok().filter(|place| *place < Self::MARK >> 2).map(|place| Self(Self::MARK | place))
+        u16::try_from(place).ok().filter(|place| place & Self::MARK == 0).map(|place| Self(Self::MARK | place))
     }
 
     /// To the question's name from the label that starts at `start` in it, at most 254.
@@ -29,7 +29,7 @@ impl Pointer {
         Self::to(HEADER + start).unwrap_or(Self::QUESTION)
     }
 
-    fn to_bytes(self) -> [u8; 2] {
+    pub(crate) fn to_bytes(self) -> [u8; 2] {
         self.0.to_be_bytes()
     }
 }

@@ -1,11 +1,12 @@
 //! Names that others lead to: what is there is answered as the server would answer it to the same client.
 
 use crate::harness::*;
-use config::{DnsCompatibility, NameChange, NameTable, ServiceNames};
+use config::{DnsCompatibility, EndpointGroup, EndpointName, NameChange, NameTable, ServiceNames};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 use std::sync::Arc;
 use tidegate_dns::{Explainer, Outcome, Question};
+use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
 
 /// ExternalName Services of the namespace `shop`, beside those of [`table`].
@@ -144,6 +145,52 @@ async fn what_an_alias_leads_to_is_answered_by_the_whole_server() {
     assert!(cut.metadata.truncation && cut.answers.is_empty(), "{cut:?}");
     let endless = server.ask(&with_edns(question(7, "endless.test.", RecordType::A), 1232)).await;
     assert_eq!((endless.metadata.response_code, endless.answers.len()), (ResponseCode::NoError, 11));
+    server.stop().await;
+}
+
+/// A headless Service with many endpoints has a long answer, and no shorter one where others lead to it.
+#[tokio::test]
+async fn all_that_an_alias_leads_to_is_answered_over_tcp() {
+    let (server, _) = start_corefile(
+        ".:PORT {
+            bind 127.0.0.1
+            template IN A cn.test {
+                answer \"{{ .Name }} 60 IN CNAME many.shop.svc.cluster.local.\"
+            }
+            kubernetes cluster.local
+        }",
+    );
+    let endpoint = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        let (name, pod) = (format!("pod-{number}").into(), None);
+        EndpointName { address: [10, 1, high, low].into(), name, group: EndpointGroup::with_ports(Vec::new()), pod }
+    };
+    let endpoints: Vec<_> = (0..1_000).map(endpoint).collect();
+    let external = |target: &str| ServiceNames::External { target: target.parse().unwrap() };
+    let changes = [
+        ("many", ServiceNames::headless(endpoints)),
+        ("near", external("many.shop.svc.cluster.local")),
+        ("far", external("a.cn.test")),
+    ];
+    let changes = changes.map(|(service, names)| NameChange::Service {
+        namespace: "shop".into(),
+        service: service.into(),
+        names: Some(Arc::new(names)),
+    });
+    server.publish(table().patched(changes, 8));
+    let mut stream = server.connect().await;
+    for (name, aliases) in [
+        ("many.shop.svc.cluster.local.", 0),
+        ("near.shop.svc.cluster.local.", 1),
+        ("a.cn.test.", 1),
+        ("far.shop.svc.cluster.local.", 2),
+    ] {
+        stream.write_all(&frame(&question(7, name, RecordType::A).to_vec().unwrap())).await.unwrap();
+        let message = read_frame(&mut stream).await.unwrap();
+        let answer = Message::from_vec(&message).unwrap();
+        assert_eq!((answer.metadata.truncation, answer.answers.len()), (false, aliases + 1_000), "{name}");
+        assert!((16_000..16_400).contains(&message.len()), "{name}: {} bytes", message.len());
+    }
     server.stop().await;
 }
 
