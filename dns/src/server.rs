@@ -12,6 +12,7 @@ mod https;
 mod led;
 mod listeners;
 mod now;
+mod padding;
 mod places;
 mod rate_limit;
 mod reloads;

@@ -33,6 +33,9 @@ pub(crate) const COOKIE: u16 = 10;
 /// Code of the EDNS option about how long a connection may be silent (RFC 7828 §3.1).
 pub(crate) const KEEPALIVE: u16 = 11;
 
+/// Code of the EDNS option that makes messages longer (RFC 7830 §3).
+pub(crate) const PADDING: u16 = 12;
+
 /// The header, as six words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {

@@ -2,6 +2,7 @@
 
 mod allowance;
 
+use super::padding;
 use super::respond::{Responder, Response};
 use super::tcp::Limits;
 use super::untaken::{Held, Untaken};
@@ -219,7 +220,7 @@ impl Conversation {
 
     async fn ask(&self, question: &[u8]) -> Answer {
         let begun = Instant::now();
-        let mut message = Vec::new();
+        let (mut message, is_padded) = (Vec::new(), padding::is_asked_for(question));
         match self.responder.respond(question, self.ends, Transport::Tcp, &mut message) {
             Response::Silence => return refusal(StatusCode::BAD_REQUEST, "that is no question"),
             Response::Dropped => return refusal(StatusCode::BAD_REQUEST, "that question gets no answer here"),
@@ -228,9 +229,17 @@ impl Conversation {
                 if answered.asks_for_a_zone() {
                     self.responder.log_zone(question, self.ends, &message);
                 }
+                if is_padded {
+                    padding::add(&mut message);
+                }
                 self.responder.metrics.answered(Transport::Tcp, answered, (message.len(), begun.elapsed()));
             }
-            Response::Pending(pending) => message = self.responder.finish(pending).await,
+            Response::Pending(pending) => {
+                message = self.responder.finish(pending).await;
+                if is_padded {
+                    padding::add(&mut message);
+                }
+            }
         }
         let age = format!("max-age={}", freshness(&message).unwrap_or(0));
         // Upstreams may have been asked for many before anything was there to be taken.

@@ -139,7 +139,7 @@ async fn converse(
     match responder.at.transport {
         // Small beside the task that it is in.
         plan::Transport::Https => Box::pin(https::converse(stream, ends, responder, held, stopped)).await,
-        _ => Conversation::new(stream, ends, responder).hold(held, stopped).await,
+        _ => Conversation::new(stream, ends, responder).secured().hold(held, stopped).await,
     }
 }
 

@@ -23,6 +23,7 @@ mod http2;
 mod led;
 mod loops;
 mod metrics;
+mod padding;
 mod parts;
 mod rate_limit;
 mod requests;

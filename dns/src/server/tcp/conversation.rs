@@ -4,6 +4,7 @@
 use super::frame::{LONGEST, PREFIX, first, push};
 use super::{Limits, RECHECK, keepalive};
 use crate::message::Transport;
+use crate::server::padding;
 use crate::server::resolve::Pending;
 use crate::server::respond::{Responder, Response};
 use crate::server::transfer::Sending;
@@ -32,6 +33,26 @@ const MUCH: usize = 16 << 10;
 /// Bytes that a buffer may keep for the next answers.
 const KEPT: usize = 4096;
 
+/// What is said last in an answer, where the client asks for it.
+#[derive(Debug, Clone, Copy, Default)]
+struct End {
+    /// How long the client may be silent.
+    idle: Option<Duration>,
+    is_padded: bool,
+}
+
+impl End {
+    /// Adds it to a finished message of ours.
+    fn add(self, message: &mut Vec<u8>) {
+        if let Some(idle) = self.idle {
+            keepalive::add(idle, message);
+        }
+        if self.is_padded {
+            padding::add(message);
+        }
+    }
+}
+
 /// A client and what it has asked.
 pub(super) struct Conversation<S> {
     stream: S,
@@ -47,8 +68,10 @@ pub(super) struct Conversation<S> {
     waiting: Option<JoinSet<Option<Held>>>,
     /// Those that are there, and `output` where it does not leave at once.
     untaken: Arc<Untaken>,
-    /// A zone on its way; no question is taken before it has left.
-    sending: Option<Box<Sending>>,
+    /// A zone on its way, and how its messages end; no question is taken before it has left.
+    sending: Option<(Box<Sending>, End)>,
+    /// Whether nobody else can read what is said.
+    is_secured: bool,
     /// Of which `idle` is what holds now, or did when it was last looked up.
     clocks: Clocks,
     /// Questions there have been.
@@ -64,7 +87,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         let (rest, reply, output, clocks, asked) = Default::default();
         let (waiting, sending, is_open, since) = (None, None, true, Instant::now());
         let untaken = responder.untaken(ends.0);
-        Self { stream, ends, responder, rest, reply, output, waiting, untaken, sending, clocks, asked, is_open, since }
+        Self {
+            stream,
+            ends,
+            responder,
+            rest,
+            reply,
+            output,
+            waiting,
+            untaken,
+            sending,
+            is_secured: false,
+            clocks,
+            asked,
+            is_open,
+            since,
+        }
+    }
+
+    /// The same over TLS.
+    pub(super) fn secured(self) -> Self {
+        Self { is_secured: true, ..self }
     }
 
     /// Answers until the client is silent, gone, or wrong; once `stopped` closes, only what has come whole.
@@ -177,10 +220,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 
     /// Answers what was left.
     fn go_on(&mut self) {
-        if let Some(sending) = &mut self.sending {
+        if let Some((sending, end)) = &mut self.sending {
             self.since = Instant::now();
             match sending.next() {
-                Some(message) => push(&mut self.output, &message),
+                Some(mut message) => {
+                    end.add(&mut message);
+                    push(&mut self.output, &message);
+                }
                 None => self.sending = None,
             }
             return;
@@ -205,26 +251,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             used += PREFIX + packet.len();
             self.asked = self.asked.saturating_add(1);
             self.since = begun;
-            let told = keepalive::is_asked_for(packet).then(|| self.patience());
+            let end = self.end(packet);
             match self.respond(packet) {
                 // Those that are on their way are answered all the same.
                 Response::Silence | Response::HeldBack => return self.take_no_more(input),
                 Response::Dropped => {}
                 Response::Ready(answered) if answered.asks_for_a_zone() => {
                     let refusal = (answered, std::mem::take(&mut self.reply));
-                    let (answered, message, sending) = self.responder.transfer(packet, self.ends, refusal);
-                    self.sending = sending;
+                    let (answered, mut message, sending) = self.responder.transfer(packet, self.ends, refusal);
+                    // How long the client may be silent is not told in transfers.
+                    let end = End { idle: None, ..end };
+                    self.sending = sending.map(|sending| (sending, end));
+                    end.add(&mut message);
                     self.responder.metrics.answered(Transport::Tcp, answered, (message.len(), begun.elapsed()));
                     push(&mut self.output, &message);
                 }
                 Response::Ready(answered) => {
-                    if let Some(idle) = told {
-                        keepalive::add(idle, &mut self.reply);
-                    }
+                    end.add(&mut self.reply);
                     self.responder.metrics.answered(Transport::Tcp, answered, (self.reply.len(), begun.elapsed()));
                     push(&mut self.output, &self.reply);
                 }
-                Response::Pending(pending) => self.wait_for(pending, told),
+                Response::Pending(pending) => self.wait_for(pending, end),
             }
         }
         // The client asks the rest over another connection.
@@ -237,15 +284,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         input.len()
     }
 
-    /// `told`: how long the client may be silent, if it wants to know.
-    fn wait_for(&mut self, pending: Box<Pending>, told: Option<Duration>) {
+    /// How the answer to a question ends.
+    fn end(&self, packet: &[u8]) -> End {
+        let idle = keepalive::is_asked_for(packet).then(|| self.patience());
+        // In the clear a length hides nothing (RFC 7830 §6).
+        End { idle, is_padded: self.is_secured && padding::is_asked_for(packet) }
+    }
+
+    fn wait_for(&mut self, pending: Box<Pending>, end: End) {
         let (responder, untaken) = (Arc::clone(&self.responder), Arc::clone(&self.untaken));
         let waiting = self.waiting.get_or_insert_default();
         waiting.spawn(async move {
             let mut message = responder.finish(pending).await;
-            if let Some(idle) = told {
-                keepalive::add(idle, &mut message);
-            }
+            end.add(&mut message);
             untaken.hold(message)
         });
     }
