@@ -1,6 +1,7 @@
 //! Questions over HTTPS (RFC 8484), with HTTP/1.1 or HTTP/2.
 
 mod allowance;
+mod host;
 
 use super::padding;
 use super::respond::{Responder, Response};
@@ -181,10 +182,13 @@ impl Conversation {
 
     /// The question of a request.
     async fn question(&self, request: Request<Incoming>) -> Result<Vec<u8>, (StatusCode, &'static str)> {
+        let wrong = |why| (StatusCode::BAD_REQUEST, why);
+        if !host::is_told(request.version(), request.headers()) {
+            return Err(wrong("the request has no Host that can be read, or several"));
+        }
         if request.uri().path() != PATH {
             return Err((StatusCode::NOT_FOUND, "questions are taken at /dns-query"));
         }
-        let wrong = |why| (StatusCode::BAD_REQUEST, why);
         match *request.method() {
             Method::GET | Method::HEAD => {
                 let query = request.uri().query().unwrap_or_default();

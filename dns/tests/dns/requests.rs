@@ -78,3 +78,29 @@ async fn head_is_answered_as_get_is_without_the_content() {
     server.stop().await;
     connection.await.unwrap().unwrap();
 }
+
+/// RFC 9112 §3.2.
+#[tokio::test]
+async fn a_request_of_http_1_1_names_one_host() {
+    let authority = Authority::new();
+    authority.mount("dns.test");
+    let server = start_secured("https", &authority, "");
+    for (version, fields, expected) in [
+        ("1.1", "Host: dns.test\r\n", 200),
+        ("1.1", "", 400),
+        ("1.1", "Host: dns.test\r\nHost: dns.test\r\n", 400),
+        ("1.1", "Host: dns.test/\r\n", 400),
+        ("1.1", "Host:\r\n", 400),
+        ("1.0", "", 200),
+        ("1.0", "Host: a.test\r\nHost: b.test\r\n", 400),
+    ] {
+        let mut stream = authority.connect(&server, "dns.test", &["http/1.1"], None).await.unwrap();
+        let request = format!("GET {QUERY} HTTP/{version}\r\n{fields}Connection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut read = Vec::new();
+        stream.read_to_end(&mut read).await.unwrap();
+        let status = String::from_utf8_lossy(read.get(9..12).unwrap_or_default()).into_owned();
+        assert_eq!(status, expected.to_string(), "{version} {fields:?}");
+    }
+    server.stop().await;
+}
