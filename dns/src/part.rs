@@ -9,6 +9,7 @@ pub(crate) mod chaos;
 pub(crate) mod dns64;
 pub(crate) mod header;
 pub(crate) mod hosts;
+pub(crate) mod loadbalance;
 pub(crate) mod local;
 pub(crate) mod minimal;
 pub(crate) mod nsid;

@@ -105,7 +105,7 @@ pub(super) fn read_nsid(item: Item<'_>) -> Result<String, PlanError> {
     if name.len() > 128 { Err(item.error("is longer than 128 bytes")) } else { Ok(name) }
 }
 
-/// Addresses in answers take turns; what else CoreDNS has is refused.
+/// `round_robin`, be it written or not; what else CoreDNS has is refused.
 pub(super) fn read_loadbalance(item: Item<'_>, reading: &mut Reading<'_>) -> Result<(), PlanError> {
     match item.at_most_one("a policy")?.map(Word::as_str) {
         None | Some("round_robin") => {}

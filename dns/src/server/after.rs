@@ -2,8 +2,8 @@
 
 use crate::message::Transport;
 use crate::part::alias::Alias;
-use crate::part::minimal;
 use crate::part::rewrite::Rewritten;
+use crate::part::{loadbalance, minimal};
 use crate::question::{Asked, Head, Query};
 use crate::serving::Block;
 use hickory_proto::rr::RecordType;
@@ -18,6 +18,8 @@ pub(super) enum After {
     Restore(Box<Restore>),
     /// What is there where CNAMEs led is added to them.
     Complete(Box<Complete>),
+    /// What takes turns gets the order of this turn.
+    Balance(Head, u64),
     /// The server's name is told.
     Nsid(Arc<Block>, Head),
 }
@@ -77,6 +79,7 @@ impl After {
                 let asked = Asked { wire: question, record_type: *record_type };
                 *message = alias.complete(message, &Query { head: *head, asked }, transport);
             }
+            Self::Balance(head, turn) => loadbalance::balance(message, (head, transport), *turn),
             Self::Nsid(block, head) => {
                 if let Some(nsid) = block.parts.as_ref().and_then(|parts| parts.nsid.as_ref()) {
                     nsid.add(message, (head, transport));

@@ -91,6 +91,8 @@ impl Settings {
             patience: None,
             queries: None,
             errors: None,
+            // As in the Corefile that kubeadm installs.
+            balances: true,
             parts: None,
         }
     }

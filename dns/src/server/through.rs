@@ -15,7 +15,7 @@ use crate::part::rewrite::{Made, Rewriting};
 use crate::part::template::{Also, Templated};
 use crate::part::{Told, any, local};
 use crate::plan::AclAction;
-use crate::question::Query;
+use crate::question::{Query, is_of_zones};
 use crate::reply::Reply;
 use crate::serving::{Block, Parts};
 use hickory_proto::op::ResponseCode;
@@ -25,7 +25,20 @@ use std::sync::Arc;
 impl Responder {
     /// Answers as the block has it.
     pub(super) fn respond_in(&self, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
-        let Some(parts) = &block.parts else { return self.resolve(block, asking, out) };
+        let response = match &block.parts {
+            Some(parts) => self.respond_through(parts, block, asking, out),
+            None => self.resolve(block, asking, out),
+        };
+        if !block.balances || takes_turns(&response) || is_of_zones(asking.query.asked.record_type) {
+            return response;
+        }
+        // Whoever wants to know what would be answered is told the same each time.
+        let turn = if self.shared.trace.is_some() { 0 } else { rand::random() };
+        finally(response, asking, out, || After::Balance(asking.query.head, turn))
+    }
+
+    /// Answers by the block's parts.
+    fn respond_through(&self, parts: &Parts, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
         let name = asking.name;
         let told = parts.local.map(|names| {
             let record_type = asking.query.asked.record_type;
@@ -243,6 +256,11 @@ impl Responder {
         });
         told.or_else(|| self.template(parts, block, asking, out))
     }
+}
+
+/// Whether addresses take turns in an answer already, as they do in the cluster's table.
+fn takes_turns(response: &Response) -> bool {
+    matches!(response, Response::Ready(Answered { source: Source::Zone | Source::External, .. }))
 }
 
 /// Holds what was made here to the TTLs of the block's cache.

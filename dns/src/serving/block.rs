@@ -28,6 +28,8 @@ pub(crate) struct Block {
     pub(crate) queries: Option<Queries>,
     /// What is written about failures; `None`: nothing is.
     pub(crate) errors: Option<Arc<Errors>>,
+    /// Whether addresses take turns in answers that are not from the cluster's table, where they always do.
+    pub(crate) balances: bool,
     /// `None`: there are none.
     pub(crate) parts: Option<Box<Parts>>,
 }
@@ -36,6 +38,7 @@ impl Block {
     /// What flags alone make of it, by the words of a Corefile.
     pub(super) fn plugins(&self) -> impl Iterator<Item = &'static str> {
         let all = [
+            ("loadbalance", self.balances),
             ("kubernetes", self.records.is_some()),
             ("cache", self.forwarder.keeps_answers()),
             ("forward", self.forwarder.has_upstreams()),

@@ -86,6 +86,7 @@ impl Block {
             compatibility,
             queries: Queries::of(&block.logs, block.metadata.as_deref()),
             errors: block.errors.as_ref().map(|errors| Arc::new(Errors::new(errors))),
+            balances: block.loadbalance.is_some(),
             parts,
         })
     }

@@ -21,6 +21,7 @@ mod harness;
 mod hostile;
 mod http2;
 mod led;
+mod loadbalance;
 mod loops;
 mod metrics;
 mod padding;
