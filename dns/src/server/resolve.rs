@@ -15,6 +15,7 @@ use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Source};
 use crate::name::LowerName;
 use crate::part::{Told, spelling, whoami};
+use crate::plan;
 use crate::question::{Asked, Head, Query};
 use crate::reply::Reply;
 use crate::serving::{Block, Records, Site};
@@ -210,8 +211,9 @@ impl Responder {
         let mut reply = Reply::new(out, query.asked.wire, query.head.room(transport));
         let said = match &now.names {
             Some(snapshot) => {
-                // Ids are as good as random.
-                let turn = usize::from(query.head.id);
+                // Ids are as good as random, but over HTTPS, where all are 0 (RFC 8484 §4.1).
+                let has_id = self.at.transport != plan::Transport::Https || self.shared.trace.is_some();
+                let turn = usize::from(if has_id { query.head.id } else { rand::random() });
                 let zone = Zone::new(&snapshot.names, settings, asked_at).turned(turn).alone(*is_alone);
                 zone.answer(name, query.asked.record_type, &mut reply)
             }
