@@ -1,5 +1,6 @@
 //! The commands that serve nothing.
 
+use crate::corefile::free_port;
 use crate::manifests::{Manifests, ingress, service};
 use crate::tidegate::{output, text};
 
@@ -154,6 +155,57 @@ fn check_says_which_files_of_a_corefile_are_missing() {
     manifests.write("dns.yaml", &format!("{config_map}  NodeHosts: 192.0.2.1 node-1\n"));
     let text = said(&manifests, &["check", "DIR"], 0);
     assert!(text.contains("understood, 1 missing files, 1 notes"), "{text}");
+}
+
+/// They may be there where the server is; what `check` says of them is what the server says here.
+#[test]
+fn check_says_without_which_files_nothing_starts() {
+    let plugins = [
+        ("forward . /nowhere/resolv.conf\n", 3, "forward", "/nowhere/resolv.conf"),
+        ("forward . tls://192.0.2.1 {\n  tls /nowhere/ca.pem\n }\n", 4, "forward: tls", "/nowhere/ca.pem"),
+        ("autopath /nowhere/search.conf\n", 3, "autopath", "/nowhere/search.conf"),
+        ("tls /nowhere/cert.pem /nowhere/key.pem\n", 3, "tls", "/nowhere/cert.pem"),
+    ];
+    let manifests = Manifests::new(&[]);
+    let path = manifests.path().join("Corefile");
+    let path = path.to_str().expect("UTF-8");
+    for (plugin, line, subject, file) in plugins {
+        let (scheme, port) = (if subject == "tls" { "tls" } else { "dns" }, free_port());
+        manifests.write("Corefile", &format!("{scheme}://.:{port} {{\n bind 127.0.0.1\n {plugin} whoami\n}}\n"));
+        let lines = squeezed(&said(&manifests, &["check", path], 0));
+        let expected = [
+            format!("Corefile:{line} {subject} missing"),
+            format!("there is no {file}: a server does not start without it"),
+        ];
+        for expected in expected {
+            assert!(lines.contains(&expected), "{expected}: {lines:?}");
+        }
+        let started = output(&["dns", "--corefile", path]);
+        assert_eq!(started.status.code(), Some(2), "{started:?}");
+        let told = text(&started.stderr);
+        let last = told.lines().last().unwrap_or_default();
+        assert!(last.contains(file) && last.contains("No such file"), "{told}");
+    }
+}
+
+/// What is beside a Corefile in its ConfigMap is there, whatever plugin names it.
+#[test]
+fn check_finds_what_plugins_name_in_a_config_map() {
+    let config_map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: coredns}\ndata:\n  Corefile: |\n    tls://. {\n        \
+                      tls /etc/coredns/tls.crt /etc/coredns/tls.key\n        forward . /etc/coredns/up.conf\n    }\n";
+    let manifests = Manifests::new(&[("dns.yaml", config_map.to_owned())]);
+    let lines = squeezed(&said(&manifests, &["check", "DIR"], 0));
+    for line in [
+        "dns.yaml:7 tls missing",
+        "there is no /etc/coredns/tls.key: a server does not start without it",
+        "dns.yaml:8 forward missing",
+        "dns.yaml: ConfigMap default/coredns: understood, 3 missing files",
+    ] {
+        assert!(lines.iter().any(|other| other == line), "{line}: {lines:?}");
+    }
+    manifests.write("dns.yaml", &format!("{config_map}  tls.crt: a\n  tls.key: b\n  up.conf: nameserver 192.0.2.1\n"));
+    let text = said(&manifests, &["check", "DIR"], 0);
+    assert!(text.ends_with("dns.yaml: ConfigMap default/coredns: understood\n"), "{text}");
 }
 
 #[test]

@@ -18,6 +18,14 @@ pub trait Environment {
     /// It cannot be read, is no regular file, is not UTF-8, or is larger than 1 MiB.
     fn read(&self, path: &Path) -> io::Result<String>;
 
+    /// Whether there is a file that can be read, of whatever form it is: those of certificates need not be text.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no regular file.
+    fn find(&self, path: &Path) -> io::Result<()> {
+        self.read(path).map(drop)
+    }
+
     /// The names of what is in a directory, in any order. One that does not exist holds nothing.
     ///
     /// # Errors
@@ -36,6 +44,10 @@ impl Environment for System {
 
     fn read(&self, path: &Path) -> io::Result<String> {
         file::read_text(path, MAX_FILE)
+    }
+
+    fn find(&self, path: &Path) -> io::Result<()> {
+        file::open(path).map(drop)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {

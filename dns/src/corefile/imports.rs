@@ -150,7 +150,7 @@ impl Expansion<'_> {
         let mut names: Vec<_> = names.into_iter().filter(|file| !file.starts_with("..") && fits(&name, file)).collect();
         names.sort();
         if names.is_empty() {
-            let message = format!("nothing to import is called {}", path.display());
+            let message = format!("nothing to import is called {}: the line adds nothing", path.display());
             self.notes.push(Note { is_missing: true, ..Note::syntax(place, message) });
         }
         Ok(names.into_iter().map(|name| directory.join(name)).collect())

@@ -21,7 +21,8 @@ pub struct Note {
     pub subject: String,
     /// What, in one line.
     pub message: String,
-    /// Whether a file that is named cannot be read, and what it would say is gone.
+    /// Whether it is about a file that is needed and cannot be read here: what it would say is gone, or nothing starts.
+    /// That it is so where a Corefile is looked at says nothing of where it is served.
     pub is_missing: bool,
 }
 

@@ -2,6 +2,7 @@
 
 use super::item::Item;
 use super::print::Printed;
+use super::reading::{NO_START, Reading};
 use super::zone::Zone;
 use crate::corefile::PlanError;
 
@@ -22,7 +23,7 @@ pub(crate) enum SearchList {
 }
 
 impl Autopath {
-    pub(super) fn read(item: Item<'_>, block: &[Zone]) -> Result<Self, PlanError> {
+    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>, block: &[Zone]) -> Result<Self, PlanError> {
         item.no_body()?;
         let [zones @ .., search] = item.some("@kubernetes, or a file with a search list")? else {
             return Err(item.error("takes @kubernetes, or a file with a search list"));
@@ -30,7 +31,10 @@ impl Autopath {
         let search = match search.text.strip_prefix('@') {
             Some("kubernetes") => SearchList::Pod,
             Some(other) => return Err(item.error(format!("@{other} is not supported; @kubernetes is"))),
-            None => SearchList::File(search.as_str().to_owned()),
+            None => {
+                reading.needs_text(item, search.as_str(), NO_START);
+                SearchList::File(search.as_str().to_owned())
+            }
         };
         Ok(Self { zones: item.zones_or(zones, block)?, search })
     }

@@ -9,13 +9,14 @@ use super::key::{Listener, Transport};
 use super::kubernetes::Pods;
 use super::log::Label;
 use super::question::Fallthrough;
-use super::reading::Reading;
+use super::reading::{NO_START, Reading};
 use super::zone::Zone;
 use crate::corefile::Note;
 use std::net::SocketAddr;
 
 pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
     same_questions(plan, reading);
+    certificates(plan, reading);
     other_objects(plan, reading);
     for (index, block) in plan.blocks.iter().enumerate() {
         transports(block, reading);
@@ -71,6 +72,25 @@ fn transports(block: &Block, reading: &mut Reading<'_>) {
             reading.notes.push(block.note("tls", "changes nothing: no key of this block is tls:// or https://"));
         }
         _ => {}
+    }
+}
+
+/// The files of the block whose certificate is shown at a listener: that of its longest zone. Others are not read.
+fn certificates(plan: &Plan, reading: &mut Reading<'_>) {
+    for (listener, zones) in plan.listening() {
+        let block = zones.first().and_then(|(_, index)| plan.blocks.get(*index));
+        let tls = block.and_then(|block| Some((block, block.tls.as_ref()?)));
+        let Some((block, tls)) = tls.filter(|_| listener.transport != Transport::Dns) else { continue };
+        let note = block.note("tls", "");
+        for file in [&tls.certificate, &tls.key] {
+            reading.needs_file(&note, file, NO_START);
+        }
+        let without = if tls.client.is_verified() {
+            NO_START
+        } else {
+            "a server starts without it, since no client_auth verifies clients"
+        };
+        tls.authorities.iter().for_each(|file| reading.needs_file(&note, file, without));
     }
 }
 

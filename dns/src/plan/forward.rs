@@ -7,7 +7,7 @@ pub(crate) use upstream::Upstream;
 use super::item::{Item, name_of};
 use super::print::Printed;
 use super::question::Rcode;
-use super::reading::Reading;
+use super::reading::{NO_START, Reading};
 use super::span;
 use super::tls::ClientTls;
 use super::zone::Zone;
@@ -154,8 +154,12 @@ impl Forward {
             return Err(item.error(format!("the network is {} zones, and only one can be forwarded", from.len())));
         };
         let mut forward = Self::new(from.clone());
-        forward.add_upstreams(item, to)?;
-        item.options(reading, |_, option| forward.read_option(option));
+        forward.add_upstreams(item, reading, to)?;
+        let mut tls = None;
+        item.options(reading, |reading, option| {
+            tls = Some(option).filter(|option| option.name() == "tls").or(tls);
+            forward.read_option(option, reading)
+        });
         if forward.to.is_empty() {
             return Err(item.error("names no upstream"));
         }
@@ -167,8 +171,9 @@ impl Forward {
             let (age, expire) = (span::text(age), span::text(expire));
             return Err(item.error(format!("max_age {age} is less than expire {expire}")));
         }
+        forward.look_for_files(item, tls, reading);
         let has_tls = forward.tls.files().next().is_some() || forward.tls.server_name.is_some();
-        if has_tls && !forward.to.iter().any(|upstream| matches!(upstream, Upstream::Tls { .. })) {
+        if has_tls && !forward.to.iter().any(Upstream::is_tls) {
             reading.note(item, "tls and tls_servername change nothing: no upstream is tls://");
         }
         let has_own_name = |upstream: &Upstream| matches!(upstream, Upstream::Tls { server_name: Some(_), .. });
@@ -183,16 +188,37 @@ impl Forward {
         Ok(forward)
     }
 
-    fn add_upstreams(&mut self, item: Item<'_>, words: &[crate::corefile::Word]) -> Result<(), PlanError> {
+    fn add_upstreams(
+        &mut self,
+        item: Item<'_>,
+        reading: &mut Reading<'_>,
+        words: &[crate::corefile::Word],
+    ) -> Result<(), PlanError> {
         for word in words {
-            self.to.push(Upstream::parse(word.as_str()).map_err(|message| item.error(message))?);
+            let upstream = Upstream::parse(word.as_str()).map_err(|message| item.error(message))?;
+            if let Upstream::File(path) = &upstream {
+                reading.needs_text(item, path, NO_START);
+            }
+            self.to.push(upstream);
         }
         Ok(())
     }
 
-    fn read_option(&mut self, option: Item<'_>) -> Result<(), PlanError> {
+    /// Beyond those that are upstreams; `tls`: the option. Without an upstream that needs them they are not read.
+    fn look_for_files(&self, item: Item<'_>, tls: Option<Item<'_>>, reading: &mut Reading<'_>) {
+        if let Some(tls) = tls.filter(|_| self.to.iter().any(Upstream::is_tls)) {
+            let PlanError(note) = tls.error("");
+            self.tls.files().for_each(|file| reading.needs_file(&note, file, NO_START));
+        }
+        if self.resolvers.is_empty() && self.to.iter().any(|upstream| matches!(upstream, Upstream::Host { .. })) {
+            let without = "a server does not start without it or `resolver`, since an upstream is a name";
+            reading.needs_text(item, "/etc/resolv.conf", without);
+        }
+    }
+
+    fn read_option(&mut self, option: Item<'_>, reading: &mut Reading<'_>) -> Result<(), PlanError> {
         match option.name() {
-            "to" => self.add_upstreams(option, option.some("upstreams")?)?,
+            "to" => self.add_upstreams(option, reading, option.some("upstreams")?)?,
             "except" => self.except.extend(option.zones(option.some("zones")?)?),
             "policy" => self.policy = option.choice(option.one("random, round_robin or sequential")?, &POLICIES)?,
             "health_check" => self.health = HealthCheck::read(option)?,

@@ -10,7 +10,6 @@ use crate::corefile::PlanError;
 use config::{DomainName, DomainNameError};
 use std::fmt;
 use std::net::IpAddr;
-use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -79,14 +78,8 @@ impl Hosts {
             reload: Duration::from_secs(5),
             fallthrough: Fallthrough::default(),
         };
-        if let Some(file) = file
-            && let Err(error) = reading.environment.read(Path::new(file))
-        {
-            let message = match error.kind() {
-                std::io::ErrorKind::NotFound => format!("there is no {file} yet: it counts as empty"),
-                _ => format!("{file} cannot be read: {error}; it counts as empty"),
-            };
-            reading.missing(item, message);
+        if let Some(file) = file {
+            reading.needs_text(item, file, "it counts as empty until there is one");
         }
         item.options(reading, |_, option| hosts.read_option(option));
         Ok(hosts)

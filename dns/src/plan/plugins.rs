@@ -127,7 +127,7 @@ fn read(block: &mut Block, item: Item<'_>, reading: &mut Reading<'_>, zones: &[Z
     match item.name() {
         "acl" => block.acls.push(Acl::read(item, reading, zones)?),
         "any" => once(&mut block.any, item, item.alone())?,
-        "autopath" => once(&mut block.autopath, item, Autopath::read(item, zones))?,
+        "autopath" => once(&mut block.autopath, item, Autopath::read(item, reading, zones))?,
         "bind" => block.binds.push(Bind::read(item, reading, &block.binds)?),
         "bufsize" => once(&mut block.bufsize, item, small::read_bufsize(item, reading))?,
         "cache" => once(&mut block.cache, item, Cache::read(item, reading, zones))?,

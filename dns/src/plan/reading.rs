@@ -4,11 +4,16 @@ use super::item::Item;
 use super::pattern::Pattern;
 use crate::corefile::{Environment, Note, PlanError, Word};
 use std::cell::Cell;
+use std::io;
+use std::path::Path;
 
 /// Zones of all blocks and parts: a network that ends within an octet stands for up to 128.
 pub(super) const MAX_ZONES: usize = 100_000;
 /// Regular expressions in all files: each may take 256 KiB.
 const MAX_PATTERNS: usize = 1000;
+
+/// What it means that a file which a server reads at its start is not there.
+pub(super) const NO_START: &str = "a server does not start without it";
 
 pub(super) struct Reading<'e> {
     pub(super) environment: &'e dyn Environment,
@@ -34,10 +39,21 @@ impl<'e> Reading<'e> {
         self.notes.push(note);
     }
 
-    /// Of a file that is named there and cannot be read.
-    pub(super) fn missing(&mut self, item: Item<'_>, message: String) {
-        let PlanError(note) = item.error(message);
-        self.notes.push(Note { is_missing: true, ..note });
+    /// Tells where a text that is needed there cannot be read, and what is done `without` it.
+    pub(super) fn needs_text(&mut self, item: Item<'_>, file: &str, without: &str) {
+        let found = self.environment.read(Path::new(file)).map(drop);
+        let missing = missing(found, file, without);
+        self.notes.extend(missing.map(|message| {
+            let PlanError(note) = item.error(message);
+            Note { is_missing: true, ..note }
+        }));
+    }
+
+    /// Tells where a file that is needed at the place of `note` cannot be read, and what is done `without` it.
+    pub(super) fn needs_file(&mut self, note: &Note, file: &str, without: &str) {
+        let found = self.environment.find(Path::new(file));
+        let missing = missing(found, file, without);
+        self.notes.extend(missing.map(|message| Note { is_missing: true, message, ..note.clone() }));
     }
 
     pub(super) fn pattern(&mut self, item: Item<'_>, word: &Word) -> Result<Pattern, PlanError> {
@@ -47,4 +63,11 @@ impl<'e> Reading<'e> {
         }
         Pattern::parse(word.as_str()).map_err(|message| item.error(message))
     }
+}
+
+fn missing(found: io::Result<()>, file: &str, without: &str) -> Option<String> {
+    found.err().map(|error| match error.kind() {
+        io::ErrorKind::NotFound => format!("there is no {file}: {without}"),
+        _ => format!("{file} cannot be read: {error}; {without}"),
+    })
 }

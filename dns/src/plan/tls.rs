@@ -45,6 +45,16 @@ pub(crate) struct ClientTls {
     pub(crate) server_name: Option<DomainName>,
 }
 
+impl ClientAuth {
+    /// Whether certificates of clients are verified, for which authorities are needed.
+    pub(crate) fn is_verified(self) -> bool {
+        match self {
+            Self::Nothing | Self::Request => false,
+            Self::Require | Self::VerifyIfGiven | Self::RequireAndVerify => true,
+        }
+    }
+}
+
 impl ServerTls {
     pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>) -> Result<Self, PlanError> {
         let (certificate, key, authorities) = match item.arguments() {

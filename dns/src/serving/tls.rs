@@ -80,18 +80,17 @@ fn config(files: &ServerTls, transport: Transport) -> Result<ServerConfig, Strin
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
     let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
-    let builder = match client {
+    let builder = if client.is_verified() {
+        let roots = Arc::new(authorities(path.as_deref())?);
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+        let verifier = match client {
+            ClientAuth::VerifyIfGiven => verifier.allow_unauthenticated(),
+            _ => verifier,
+        };
+        builder.with_client_cert_verifier(verifier.build().map_err(|error| error.to_string())?)
+    } else {
         // Nothing is done with certificates that nobody verifies.
-        ClientAuth::Nothing | ClientAuth::Request => builder.with_no_client_auth(),
-        ClientAuth::Require | ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify => {
-            let roots = Arc::new(authorities(path.as_deref())?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
-            let verifier = match client {
-                ClientAuth::VerifyIfGiven => verifier.allow_unauthenticated(),
-                _ => verifier,
-            };
-            builder.with_client_cert_verifier(verifier.build().map_err(|error| error.to_string())?)
-        }
+        builder.with_no_client_auth()
     };
     let config = builder.with_single_cert(chain, private);
     let mut config = config.map_err(|error| format!("{certificate}, {key}: {error}"))?;

@@ -199,7 +199,7 @@ fn what_changes_nothing_is_told() {
                 "Corefile:2: kubernetes: in-addr.arpa is in none of the zones of its block: no such question comes there",
             ],
         ),
-        (". {\n hosts none\n}", &["Corefile:2: hosts: there is no none yet: it counts as empty"]),
+        (". {\n hosts none\n}", &["Corefile:2: hosts: there is no none: it counts as empty until there is one"]),
         (". {\n tls c k\n}", &["Corefile:2: tls: changes nothing: no key of this block is tls:// or https://"]),
         (". {\n metadata\n log\n}", &["Corefile:2: metadata: changes nothing: no format of log has a label"]),
         (
@@ -251,7 +251,10 @@ fn imports_stand_for_what_they_name() {
     let (plan, notes) = Plan::from_corefile(&text, "Corefile", &files_without).unwrap();
     assert_eq!(plan.to_string(), ".:53 {\n    any\n    minimal\n    whoami\n}\n\nx.org:53 {\n    whoami\n}\n");
     let notes: Vec<_> = notes.iter().map(|note| (note.to_string(), note.is_missing)).collect();
-    assert_eq!(notes, [("Corefile:7: nothing to import is called none/*.conf".to_owned(), true)]);
+    assert_eq!(
+        notes,
+        [("Corefile:7: nothing to import is called none/*.conf: the line adds nothing".to_owned(), true)]
+    );
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod loadbalance;
 mod loops;
 mod metrics;
 mod padding;
+mod missing;
 mod parts;
 mod rate_limit;
 mod requests;

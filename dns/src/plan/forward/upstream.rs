@@ -47,6 +47,10 @@ impl Upstream {
         }
     }
 
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls { .. })
+    }
+
     fn parse_tls(text: &str) -> Option<Self> {
         let Some((address, rest)) = text.split_once('%') else {
             return Some(Self::Tls { address: with_port(text, Transport::Tls.port())?, server_name: None });
