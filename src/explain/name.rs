@@ -3,7 +3,7 @@
 mod report;
 
 use super::corefile::Planned;
-use super::resolver::Resolver;
+use super::resolver::{self, Resolver};
 use crate::cli::{Asker, NameFlags, NamedFlags};
 use crate::offline::World;
 use crate::settings::{compatibility, narrow, zone_settings};
@@ -78,7 +78,7 @@ impl Asking {
             Ok(address) => (Name::from(address).to_string(), RecordType::PTR),
             Err(_) => (name.to_owned(), RecordType::A),
         };
-        Name::from_ascii(&name).with_context(|| format!("{name:?} is no name"))?;
+        resolver::name(&name).with_context(|| format!("{name:?} is no name"))?;
         anyhow::ensure!(from.is_some() || of_node.is_empty(), "--search is for the Pods that --from names");
         // Whoever asks may be a Pod that has no name.
         let all = NameObjects { pods: true, imports: true, externals: true, ..NameObjects::default() };

@@ -1,7 +1,7 @@
 //! What a Pod's resolver asks for a name that has no dot at its end, and whom: resolv.conf(5), as the kubelet writes it for
 //! that Pod.
 
-use config::DomainName;
+use config::{DomainName, DomainNameError};
 use controller::object::{PodDnsPolicy, PodResolver};
 use dns::Name;
 
@@ -126,7 +126,7 @@ impl Resolver {
     /// The names that are asked for, one after the other until one has an answer: what with a domain is too long for a
     /// name is left out.
     pub(super) fn questions(&self, name: &str) -> Vec<Name> {
-        let absolute = |name: &str| Name::from_ascii(format!("{}.", name.trim_end_matches('.'))).ok();
+        let absolute = |text: &str| self::name(&format!("{}.", text.trim_end_matches('.'))).ok();
         let as_it_is = absolute(name);
         if name.ends_with('.') || self.search.is_empty() {
             return as_it_is.into_iter().collect();
@@ -140,6 +140,17 @@ impl Resolver {
         let last = as_it_is.filter(|name| !searched.contains(name));
         searched.into_iter().chain(last).collect()
     }
+}
+
+/// A name to ask for: what is a name in manifests and in a Corefile, and what else DNS has a spelling for, as `*.example`
+/// and `a\.b.example` (RFC 1035 §5.1).
+pub(super) fn name(text: &str) -> Result<Name, DomainNameError> {
+    Name::from_ascii(text).or_else(|_| {
+        text.parse::<DomainName>()?;
+        // It has a label that begins with a hyphen, which nobody may be called but anybody may ask for.
+        let labels = text.strip_suffix('.').unwrap_or(text).split('.').map(str::as_bytes);
+        Name::from_labels(labels).map_err(|_| DomainNameError::TooLong)
+    })
 }
 
 /// What is no number counts as 0, as atoi(3) has it; an option without a value is none.

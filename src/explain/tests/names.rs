@@ -322,6 +322,32 @@ fn json_says_the_same() {
 }
 
 #[test]
+fn what_is_no_name_is_told_as_it_is_of_any_other() {
+    let labels = "a domain name is made of labels of 1 to 63 letters, digits, '-' and '_', joined by dots";
+    let (long_label, long_name) = ("a".repeat(64), format!("{}a", "a.".repeat(127)));
+    for (name, why) in [
+        ("a..b", labels),
+        ("..", labels),
+        (".b", labels),
+        ("a b.c", labels),
+        ("a+b", labels),
+        (" ", labels),
+        ("caf\u{e9}.example", labels),
+        (&long_label, labels),
+        (&long_name, "a domain name has at most 253 characters"),
+    ] {
+        for more in [&[][..], &["--from", "shop"]] {
+            assert_eq!(error(&[&[name], more].concat()), format!("{name:?} is no name: {why}"));
+        }
+    }
+    // What no object is called may be asked for.
+    for (name, end) in [("*.example", "*.example."), ("a\\.b.example", "b.example."), ("a.-b.c", "b.c."), (".", ".")] {
+        let said = said(&[name]);
+        assert!(said.contains(&format!("{end} upstream\n")), "{name}: {said}");
+    }
+}
+
+#[test]
 fn what_goes_with_names_goes_with_nothing_else() {
     for (arguments, expected) in [
         (vec!["web", "-H", "Host: a"], "-X and -H are for requests, and \"web\" is a name: the URL is web/"),
@@ -334,8 +360,6 @@ fn what_goes_with_names_goes_with_nothing_else() {
             vec!["web", "--dns-clusterset-domain", "cluster.local"],
             "--dns-clusterset-domain: cluster.local is --cluster-domain, which has the Services of this cluster",
         ),
-        (vec!["a..b"], "\"a..b\" is no name"),
-        (vec!["caf\u{e9}.example"], "\"caf\u{e9}.example\" is no name"),
         (vec!["web", "--from", "a.b"], "not NS or NS/POD, such as shop or shop/web-0"),
         (vec!["web", "--from", "shop/"], "not NS or NS/POD"),
         (vec!["web", "--type", "no"], "not a type of records such as A, AAAA, SRV, PTR or TYPE65"),
