@@ -267,8 +267,16 @@ pub(crate) struct ExplainFlags {
     /// Field of the request; `Host: …` counts instead of the URL's host (repeatable)
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub(crate) headers: Vec<String>,
-    #[command(flatten)]
-    pub(crate) source: SourceFlags,
+    /// File or directory of Kubernetes manifests (repeatable, or with commas between); not needed with a Corefile without
+    /// `kubernetes`
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "TIDEGATE_MANIFESTS",
+        required_unless_present = "corefile",
+        value_delimiter = ','
+    )]
+    pub(crate) manifests: Vec<PathBuf>,
     /// Form of the output
     #[arg(long, value_name = "FORM", env = "TIDEGATE_OUTPUT", default_value = "text")]
     pub(crate) output: Output,

@@ -29,7 +29,8 @@ const DEFAULT_BACKEND: &str = "spec.defaultBackend";
 
 /// Reads, translates, and explains the request or the name.
 pub(crate) fn explain(flags: ExplainFlags) -> anyhow::Result<String> {
-    let ExplainFlags { target, name, method, headers, source, output, advertised_https_port, objects, paths } = flags;
+    let ExplainFlags { target, name, method, headers, manifests, output, advertised_https_port, objects, paths } =
+        flags;
     let translation = translate_settings(objects);
     if is_name(&target) {
         anyhow::ensure!(
@@ -37,7 +38,11 @@ pub(crate) fn explain(flags: ExplainFlags) -> anyhow::Result<String> {
             "-X and -H are for requests, and {target:?} is a name: the URL is {target}/"
         );
         let asking = name::Asking::new(&target, name, &translation.cluster_domain)?;
-        let world = World::read_selected(source.manifests, translation, |object| asking.takes(object))?;
+        anyhow::ensure!(
+            !manifests.is_empty() || !asking.has_cluster(),
+            "--manifests is needed: the Corefile has `kubernetes`, whose names they say"
+        );
+        let world = World::read_selected(manifests, translation, |object| asking.takes(object))?;
         world.tell_unread();
         return written(&asking.report(&world)?, output);
     }
@@ -49,7 +54,7 @@ pub(crate) fn explain(flags: ExplainFlags) -> anyhow::Result<String> {
     );
     let method = method.unwrap_or_else(|| "GET".to_owned());
     let request = Request::new(&target, method, &headers, path_settings(paths))?;
-    let world = World::read(source.manifests, translation)?;
+    let world = World::read(manifests, translation)?;
     world.tell_unread();
     let report = Report::new(&request, &world, advertised_https_port).context("the snapshot lacks a listener")?;
     written(&report, output)

@@ -115,6 +115,14 @@ impl Asking {
         })
     }
 
+    /// Whether a server would need a cluster, or manifests.
+    pub(super) fn has_cluster(&self) -> bool {
+        match &self.answering {
+            Answering::Flags { .. } => true,
+            Answering::Corefile(planned) => planned.objects().is_some(),
+        }
+    }
+
     /// Whether a server would have the object.
     pub(super) fn takes(&self, object: &Object) -> bool {
         let ObjectRef { kind, namespace, .. } = object.object_ref();

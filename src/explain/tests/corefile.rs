@@ -150,6 +150,33 @@ fn the_zone_and_the_labels_of_the_corefile_count() {
 }
 
 #[test]
+fn a_corefile_without_a_cluster_needs_no_manifests() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().join("Corefile");
+    let path = path.to_str().expect("UTF-8");
+    let alone = |corefile: &str, arguments: &[&str]| {
+        fs::write(path, corefile).expect("written");
+        let cli = Cli::try_parse_from([&["tidegate", "explain"], arguments].concat());
+        let Command::Explain(flags) = cli.map_err(|error| error.to_string())?.command else { panic!("explain") };
+        explain(*flags).map(|said| said.replace(path, "Corefile")).map_err(|error| format!("{error:#}"))
+    };
+    let forwarded = ". {\n forward . 192.0.2.53\n}\n";
+    for from in [&[][..], &["--from", "shop"], &["--from", "shop/web-0"]] {
+        let said = alone(forwarded, &[&["example.com.", "--corefile", path], from].concat()).expect("explained");
+        assert!(said.contains("Corefile:2: forward: example.com. is asked of 192.0.2.53:53\n"), "{said}");
+    }
+    let clustered = format!("{forwarded}cluster.local {{\n kubernetes\n}}\n");
+    let refused = alone(&clustered, &["example.com.", "--corefile", path]).expect_err("there is nothing to name");
+    assert_eq!(refused, "--manifests is needed: the Corefile has `kubernetes`, whose names they say");
+    for arguments in [&["example.com."][..], &["http://example.com/"]] {
+        let refused = alone(forwarded, arguments).expect_err("there is nothing to explain with");
+        assert!(refused.contains("--manifests <DIR>"), "{refused}");
+    }
+    let refused = alone(forwarded, &["http://example.com/", "--corefile", path]).expect_err("it is no name");
+    assert!(refused.contains("--corefile are for names"), "{refused}");
+}
+
+#[test]
 fn external_addresses_are_told_with_the_line_of_their_zone() {
     let external = "\
 ---
