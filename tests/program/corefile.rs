@@ -94,7 +94,7 @@ fn a_corefile_is_served_and_followed() {
     // What it names and is not there is told too.
     let hosts = "    errors\n    hosts none {\n        fallthrough\n    }\n";
     replace(&path, &corefile(port, 20).replace("    errors\n", hosts));
-    let entry = tidegate.logged("hosts: there is no none yet");
+    let entry = tidegate.logged("hosts: there is no none: it counts as empty");
     assert_eq!(entry["level"], "WARN", "{entry}");
     until("the change", || dig(&tidegate, "web.shop.svc.cluster.local").contains(" 20 IN A ").then_some(()));
 }
