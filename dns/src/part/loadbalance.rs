@@ -141,7 +141,7 @@ fn arranged(message: &[u8], (head, transport): (&Head, Transport), turn: u64) ->
     let before = cursor.header()?;
     let (_, record_type, _) = cursor.question()?;
     let asked = Asked { wire: message.get(HEADER..cursor.position())?, record_type: record_type.into() };
-    let mut arranged = opened.close(&Query { head: *head, asked }, transport);
+    let mut arranged = opened.close_with_options(&Query { head: *head, asked }, transport)?;
     let after = Cursor::new(&arranged).header()?;
     // Its records are the same, and so is what was found out about them.
     before.put(&mut arranged);

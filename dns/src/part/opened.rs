@@ -40,19 +40,28 @@ impl Opened {
 
     /// As the answer to a question, no longer than the client takes it; without AD, since it is not what was signed
     /// (RFC 4035 §3.2.3). Owners that are the question's name get its spelling.
-    pub(super) fn close(mut self, query: &Query<'_>, transport: Transport) -> Vec<u8> {
-        let Some(question) = query.asked.to_question() else { return failure(query) };
+    pub(super) fn close(self, query: &Query<'_>, transport: Transport) -> Vec<u8> {
+        self.closed(query, transport).map_or_else(|| failure(query), |(message, _)| message)
+    }
+
+    /// The same with all of its options; `None`: they have no room.
+    pub(super) fn close_with_options(self, query: &Query<'_>, transport: Transport) -> Option<Vec<u8>> {
+        self.closed(query, transport).and_then(|(message, has_options)| has_options.then_some(message))
+    }
+
+    /// The message, and whether it has the options: records come first. `None`: there is no question.
+    fn closed(mut self, query: &Query<'_>, transport: Transport) -> Option<(Vec<u8>, bool)> {
+        let question = query.asked.to_question()?;
         let Sections { answers, authorities, additionals, .. } = &mut self.sections;
         for record in answers.iter_mut().chain(authorities).chain(additionals) {
             if record.name == question.name {
                 record.name = question.name.clone();
             }
         }
-        let Some(mut message) = write(query, &self.sections, self.says, transport) else { return failure(query) };
-        if !self.options.is_empty() {
-            option::add(&self.options, &mut message, query.head.limit(transport));
-        }
-        message
+        let mut message = write(query, &self.sections, self.says, transport)?;
+        let has_options =
+            self.options.is_empty() || option::add(&self.options, &mut message, query.head.limit(transport));
+        Some((message, has_options))
     }
 
     /// How long it may be kept that there is nothing (RFC 2308 §5); seconds. `None`: it does not say.

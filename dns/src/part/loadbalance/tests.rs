@@ -1,6 +1,9 @@
 use super::*;
+use crate::option;
 use crate::part::harness::{Client, client, text};
-use hickory_proto::op::Message;
+use crate::question::ClientEdns;
+use crate::wire::{Header, NSID};
+use hickory_proto::op::{Message, ResponseCode};
 use std::collections::BTreeMap;
 
 /// The message in the order of this turn.
@@ -158,6 +161,42 @@ fn what_would_be_too_long_in_another_order_stays() {
     let message = client.answer("NOERROR", &format!("{records}example.org. 60 CNAME example.org."));
     assert!(message.len() > 1232);
     assert_eq!(balanced(&client, &message, 0), message);
+}
+
+/// A name behind a DNAME, whose target later names point to: written anew it stands behind the CNAME, which then has the
+/// name in full.
+#[test]
+fn what_would_have_no_room_for_its_options_stays() {
+    let client = client("x.example.org.", "MX");
+    let target = (HEADER + client.wire.len() + 12) as u8;
+    let record = |owner: u8, record_type: u8, content: &[u8]| {
+        let length = content.len() as u8;
+        [&[0xC0, owner, 0, record_type, 0, 1, 0, 0, 0, 60, 0, length][..], content].concat()
+    };
+    let alias = target + 13 + 12;
+    let mail_server = |label| record(alias, 15, &[0, 10, 1, label, 0xC0, target]);
+    let records = [
+        record(HEADER as u8 + 2, 39, b"\x07example\x03net\0"),
+        record(HEADER as u8, 5, &[1, b'x', 0xC0, target]),
+        mail_server(b'a'),
+        mail_server(b'b'),
+    ];
+    let mut message = [&[0; HEADER], &client.wire[..], &records.concat()].concat();
+    let header = Header { id: 7, flags: flag::RESPONSE, questions: 1, answers: 4, authorities: 0, additionals: 0 };
+    client.head.finish(&mut message, header, ResponseCode::NoError);
+    let option = option::option(NSID, b"node-1").unwrap();
+    assert!(option::add(&option, &mut message, 1232));
+
+    let len = u16::try_from(message.len()).unwrap();
+    for more in 0..30 {
+        let mut head = client.head;
+        head.edns = Some(ClientEdns::of(len + more));
+        let mut arranged = message.clone();
+        balance(&mut arranged, (&head, Transport::Udp), 1);
+        assert_eq!(arranged != message, more >= 11, "{more}");
+        assert_eq!(option::find(NSID, &arranged), Some(&b"node-1"[..]), "{more}");
+        assert_eq!(text(&arranged).lines().count(), 5, "{more}");
+    }
 }
 
 #[test]
