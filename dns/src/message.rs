@@ -6,7 +6,7 @@ use crate::answer::Sections;
 use crate::cookie::ClientCookie;
 use crate::question::{Asked, Head, MAX_UDP, Query};
 use crate::reply::Reply;
-use crate::wire::{self, HEADER, Header, flag};
+use crate::wire::{self, Cursor, HEADER, Header, flag};
 use hickory_proto::ProtoError;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::SOA;
@@ -110,19 +110,49 @@ pub(crate) fn write_code(out: &mut Vec<u8>, head: &Head, asked: Option<Asked<'_>
 /// with TC (RFC 2181 §9). The answers that do fit stay, for resolvers that never try TCP. `None`: there is no question.
 pub(crate) fn write(query: &Query<'_>, sections: &Sections, says: Says, transport: Transport) -> Option<Vec<u8>> {
     let Query { head, asked } = query;
+    let (mut message, header) = written((asked, head.class), sections, head.room(transport))?;
+    let flags = header.flags | says.flags(head, false);
+    head.finish(&mut message, Header { id: head.id, flags, ..header }, sections.code);
+    Some(message)
+}
+
+/// Writes a message anew with these records in the place of its own, as those of [`write()`] over TCP: all else is as it was,
+/// its OPT record too. `None`: it is malformed, or has not one question.
+pub(crate) fn write_again(message: &[u8], sections: &Sections) -> Option<Vec<u8>> {
+    let mut cursor = Cursor::new(message);
+    let before = cursor.header().filter(|header| header.questions == 1)?;
+    let (_, record_type, class) = cursor.question()?;
+    let asked = Asked { wire: message.get(HEADER..cursor.position())?, record_type: record_type.into() };
+    let mut opt = &[][..];
+    for _ in 0..before.records() {
+        let start = cursor.position();
+        let record = cursor.record()?;
+        if record.record_type == wire::OPT && record.is_root {
+            opt = message.get(start..cursor.position())?;
+        }
+    }
+    let room = usize::from(u16::MAX).checked_sub(opt.len())?;
+    let (mut again, mut header) = written((&asked, class), sections, room)?;
+    again.extend(opt);
+    header.additionals += u16::from(!opt.is_empty());
+    Header { id: before.id, flags: before.flags | header.flags, ..header }.put(&mut again);
+    Some(again)
+}
+
+/// A question in a class, and the records behind it that fit; what the header says of them, with TC where answers or
+/// authorities are left out, and nothing else.
+fn written((asked, class): (&Asked<'_>, u16), sections: &Sections, room: usize) -> Option<(Vec<u8>, Header)> {
     let name = asked.to_question()?.name;
-    let mut writer = Writer { message: vec![0; HEADER], names: Names::default(), room: head.room(transport) };
+    let mut writer = Writer { message: vec![0; HEADER], names: Names::default(), room };
     writer.name(&name);
     writer.u16(asked.record_type.into());
-    writer.u16(head.class);
+    writer.u16(class);
     let (answers, is_cut) = writer.records(&sections.answers);
     let (authorities, is_cut) = if is_cut { (0, true) } else { writer.records(&sections.authorities) };
     let additionals = if is_cut { 0 } else { writer.records(&sections.additionals).0 };
-    let flags = says.flags(head, is_cut);
-    let header = Header { id: head.id, flags, questions: 1, answers, authorities, additionals };
-    let mut message = writer.message;
-    head.finish(&mut message, header, sections.code);
-    Some(message)
+    let flags = if is_cut { flag::TRUNCATED } else { 0 };
+    let header = Header { id: 0, flags, questions: 1, answers, authorities, additionals };
+    Some((writer.message, header))
 }
 
 /// A message that is written record by record. The encoder of hickory writes names in full before it makes them short,

@@ -1,10 +1,11 @@
 //! What of an upstream's answer has to do with its question (RFC 5452 §6): records of the name that was asked for, and of
 //! those that CNAMEs and DNAMEs lead to from there.
 
+use crate::answer::Sections;
+use crate::message::write_again;
 use crate::name::{LONGEST, LowerName};
 use crate::question::CLASS_IN;
 use crate::wire::{Cursor, RawRecord};
-use hickory_proto::op::Message;
 
 const CNAME: u16 = 5;
 const DNAME: u16 = 39;
@@ -19,10 +20,10 @@ pub(super) fn on_chain(message: Vec<u8>) -> Option<Vec<u8>> {
         return Some(message);
     }
     // Rare: names in the records that stay may point into those that go.
-    let mut read = Message::from_vec(&message).ok().filter(|read| read.answers.len() == is_on_chain.len())?;
+    let mut sections = Sections::read(&message).filter(|read| read.answers.len() == is_on_chain.len())?;
     let mut kept = is_on_chain.into_iter();
-    read.answers.retain(|_| kept.next() == Some(true));
-    read.to_vec().ok()
+    sections.answers.retain(|_| kept.next() == Some(true));
+    write_again(&message, &sections)
 }
 
 /// Of each answer whether it stays. `None`: the message is malformed.
@@ -84,6 +85,7 @@ fn above<'n>(name: &'n [u8], owner: &[u8]) -> Option<&'n [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::option;
     use crate::part::harness::{client, text};
     use proptest::prelude::*;
 
@@ -130,6 +132,29 @@ mod tests {
         let rest = left("www.test.", denied);
         assert_eq!(rest[0], "www.test. 60 CNAME x.test.");
         assert_eq!(rest.len(), 2);
+    }
+
+    #[test]
+    fn what_stays_is_whole_however_long_and_with_all_else_that_was_said() {
+        let target = format!("{0}.{0}.example.", "x".repeat(35));
+        let mut records = format!("www.test. 60 CNAME {target}\n");
+        (0..4_000).for_each(|index| {
+            records.push_str(&format!("{target} 60 A 192.0.{}.{}\n", index / 250, index % 250));
+        });
+        let client = client("www.test.", "A");
+        let own = client.answer("NOERROR", &records);
+        assert!(own.len() > 64_000);
+        let with_options = |mut message: Vec<u8>| {
+            // AA, AD and CD, and the high bits of a code.
+            (message[2], message[3]) = (message[2] | 4, message[3] | 0x30);
+            let opt_at = message.len() - 11;
+            message[opt_at + 5] = 1;
+            assert!(option::add(&option::option(15, b"\0\x06bogus").unwrap(), &mut message, 65_535));
+            message
+        };
+        let stray = client.answer("NOERROR", &format!("victim.test. 60 A 192.0.2.1\n{records}"));
+        let (left, own) = (on_chain(with_options(stray)).unwrap(), with_options(own));
+        assert!(left == own, "{} bytes of {}", left.len(), own.len());
     }
 
     /// A record with content of its own.
