@@ -225,6 +225,11 @@ impl Conversation {
     async fn ask(&self, question: &[u8]) -> Answer {
         let begun = Instant::now();
         let (mut message, is_padded) = (Vec::new(), padding::is_asked_for(question));
+        let end = |message: &mut Vec<u8>| {
+            if is_padded {
+                padding::add(message);
+            }
+        };
         match self.responder.respond(question, self.ends, Transport::Tcp, &mut message) {
             Response::Silence => return refusal(StatusCode::BAD_REQUEST, "that is no question"),
             Response::Dropped => return refusal(StatusCode::BAD_REQUEST, "that question gets no answer here"),
@@ -233,17 +238,10 @@ impl Conversation {
                 if answered.asks_for_a_zone() {
                     self.responder.log_zone(question, self.ends, &message);
                 }
-                if is_padded {
-                    padding::add(&mut message);
-                }
+                end(&mut message);
                 self.responder.metrics.answered(Transport::Tcp, answered, (message.len(), begun.elapsed()));
             }
-            Response::Pending(pending) => {
-                message = self.responder.finish(pending).await;
-                if is_padded {
-                    padding::add(&mut message);
-                }
-            }
+            Response::Pending(pending) => message = self.responder.finish(pending, end).await,
         }
         let age = format!("max-age={}", freshness(&message).unwrap_or(0));
         // Upstreams may have been asked for many before anything was there to be taken.

@@ -241,8 +241,9 @@ impl Responder {
         }
     }
 
-    /// Waits for an answer, and counts it; empty where none is sent, which can be so over UDP alone.
-    pub(super) async fn finish(&self, mut pending: Box<Pending>) -> Vec<u8> {
+    /// Waits for an answer, which `end` completes, and counts it as it leaves; empty where none is sent, which can be so over
+    /// UDP alone.
+    pub(super) async fn finish(&self, mut pending: Box<Pending>, end: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
         let (transport, since, question) = (pending.transport, pending.since, pending.counted);
         let logged = pending.logged.take();
         let (patience, limited) = (pending.patience.take(), pending.limited);
@@ -264,6 +265,7 @@ impl Responder {
         if let Some(logged) = logged {
             logged.end(&message, upstream);
         }
+        end(&mut message);
         self.metrics.answered(transport, Answered { question, source, code }, (message.len(), since.elapsed()));
         message
     }

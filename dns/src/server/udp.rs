@@ -265,7 +265,7 @@ impl Listener {
                 let (mut ends, socket) = (*ends, Arc::downgrade(&self.socket));
                 let waits = last.is_none().then(|| (Arc::clone(&self.socket), self.shared.waiting.clone()));
                 let task = async move {
-                    let message = responder.finish(pending).await;
+                    let message = responder.finish(pending, |_| {}).await;
                     if let Some(socket) = socket.upgrade().filter(|_| !message.is_empty()) {
                         // The runtime's threads wait for nobody.
                         Replies::new().send(&socket, std::iter::once((&*message, &mut ends)), false, |error| {

@@ -121,6 +121,45 @@ async fn answers_over_https_are_padded_for_who_pads() {
     server.stop().await;
 }
 
+/// How many answers were counted, and how long they were in all.
+fn counted(server: &Running) -> (f64, f64) {
+    let of = |unit| server.metric(&format!("coredns_dns_response_size_bytes_{unit}"), &[]);
+    (of("count"), of("sum"))
+}
+
+/// Be they there at once or waited for.
+#[tokio::test]
+async fn answers_over_tls_count_as_long_as_they_leave() {
+    let authority = Authority::new();
+    authority.mount("dns.test");
+    let server = start_over("tls", &authority).await;
+    let mut stream = authority.connect(&server, "dns.test", &[], None).await.unwrap();
+    let (mut count, mut bytes) = (0, 0);
+    for name in NAMES {
+        for option in [(PADDING, 0), (KEEPALIVE, 0)] {
+            count += 1;
+            bytes += exchange(&mut stream, &query(name, RecordType::A, &[option])).await.len();
+            assert_eq!(counted(&server), (f64::from(count), bytes as f64), "{name} {option:?}");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn answers_over_https_count_as_long_as_they_leave() {
+    let authority = Authority::new();
+    authority.mount("dns.test");
+    let server = start_over("https", &authority).await;
+    let mut stream = authority.connect(&server, "dns.test", &["http/1.1"], None).await.unwrap();
+    let (mut count, mut bytes) = (0, 0);
+    for name in NAMES {
+        count += 1;
+        bytes += request(&mut stream, POST, &query(name, RecordType::A, &[(PADDING, 0)])).await.2.len();
+        assert_eq!(counted(&server), (f64::from(count), bytes as f64), "{name}");
+    }
+    server.stop().await;
+}
+
 /// There it would hide nothing, and make more of a question that comes in another's name.
 #[tokio::test]
 async fn answers_in_the_clear_are_not_padded() {

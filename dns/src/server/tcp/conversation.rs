@@ -295,8 +295,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         let (responder, untaken) = (Arc::clone(&self.responder), Arc::clone(&self.untaken));
         let waiting = self.waiting.get_or_insert_default();
         waiting.spawn(async move {
-            let mut message = responder.finish(pending).await;
-            end.add(&mut message);
+            let message = responder.finish(pending, |message| end.add(message)).await;
             untaken.hold(message)
         });
     }
