@@ -183,8 +183,8 @@ impl Conversation {
     /// The question of a request.
     async fn question(&self, request: Request<Incoming>) -> Result<Vec<u8>, (StatusCode, &'static str)> {
         let wrong = |why| (StatusCode::BAD_REQUEST, why);
-        if !host::is_told(request.version(), request.headers()) {
-            return Err(wrong("the request has no Host that can be read, or several"));
+        if !host::is_told(request.version(), request.uri(), request.headers()) {
+            return Err(wrong("the request has no host that can be read, or several"));
         }
         if request.uri().path() != PATH {
             return Err((StatusCode::NOT_FOUND, "questions are taken at /dns-query"));

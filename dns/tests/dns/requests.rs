@@ -79,6 +79,30 @@ async fn head_is_answered_as_get_is_without_the_content() {
     connection.await.unwrap().unwrap();
 }
 
+/// RFC 9113 §8.3.1.
+#[tokio::test]
+async fn a_request_of_http_2_names_one_host_if_twice() {
+    let authority = Authority::new();
+    authority.mount("dns.test");
+    let server = start_secured("https", &authority, "");
+    let stream = authority.connect(&server, "dns.test", &["h2"], None).await.unwrap();
+    let (mut client, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    for (host, expected) in
+        [(None, 200), (Some("DNS.test:443"), 200), (Some("other.test"), 400), (Some("dns.test:8443"), 400)]
+    {
+        let mut request = Request::get(format!("https://dns.test{QUERY}"));
+        if let Some(host) = host {
+            request = request.header("host", host);
+        }
+        let answer = client.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), expected, "{host:?}");
+    }
+    server.stop().await;
+    connection.await.unwrap().unwrap();
+}
+
 /// RFC 9112 §3.2.
 #[tokio::test]
 async fn a_request_of_http_1_1_names_one_host() {
