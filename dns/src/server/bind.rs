@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use tracing::debug;
 
 /// Connections that the kernel keeps for us.
-const BACKLOG: i32 = 1024;
+pub(super) const BACKLOG: i32 = 1024;
 /// Bytes of questions that may wait in a UDP socket during a burst; the system may grant less.
 const RECEIVE_BUFFER: usize = 1 << 20;
 /// Bytes that the kernel takes of each connection before the client has taken those before them; otherwise some MiB, and

@@ -7,6 +7,7 @@ mod handshake;
 mod keepalive;
 mod places;
 
+use super::bind::BACKLOG;
 use super::https;
 use super::respond::Responder;
 use crate::host::{Host, canonical};
@@ -21,7 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{debug, warn};
@@ -50,6 +51,15 @@ enum Entrance {
     Secured(Handshake, Arc<Secured>),
 }
 
+/// The connections of a listener.
+struct Connections {
+    responder: Arc<Responder>,
+    limits: Limits,
+    /// Closes when no more is read from any of them.
+    stopped: watch::Receiver<()>,
+    tasks: JoinSet<()>,
+}
+
 /// Serves until `stopped` closes, then ends what was asked before that.
 pub(super) async fn serve(
     listener: TcpListener,
@@ -57,65 +67,104 @@ pub(super) async fn serve(
     limits: Limits,
     mut stopped: watch::Receiver<()>,
 ) {
-    let (mut connections, mut failures) = (JoinSet::new(), Failures::default());
     let (stop, no_more) = watch::channel(());
+    let mut connections = Connections { responder, limits, stopped: no_more, tasks: JoinSet::new() };
+    let mut failures = Failures::default();
     loop {
         let accepted = tokio::select! {
             _ = stopped.changed() => break,
-            Some(ended) = connections.join_next() => {
+            Some(ended) = connections.tasks.join_next() => {
                 report(ended);
                 continue;
             }
-            accepted = accept(&listener, &limits, &responder) => accepted,
+            accepted = accept(&listener, &connections.limits) => accepted,
         };
         match accepted {
-            Ok(Some(accepted)) => {
-                let (responder, limits, no_more) = (Arc::clone(&responder), limits.clone(), no_more.clone());
-                connections.spawn(async move {
-                    let (metrics, peer) = (Arc::clone(&responder.metrics), accepted.peer);
-                    metrics.connections.inc();
-                    if let Err(error) = converse(accepted, responder, &limits, no_more).await {
-                        debug!(%peer, %error, "dns: connection closed");
-                    }
-                    metrics.connections.dec();
-                });
-            }
+            Ok(Some((stream, peer, permit))) => connections.begin((stream, peer), permit),
             Ok(None) => {}
             Err(error) => {
-                responder.metrics.accept_failures.inc();
-                failures.tell(&error);
+                connections.failed(&mut failures, &error);
                 sleep(REST).await;
             }
         }
     }
-    // Who connects now is refused at once, and goes elsewhere.
-    drop(listener);
+    // Who connects after that is refused at once, and goes elsewhere.
+    if let Err(error) = connections.take_rest(listener) {
+        connections.failed(&mut failures, &error);
+    }
     sleep(MOMENT).await;
     drop(stop);
-    while let Some(ended) = connections.join_next().await {
+    while let Some(ended) = connections.tasks.join_next().await {
         report(ended);
     }
 }
 
-/// The next connection; `None`: there is no place for it, or nothing is served any more.
-async fn accept(listener: &TcpListener, limits: &Limits, responder: &Responder) -> io::Result<Option<Accepted>> {
+/// The next connection, and that there may be one more; `None`: it is gone again.
+async fn accept(
+    listener: &TcpListener,
+    limits: &Limits,
+) -> io::Result<Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)>> {
     // Never closed, so the error cannot be.
     let permit = limits.one_more().await.map_err(io::Error::other)?;
-    let (stream, peer) = match listener.accept().await {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => return Ok(None),
-        accepted => accepted?,
-    };
-    let Some((clocks, secured)) = responder.connection() else { return Ok(None) };
-    let Some(place) = limits.place(Host::of(peer.ip()), permit) else {
-        responder.metrics.dropped.with_label_values(&["connections"]).inc();
-        return Ok(None);
-    };
-    // Here, since the next one may need the place before this one's task has its turn.
-    let entrance = match secured {
-        Some(secured) => Entrance::Secured(limits.shake_hands(place), secured),
-        None => Entrance::Open(place),
-    };
-    Ok(Some(Accepted { stream, peer: canonical(peer), clocks, entrance }))
+    match listener.accept().await {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => Ok(None),
+        accepted => accepted.map(|(stream, peer)| Some((stream, peer, permit))),
+    }
+}
+
+impl Connections {
+    /// Begins one, unless there is no place for it, or nothing is served any more.
+    fn begin(&mut self, (stream, peer): (TcpStream, SocketAddr), permit: OwnedSemaphorePermit) {
+        let Self { responder, limits, stopped, tasks } = self;
+        let Some((clocks, secured)) = responder.connection() else { return };
+        let Some(place) = limits.place(Host::of(peer.ip()), permit) else {
+            responder.metrics.dropped.with_label_values(&["connections"]).inc();
+            return;
+        };
+        // Here, since the next one may need the place before this one's task has its turn.
+        let entrance = match secured {
+            Some(secured) => Entrance::Secured(limits.shake_hands(place), secured),
+            None => Entrance::Open(place),
+        };
+        let accepted = Accepted { stream, peer: canonical(peer), clocks, entrance };
+        let (responder, limits, stopped) = (Arc::clone(responder), limits.clone(), stopped.clone());
+        tasks.spawn(async move {
+            let (metrics, peer) = (Arc::clone(&responder.metrics), accepted.peer);
+            metrics.connections.inc();
+            if let Err(error) = converse(accepted, responder, &limits, stopped).await {
+                debug!(%peer, %error, "dns: connection closed");
+            }
+            metrics.connections.dec();
+        });
+    }
+
+    /// Begins those that wait to be accepted, whose first question may have come with them: closing the listener would reset
+    /// them. It is asked past the runtime, which may not have heard of them yet.
+    ///
+    /// # Errors
+    /// They cannot be accepted, or the runtime cannot use them.
+    fn take_rest(&mut self, listener: TcpListener) -> io::Result<()> {
+        let listener = listener.into_std()?;
+        // No more wait, so that those who connect again and again put off no end.
+        for _ in 0..=BACKLOG {
+            let Some(permit) = self.limits.one_more_now() else { break };
+            match listener.accept() {
+                Ok((stream, peer)) => {
+                    stream.set_nonblocking(true)?;
+                    self.begin((TcpStream::from_std(stream)?, peer), permit);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn failed(&self, failures: &mut Failures, error: &io::Error) {
+        self.responder.metrics.accept_failures.inc();
+        failures.tell(error);
+    }
 }
 
 async fn converse(

@@ -4,6 +4,7 @@ use crate::harness::*;
 use config::{DnsCompatibility, NameChange, ServiceNames};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
@@ -263,6 +264,46 @@ async fn addresses_come_and_go_while_others_stay() {
         tokio::task::yield_now().await;
     }
     server.stop().await;
+}
+
+/// Clients that have connected and asked; where all take turns on this thread the server knows of none of them yet.
+fn connected(server: &Running) -> [TcpStream; 8] {
+    let query = question(7, "web.shop.svc.cluster.local.", RecordType::A).to_vec().unwrap();
+    [(); 8].map(|()| {
+        let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+        stream.write_all(&frame(&query)).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        TcpStream::from_std(stream).unwrap()
+    })
+}
+
+/// All get their answers, by what was served when they asked, and then the end.
+async fn are_answered(streams: [TcpStream; 8]) {
+    for mut stream in streams {
+        let answer = Message::from_vec(&read_frame(&mut stream).await.unwrap()).unwrap();
+        assert_eq!((answer.metadata.id, answer.answers[0].ttl), (7, 10));
+        assert_eq!(read_frame(&mut stream).await.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
+    }
+}
+
+#[tokio::test]
+async fn who_has_connected_when_an_address_is_given_up_is_answered() {
+    let (server, reloads) = start_corefile(BEFORE);
+    assert_eq!(ttl_over(&mut server.connect().await).await, 10, "it listens");
+    let (port, sockets) = free_port();
+    let streams = connected(&server);
+    reloads.replace(prepared(&reloads, AFTER, port), vec![sockets]).await.unwrap();
+    are_answered(streams).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_has_connected_when_the_server_ends_is_answered() {
+    let (server, _) = start_corefile(BEFORE);
+    assert_eq!(ttl_over(&mut server.connect().await).await, 10, "it listens");
+    let streams = connected(&server);
+    server.stop().await;
+    are_answered(streams).await;
 }
 
 /// As where there is no thread for it.

@@ -71,6 +71,11 @@ impl Limits {
         Arc::clone(&self.room).acquire_owned().await
     }
 
+    /// The same at once; `None`: there may be no more now.
+    pub(super) fn one_more_now(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).try_acquire_owned().ok()
+    }
+
     /// A place for a connection of this client; `None`: it has all that it may have, and uses them.
     pub(super) fn place(&self, client: Host, permit: OwnedSemaphorePermit) -> Option<Place> {
         match self.shares.take(client, 1) {
@@ -136,7 +141,7 @@ mod tests {
 
     /// A place for a client, if there is one at once.
     fn place(limits: &Limits, client: &str) -> Option<Place> {
-        let permit = Arc::clone(&limits.room).try_acquire_owned().ok()?;
+        let permit = limits.one_more_now()?;
         limits.place(Host::of(client.parse().unwrap()), permit)
     }
 
