@@ -44,8 +44,11 @@ fn start_at_a_port_of_all(upstream: &Upstream) -> (Running, Reloads) {
     let offset = u16::try_from(std::process::id() % 1_000).unwrap() * 10;
     loop {
         let port = 20_000 + (offset + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
-        if bind(SocketAddr::new([0, 0, 0, 0].into(), port), 1).is_ok() {
-            let sockets = bind(SocketAddr::new([127, 0, 0, 1].into(), port), 1).unwrap();
+        if bind(SocketAddr::new([0, 0, 0, 0].into(), port), 1).is_err() {
+            continue;
+        }
+        // Another process may take it meanwhile.
+        if let Ok(sockets) = bind(SocketAddr::new([127, 0, 0, 1].into(), port), 1) {
             return start_corefile_at(&corefile("127.0.0.1", 10, upstream), (port, sockets), Bounds::default());
         }
     }
