@@ -1,5 +1,7 @@
 //! The same answers as records, for those who read them: the reply as another implementation decodes it.
 
+mod names;
+
 use super::{Said, Zone, ZoneSettings};
 use crate::message::Says;
 use crate::name::LowerName;
@@ -7,7 +9,7 @@ use crate::question::{CLASS_IN, Head, Question};
 use crate::reply::Reply;
 use config::NameTable;
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::{Name, Record};
+use hickory_proto::rr::{Name, RData, Record};
 use std::net::SocketAddr;
 
 /// The sections of an answer.
@@ -23,7 +25,12 @@ pub struct Sections {
 impl Sections {
     /// Decodes a message; `None`: it is malformed.
     pub(crate) fn read(message: &[u8]) -> Option<Self> {
-        let Message { metadata, answers, authorities, additionals, .. } = Message::from_vec(message).ok()?;
+        let Message { metadata, mut answers, mut authorities, mut additionals, .. } =
+            Message::from_vec(message).ok()?;
+        let is_raw = |record: &Record| matches!(record.data, RData::Unknown { .. });
+        if [&answers, &authorities, &additionals].into_iter().flatten().any(is_raw) {
+            names::write_out(message, answers.iter_mut().chain(&mut authorities).chain(&mut additionals))?;
+        }
         Some(Self { code: metadata.response_code, answers, authorities, additionals })
     }
 }

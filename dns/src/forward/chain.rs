@@ -183,6 +183,44 @@ mod tests {
         assert_eq!(judged, records.map(|(_, is_kept)| is_kept));
     }
 
+    /// In content of types that the decoder does not know too.
+    #[test]
+    fn names_that_pointed_to_what_goes_are_written_out() {
+        let question = b"\x03www\x04test\0\0\xFF\0\x01";
+        let stray = raw(b"\x06Victim\0", 1, &[192, 0, 2, 1]);
+        let place = (12 + question.len()) as u8;
+        let message = |record: &[u8], count| {
+            // With EDNS before what is last.
+            let opt = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
+            let head = [0, 9, 0x80, 0, 0, 1, 0, count, 0, 0, 0, 2];
+            let last = raw(b"\xC0\x0C", 39, b"\x01y\xC0\x10");
+            [&head[..], question, record, &opt, &last].concat()
+        };
+        for (record_type, before, names, after) in [
+            (5, 0, 1, 0),
+            (7, 0, 1, 0),
+            (14, 0, 2, 0),
+            (15, 2, 1, 0),
+            (17, 0, 2, 0),
+            (18, 2, 1, 0),
+            (26, 2, 2, 0),
+            (33, 6, 1, 0),
+            (39, 0, 1, 0),
+            (46, 18, 1, 64),
+        ] {
+            let content = |name: &[u8]| [&vec![1; before], &*name.repeat(names), &vec![2; after]].concat();
+            let record = raw(b"\xC0\x0C", record_type, &content(&[1, b'X', 0xC0, place]));
+            let left = on_chain(message(&[stray.clone(), record].concat(), 2)).unwrap();
+            let mut cursor = Cursor::new(&left);
+            let header = cursor.header().unwrap();
+            cursor.question().unwrap();
+            assert_eq!(header.records(), 3, "{record_type}");
+            let records: Vec<_> = (0..3).map(|_| cursor.record().unwrap()).collect();
+            assert_eq!(records[0].content, content(b"\x01X\x06Victim\0"), "{record_type}");
+            assert_eq!(records[1].content, b"\x01y\x04test\0", "{record_type}");
+        }
+    }
+
     #[test]
     fn records_of_another_class_have_nothing_to_do_with_it() {
         let mut records = [raw(b"\xC0\x0C", CNAME, b"\x01b\0"), raw(b"\x01b\0", 1, &[192, 0, 2, 1])];
