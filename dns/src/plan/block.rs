@@ -154,6 +154,12 @@ impl Block {
         })
     }
 
+    /// The line of `bind` that a listener is of, and which one it is, counted from 0; `None`: there is none.
+    pub(crate) fn bind_of(&self, listener: &Listener) -> Option<(usize, &Bind)> {
+        let address = listener.address.as_ref()?;
+        self.binds.iter().enumerate().find(|(_, bind)| bind.to.contains(address))
+    }
+
     /// How many [`Self::listeners`] has.
     pub(super) fn served_count(&self) -> usize {
         let addresses: usize = self.binds.iter().map(|bind| bind.to.len()).sum();
@@ -178,6 +184,16 @@ impl Block {
 
     pub(super) fn error(&self, plugin: &str, message: impl Into<String>) -> PlanError {
         PlanError(self.note(plugin, message))
+    }
+
+    /// Connections to an address that it shares with another block would have to be secured in two ways.
+    pub(crate) fn secured_otherwise(&self, other: &Self, at: impl fmt::Display) -> PlanError {
+        let message = format!(
+            "other files or client_auth than in the block in {}, which is at {at} too: connections are secured before \
+             anything is asked",
+            other.place
+        );
+        self.error("tls", message)
     }
 
     /// All that says who is asked for other names and what of it is kept, in words.

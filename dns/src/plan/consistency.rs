@@ -1,5 +1,7 @@
 //! What no part can see alone: blocks that are for the same questions, forwarding in a circle, parts that need others.
 
+mod secured;
+
 use super::Plan;
 use super::address::BindTo;
 use super::autopath::SearchList;
@@ -9,17 +11,16 @@ use super::key::{Listener, Transport};
 use super::kubernetes::Pods;
 use super::log::Label;
 use super::question::Fallthrough;
-use super::reading::{NO_START, Reading};
+use super::reading::Reading;
 use super::zone::Zone;
 use crate::corefile::Note;
 use std::net::SocketAddr;
 
 pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
     same_questions(plan, reading);
-    certificates(plan, reading);
+    secured::check(plan, reading);
     other_objects(plan, reading);
     for (index, block) in plan.blocks.iter().enumerate() {
-        transports(block, reading);
         autopath(block, reading);
         external(block, reading);
         labels(block, reading);
@@ -58,39 +59,6 @@ fn other_objects(plan: &Plan, reading: &mut Reading<'_>) {
                 "other labels or namespace_labels than in a block before: all have the names of the same objects";
             reading.errors.push(block.error("kubernetes", message));
         }
-    }
-}
-
-fn transports(block: &Block, reading: &mut Reading<'_>) {
-    let encrypted = block.keys.iter().find(|key| key.transport != Transport::Dns);
-    match (encrypted, &block.tls) {
-        (Some(key), None) => {
-            let message = format!("{key} needs the files of a certificate and its key");
-            reading.errors.push(block.error("tls", message));
-        }
-        (None, Some(_)) => {
-            reading.notes.push(block.note("tls", "changes nothing: no key of this block is tls:// or https://"));
-        }
-        _ => {}
-    }
-}
-
-/// The files of the block whose certificate is shown at a listener: that of its longest zone. Others are not read.
-fn certificates(plan: &Plan, reading: &mut Reading<'_>) {
-    for (listener, zones) in plan.listening() {
-        let block = zones.first().and_then(|(_, index)| plan.blocks.get(*index));
-        let tls = block.and_then(|block| Some((block, block.tls.as_ref()?)));
-        let Some((block, tls)) = tls.filter(|_| listener.transport != Transport::Dns) else { continue };
-        let note = block.note("tls", "");
-        for file in [&tls.certificate, &tls.key] {
-            reading.needs_file(&note, file, NO_START);
-        }
-        let without = if tls.client.is_verified() {
-            NO_START
-        } else {
-            "a server starts without it, since no client_auth verifies clients"
-        };
-        tls.authorities.iter().for_each(|file| reading.needs_file(&note, file, without));
     }
 }
 

@@ -7,7 +7,7 @@ use crate::corefile::PlanError;
 use config::DomainName;
 
 /// What `tls://` and `https://` blocks show, and ask of clients.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServerTls {
     pub(crate) certificate: String,
     pub(crate) key: String,

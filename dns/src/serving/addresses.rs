@@ -25,9 +25,7 @@ pub(super) fn places(plan: &Plan) -> io::Result<Vec<Place<'_>>> {
         for (zone, index) in zones {
             let Some(block) = plan.blocks().get(*index) else { continue };
             // What a line leaves out another one may have.
-            let mut lines = block.binds.iter().enumerate();
-            let line = lines.find(|(_, bind)| listener.address.as_ref().is_some_and(|to| bind.to.contains(to)));
-            let (nth, except) = line.map_or((0, &[][..]), |(nth, bind)| (nth, &bind.except));
+            let (nth, except) = block.bind_of(listener).map_or((0, &[][..]), |(nth, bind)| (nth, &bind.except));
             let place = |at| Place { at, zone, index: *index, block };
             let found = addresses(listener, except).map_err(|error| block.not_had("bind", nth, error))?;
             all.extend(found.into_iter().map(place));

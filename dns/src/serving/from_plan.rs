@@ -31,29 +31,36 @@ impl Serving {
             all.iter().map(|block| Block::of((block, all), compatibility, (forwarders, metrics)).map(Arc::new));
         let blocks = blocks.collect::<io::Result<Vec<_>>>()?;
         let mut sites: BTreeMap<At, Vec<(Zone, Arc<Block>)>> = BTreeMap::new();
-        let mut connections: BTreeMap<At, (Option<Clocks>, Option<Arc<Secured>>)> = BTreeMap::new();
+        let mut sharing: BTreeMap<At, BTreeMap<usize, &plan::Block>> = BTreeMap::new();
         let mut enabled = Vec::new();
         for Place { at, zone, index, block: planned } in places(plan)? {
             let Some(block) = blocks.get(index) else { continue };
             enabled.extend(planned.answering().map(|plugin| Enabled::new(at, zone, plugin)));
-            let (clocks, secured) = connections.entry(at).or_default();
-            // Those of the first block that has any are for all at the address.
-            *clocks = clocks.or(planned.timeouts.map(Clocks::from));
-            if let (Some(tls), None, true) = (&planned.tls, &secured, at.transport != Transport::Dns) {
-                let secure = Secured::new(tls, at.transport);
-                *secured = Some(Arc::new(secure.map_err(|error| planned.not_had("tls", 0, error))?));
-            }
+            sharing.entry(at).or_default().insert(index, planned);
             sites.entry(at).or_default().push((zone.clone(), Arc::clone(block)));
         }
-        let mut site = |(at, zones)| {
-            let (clocks, secured) = connections.remove(&at).unwrap_or_default();
-            Site { clocks: clocks.unwrap_or_default(), secured, ..Site::new(at, zones, metrics) }
+        let site = |(at, zones)| {
+            let sharing: Vec<_> = sharing.get(&at).into_iter().flat_map(BTreeMap::values).copied().collect();
+            // Those of the first block that has any are for all at the address.
+            let clocks = sharing.iter().find_map(|block| block.timeouts).map(Clocks::from).unwrap_or_default();
+            Ok(Site { clocks, secured: secured(at, &sharing)?, ..Site::new(at, zones, metrics) })
         };
-        let sites = sites.into_iter().map(&mut site).collect();
+        let sites = sites.into_iter().map(site).collect::<io::Result<_>>()?;
         let hosts = blocks.iter().filter_map(|block| block.parts.as_ref()?.hosts.clone()).collect();
         let configured = Arc::new(Configured { enabled, digest: Some(digest(plan)), hosts });
         Ok(Self { sites, blocks, configured, watches: Mutex::default() })
     }
+}
+
+/// How connections to an address are secured, by what the blocks there say; `None`: they are not.
+fn secured(at: At, sharing: &[&plan::Block]) -> io::Result<Option<Arc<Secured>>> {
+    let mut all = sharing.iter().filter_map(|block| Some((block, block.tls.as_ref()?)));
+    let Some((first, tls)) = all.next().filter(|_| at.transport != Transport::Dns) else { return Ok(None) };
+    if let Some((block, _)) = all.find(|(_, other)| *other != tls) {
+        return Err(io::Error::other(block.secured_otherwise(first, at)));
+    }
+    let secured = Secured::new(tls, at.transport).map_err(|error| first.not_had("tls", 0, error))?;
+    Ok(Some(Arc::new(secured)))
 }
 
 impl Block {

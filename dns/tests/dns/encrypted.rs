@@ -2,14 +2,16 @@
 
 use crate::authority::*;
 use crate::harness::*;
+use config::DnsCompatibility;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use prometheus::Registry;
 use std::num::NonZeroU32;
-use tidegate_dns::Bounds;
+use tidegate_dns::{Bounds, Plan, Server, System};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -26,6 +28,36 @@ async fn ask(stream: &mut (impl AsyncRead + tokio::io::AsyncWrite + Unpin)) -> s
     let mut message = vec![0; usize::from(stream.read_u16().await?)];
     stream.read_exact(&mut message).await?;
     Ok(Message::from_vec(&message).unwrap())
+}
+
+/// What can be seen in the Corefile alone is among what is wrong with one.
+#[tokio::test]
+async fn blocks_at_one_address_are_secured_in_one_way() {
+    let authority = Authority::new();
+    authority.mount("dns.test");
+    let path = authority.path().display();
+    let tls = format!("tls {path}/tls.crt {path}/tls.key {path}/ca.crt");
+    let start = |first: &str, second: &str, client: &str| {
+        let verified = format!("{tls} {{\n client_auth {client}\n }}");
+        let text = format!("tls://. {{\n {tls}\n {first}\n}}\ntls://a.org {{\n {verified}\n {second}\n}}\n");
+        let (plan, _) = Plan::from_corefile(&text, "Corefile", &System).unwrap();
+        let (_publisher, names) = config::publisher();
+        let server = Server::with_plan(names, (&plan, DnsCompatibility::Standard), &Registry::new());
+        server.map(drop).map_err(|error| error.to_string())
+    };
+    let except = "bind lo {\n except 127.0.0.9\n }";
+    for (first, second, line) in [("bind lo", "bind 127.0.0.1", 6), (except, "bind lo", 8)] {
+        let expected = format!(
+            "Corefile:{line}: tls: other files or client_auth than in the block in Corefile:1, which is at \
+             tls://127.0.0.1:853 too: connections are secured before anything is asked"
+        );
+        assert_eq!(start(first, second, "require_and_verify"), Err(expected), "{first}, {second}");
+        assert_eq!(start(first, second, "nocert"), Ok(()), "{first}, {second}");
+    }
+    // The sockets of one address are not those of another, nor of all.
+    for (first, second) in [("bind 127.0.0.1", "bind 127.0.0.2"), ("whoami", "bind 127.0.0.1")] {
+        assert_eq!(start(first, second, "require_and_verify"), Ok(()), "{first}, {second}");
+    }
 }
 
 #[tokio::test]

@@ -80,6 +80,16 @@ async fn a_file_that_is_not_there_is_told_and_what_that_means() {
     }
 }
 
+/// At an address that others have too, and whose longest zone is another's.
+#[tokio::test]
+async fn each_block_needs_the_files_of_its_certificate() {
+    let block = |zone: &str| format!("tls://{zone} {{\n bind 127.0.0.1\n tls DIR/none DIR/tls.key\n}}\n");
+    let (missing, starts) = told(&[block("."), block("a.test")].concat(), folder().path());
+    let expected =
+        [3, 7].map(|line| format!("Corefile:{line}: tls: there is no none: a server does not start without it"));
+    assert_eq!((missing, starts), (expected.to_vec(), false));
+}
+
 #[tokio::test]
 async fn what_is_no_file_is_told_as_such() {
     let (missing, starts) = told(". {\n forward . tls://192.0.2.1 {\n  tls DIR/\n }\n}\n", folder().path());
@@ -94,9 +104,6 @@ async fn a_file_that_nothing_reads_is_not_told() {
         ". {\n tls DIR/none DIR/none\n whoami\n}\n",
         ". {\n forward . 192.0.2.1 {\n  tls DIR/none\n }\n}\n",
         ". {\n forward . tls://192.0.2.1 {\n  tls DIR/none\n  tls DIR/ca.crt\n }\n}\n",
-        // One certificate at each address: that of the block with the longest zone.
-        "tls://. {\n bind 127.0.0.1\n tls DIR/none DIR/none\n}\n\
-         tls://a.test {\n bind 127.0.0.1\n tls DIR/tls.crt DIR/tls.key\n}\n",
     ] {
         assert_eq!(told(corefile, folder().path()), (Vec::new(), true), "{corefile}");
     }
