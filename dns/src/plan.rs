@@ -32,6 +32,7 @@ mod selector;
 mod small;
 mod span;
 mod template;
+mod timeouts;
 pub(crate) mod tls;
 mod transfer;
 mod zone;
@@ -54,8 +55,9 @@ pub(crate) use log::{Class, Field as LogField, Label, Log, Piece as LogPiece};
 pub(crate) use pattern::Pattern;
 pub(crate) use question::{Fallthrough, Rcode};
 pub(crate) use rewrite::{After, Answer, NameMatch, NameRewrite, Piece, Rewrite, RewriteRule, Substitute};
-pub(crate) use small::{Chaos, Local, Timeouts};
+pub(crate) use small::{Chaos, Local};
 pub(crate) use template::{Field, RecordTemplate, Template, TemplateClass, TemplateText};
+pub(crate) use timeouts::{Questions, Timeouts};
 pub(crate) use tls::{ClientAuth, ServerTls};
 pub(crate) use transfer::Transfer;
 
@@ -100,7 +102,8 @@ impl Plan {
         }
         let zones_left = Cell::new(MAX_ZONES);
         let mut reading = Reading::new(environment, notes, &zones_left);
-        let blocks: Vec<Block> = sections.iter().filter_map(|section| plugins::block(section, &mut reading)).collect();
+        let mut blocks: Vec<Block> =
+            sections.iter().filter_map(|section| plugins::block(section, &mut reading)).collect();
         if sections.is_empty() {
             let place = corefile::Place { file: path.into(), line: 1 };
             reading.errors.push(PlanError::syntax(&place, "there is no server block"));
@@ -110,6 +113,7 @@ impl Plan {
             let message = format!("{served} zones at addresses, each counted at each; at most {MAX_SERVED}");
             return Err(vec![PlanError::syntax(&block.place, message)]);
         }
+        timeouts::write_defaults(&mut blocks);
         let plan = Self { listening: listening(&blocks), blocks };
         if reading.errors.is_empty() {
             consistency::check(&plan, &mut reading);

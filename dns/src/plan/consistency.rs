@@ -12,6 +12,7 @@ use super::kubernetes::Pods;
 use super::log::Label;
 use super::question::Fallthrough;
 use super::reading::Reading;
+use super::timeouts;
 use super::zone::Zone;
 use crate::corefile::Note;
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use std::net::SocketAddr;
 pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
     same_questions(plan, reading);
     secured::check(plan, reading);
+    timeouts::tell_overruled(plan, reading);
     other_objects(plan, reading);
     for (index, block) in plan.blocks.iter().enumerate() {
         autopath(block, reading);

@@ -1,5 +1,4 @@
-//! Plugins of a value or two: `bufsize`, `cancel`, `chaos`, `loadbalance`, `local`, `metadata`, `nsid`, `reload`,
-//! `timeouts`.
+//! Plugins of a value or two: `bufsize`, `cancel`, `chaos`, `loadbalance`, `local`, `metadata`, `nsid`, `reload`.
 
 use super::item::{Item, name_of};
 use super::print::Printed;
@@ -39,16 +38,6 @@ pub(crate) enum Local {
 
 /// `localhost_prefix`.
 const PREFIXES: [(&str, Local); 2] = [("on", Local::WithSearchList), ("off", Local::Exact)];
-
-/// How long clients over TCP, TLS and HTTPS may take.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Timeouts {
-    pub(crate) read: Duration,
-    pub(crate) write: Duration,
-    pub(crate) idle: Duration,
-    /// Questions over one connection; `None`: no bound.
-    pub(crate) max_questions: Option<u32>,
-}
 
 impl Reload {
     pub(super) fn read(item: Item<'_>) -> Result<Self, PlanError> {
@@ -152,56 +141,21 @@ impl Chaos {
     }
 }
 
-impl Timeouts {
-    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>) -> Result<Self, PlanError> {
-        item.no_arguments()?;
-        let [read, write, idle] = [3, 5, 10].map(Duration::from_secs);
-        let mut timeouts = Self { read, write, idle, max_questions: None };
-        item.options(reading, |_, option| {
-            let span = || option.seconds(option.one("a time")?, Duration::from_secs(1)..=24 * HOUR);
-            match option.name() {
-                "read" => timeouts.read = span()?,
-                "write" => timeouts.write = span()?,
-                "idle" => timeouts.idle = span()?,
-                "maxtcpqueries" => {
-                    let word = option.one("a number, or -1 for no bound")?;
-                    let is_unbounded = word.as_str() == "-1";
-                    let number = || option.number(word, 1..=u32::MAX);
-                    timeouts.max_questions = (!is_unbounded).then(number).transpose()?;
-                }
-                _ => return Err(option.unknown(&["idle", "maxtcpqueries", "read", "write"])),
-            }
-            Ok(())
-        });
-        if item.body().is_empty() { Err(item.error("has no option")) } else { Ok(timeouts) }
-    }
-
-    pub(super) fn printed(&self) -> Printed {
-        let span = |name: &str, span| Printed::new(name).word(span::text(span));
-        Printed::new("timeouts")
-            .option(span("read", self.read))
-            .option(span("write", self.write))
-            .option(span("idle", self.idle))
-            .maybe(self.max_questions.map(|number| Printed::new("maxtcpqueries").word(number)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use crate::part::harness::block;
 
     #[test]
     fn what_the_readmes_of_coredns_show_is_understood() {
-        let clocks = |[read, write, idle]: [&str; 3]| format!("timeouts {{ read {read} write {write} idle {idle} }}");
+        let clocks = |[read, write, idle, most]: [&str; 4]| {
+            format!("timeouts {{ read {read} write {write} idle {idle} maxtcpqueries {most} }}")
+        };
         for (written, understood) in [
             ("reload 30s 0s", "reload 30s 0s".to_owned()),
             ("reload 30s 0", "reload 30s 0s".to_owned()),
-            ("timeouts {\n read 10\n write 1m\n}", clocks(["10s", "1m", "10s"])),
-            ("timeouts {\n read 1h\n maxtcpqueries -1\n}", clocks(["1h", "5s", "10s"])),
-            (
-                "timeouts {\n idle 86400\n maxtcpqueries 1\n}",
-                clocks(["3s", "5s", "24h"]).replace(" }", " maxtcpqueries 1 }"),
-            ),
+            ("timeouts {\n read 10\n write 1m\n}", clocks(["10s", "1m", "10s", "-1"])),
+            ("timeouts {\n read 1h\n maxtcpqueries -1\n}", clocks(["1h", "5s", "10s", "-1"])),
+            ("timeouts {\n idle 86400\n maxtcpqueries 1\n}", clocks(["3s", "5s", "24h", "1"])),
             ("bind 127.0.0.1 ::1 {\n except ::2\n}\n bind lo", "bind 127.0.0.1 ::1 { except ::2 } bind lo".to_owned()),
         ] {
             let printed = block(written).to_string();

@@ -1,6 +1,6 @@
 //! How long clients over TCP, TLS and HTTPS may take.
 
-use crate::plan::Timeouts;
+use crate::plan::{Questions, Timeouts};
 use std::time::Duration;
 
 /// Times of a connection.
@@ -24,9 +24,18 @@ impl Default for Clocks {
     }
 }
 
+/// Defaults are those of all that is not said.
 impl From<Timeouts> for Clocks {
     fn from(plan: Timeouts) -> Self {
-        let Timeouts { read, write, idle, max_questions } = plan;
-        Self { read, write, idle, most_questions: max_questions }
+        let (Timeouts { read, write, idle, questions }, default) = (plan, Self::default());
+        Self {
+            read: read.unwrap_or(default.read),
+            write: write.unwrap_or(default.write),
+            idle: idle.unwrap_or(default.idle),
+            most_questions: match questions {
+                Some(Questions::AtMost(most)) => Some(most),
+                Some(Questions::Unbounded) | None => None,
+            },
+        }
     }
 }

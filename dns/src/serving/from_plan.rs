@@ -5,7 +5,7 @@ use super::{At, Block, Clocks, Forwarders, Parts, Records, Secured, Serving, Sit
 use crate::answer::{ExternalZones, Fallthrough, PodNames, ReverseZones, ZoneSettings};
 use crate::cache::Longest;
 use crate::metrics::{Configured, Enabled, Metrics};
-use crate::plan::{self, BindTo, Plan, Transport, Zone};
+use crate::plan::{self, BindTo, Plan, Timeouts, Transport, Zone};
 use crate::question::MAX_UDP;
 use crate::written::{Errors, Queries};
 use config::{DnsCompatibility, DomainName};
@@ -41,15 +41,19 @@ impl Serving {
         }
         let site = |(at, zones)| {
             let sharing: Vec<_> = sharing.get(&at).into_iter().flat_map(BTreeMap::values).copied().collect();
-            // Those of the first block that has any are for all at the address.
-            let clocks = sharing.iter().find_map(|block| block.timeouts).map(Clocks::from).unwrap_or_default();
-            Ok(Site { clocks, secured: secured(at, &sharing)?, ..Site::new(at, zones, metrics) })
+            Ok(Site { clocks: clocks(&sharing), secured: secured(at, &sharing)?, ..Site::new(at, zones, metrics) })
         };
         let sites = sites.into_iter().map(site).collect::<io::Result<_>>()?;
         let hosts = blocks.iter().filter_map(|block| block.parts.as_ref()?.hosts.clone()).collect();
         let configured = Arc::new(Configured { enabled, digest: Some(digest(plan)), hosts });
         Ok(Self { sites, blocks, configured, watches: Mutex::default() })
     }
+}
+
+/// How long clients of an address may take, by what the blocks there say, in the order of the file.
+fn clocks(sharing: &[&plan::Block]) -> Clocks {
+    let said = sharing.iter().filter_map(|block| block.timeouts);
+    said.fold(Timeouts::default(), |before, later| later.or(before)).into()
 }
 
 /// How connections to an address are secured, by what the blocks there say; `None`: they are not.
@@ -218,6 +222,24 @@ mod tests {
         let texts = |zones: &[DomainName]| zones.iter().map(ToString::to_string).collect::<Vec<_>>();
         let all: Vec<_> = settings.primary.into_iter().chain(settings.zones).collect();
         (texts(&all), texts(&settings.multicluster), ranges.len())
+    }
+
+    #[test]
+    fn each_clock_of_an_address_is_that_of_the_last_block_that_says_it() {
+        let text = "a.b.org {\n bind 127.0.0.1\n timeouts {\n read 7s\n write 8s\n maxtcpqueries 9\n }\n}\n\
+                    b.org {\n bind 127.0.0.1 127.0.0.2\n whoami\n}\n\
+                    . {\n bind lo\n timeouts {\n read 1m\n maxtcpqueries -1\n }\n}\n";
+        let (plan, _) = Plan::from_corefile(text, "Corefile", &System).expect("a good Corefile");
+        let metrics = Metrics::new(&prometheus::Registry::new()).expect("names of metrics");
+        let serving = Serving::of(&plan, DnsCompatibility::Standard, (&Forwarders::default(), &metrics));
+        let serving = serving.expect("nothing is missing");
+        let clocks = |address: &str| {
+            let at = At { transport: Transport::Dns, address: address.parse().expect("an address") };
+            serving.site(at).map(|site| site.clocks)
+        };
+        let [read, write] = [60, 8].map(std::time::Duration::from_secs);
+        assert_eq!(clocks("127.0.0.1:53"), Some(Clocks { read, write, ..Clocks::default() }));
+        assert_eq!(clocks("127.0.0.2:53"), Some(Clocks::default()));
     }
 
     #[test]
