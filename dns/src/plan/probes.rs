@@ -23,7 +23,8 @@ pub(crate) struct Ready {
     pub(crate) monitor: Monitor,
 }
 
-/// When readiness is looked at.
+/// When readiness is looked at. It is one thing here, as of CoreDNS's `kubernetes`: names that were listed are there
+/// without an API server too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Monitor {
     /// Once ready, always ready.
@@ -69,9 +70,13 @@ impl Health {
 impl Ready {
     pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>) -> Result<Self, PlanError> {
         let mut ready = Self { address: address(item, HttpAddress::all(8181))?, monitor: Monitor::UntilReady };
-        item.options(reading, |_, option| match option.name() {
+        item.options(reading, |reading, option| match option.name() {
             "monitor" => {
                 ready.monitor = option.choice(option.one("until-ready or continuously")?, &MONITORS)?;
+                if ready.monitor == Monitor::Continuously {
+                    let message = "continuously changes nothing: what was listed once is served until the process ends";
+                    reading.note(option, message);
+                }
                 Ok(())
             }
             _ => Err(option.unknown(&["monitor"])),

@@ -217,6 +217,12 @@ fn what_changes_nothing_is_told() {
         ),
         (". {\n bufsize 1232\n}", &[]),
         (
+            ". {\n ready {\n monitor continuously\n }\n}",
+            &["Corefile:3: ready: monitor: continuously changes nothing: what was listed once is served until the \
+               process ends"],
+        ),
+        (". {\n ready {\n monitor until-ready\n }\n}", &[]),
+        (
             ". {\n errors {\n stacktrace\n }\n}",
             &["Corefile:3: errors: stacktrace: changes nothing: a panic is logged with its place anyway"],
         ),
