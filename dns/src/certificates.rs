@@ -6,7 +6,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// The largest file that is read; an authority's own list is a fraction of it. Bytes.
-const MOST: u64 = 4 << 20;
+pub(crate) const MOST_OF_FILE: u64 = 4 << 20;
 
 /// The certificates of a file, of which there is one at least.
 ///
@@ -27,7 +27,7 @@ pub(crate) fn private_key(path: &str) -> Result<PrivateKeyDer<'static>, String> 
 }
 
 fn read(path: &str) -> Result<Vec<u8>, String> {
-    file::read(path, MOST).map_err(|error| format!("{path}: {error}"))
+    file::read(path, MOST_OF_FILE).map_err(|error| format!("{path}: {error}"))
 }
 
 /// Those of a file as authorities, or the system's.

@@ -103,10 +103,17 @@ pub(crate) fn read_text(path: impl AsRef<Path>, most: u64) -> io::Result<String>
 pub(crate) fn read(path: impl AsRef<Path>, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
+    within(bytes.len() as u64, most)?;
+    Ok(bytes)
+}
+
+/// # Errors
+/// A file of `len` bytes is longer than `most`.
+pub(crate) fn within(len: u64, most: u64) -> io::Result<()> {
+    if len > most {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {most} bytes")));
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// Opens a file to be read.

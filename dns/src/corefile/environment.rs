@@ -18,12 +18,12 @@ pub trait Environment {
     /// It cannot be read, is no regular file, is not UTF-8, or is larger than 1 MiB.
     fn read(&self, path: &Path) -> io::Result<String>;
 
-    /// Whether there is a file that can be read, of whatever form it is: those of certificates need not be text.
+    /// The length of a file that can be read, of whatever form it is: those of certificates need not be text. Bytes.
     ///
     /// # Errors
     /// It cannot be read, or is no regular file.
-    fn find(&self, path: &Path) -> io::Result<()> {
-        self.read(path).map(drop)
+    fn find(&self, path: &Path) -> io::Result<u64> {
+        self.read(path).map(|text| text.len() as u64)
     }
 
     /// The names of what is in a directory, in any order. One that does not exist holds nothing.
@@ -46,8 +46,8 @@ impl Environment for System {
         file::read_text(path, MAX_FILE)
     }
 
-    fn find(&self, path: &Path) -> io::Result<()> {
-        file::open(path).map(drop)
+    fn find(&self, path: &Path) -> io::Result<u64> {
+        Ok(file::open(path)?.metadata()?.len())
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {

@@ -3,6 +3,8 @@
 mod file;
 mod table;
 
+pub(crate) use file::MOST_OF_FILE;
+
 use super::Told;
 use crate::answer::spelled_address;
 use crate::file::{Seen, Stamp};

@@ -11,6 +11,7 @@ use super::reading::{NO_START, Reading};
 use super::span;
 use super::tls::ClientTls;
 use super::zone::Zone;
+use crate::certificates::MOST_OF_FILE;
 use crate::corefile::PlanError;
 use config::DomainName;
 use std::net::{IpAddr, SocketAddr};
@@ -208,7 +209,7 @@ impl Forward {
     fn look_for_files(&self, item: Item<'_>, tls: Option<Item<'_>>, reading: &mut Reading<'_>) {
         if let Some(tls) = tls.filter(|_| self.to.iter().any(Upstream::is_tls)) {
             let PlanError(note) = tls.error("");
-            self.tls.files().for_each(|file| reading.needs_file(&note, file, NO_START));
+            self.tls.files().for_each(|file| reading.needs_file(&note, (file, MOST_OF_FILE), NO_START));
         }
         if self.resolvers.is_empty() && self.to.iter().any(|upstream| matches!(upstream, Upstream::Host { .. })) {
             let without = "a server does not start without it or `resolver`, since an upstream is a name";

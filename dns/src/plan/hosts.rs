@@ -7,6 +7,7 @@ use super::reading::Reading;
 use super::span;
 use super::zone::Zone;
 use crate::corefile::PlanError;
+use crate::part::hosts::MOST_OF_FILE;
 use config::{DomainName, DomainNameError};
 use std::fmt;
 use std::net::IpAddr;
@@ -78,10 +79,16 @@ impl Hosts {
             reload: Duration::from_secs(5),
             fallthrough: Fallthrough::default(),
         };
-        if let Some(file) = file {
-            reading.needs_text(item, file, "it counts as empty until there is one");
-        }
         item.options(reading, |_, option| hosts.read_option(option));
+        if let Some(file) = file {
+            let without = if hosts.reload.is_zero() {
+                "it counts as empty, and is looked for again with another Corefile or SIGUSR1 alone"
+            } else {
+                "it counts as empty until there is one"
+            };
+            let PlanError(note) = item.error("");
+            reading.needs_file(&note, (file, MOST_OF_FILE), without);
+        }
         Ok(hosts)
     }
 

@@ -3,6 +3,7 @@
 use super::item::Item;
 use super::pattern::Pattern;
 use crate::corefile::{Environment, Note, PlanError, Word};
+use crate::file;
 use std::cell::Cell;
 use std::io;
 use std::path::Path;
@@ -49,9 +50,10 @@ impl<'e> Reading<'e> {
         }));
     }
 
-    /// Tells where a file that is needed at the place of `note` cannot be read, and what is done `without` it.
-    pub(super) fn needs_file(&mut self, note: &Note, file: &str, without: &str) {
-        let found = self.environment.find(Path::new(file));
+    /// Tells where a file that is needed at the place of `note`, of at most `most` bytes, cannot be read, and what is done
+    /// `without` it.
+    pub(super) fn needs_file(&mut self, note: &Note, (file, most): (&str, u64), without: &str) {
+        let found = self.environment.find(Path::new(file)).and_then(|len| file::within(len, most));
         let missing = missing(found, file, without);
         self.notes.extend(missing.map(|message| Note { is_missing: true, message, ..note.clone() }));
     }

@@ -66,6 +66,15 @@ async fn a_file_that_is_not_there_is_told_and_what_that_means() {
         (&upstream.replace(tls, "tls DIR/ca.crt"), "ca.crt", in_third("forward: tls", "ca.crt")),
         (". {\n hosts DIR/hosts\n}\n", "hosts", in_second("hosts", "hosts", "it counts as empty until there is one")),
         (
+            ". {\n hosts DIR/hosts {\n  reload 0\n }\n}\n",
+            "hosts",
+            in_second(
+                "hosts",
+                "hosts",
+                "it counts as empty, and is looked for again with another Corefile or SIGUSR1 alone",
+            ),
+        ),
+        (
             ". {\n import DIR/*.override\n}\n",
             "more.override",
             "Corefile:2: nothing to import is called *.override: the line adds nothing".to_owned(),
@@ -95,6 +104,22 @@ async fn what_is_no_file_is_told_as_such() {
     let (missing, starts) = told(". {\n forward . tls://192.0.2.1 {\n  tls DIR/\n }\n}\n", folder().path());
     let told = "Corefile:3: forward: tls:  cannot be read: it is no regular file; a server does not start without it";
     assert_eq!((missing, starts), (vec![told.to_owned()], false));
+}
+
+/// A server reads one of up to 16 MiB, be it text or not (`part/hosts/file.rs`).
+#[tokio::test]
+async fn a_file_of_hosts_is_looked_for_as_it_is_read() {
+    let folder = folder();
+    let hosts = |bytes: &[u8]| {
+        fs::write(folder.path().join("hosts"), bytes).unwrap();
+        told(". {\n hosts DIR/hosts\n}\n", folder.path())
+    };
+    assert_eq!(hosts(b"192.0.2.1 node-1 # caf\xE9\n"), (Vec::new(), true));
+    let most = vec![b'#'; 16 << 20];
+    assert_eq!(hosts(&most), (Vec::new(), true));
+    let told = "Corefile:2: hosts: hosts cannot be read: it is larger than 16777216 bytes; it counts as empty until there \
+                is one";
+    assert_eq!(hosts(&[&most[..], b"#"].concat()), (vec![told.to_owned()], true));
 }
 
 /// A certificate that nothing shows, and authorities of upstreams that are not spoken to over TLS.

@@ -45,8 +45,8 @@ impl Environment for Mounted<'_> {
         self.key(path).map(|(_, text)| text.to_owned()).ok_or_else(missing)
     }
 
-    fn find(&self, path: &Path) -> io::Result<()> {
-        if self.is_here(path.parent()) { self.read(path).map(drop) } else { System.find(path) }
+    fn find(&self, path: &Path) -> io::Result<u64> {
+        if self.is_here(path.parent()) { self.read(path).map(|text| text.len() as u64) } else { System.find(path) }
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
@@ -122,12 +122,12 @@ mod tests {
         assert_eq!(here.read(Path::new("manifests/more")).expect("it is there"), "errors");
         assert_eq!(here.read(Path::new("/etc/coredns/more")).expect("it is mounted there"), "errors");
         let found = |path: &str| here.find(Path::new(path)).map_err(|error| error.kind());
-        assert_eq!([found("manifests/more"), found("/etc/coredns/more")], [Ok(()), Ok(())]);
+        assert_eq!([found("manifests/more"), found("/etc/coredns/more")], [Ok(6), Ok(6)]);
         assert_eq!(found("/etc/coredns/less"), Err(io::ErrorKind::NotFound));
         // Anything else is this system's, text or not.
         let certificate = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(certificate.path(), [0xFF]).expect("written");
-        assert_eq!(here.find(certificate.path()).map_err(|error| error.kind()), Ok(()));
+        assert_eq!(here.find(certificate.path()).map_err(|error| error.kind()), Ok(1));
         assert_eq!(here.list(Path::new("/etc/coredns/")).expect("listed"), ["Corefile", "more"]);
         assert_eq!(here.read(Path::new("manifests/less")).expect_err("it is not").kind(), io::ErrorKind::NotFound);
         assert_eq!(here.list(Path::new("manifests/")).expect("listed"), ["Corefile", "more"]);

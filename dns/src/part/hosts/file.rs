@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use tracing::{info, warn};
 
 /// The largest file that is read; bytes.
-const MAX_FILE: u64 = 16 << 20;
+pub(crate) const MOST_OF_FILE: u64 = 16 << 20;
 
 impl Hosts {
     /// Reads the file if it has changed. Blocks while it does.
@@ -35,7 +35,7 @@ impl Hosts {
     }
 
     fn read(&self) -> Result<(), Fault> {
-        let bytes = file::read(&self.path, MAX_FILE).map_err(|error| Fault::Unread(error.to_string()))?;
+        let bytes = file::read(&self.path, MOST_OF_FILE).map_err(|error| Fault::Unread(error.to_string()))?;
         let text = String::from_utf8_lossy(&bytes);
         let (table, faults) = HostTable::read(&text, &self.zones, self.has_reverse).map_err(Fault::Bad)?;
         let file = self.path.display();

@@ -1,5 +1,6 @@
 //! What connections are secured with: one thing for all blocks at an address, since it is done before a question is read.
 
+use crate::certificates::MOST_OF_FILE;
 use crate::plan::key::Transport;
 use crate::plan::reading::{NO_START, Reading};
 use crate::plan::{Block, Plan};
@@ -33,14 +34,14 @@ fn certificates(block: &Block, reading: &mut Reading<'_>) {
     let Some(tls) = block.tls.as_ref().filter(|_| is_shown) else { return };
     let note = block.note("tls", "");
     for file in [&tls.certificate, &tls.key] {
-        reading.needs_file(&note, file, NO_START);
+        reading.needs_file(&note, (file, MOST_OF_FILE), NO_START);
     }
     let without = if tls.client.is_verified() {
         NO_START
     } else {
         "a server starts without it, since no client_auth verifies clients"
     };
-    tls.authorities.iter().for_each(|file| reading.needs_file(&note, file, without));
+    tls.authorities.iter().for_each(|file| reading.needs_file(&note, (file, MOST_OF_FILE), without));
 }
 
 /// Blocks at one listener that are secured otherwise. An address and an interface that has it are one only at the start,
