@@ -174,7 +174,12 @@ impl Block {
 
     /// What there is to say about one of its plugins.
     pub(super) fn note(&self, plugin: &str, message: impl Into<String>) -> Note {
-        let place = self.place_of(plugin, 0).clone();
+        self.note_of((plugin, 0), message)
+    }
+
+    /// The same of one that was written several times, counted from 0.
+    pub(super) fn note_of(&self, (plugin, nth): (&str, usize), message: impl Into<String>) -> Note {
+        let place = self.place_of(plugin, nth).clone();
         Note { place, subject: plugin.to_owned(), message: message.into(), is_missing: false }
     }
 

@@ -14,7 +14,7 @@ use super::question::Fallthrough;
 use super::reading::Reading;
 use super::timeouts;
 use super::zone::Zone;
-use crate::corefile::Note;
+use crate::corefile::PlanError;
 use std::net::SocketAddr;
 
 pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
@@ -27,6 +27,7 @@ pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
         external(block, reading);
         labels(block, reading);
         fallthrough(block, reading);
+        transfers(block, reading);
         dead_zones(block, reading);
         circles(plan, index, reading);
     }
@@ -103,7 +104,7 @@ fn labels(block: &Block, reading: &mut Reading<'_>) {
         } else {
             continue;
         };
-        reading.notes.push(Note { place: block.place_of("log", nth).clone(), ..block.note("log", message) });
+        reading.notes.push(block.note_of(("log", nth), message));
     }
     if block.metadata.is_some() && !has_labels {
         reading.notes.push(block.note("metadata", "changes nothing: no format of log has a label"));
@@ -112,59 +113,72 @@ fn labels(block: &Block, reading: &mut Reading<'_>) {
 
 /// Zones that a part leaves to others, of which it never sees a name.
 fn fallthrough(block: &Block, reading: &mut Reading<'_>) {
-    let mut told = |plugin: &str, zones: &[Zone], fallthrough: &Fallthrough| {
+    let mut told = |part: (&str, usize), zones: &[Zone], fallthrough: &Fallthrough| {
         for zone in &fallthrough.0 {
-            if !zones.iter().any(|own| own.contains(zone) || zone.contains(own)) {
+            if !zones.iter().any(|own| own.meets(zone)) {
                 let message = format!("fallthrough of {zone} changes nothing: no such name is asked of the plugin");
-                reading.notes.push(block.note(plugin, message));
+                reading.notes.push(block.note_of(part, message));
             }
         }
     };
     if let Some(kubernetes) = &block.kubernetes {
-        told("kubernetes", &kubernetes.zones, &kubernetes.fallthrough);
+        told(("kubernetes", 0), &kubernetes.zones, &kubernetes.fallthrough);
     }
     if let Some(external) = &block.external {
-        told("k8s_external", &external.zones, &external.fallthrough);
+        told(("k8s_external", 0), &external.zones, &external.fallthrough);
     }
     if let Some(hosts) = &block.hosts {
-        told("hosts", &hosts.zones, &hosts.fallthrough);
+        told(("hosts", 0), &hosts.zones, &hosts.fallthrough);
     }
-    for template in &block.templates {
-        told("template", &template.zones, &template.fallthrough);
+    for (nth, template) in block.templates.iter().enumerate() {
+        told(("template", nth), &template.zones, &template.fallthrough);
+    }
+}
+
+/// Whole zones are sent of what a cluster has, and of nothing else.
+fn transfers(block: &Block, reading: &mut Reading<'_>) {
+    if block.kubernetes.is_none() {
+        let message = "changes nothing: only zones of kubernetes are transferred, and this block has none";
+        reading.notes.extend((0..block.transfers.len()).map(|nth| block.note_of(("transfer", nth), message)));
     }
 }
 
 /// Zones of parts outside of the block's own.
 fn dead_zones(block: &Block, reading: &mut Reading<'_>) {
     let own = block.zones();
-    let mut parts: Vec<(&str, &Zone)> = Vec::new();
-    parts.extend(block.external.iter().flat_map(|part| part.zones.iter().map(|zone| ("k8s_external", zone))));
-    parts.extend(block.kubernetes.iter().flat_map(|part| part.zones.iter().map(|zone| ("kubernetes", zone))));
-    parts.extend(block.hosts.iter().flat_map(|part| part.zones.iter().map(|zone| ("hosts", zone))));
-    parts.extend(block.cache.iter().flat_map(|part| part.zones.iter().map(|zone| ("cache", zone))));
-    parts.extend(block.templates.iter().flat_map(|part| part.zones.iter().map(|zone| ("template", zone))));
-    parts.extend(block.acls.iter().flat_map(|part| part.zones.iter().map(|zone| ("acl", zone))));
-    parts.extend(block.metadata.iter().flatten().map(|zone| ("metadata", zone)));
-    parts.extend(block.transfers.iter().flat_map(|part| part.zones.iter().map(|zone| ("transfer", zone))));
-    parts.extend(block.forwards.iter().map(|part| ("forward", &part.from)));
-    for (plugin, zone) in parts {
-        if !own.iter().any(|own| own.contains(zone) || zone.contains(own)) {
+    let mut told = |part: (&str, usize), zones: &[Zone]| {
+        for zone in zones.iter().filter(|zone| !own.iter().any(|own| own.meets(zone))) {
             let message = format!("{zone} is in none of the zones of its block: no such question comes there");
-            reading.notes.push(block.note(plugin, message));
+            reading.notes.push(block.note_of(part, message));
         }
+    };
+    let once = [
+        ("autopath", block.autopath.as_ref().map(|part| &part.zones)),
+        ("cache", block.cache.as_ref().map(|part| &part.zones)),
+        ("hosts", block.hosts.as_ref().map(|part| &part.zones)),
+        ("k8s_external", block.external.as_ref().map(|part| &part.zones)),
+        ("kubernetes", block.kubernetes.as_ref().map(|part| &part.zones)),
+        ("metadata", block.metadata.as_ref()),
+    ];
+    for (plugin, zones) in once {
+        told((plugin, 0), zones.map_or(&[], Vec::as_slice));
     }
+    block.acls.iter().enumerate().for_each(|(nth, part)| told(("acl", nth), &part.zones));
+    block.templates.iter().enumerate().for_each(|(nth, part)| told(("template", nth), &part.zones));
+    block.transfers.iter().enumerate().for_each(|(nth, part)| told(("transfer", nth), &part.zones));
+    block.forwards.iter().enumerate().for_each(|(nth, part)| told(("forward", nth), std::slice::from_ref(&part.from)));
 }
 
 /// Forwarding that comes back to the block that it began in.
 fn circles(plan: &Plan, start: usize, reading: &mut Reading<'_>) {
     let Some(block) = plan.blocks.get(start) else { return };
-    for forward in &block.forwards {
+    for (nth, forward) in block.forwards.iter().enumerate() {
         let mut seen = vec![false; plan.blocks.len()];
         let mut next: Vec<usize> = targets(plan, block, &forward.from, &forward.to).collect();
         while let Some(index) = next.pop() {
             if index == start {
                 let message = format!("{} is forwarded to this block itself, and so in a circle", forward.from);
-                reading.errors.push(block.error("forward", message));
+                reading.errors.push(PlanError(block.note_of(("forward", nth), message)));
                 break;
             }
             let Some(is_seen) = seen.get_mut(index) else { continue };

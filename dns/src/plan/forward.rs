@@ -1,5 +1,6 @@
 //! `forward`: who is asked for names that are not known here, and how.
 
+mod idle;
 mod upstream;
 
 pub(crate) use upstream::Upstream;
@@ -14,6 +15,7 @@ use super::zone::Zone;
 use crate::certificates::MOST_OF_FILE;
 use crate::corefile::PlanError;
 use config::DomainName;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -148,7 +150,7 @@ impl Forward {
         }
     }
 
-    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>) -> Result<Self, PlanError> {
+    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>, block: &[Zone]) -> Result<Self, PlanError> {
         let [from, to @ ..] = item.some("a zone and upstreams")? else { return Err(item.error("takes a zone")) };
         let from = item.zones(std::slice::from_ref(from))?;
         let [from] = &from[..] else {
@@ -156,10 +158,10 @@ impl Forward {
         };
         let mut forward = Self::new(from.clone());
         forward.add_upstreams(item, reading, to)?;
-        let mut tls = None;
+        let mut written = BTreeMap::new();
         item.options(reading, |reading, option| {
-            tls = Some(option).filter(|option| option.name() == "tls").or(tls);
-            forward.read_option(option, reading)
+            written.insert(option.name(), option);
+            forward.read_option(option, reading, block)
         });
         if forward.to.is_empty() {
             return Err(item.error("names no upstream"));
@@ -172,7 +174,8 @@ impl Forward {
             let (age, expire) = (span::text(age), span::text(expire));
             return Err(item.error(format!("max_age {age} is less than expire {expire}")));
         }
-        forward.look_for_files(item, tls, reading);
+        forward.look_for_files(item, written.get("tls"), reading);
+        forward.tell_idle(&written, reading);
         let has_tls = forward.tls.files().next().is_some() || forward.tls.server_name.is_some();
         if has_tls && !forward.to.iter().any(Upstream::is_tls) {
             reading.note(item, "tls and tls_servername change nothing: no upstream is tls://");
@@ -206,7 +209,7 @@ impl Forward {
     }
 
     /// Beyond those that are upstreams; `tls`: the option. Without an upstream that needs them they are not read.
-    fn look_for_files(&self, item: Item<'_>, tls: Option<Item<'_>>, reading: &mut Reading<'_>) {
+    fn look_for_files(&self, item: Item<'_>, tls: Option<&Item<'_>>, reading: &mut Reading<'_>) {
         if let Some(tls) = tls.filter(|_| self.to.iter().any(Upstream::is_tls)) {
             let PlanError(note) = tls.error("");
             self.tls.files().for_each(|file| reading.needs_file(&note, (file, MOST_OF_FILE), NO_START));
@@ -217,10 +220,14 @@ impl Forward {
         }
     }
 
-    fn read_option(&mut self, option: Item<'_>, reading: &mut Reading<'_>) -> Result<(), PlanError> {
+    fn read_option(&mut self, option: Item<'_>, reading: &mut Reading<'_>, block: &[Zone]) -> Result<(), PlanError> {
         match option.name() {
             "to" => self.add_upstreams(option, reading, option.some("upstreams")?)?,
-            "except" => self.except.extend(option.zones(option.some("zones")?)?),
+            "except" => {
+                let zones = option.zones(option.some("zones")?)?;
+                self.tell_idle_exceptions(option, reading, (&zones, block));
+                self.except.extend(zones);
+            }
             "policy" => self.policy = option.choice(option.one("random, round_robin or sequential")?, &POLICIES)?,
             "health_check" => self.health = HealthCheck::read(option)?,
             "max_fails" => self.max_fails = option.number(option.one("a number")?, 0..=1000)?,

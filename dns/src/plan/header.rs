@@ -42,11 +42,11 @@ impl Header {
     pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>) -> Result<Self, PlanError> {
         let mut rules = Vec::new();
         if !item.arguments().is_empty() {
-            rules.push(rule(item, item.arguments())?);
+            rules.push(rule(item, reading, item.arguments())?);
         }
-        item.options(reading, |_, option| {
+        item.options(reading, |reading, option| {
             let words: Vec<Word> = std::iter::once(option.name_word()).chain(option.arguments()).cloned().collect();
-            rules.push(rule(option, &words)?);
+            rules.push(rule(option, reading, &words)?);
             Ok(())
         });
         if rules.is_empty() && item.body().is_empty() { Err(item.error("has no rule")) } else { Ok(Self { rules }) }
@@ -61,7 +61,7 @@ impl Header {
 }
 
 /// Reads `[query|response] set|clear FLAG...`; without the first it is about answers.
-fn rule(item: Item<'_>, words: &[Word]) -> Result<HeaderRule, PlanError> {
+fn rule(item: Item<'_>, reading: &mut Reading<'_>, words: &[Word]) -> Result<HeaderRule, PlanError> {
     let (of, words) = match words {
         [side, rest @ ..] if SIDES.iter().any(|(name, _)| *name == side.as_str()) => (item.choice(side, &SIDES)?, rest),
         words => (HeaderOf::Response, words),
@@ -69,5 +69,14 @@ fn rule(item: Item<'_>, words: &[Word]) -> Result<HeaderRule, PlanError> {
     let [action, flags @ ..] = words else { return Err(item.error("takes set or clear, and flags")) };
     let is_set = item.choice(action, &ACTIONS)?;
     let flags: Vec<_> = flags.iter().map(|flag| item.choice(flag, &FLAGS)).collect::<Result<_, _>>()?;
-    if flags.is_empty() { Err(item.error("names no flag")) } else { Ok(HeaderRule { of, is_set, flags }) }
+    if flags.is_empty() {
+        return Err(item.error("names no flag"));
+    }
+    let idle = flags.iter().filter(|flag| of == HeaderOf::Query && **flag != Flag::RecursionDesired);
+    for flag in idle {
+        let name = name_of(flag, &FLAGS);
+        reading
+            .note(item, format!("{name} changes nothing: it means nothing in a question, and no upstream is sent it"));
+    }
+    Ok(HeaderRule { of, is_set, flags })
 }

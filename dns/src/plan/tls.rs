@@ -65,13 +65,19 @@ impl ServerTls {
         let path = |word: &crate::corefile::Word| word.as_str().to_owned();
         let authorities = authorities.map(path);
         let mut tls = Self { certificate: path(certificate), key: path(key), authorities, client: ClientAuth::Nothing };
-        item.options(reading, |_, option| match option.name() {
+        item.options(reading, |reading, option| match option.name() {
             "client_auth" => {
                 tls.client = option.choice(option.one("what is asked of clients")?, &CLIENT_AUTHS)?;
+                if tls.client == ClientAuth::Request {
+                    reading.note(option, "request changes nothing: what nobody verifies is not asked for");
+                }
                 Ok(())
             }
             _ => Err(option.unknown(&["client_auth"])),
         });
+        if let Some(file) = tls.authorities.as_ref().filter(|_| !tls.client.is_verified()) {
+            reading.note(item, format!("the authorities in {file} change nothing: no client_auth verifies clients"));
+        }
         Ok(tls)
     }
 

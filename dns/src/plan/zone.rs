@@ -94,6 +94,12 @@ impl Zone {
         self.holds(&other.wire)
     }
 
+    /// Whether there is a name that both have.
+    #[must_use]
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        self.contains(other) || other.contains(self)
+    }
+
     /// Its name in wire form (RFC 1035 §3.1), in lower case.
     #[must_use]
     pub fn wire(&self) -> &[u8] {

@@ -20,6 +20,7 @@ mod handover;
 mod harness;
 mod hostile;
 mod http2;
+mod idle;
 mod led;
 mod loadbalance;
 mod loops;

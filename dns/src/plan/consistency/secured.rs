@@ -33,15 +33,10 @@ fn certificates(block: &Block, reading: &mut Reading<'_>) {
     let is_shown = block.keys.iter().any(|key| key.transport != Transport::Dns);
     let Some(tls) = block.tls.as_ref().filter(|_| is_shown) else { return };
     let note = block.note("tls", "");
-    for file in [&tls.certificate, &tls.key] {
+    let authorities = tls.authorities.iter().filter(|_| tls.client.is_verified());
+    for file in [&tls.certificate, &tls.key].into_iter().chain(authorities) {
         reading.needs_file(&note, (file, MOST_OF_FILE), NO_START);
     }
-    let without = if tls.client.is_verified() {
-        NO_START
-    } else {
-        "a server starts without it, since no client_auth verifies clients"
-    };
-    tls.authorities.iter().for_each(|file| reading.needs_file(&note, (file, MOST_OF_FILE), without));
 }
 
 /// Blocks at one listener that are secured otherwise. An address and an interface that has it are one only at the start,

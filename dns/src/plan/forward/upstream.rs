@@ -51,6 +51,14 @@ impl Upstream {
         matches!(self, Self::Tls { .. })
     }
 
+    /// Whether its address is, or is among those that are found later and may be, one of IPv4, else of IPv6.
+    pub(super) fn may_be(&self, is_ipv4: bool) -> bool {
+        match self {
+            Self::Plain(address) | Self::Tls { address, .. } => address.is_ipv4() == is_ipv4,
+            Self::Host { .. } | Self::File(_) => true,
+        }
+    }
+
     fn parse_tls(text: &str) -> Option<Self> {
         let Some((address, rest)) = text.split_once('%') else {
             return Some(Self::Tls { address: with_port(text, Transport::Tls.port())?, server_name: None });
