@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use futures_util::{Stream, StreamExt as _};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Api;
-use kube::api::{WatchEvent, WatchParams};
+use kube::api::{ListParams, WatchEvent, WatchParams};
 use std::pin::Pin;
 use std::time::Instant;
 use tokio::sync::mpsc;
@@ -24,8 +24,10 @@ impl Witness {
     /// Where the API server refuses that.
     pub(crate) async fn start(client: kube::Client, namespace: &str, name: &str) -> anyhow::Result<Self> {
         let slices: Api<EndpointSlice> = Api::namespaced(client, namespace);
-        let version = slices.get(name).await?.metadata.resource_version.unwrap_or_default();
-        let only = WatchParams::default().fields(&format!("metadata.name={name}"));
+        let only = format!("metadata.name={name}");
+        // The collection's: of an object that has not changed for long it may be too old.
+        let version = slices.list(&ListParams::default().fields(&only)).await?.metadata.resource_version;
+        let (version, only) = (version.unwrap_or_default(), WatchParams::default().fields(&only));
         let mut events: Events = Box::pin(slices.watch(&only, &version).await?);
         let (sender, seen) = mpsc::unbounded_channel();
         tokio::spawn(async move {
