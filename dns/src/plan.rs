@@ -32,7 +32,7 @@ mod selector;
 mod small;
 mod span;
 mod template;
-mod timeouts;
+pub(crate) mod timeouts;
 pub(crate) mod tls;
 mod transfer;
 mod zone;

@@ -13,6 +13,11 @@ use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
+/// What counts where nobody says otherwise, as in CoreDNS.
+pub(crate) const READ: Duration = Duration::from_secs(3);
+pub(crate) const WRITE: Duration = Duration::from_secs(5);
+pub(crate) const IDLE: Duration = Duration::from_secs(10);
+
 /// What a block says of connections. Each option is for all blocks at its addresses, and that of the last block in the
 /// file counts which says it, as in CoreDNS.
 #[derive(Debug, Clone, Copy, Default)]
@@ -66,11 +71,10 @@ impl Timeouts {
 
     /// With the defaults of what is not among all that is `said` at its addresses.
     fn with_defaults(self, said: Self) -> Self {
-        let [read, write, idle] = [3, 5, 10].map(Duration::from_secs);
         Self {
-            read: self.read.or(said.read.is_none().then_some(read)),
-            write: self.write.or(said.write.is_none().then_some(write)),
-            idle: self.idle.or(said.idle.is_none().then_some(idle)),
+            read: self.read.or(said.read.is_none().then_some(READ)),
+            write: self.write.or(said.write.is_none().then_some(WRITE)),
+            idle: self.idle.or(said.idle.is_none().then_some(IDLE)),
             questions: self.questions.or(said.questions.is_none().then_some(Questions::Unbounded)),
         }
     }

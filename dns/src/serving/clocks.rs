@@ -1,6 +1,6 @@
 //! How long clients over TCP, TLS and HTTPS may take.
 
-use crate::plan::{Questions, Timeouts};
+use crate::plan::{Questions, Timeouts, timeouts};
 use std::time::Duration;
 
 /// Times of a connection.
@@ -16,11 +16,9 @@ pub(crate) struct Clocks {
     pub(crate) most_questions: Option<u32>,
 }
 
-/// As CoreDNS has them.
 impl Default for Clocks {
     fn default() -> Self {
-        let [read, write, idle] = [3, 5, 10].map(Duration::from_secs);
-        Self { read, write, idle, most_questions: None }
+        Self { read: timeouts::READ, write: timeouts::WRITE, idle: timeouts::IDLE, most_questions: None }
     }
 }
 
