@@ -1,6 +1,9 @@
 //! An authority of certificates, and servers that show what it has issued.
 
 use crate::harness::*;
+use hyper::body::Body;
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -10,6 +13,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tidegate_dns::Bounds;
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -70,7 +74,17 @@ impl Authority {
         self.secure(server.connect().await, name, protocols, own).await
     }
 
-    /// The same over a connection that is there.
+    /// Connects to dns.test for requests of HTTP/2, and what carries them.
+    pub(crate) async fn connect_h2<B>(&self, server: &Running) -> (SendRequest<B>, JoinHandle<hyper::Result<()>>)
+    where
+        B: Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Unpin + Send + 'static,
+    {
+        let stream = self.connect(server, "dns.test", &["h2"], None).await.unwrap();
+        let (client, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        (client, tokio::spawn(connection))
+    }
+
+    /// [`Self::connect`] over a connection that is there.
     pub(crate) async fn secure(
         &self,
         stream: TcpStream,

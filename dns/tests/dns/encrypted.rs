@@ -8,7 +8,6 @@ use hickory_proto::rr::RecordType;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use prometheus::Registry;
 use std::num::NonZeroU32;
 use tidegate_dns::{Bounds, Plan, Server, System};
@@ -255,10 +254,7 @@ async fn many_questions_share_a_connection_of_http2() {
     let authority = Authority::new();
     authority.mount("dns.test");
     let server = start_secured("https", &authority, "");
-    let stream = authority.connect(&server, "dns.test", &["h2"], None).await.unwrap();
-    let (client, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-    let connection = tokio::spawn(connection);
+    let (client, connection) = authority.connect_h2(&server).await;
     let ask = |name: &str| {
         let request = Request::post("https://dns.test/dns-query").header("content-type", "application/dns-message");
         let request = request.body(Full::new(Bytes::from(question(7, name, RecordType::A).to_vec().unwrap()))).unwrap();
@@ -376,10 +372,7 @@ async fn what_was_asked_over_https_before_the_end_is_answered() {
     let mut stream = authority.connect(&server, "dns.test", &["http/1.1"], None).await.unwrap();
     let asking = tokio::spawn(async move { request(&mut stream, POST, &outside(1)).await });
     let first = upstream.asked().await;
-    let stream = authority.connect(&server, "dns.test", &["h2"], None).await.unwrap();
-    let (mut client, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-    let connection = tokio::spawn(connection);
+    let (mut client, connection) = authority.connect_h2(&server).await;
     let request = Request::post("https://dns.test/dns-query").header("content-type", "application/dns-message");
     let answer = client.send_request(request.body(Full::new(Bytes::from(outside(2)))).unwrap());
     let mut idle = authority.connect(&server, "dns.test", &["http/1.1"], None).await.unwrap();

@@ -8,7 +8,6 @@ use hickory_proto::rr::RecordType;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// `web.shop.svc.cluster.local` as RFC 8484 §4.1 writes questions.
@@ -65,10 +64,7 @@ async fn head_is_answered_as_get_is_without_the_content() {
     assert_eq!(fields(first), fields(&of_get));
     assert!(second.starts_with("http/1.1 404 ") && rest.is_empty(), "{read}");
 
-    let stream = authority.connect(&server, "dns.test", &["h2"], None).await.unwrap();
-    let (mut client, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-    let connection = tokio::spawn(connection);
+    let (mut client, connection) = authority.connect_h2(&server).await;
     let head = Request::head(format!("https://dns.test{QUERY}")).body(Empty::<Bytes>::new()).unwrap();
     let answer = client.send_request(head).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);
@@ -85,10 +81,7 @@ async fn a_request_of_http_2_names_one_host_if_twice() {
     let authority = Authority::new();
     authority.mount("dns.test");
     let server = start_secured("https", &authority, "");
-    let stream = authority.connect(&server, "dns.test", &["h2"], None).await.unwrap();
-    let (mut client, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-    let connection = tokio::spawn(connection);
+    let (mut client, connection) = authority.connect_h2(&server).await;
     for (host, expected) in
         [(None, 200), (Some("DNS.test:443"), 200), (Some("other.test"), 400), (Some("dns.test:8443"), 400)]
     {
