@@ -93,6 +93,18 @@ impl LowerName {
         self.suffix(index).split_first().and_then(|(length, rest)| rest.get(..usize::from(*length))).unwrap_or_default()
     }
 
+    /// Puts the first labels into these places; `None`: one of them is no text, or there are fewer.
+    pub(crate) fn texts<'p, 'n>(&'n self, places: &'p mut [&'n str]) -> Option<&'p [&'n str]> {
+        // The length before a label is ASCII: where all together are text, each of them is.
+        let text = str::from_utf8(self.bytes.get(..self.start(places.len()))?).ok()?;
+        let starts = self.starts.get(..self.count()).filter(|starts| starts.len() >= places.len())?;
+        for (place, start) in places.iter_mut().zip(starts) {
+            let (length, rest) = text.get(usize::from(*start)..)?.split_at_checked(1)?;
+            *place = rest.get(..usize::from(*length.as_bytes().first()?))?;
+        }
+        Some(places)
+    }
+
     /// Where a label starts in the wire form; the root's place for the index behind the last one.
     pub(crate) fn start(&self, index: usize) -> usize {
         let starts = self.starts.get(..self.count()).unwrap_or_default();
@@ -154,6 +166,21 @@ mod tests {
             prop_assert_eq!(found, expected);
             prop_assert_eq!(read.label(read.count()), b"");
             prop_assert_eq!(read.suffix(read.count()), b"\0");
+        }
+
+        #[test]
+        fn labels_are_texts_where_each_of_them_is_one(
+            labels in prop::collection::vec(prop::sample::select(
+                vec![&b"a"[..], b"web-0", b"a.b", "\u{e4}".as_bytes(), b"\xC3", b"\xA4", b"\xA4x", b"\xFF"],
+            ), 0..5),
+            wanted in 0..6_usize,
+        ) {
+            let wire: Vec<u8> = labels.iter().flat_map(|label| [&[label.len() as u8], *label].concat()).collect();
+            let name = LowerName::read(&[&wire[..], &[0]].concat()).unwrap();
+            let each = labels.get(..wanted).map(|labels| labels.iter().map(|label| str::from_utf8(label)).collect());
+            let expected: Option<Vec<_>> = each.and_then(Result::ok);
+            let mut places = vec![""; wanted];
+            prop_assert_eq!(name.texts(&mut places), expected.as_deref());
         }
 
         #[test]

@@ -135,10 +135,9 @@ impl<'o> Reply<'o> {
         }
         let (before, zone) = (self.out.len(), self.zone);
         owner(self);
-        self.u16(lead.record_type.into());
-        self.u16(lead.class);
-        self.bytes(&lead.ttl.to_be_bytes());
-        self.u16(0);
+        let [[y0, y1], [c0, c1]] = [u16::from(lead.record_type), lead.class].map(u16::to_be_bytes);
+        let [t0, t1, t2, t3] = lead.ttl.to_be_bytes();
+        self.bytes(&[y0, y1, c0, c1, t0, t1, t2, t3, 0, 0]);
         let content_at = self.out.len();
         content(self);
         let length = u16::try_from(self.out.len() - content_at).unwrap_or(u16::MAX);
@@ -220,6 +219,11 @@ impl<'o> Reply<'o> {
     /// The name with these labels below the zone; the zone is written out once.
     pub(crate) fn below_zone(&mut self, labels: &[&str], zone: &DomainName) {
         labels.iter().for_each(|label| self.label(label.as_bytes()));
+        self.zone_itself(zone);
+    }
+
+    /// The zone's name, where labels stand before it.
+    pub(crate) fn zone_itself(&mut self, zone: &DomainName) {
         match self.zone {
             Some(pointer) => self.pointer(pointer),
             None => {

@@ -120,27 +120,30 @@ impl<'a> Cursor<'a> {
     }
 
     pub(crate) fn header(&mut self) -> Option<Header> {
+        let bytes: [u8; HEADER] = self.take(HEADER)?.try_into().ok()?;
+        let [i0, i1, f0, f1, q0, q1, a0, a1, u0, u1, d0, d1] = bytes;
         Some(Header {
-            id: self.u16()?,
-            flags: self.u16()?,
-            questions: self.u16()?,
-            answers: self.u16()?,
-            authorities: self.u16()?,
-            additionals: self.u16()?,
+            id: u16::from_be_bytes([i0, i1]),
+            flags: u16::from_be_bytes([f0, f1]),
+            questions: u16::from_be_bytes([q0, q1]),
+            answers: u16::from_be_bytes([a0, a1]),
+            authorities: u16::from_be_bytes([u0, u1]),
+            additionals: u16::from_be_bytes([d0, d1]),
         })
     }
 
     /// The bytes of a name without compression, at most 255 of them.
     fn plain_name(&mut self) -> Option<&'a [u8]> {
-        let start = self.at;
+        let (start, mut at) = (self.at, self.at);
         loop {
-            match self.u8()? {
+            match *self.message.get(at)? {
                 0 => break,
-                len @ 1..=63 => drop(self.take(usize::from(len))?),
+                len @ 1..=63 => at += 1 + usize::from(len),
                 64.. => return None,
             }
         }
-        self.message.get(start..self.at).filter(|name| name.len() <= 255)
+        self.at = at + 1;
+        self.message.get(start..self.at).filter(|name| name.len() <= LONGEST)
     }
 
     /// The serial of the SOA record that starts here, whose five numbers are its last bytes (RFC 1035 §3.3.13).

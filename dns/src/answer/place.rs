@@ -60,11 +60,8 @@ impl<'a> Place<'a> {
     pub(super) fn read(name: &'a LowerName, depth: usize) -> Self {
         let mut labels = [""; DEEPEST];
         let Some(labels) = labels.get_mut(..depth) else { return Self::by_topology(name, depth) };
-        for (index, place) in labels.iter_mut().enumerate() {
-            // No Kubernetes name holds a byte outside ASCII.
-            let Ok(label) = str::from_utf8(name.label(index)) else { return Self::Nowhere };
-            *place = label;
-        }
+        // No Kubernetes name holds a byte outside ASCII.
+        let Some(labels) = name.texts(labels) else { return Self::Nowhere };
         match *labels {
             [] => Self::Apex,
             ["dns-version"] => Self::Version,
@@ -109,11 +106,7 @@ impl<'a> Place<'a> {
     /// names of the zone itself.
     pub(super) fn read_external(name: &'a LowerName, depth: usize, apex: &str) -> Self {
         let mut labels = [""; DEEPEST];
-        let Some(labels) = labels.get_mut(..depth) else { return Self::Nowhere };
-        for (index, place) in labels.iter_mut().enumerate() {
-            let Ok(label) = str::from_utf8(name.label(index)) else { return Self::Nowhere };
-            *place = label;
-        }
+        let Some(labels) = labels.get_mut(..depth).and_then(|labels| name.texts(labels)) else { return Self::Nowhere };
         match *labels {
             [] => Self::Apex,
             [.., last] if last == apex => match *labels {

@@ -80,9 +80,8 @@ impl<'t> Zone<'t> {
         reply.record(start, |reply| {
             reply.below_zone(&server, zone);
             reply.below_zone(mailbox, zone);
-            for number in [self.serial(), 7_200, 1_800, 86_400, ttl] {
-                reply.bytes(&number.to_be_bytes());
-            }
+            let numbers = [self.serial(), 7_200, 1_800, 86_400, ttl].map(u32::to_be_bytes);
+            reply.bytes(numbers.as_flattened());
         });
     }
 

@@ -5,7 +5,6 @@
 
 use super::{CONTROL, Ends, MOST};
 use libc::{c_int, cmsghdr, iovec, mmsghdr};
-use std::cmp::Reverse;
 use std::io;
 use std::mem::size_of;
 use std::net::{SocketAddr, UdpSocket};
@@ -13,7 +12,7 @@ use std::os::fd::AsRawFd as _;
 
 /// The longest message that leaves along with others: with its headers it fits on every link that IPv6 has (RFC 8200 §5), so
 /// that none of them is too long for the kernel to part.
-const LONGEST_TOGETHER: usize = 1232;
+const LONGEST_TOGETHER: u16 = 1232;
 /// The option of udp(7) since Linux 4.18, whose number libc lacks.
 const UDP_SEGMENT: c_int = 103;
 
@@ -26,13 +25,25 @@ pub(in crate::server) struct Replies {
     joins: bool,
 }
 
-/// A message in the order in which they are sent: by socket, the longest first, then as they came.
+/// A message in the order in which they are sent: by socket, the longest first, then as they came. One number, so that
+/// sorting them is cheap: 32 bits that are the same for the same socket and mostly others for another, 16 of the length
+/// and 16 of the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    /// The same for the same socket, and mostly another for another.
-    to: u64,
-    len: Reverse<usize>,
-    index: usize,
+struct Place(u64);
+
+impl Place {
+    fn new(to: u32, len: usize, index: usize) -> Self {
+        let len = u16::try_from(len).unwrap_or(u16::MAX);
+        Self(u64::from(to) << 32 | u64::from(!len) << 16 | (index as u64 & 0xFFFF))
+    }
+
+    fn len(self) -> u16 {
+        !((self.0 >> 16) as u16)
+    }
+
+    fn index(self) -> usize {
+        usize::from(self.0 as u16)
+    }
 }
 
 impl Replies {
@@ -82,15 +93,17 @@ impl Replies {
         headers.clear();
         order.clear();
         let messages = all.iter().flatten().enumerate();
-        order.extend(messages.map(|(index, (message, ends))| Place {
-            to: if *joins { ends.peer().map_or(0, number_of) } else { 0 },
-            len: Reverse(if *joins { message.len() } else { 0 }),
-            index,
-        }));
         if *joins {
+            let places = messages.map(|(index, (message, ends))| {
+                let to = ends.peer().map_or(0, number_of);
+                Place::new(to, message.len(), index)
+            });
+            order.extend(places);
             order.sort_unstable();
+        } else {
+            order.extend(messages.map(|(index, _)| Place::new(0, 0, index)));
         }
-        let bytes = order.iter().filter_map(|place| Some(all.get(place.index)?.as_ref()?.0));
+        let bytes = order.iter().filter_map(|place| Some(all.get(place.index())?.as_ref()?.0));
         pieces.extend(bytes.map(|bytes| iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() }));
         let (mut places, mut pieces) = (&order[..], &mut pieces[..]);
         while let Some(first) = places.first() {
@@ -99,11 +112,11 @@ impl Replies {
                 break;
             };
             (pieces, places) = (others, rest);
-            let Some((_, ends)) = all.get_mut(first.index).and_then(Option::as_mut) else { break };
+            let Some((_, ends)) = all.get_mut(first.index()).and_then(Option::as_mut) else { break };
             let mut header = ends.header(own);
             if count > 1 {
                 header.msg_hdr.msg_control = (&raw mut ends.control).cast();
-                header.msg_hdr.msg_controllen = say_segments(ends, first.len.0) as _;
+                header.msg_hdr.msg_controllen = say_segments(ends, first.len()) as _;
             }
             headers.push(header);
         }
@@ -112,9 +125,9 @@ impl Replies {
 
 /// How many of the first messages leave together: of one length, but for the last, which may be shorter.
 fn together(places: &[Place], all: &[Option<(&[u8], &mut Ends)>; MOST]) -> usize {
-    let message = |place: &Place| all.get(place.index).and_then(Option::as_ref);
+    let message = |place: &Place| all.get(place.index()).and_then(Option::as_ref);
     let Some((first, (_, ends))) = places.first().and_then(|first| Some((first, message(first)?))) else { return 1 };
-    if !(1..=LONGEST_TOGETHER).contains(&first.len.0) || ends.control_len + SAID > CONTROL {
+    if !(1..=LONGEST_TOGETHER).contains(&first.len()) || ends.control_len + SAID > CONTROL {
         return 1;
     }
     let is_same = |place: &Place| {
@@ -122,20 +135,20 @@ fn together(places: &[Place], all: &[Option<(&[u8], &mut Ends)>; MOST]) -> usize
         other.is_some_and(|(_, other)| other.peer() == ends.peer() && other.control() == ends.control())
     };
     let others = places.get(1..).unwrap_or_default();
-    let equal = others.iter().take_while(|place| place.len == first.len && is_same(place)).count();
+    let equal = others.iter().take_while(|place| place.len() == first.len() && is_same(place)).count();
     let last = others.get(equal).filter(|place| is_same(place));
     1 + equal + usize::from(last.is_some())
 }
 
-fn number_of(peer: SocketAddr) -> u64 {
-    let [high, low] = match peer {
-        SocketAddr::V4(peer) => [0, u64::from(peer.ip().to_bits())],
+fn number_of(peer: SocketAddr) -> u32 {
+    let address = match peer {
+        SocketAddr::V4(peer) => peer.ip().to_bits(),
         SocketAddr::V6(peer) => {
             let bits = peer.ip().to_bits();
-            [(bits >> 64) as u64, bits as u64]
+            (0..4).fold(0, |number: u32, part| number.rotate_left(7) ^ (bits >> (32 * part)) as u32)
         }
     };
-    high.rotate_left(32) ^ low.rotate_left(16) ^ u64::from(peer.port())
+    address.rotate_left(16) ^ u32::from(peer.port())
 }
 
 /// Bytes of a control message that says how long segments are.
@@ -145,7 +158,7 @@ const SAID: usize = {
 };
 
 /// Says behind what `ends` says already how long segments are; the length of both.
-fn say_segments(ends: &mut Ends, len: usize) -> usize {
+fn say_segments(ends: &mut Ends, len: u16) -> usize {
     // SAFETY: a header of zeros is one of nothing.
     let mut header: cmsghdr = unsafe { std::mem::zeroed() };
     // SAFETY: computes a length.
@@ -153,7 +166,7 @@ fn say_segments(ends: &mut Ends, len: usize) -> usize {
     (header.cmsg_level, header.cmsg_type) = (libc::SOL_UDP, UDP_SEGMENT);
     // SAFETY: any bytes will do for reading, and the header has no others than those of its fields.
     let header = unsafe { *(&raw const header).cast::<[u8; size_of::<cmsghdr>()]>() };
-    let said = header.into_iter().chain((len as u16).to_ne_bytes());
+    let said = header.into_iter().chain(len.to_ne_bytes());
     let room = ends.control.0.get_mut(ends.control_len..).unwrap_or_default();
     room.iter_mut().zip(said).for_each(|(place, byte)| *place = byte);
     ends.control_len + SAID
@@ -273,7 +286,7 @@ mod tests {
             (vec![(0, 1, 90), (0, 2, 90), (0, 3, 90), (0, 4, 60), (0, 5, 50)], 2),
             // Too long for some links.
             (vec![(0, 1, 1_233), (0, 2, 1_232), (0, 3, 1_232)], 2),
-            ((0..MOST).map(|index| (1, index as u8, LONGEST_TOGETHER)).collect(), 1),
+            ((0..MOST).map(|index| (1, index as u8, usize::from(LONGEST_TOGETHER))).collect(), 1),
         ] {
             assert_eq!(ground.send(&mut replies, &sent), (count, 0), "{sent:?}");
             ground.arrives(&sent);
