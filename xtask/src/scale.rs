@@ -27,7 +27,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
         Some(program) => std::path::absolute(program)?,
         None => tidegate::build_release()?,
     };
-    Ok(ground::program(&arguments(options, program)).status()?.success())
+    Ok(ground::measuring(&arguments(options, program)).status()?.success())
 }
 
 fn arguments(options: &Options, program: PathBuf) -> Vec<OsString> {
