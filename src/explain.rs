@@ -62,7 +62,7 @@ pub(crate) fn explain(flags: ExplainFlags) -> anyhow::Result<String> {
 
 /// Whether it is a name, or an address, and no URL.
 fn is_name(target: &str) -> bool {
-    target.parse::<IpAddr>().is_ok() || !(target.is_empty() || target.contains(['/', ':', '?', '#']))
+    target.parse::<IpAddr>().is_ok() || !target.contains(['/', ':', '?', '#'])
 }
 
 fn written(report: &(impl Serialize + fmt::Display), output: Output) -> anyhow::Result<String> {

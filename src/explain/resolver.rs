@@ -145,6 +145,13 @@ impl Resolver {
 /// A name to ask for: what is a name in manifests and in a Corefile, and what else DNS has a spelling for, as `*.example`
 /// and `a\.b.example` (RFC 1035 §5.1).
 pub(super) fn name(text: &str) -> Result<Name, DomainNameError> {
+    if text.is_empty() {
+        return Err(DomainNameError::Empty);
+    }
+    if text.contains('\\') {
+        // hickory takes the numbers of escapes for octal ones.
+        return dns::spelled_name(text).ok_or(DomainNameError::BadLabel);
+    }
     Name::from_ascii(text).or_else(|_| {
         text.parse::<DomainName>()?;
         // It has a label that begins with a hyphen, which nobody may be called but anybody may ask for.

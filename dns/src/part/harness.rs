@@ -133,7 +133,7 @@ fn code_of(code: &str) -> hickory_proto::op::ResponseCode {
 
 /// `OWNER TTL TYPE FIELDS`.
 fn record(line: &str) -> Option<Record> {
-    use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, NS, PTR, SOA, SRV, TXT};
+    use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, NS, NULL, PTR, SOA, SRV, TXT};
     let words: Vec<&str> = line.split_whitespace().collect();
     let [owner, ttl, kind, fields @ ..] = &words[..] else { return None };
     let name = |text: &str| Name::from_ascii(text).unwrap();
@@ -143,6 +143,10 @@ fn record(line: &str) -> Option<Record> {
         ("A", [address]) => RData::A(A(address.parse().unwrap())),
         ("AAAA", [address]) => RData::AAAA(AAAA(address.parse().unwrap())),
         ("CNAME", [target]) => RData::CNAME(CNAME(name(target))),
+        ("DNAME", [target]) => {
+            let rdata = NULL::with(super::spelling::wire(target).unwrap());
+            RData::Unknown { code: RecordType::Unknown(39), rdata }
+        }
         ("NS", [target]) => RData::NS(NS(name(target))),
         ("PTR", [target]) => RData::PTR(PTR(name(target))),
         ("MX", [preference, target]) => RData::MX(MX::new(short(preference), name(target))),

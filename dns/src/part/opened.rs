@@ -6,7 +6,11 @@ use crate::option;
 use crate::question::Query;
 use crate::wire::{COOKIE, Cursor, OPT, flag};
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::rdata::NULL;
 use hickory_proto::rr::{Name, RData, Record};
+
+/// Type of the record that leads to another name all that is below its own (RFC 6672), which hickory does not know.
+const DNAME: u16 = 39;
 
 /// What a message says.
 #[derive(Debug, Clone)]
@@ -87,16 +91,30 @@ pub(super) fn name(wire: &[u8]) -> Option<Name> {
     Name::read(&mut BinDecoder::new(wire)).ok()
 }
 
-/// The name that a record leads to, of the types that lead to one.
-pub(super) fn value(content: &mut RData) -> Option<&mut Name> {
+/// A name as others know it in wire form.
+pub(super) fn wire(name: &Name) -> Vec<u8> {
+    // hickory holds labels to 63 bytes.
+    let labels = name.iter().flat_map(|label| std::iter::once(label.len() as u8).chain(label.iter().copied()));
+    labels.chain([0]).collect()
+}
+
+/// Changes the name that a record leads to, of the types that lead to one.
+pub(super) fn change_value(content: &mut RData, change: impl FnOnce(&mut Name)) {
     match content {
-        RData::CNAME(cname) => Some(&mut cname.0),
-        RData::MX(mx) => Some(&mut mx.exchange),
-        RData::NAPTR(naptr) => Some(&mut naptr.replacement),
-        RData::NS(ns) => Some(&mut ns.0),
-        RData::PTR(ptr) => Some(&mut ptr.0),
-        RData::SOA(soa) => Some(&mut soa.mname),
-        RData::SRV(srv) => Some(&mut srv.target),
-        _ => None,
+        RData::CNAME(cname) => change(&mut cname.0),
+        RData::MX(mx) => change(&mut mx.exchange),
+        RData::NAPTR(naptr) => change(&mut naptr.replacement),
+        RData::NS(ns) => change(&mut ns.0),
+        RData::PTR(ptr) => change(&mut ptr.0),
+        RData::SOA(soa) => change(&mut soa.mname),
+        RData::SRV(srv) => change(&mut srv.target),
+        // hickory leaves it as bytes, which are a name in full once it was read.
+        RData::Unknown { code, rdata } if u16::from(*code) == DNAME => {
+            if let Some(mut target) = name(&rdata.anything) {
+                change(&mut target);
+                *rdata = NULL::with(wire(&target));
+            }
+        }
+        _ => {}
     }
 }

@@ -1,6 +1,7 @@
 //! Names as text (RFC 1035 §5.1): the form that regular expressions and templates see, and back to bytes.
 
 use crate::name::LONGEST;
+use hickory_proto::rr::Name;
 use std::fmt::Write;
 
 /// A name in wire form as text, with a dot at the end. Bytes that are no plain characters of names are escaped; the case
@@ -58,6 +59,12 @@ pub(crate) fn wire(text: &str) -> Option<Vec<u8>> {
     }
     wire.push(0);
     (wire.len() <= LONGEST).then_some(wire)
+}
+
+/// The same as what is asked for.
+#[must_use]
+pub fn name(text: &str) -> Option<Name> {
+    super::opened::name(&wire(text)?)
 }
 
 /// Puts a label behind those before it.

@@ -341,7 +341,14 @@ fn what_is_no_name_is_told_as_it_is_of_any_other() {
         }
     }
     // What no object is called may be asked for.
-    for (name, end) in [("*.example", "*.example."), ("a\\.b.example", "b.example."), ("a.-b.c", "b.c."), (".", ".")] {
+    for (name, end) in [
+        ("*.example", "*.example."),
+        ("a\\.b.example", "b.example."),
+        ("a.-b.c", "b.c."),
+        (".", "."),
+        ("\\065.example", "A.example."),
+        ("\\097.example", "\na.example."),
+    ] {
         let said = said(&[name]);
         assert!(said.contains(&format!("{end} upstream\n")), "{name}: {said}");
     }
@@ -364,7 +371,7 @@ fn what_goes_with_names_goes_with_nothing_else() {
         (vec!["web", "--from", "shop/"], "not NS or NS/POD"),
         (vec!["web", "--type", "no"], "not a type of records such as A, AAAA, SRV, PTR or TYPE65"),
         (vec!["web", "--type", "TYPE65536"], "not a type of records"),
-        (vec![""], "names no host"),
+        (vec![""], "\"\" is no name: a domain name must not be empty"),
     ] {
         let said = error(&arguments);
         assert!(said.contains(expected), "{arguments:?}: {said}");

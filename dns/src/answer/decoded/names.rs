@@ -32,8 +32,10 @@ fn names_of(record_type: u16) -> Option<(usize, usize)> {
     match record_type {
         // MD, MF, MB, MG, MR, NSAP-PTR, DNAME.
         3 | 4 | 7..=9 | 23 | 39 => Some((0, 1)),
-        // MINFO, RP.
-        14 | 17 => Some((0, 2)),
+        // NXT, NSEC, whose bits stand behind the name.
+        30 | 47 => Some((0, 1)),
+        // MINFO, RP, TALINK.
+        14 | 17 | 58 => Some((0, 2)),
         // AFSDB, RT, KX, LP.
         18 | 21 | 36 | 107 => Some((2, 1)),
         // SIG, RRSIG.

@@ -82,10 +82,10 @@ impl Back {
         match self {
             Self::Name { .. } | Self::Suffix { .. } => {
                 self.rename(&mut record.name);
-                opened::value(&mut record.data).into_iter().for_each(|name| self.rename(name));
+                opened::change_value(&mut record.data, |name| self.rename(name));
             }
             Self::Given(given) if given.part == Part::Owner => self.rename(&mut record.name),
-            Self::Given(_) => opened::value(&mut record.data).into_iter().for_each(|name| self.rename(name)),
+            Self::Given(_) => opened::change_value(&mut record.data, |name| self.rename(name)),
             Self::Ttl(range) => record.ttl = record.ttl.clamp(*range.start(), *range.end()),
             Self::Code { .. } => {}
         }
@@ -93,7 +93,7 @@ impl Back {
 
     /// A name that would be none stays as it is.
     fn rename(&self, name: &mut Name) {
-        let before = spelling::text(&wire(name)).to_ascii_lowercase();
+        let before = spelling::text(&opened::wire(name)).to_ascii_lowercase();
         let renamed = self.renamed(&before).filter(|after| *after != before);
         if let Some(after) = renamed.and_then(|after| opened::name(&spelling::wire(&after)?)) {
             *name = after;
@@ -111,10 +111,4 @@ impl Back {
             Self::Ttl(_) | Self::Code { .. } => None,
         }
     }
-}
-
-fn wire(name: &Name) -> Vec<u8> {
-    // hickory holds labels to 63 bytes.
-    let labels = name.iter().flat_map(|label| std::iter::once(label.len() as u8).chain(label.iter().copied()));
-    labels.chain([0]).collect()
 }

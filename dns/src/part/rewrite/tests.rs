@@ -115,6 +115,17 @@ additional web.shop.svc.cluster.local. 5 A 10.0.0.1"
 }
 
 #[test]
+fn a_dname_leads_where_the_alias_made_of_it_does() {
+    let records = "old.up.test. 60 DNAME new.up.test.\n x.old.up.test. 60 CNAME x.new.up.test.";
+    let rule = "rewrite name suffix .in.test .up.test answer auto";
+    // It is shown in base64: 3 new, 2 in, 4 test, 0.
+    assert_eq!(
+        restored(rule, ("x.old.in.test.", "A"), "NOERROR", records),
+        "No Error\nold.in.test. 60 DNAME A25ldwJpbgR0ZXN0AA==\nx.old.in.test. 60 CNAME x.new.in.test."
+    );
+}
+
+#[test]
 fn answers_are_changed_as_the_rule_says() {
     let rules = r"rewrite stop {
         name regex ^(.*)[.]east[.]example[.]$ {1}.consul
