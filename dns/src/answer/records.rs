@@ -128,8 +128,7 @@ impl<'t> Zone<'t> {
             let labels = self.labels(service, holder.label);
             let labels = present(&labels);
             for port in selection.ports(holder).filter(|_| is_name(labels, self.origin)) {
-                let is_repeated = || selection.is_repeated(holder, port);
-                if targets.contains((holder.label, port.number), is_repeated) {
+                if targets.contains((holder.label, port.number)) {
                     continue;
                 }
                 let mut at = 0;

@@ -115,24 +115,6 @@ impl<'s> Selection<'s> {
         holder.ports.iter().filter(move |port| self.has_port(port))
     }
 
-    /// Whether the same label comes with the same port before this. O(log n + endpoints with the label).
-    pub(super) fn is_repeated(self, holder: Holder<'s>, port: &PortName) -> bool {
-        let is_same = |other: &&PortName| other.number == port.number;
-        if self.ports(holder).take_while(|other| !std::ptr::eq(*other, port)).any(|other| is_same(&other)) {
-            return true;
-        }
-        let Some((label, endpoint)) = holder.label.zip(holder.endpoint) else {
-            // All addresses of a Service have its ports.
-            return self.holders().next().is_some_and(|first| first.address != holder.address);
-        };
-        let before = self.names.labelled(label, self.is_by_pod).take_while(|other| !std::ptr::eq(*other, endpoint));
-        let before = before.filter(|endpoint| match self.wanted {
-            Wanted::Topology(topology) => is_in(endpoint, topology),
-            _ => true,
-        });
-        before.flat_map(|endpoint| endpoint.group.ports.iter()).any(|other| self.has_port(other) && is_same(&other))
-    }
-
     /// How many pairs of an address and a port there are; an address without ports counts too.
     pub(super) fn candidates(self) -> usize {
         self.holders().map(|holder| if holder.ports.is_empty() { 1 } else { self.ports(holder).count() }).sum()

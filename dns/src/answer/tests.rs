@@ -46,6 +46,24 @@ fn table() -> NameTable {
     NameTable::default().patched(changes, 1)
 }
 
+/// A test that takes hours where each endpoint is compared with all before it.
+#[test]
+fn endpoints_that_share_a_name_have_one_target_a_port_however_many_they_are() {
+    let ports = (1..=3).map(|number| PortName { name: None, transport: Transport::Tcp, number });
+    let groups: Vec<_> = ports.map(|port| EndpointGroup::with_ports([port])).collect();
+    let endpoint = |index: u32| EndpointName {
+        address: std::net::Ipv4Addr::from_bits(index).into(),
+        name: "db".into(),
+        group: groups[index as usize % 3].clone(),
+        pod: None,
+    };
+    let names = Some(Arc::new(ServiceNames::headless((0..300_000).map(endpoint).collect())));
+    let change = NameChange::Service { namespace: "shop".into(), service: "many".into(), names };
+    let sections = ask(&NameTable::default().patched([change], 1), &["many", "shop", "svc"], RecordType::SRV);
+    let told: Vec<_> = sections.answers.iter().map(|record| record.data.to_string()).collect();
+    assert_eq!(told, ["1", "2", "3"].map(|port| format!("0 1 {port} db.many.shop.svc.cluster.local.")));
+}
+
 fn below_the_zone() -> impl Strategy<Value = Vec<&'static str>> {
     let words = vec![
         "svc",
