@@ -14,7 +14,6 @@ use hickory_proto::op::ResponseCode;
 use socket2::SockRef;
 use std::io::{self, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::Ordering;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpSocket, UdpSocket};
 use tokio::runtime::Handle;
@@ -58,6 +57,11 @@ impl Fault {
         matches!(self, Self::NoSocket(_))
     }
 
+    /// Whether nothing came.
+    fn is_silence(&self) -> bool {
+        matches!(self, Self::Upstream(error) if error.kind() == io::ErrorKind::TimedOut)
+    }
+
     /// The same with what was tried.
     fn told(self, link: &Link<'_>, to: (Transport, SocketAddr)) -> Self {
         match self {
@@ -79,30 +83,48 @@ fn of_socket(error: io::Error) -> Fault {
 impl Upstream {
     /// Any answer to this question.
     pub(super) async fn exchange(&self, ask: &Ask, trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
-        let trail = trip.trail.filter(|_| !self.refuses_options.load(Ordering::Relaxed));
+        let trail = trip.trail.filter(|_| self.manners.wants_options(Instant::now()));
         let pass_on = |trail: &Trail| trail.passed_on(&trip.outbound.secret, Of::Question, ask.question());
         let options = trail.map(pass_on).unwrap_or_default();
-        let message = self.carry(ask, &options, trip).await?;
-        if options.is_empty() || !refuses(&message) {
+        let answer = self.carry(ask, &options, trip).await;
+        if options.is_empty() {
+            return answer;
+        }
+        let message = match answer {
+            Ok(message) => message,
+            Err(fault) => {
+                // Who has taken a connection has seen no option when it does not go on.
+                if fault.is_silence() && !self.is_over_stream(trip) {
+                    self.manners.doubt(Instant::now());
+                }
+                return Err(fault);
+            }
+        };
+        if !refuses(&message) {
+            self.manners.take_options();
             return Ok(message);
         }
         // It may not know EDNS, or take an option that it does not know for a fault.
         let bare = self.carry(ask, &[], trip).await?;
         if !refuses(&bare) {
-            self.refuses_options.store(true, Ordering::Relaxed);
+            self.manners.refuse_options(Instant::now());
         }
         Ok(bare)
     }
 
-    async fn carry(&self, ask: &Ask, options: &[u8], trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
-        let is_stream = match self.forward.protocol {
+    /// Whether it is asked over TCP or TLS from the beginning.
+    fn is_over_stream(&self, trip: &Trip<'_>) -> bool {
+        match self.forward.protocol {
             _ if self.secure.is_some() => true,
             Protocol::AsAsked => trip.transport == Transport::Tcp,
             Protocol::Tcp => true,
             Protocol::UdpFirst => false,
-        };
+        }
+    }
+
+    async fn carry(&self, ask: &Ask, options: &[u8], trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
         let link = Link::new(trip.outbound);
-        if is_stream {
+        if self.is_over_stream(trip) {
             let answer = within(self, trip, self.over_stream(ask, options, trip, &link)).await;
             return answer.map_err(|fault| fault.told(&link, (Transport::Tcp, self.address)));
         }

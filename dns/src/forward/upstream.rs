@@ -4,6 +4,7 @@ use super::chain::on_chain;
 use super::connections::Kept;
 use super::exchange::{Fault, Trip};
 use super::health::Checked;
+use super::manners::Manners;
 use super::sound::is_sound;
 use super::tls::Secure;
 use super::trail::{Of, Trail};
@@ -28,8 +29,7 @@ pub(super) struct Upstream {
     /// `None`: it is asked without TLS.
     pub(super) secure: Option<Secure>,
     pub(super) kept: Arc<Kept>,
-    /// Whether it understands questions only where they are without options of ours.
-    pub(super) refuses_options: AtomicBool,
+    pub(super) manners: Manners,
     /// Checks in a row that failed.
     failed_checks: AtomicU32,
     /// Whether a task looks whether it is well again.
@@ -50,7 +50,7 @@ impl Upstream {
             forward: Arc::clone(forward),
             secure,
             kept: Kept::new(forward.connections),
-            refuses_options: AtomicBool::new(false),
+            manners: Manners::default(),
             failed_checks: AtomicU32::new(0),
             is_checked: AtomicBool::new(false),
             metrics: outbound.metrics.of_upstream(label),

@@ -326,6 +326,57 @@ async fn an_upstream_that_does_not_know_edns_is_asked_without() {
 }
 
 #[tokio::test]
+async fn an_upstream_behind_what_drops_edns_is_asked_without() {
+    let upstream = Upstream::new().await;
+    let forward = format!("forward . {} {{\n read_timeout 300ms\n max_fails 0\n }}", upstream.address());
+    let (server, _) = start_corefile(&format!(".:PORT {{\n bind 127.0.0.1\n {forward}\n}}\n"));
+    let (seen, mut has_edns) = tokio::sync::mpsc::unbounded_channel();
+    let answering = tokio::spawn(async move {
+        loop {
+            let (question, peer) = upstream.asked().await;
+            seen.send(question.edns.is_some()).unwrap();
+            if question.edns.is_none() {
+                upstream.reply(&one_address(&question), peer).await;
+            }
+        }
+    });
+    // The first one waits for its second try.
+    for name in ["a.example.", "b.example.", "c.example."] {
+        assert_eq!(answered(&server.ask(&question(1, name, RecordType::A)).await), ["192.0.2.1"]);
+    }
+    for expected in [true, false, false, false] {
+        assert_eq!(has_edns.recv().await, Some(expected));
+    }
+    server.stop().await;
+    answering.abort();
+}
+
+#[tokio::test]
+async fn an_upstream_that_takes_edns_is_asked_with_it_though_it_is_silent_once() {
+    let upstream = Upstream::new().await;
+    let forward = format!("forward . {} {{\n read_timeout 300ms\n max_fails 0\n }}", upstream.address());
+    let (server, _) = start_corefile(&format!(".:PORT {{\n bind 127.0.0.1\n {forward}\n}}\n"));
+    let (seen, mut has_edns) = tokio::sync::mpsc::unbounded_channel();
+    let answering = tokio::spawn(async move {
+        for number in 0.. {
+            let (question, peer) = upstream.asked().await;
+            seen.send(question.edns.is_some()).unwrap();
+            if number != 1 {
+                upstream.reply(&one_address(&question), peer).await;
+            }
+        }
+    });
+    for name in ["a.example.", "b.example.", "c.example."] {
+        assert_eq!(answered(&server.ask(&question(1, name, RecordType::A)).await), ["192.0.2.1"]);
+    }
+    for expected in [true; 4] {
+        assert_eq!(has_edns.recv().await, Some(expected));
+    }
+    server.stop().await;
+    answering.abort();
+}
+
+#[tokio::test]
 async fn a_corefile_says_who_is_asked_and_what_is_kept() {
     let (corp, other) = (Upstream::new().await, Upstream::new().await);
     let (server, _) = start_corefile(&format!(
