@@ -192,6 +192,11 @@ impl Block {
         PlanError(self.note(plugin, message))
     }
 
+    /// One of its zones would be answered in two ways at an address.
+    pub(crate) fn served_already(&self, other: &Self, zone: &Zone, at: &Listener) -> PlanError {
+        self.error("", format!("{zone} at {at} is served by the block in {} already", other.place))
+    }
+
     /// Connections to an address that it shares with another block would have to be secured in two ways.
     pub(crate) fn secured_otherwise(&self, other: &Self, at: impl fmt::Display) -> PlanError {
         let message = format!(

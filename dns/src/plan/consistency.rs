@@ -45,8 +45,7 @@ fn same_questions(plan: &Plan, reading: &mut Reading<'_>) {
             other.address.is_none() || listener.address.is_none() || other.address == listener.address
         };
         if let Some((other, _)) = places.iter().find(|(_, other)| overlaps(other)) {
-            let message = format!("{zone} at {listener} is served by the block in {} already", other.place);
-            reading.errors.push(block.error("", message));
+            reading.errors.push(block.served_already(other, zone, listener));
         }
         places.push((block, listener));
     }

@@ -1,7 +1,9 @@
 //! From where a Corefile says that it listens to addresses that can be bound.
 
 use super::At;
+use crate::corefile::PlanError;
 use crate::plan::{BindTo, Block, Listener, Plan, Zone};
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -18,7 +20,7 @@ pub(super) struct Place<'p> {
 /// Every zone of a plan at every address where it is served; those of interfaces are looked up now.
 ///
 /// # Errors
-/// An interface does not exist, or no address is left.
+/// An interface does not exist, no address is left, or one is asked for a zone in two ways.
 pub(super) fn places(plan: &Plan) -> io::Result<Vec<Place<'_>>> {
     let mut all = Vec::new();
     for (listener, zones) in plan.listening() {
@@ -31,7 +33,25 @@ pub(super) fn places(plan: &Plan) -> io::Result<Vec<Place<'_>>> {
             all.extend(found.into_iter().map(place));
         }
     }
-    Ok(all)
+    match served_already(&all) {
+        Some(error) => Err(io::Error::other(error)),
+        None => Ok(all),
+    }
+}
+
+/// The first block in the file with a zone that is served at one of its addresses already: in a Corefile an address and an
+/// interface that has it are two.
+fn served_already(places: &[Place<'_>]) -> Option<PlanError> {
+    let mut in_order: Vec<_> = places.iter().collect();
+    in_order.sort_by_key(|place| place.index);
+    let mut seen = HashMap::new();
+    in_order.into_iter().find_map(|Place { at, zone, block, .. }| {
+        let other: &Block = seen.insert((at, zone), *block)?;
+        let ip = Some(at.address.ip()).filter(|ip| !ip.is_unspecified());
+        let address = ip.map(BindTo::Address);
+        let listener = Listener { transport: at.transport, address, port: at.address.port() };
+        Some(block.served_already(other, zone, &listener))
+    })
 }
 
 /// The addresses of a listener, but for `except`: those of an interface are looked up now.

@@ -4,11 +4,12 @@ use crate::harness::*;
 use config::{DnsCompatibility, NameChange, ServiceNames};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
+use prometheus::Registry;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
-use tidegate_dns::{At, Prepared, Reloads, Transport};
+use tidegate_dns::{At, Prepared, Reloads, Server, Transport};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -207,6 +208,41 @@ async fn answers_are_kept_over_a_change_of_something_else() {
     reloads.replace(prepared(&reloads, &others, server.address.port()), Vec::new()).await.unwrap();
     assert_eq!(code_of(&server, "example.org.").await, ResponseCode::NoError);
     assert_eq!(asked.recv().await.as_deref(), Some("example.org."), "what is kept is said otherwise");
+    server.stop().await;
+}
+
+/// What a Corefile alone does not show: which addresses an interface has.
+#[tokio::test]
+async fn a_zone_is_served_once_at_the_address_of_an_interface() {
+    let (server, reloads) = start_corefile(BEFORE);
+    let port = server.address.port();
+    let refusal = |blocks: &[(&str, &str)]| {
+        let block = |(zone, bind): &(&str, &str)| format!("{zone}:PORT {{\n bind {bind}\n whoami\n}}\n");
+        let plan = plan(&blocks.iter().map(block).collect::<String>(), port);
+        let (_publisher, names) = config::publisher();
+        let started = Server::with_plan(names, (&plan, DnsCompatibility::Standard), &Registry::new());
+        let changed = reloads.prepare(&plan, DnsCompatibility::Standard);
+        let [bound, started, changed] =
+            [tidegate_dns::addresses(&plan).map(drop), started.map(drop), changed.map(drop)]
+                .map(|result| result.err().map(|error| error.to_string()));
+        assert_eq!((&bound, &started), (&changed, &changed), "{blocks:?}");
+        changed
+    };
+    for (blocks, [zone, line, first]) in [
+        (&[(".", "lo"), (".", "127.0.0.1")][..], [".", "5", "1"]),
+        (&[(".", "127.0.0.9 lo"), ("a.org", "lo"), (".", "127.0.0.1")], [".", "9", "1"]),
+        // Whichever has a listener that stands before is told second.
+        (&[("b.org", "127.0.0.1"), ("a.org", "lo"), ("a.org", "127.0.0.1")], ["a.org", "9", "5"]),
+        (&[(".", "lo 127.0.0.1")], [".", "1", "1"]),
+    ] {
+        let expected =
+            format!("Corefile:{line}: {zone} at 127.0.0.1:{port} is served by the block in Corefile:{first} already");
+        assert_eq!(refusal(blocks), Some(expected), "{blocks:?}");
+    }
+    for blocks in [[("a.org", "lo"), (".", "127.0.0.1")], [(".", "lo"), (".", "127.0.0.9")]] {
+        assert_eq!(refusal(&blocks), None, "{blocks:?}");
+    }
+    assert_eq!(ttl_of(&server, "web.shop.svc.cluster.local.").await, 10, "what was served is kept");
     server.stop().await;
 }
 
