@@ -1,5 +1,6 @@
 //! What no part can see alone: blocks that are for the same questions, forwarding in a circle, parts that need others.
 
+mod asked;
 mod secured;
 
 use super::Plan;
@@ -15,6 +16,7 @@ use super::reading::Reading;
 use super::timeouts;
 use super::zone::Zone;
 use crate::corefile::PlanError;
+use asked::Asked;
 use std::net::SocketAddr;
 
 pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
@@ -28,7 +30,7 @@ pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
         labels(block, reading);
         fallthrough(block, reading);
         transfers(block, reading);
-        dead_zones(block, reading);
+        dead_zones(block, &Asked::of(plan, block), reading);
         circles(plan, index, reading);
     }
 }
@@ -142,30 +144,38 @@ fn transfers(block: &Block, reading: &mut Reading<'_>) {
     }
 }
 
-/// Zones of parts outside of the block's own.
-fn dead_zones(block: &Block, reading: &mut Reading<'_>) {
-    let own = block.zones();
-    let mut told = |part: (&str, usize), zones: &[Zone]| {
-        for zone in zones.iter().filter(|zone| !own.iter().any(|own| own.meets(zone))) {
+/// Zones of parts that none of the names is in which come to the part.
+fn dead_zones(block: &Block, asked: &Asked<'_>, reading: &mut Reading<'_>) {
+    let mut told = |part: (&str, usize), zones: &[Zone], is_asked: &dyn Fn(&Zone) -> bool| {
+        for zone in zones.iter().filter(|zone| !is_asked(zone)) {
             let message = format!("{zone} is in none of the zones of its block: no such question comes there");
             reading.notes.push(block.note_of(part, message));
         }
     };
+    let [by_clients, by_rules, at_all]: [&dyn Fn(&Zone) -> bool; 3] =
+        [&|zone| asked.by_clients(zone), &|zone| asked.by_rules(zone), &|zone| asked.at_all(zone)];
+    // Who is led on looks for addresses, which names that are made of addresses do not have.
+    let with_names: &dyn Fn(&Zone) -> bool = &|zone| if zone.is_reverse() { by_rules(zone) } else { at_all(zone) };
     let once = [
-        ("autopath", block.autopath.as_ref().map(|part| &part.zones)),
-        ("cache", block.cache.as_ref().map(|part| &part.zones)),
-        ("hosts", block.hosts.as_ref().map(|part| &part.zones)),
-        ("k8s_external", block.external.as_ref().map(|part| &part.zones)),
-        ("kubernetes", block.kubernetes.as_ref().map(|part| &part.zones)),
-        ("metadata", block.metadata.as_ref()),
+        // What an answer leads to begins no walk.
+        ("autopath", block.autopath.as_ref().map(|part| &part.zones), by_rules),
+        ("cache", block.cache.as_ref().map(|part| &part.zones), at_all),
+        ("hosts", block.hosts.as_ref().map(|part| &part.zones), at_all),
+        ("k8s_external", block.external.as_ref().map(|part| &part.zones), with_names),
+        ("kubernetes", block.kubernetes.as_ref().map(|part| &part.zones), with_names),
+        ("metadata", block.metadata.as_ref(), by_clients),
     ];
-    for (plugin, zones) in once {
-        told((plugin, 0), zones.map_or(&[], Vec::as_slice));
+    for (plugin, zones, is_asked) in once {
+        told((plugin, 0), zones.map_or(&[], Vec::as_slice), is_asked);
     }
-    block.acls.iter().enumerate().for_each(|(nth, part)| told(("acl", nth), &part.zones));
-    block.templates.iter().enumerate().for_each(|(nth, part)| told(("template", nth), &part.zones));
-    block.transfers.iter().enumerate().for_each(|(nth, part)| told(("transfer", nth), &part.zones));
-    block.forwards.iter().enumerate().for_each(|(nth, part)| told(("forward", nth), std::slice::from_ref(&part.from)));
+    block.acls.iter().enumerate().for_each(|(nth, part)| told(("acl", nth), &part.zones, at_all));
+    block.templates.iter().enumerate().for_each(|(nth, part)| told(("template", nth), &part.zones, at_all));
+    block.transfers.iter().enumerate().for_each(|(nth, part)| told(("transfer", nth), &part.zones, by_clients));
+    let forwards = block.forwards.iter().enumerate();
+    forwards.for_each(|(nth, part)| told(("forward", nth), std::slice::from_ref(&part.from), at_all));
+    for forward in &block.forwards {
+        forward.tell_idle_exceptions(reading, |zone| asked.at_all(zone));
+    }
 }
 
 /// Forwarding that comes back to the block that it began in.

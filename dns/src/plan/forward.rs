@@ -13,7 +13,7 @@ use super::span;
 use super::tls::ClientTls;
 use super::zone::Zone;
 use crate::certificates::MOST_OF_FILE;
-use crate::corefile::PlanError;
+use crate::corefile::{Place, PlanError};
 use config::DomainName;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -30,6 +30,8 @@ pub(crate) struct Forward {
     pub(crate) to: Vec<Upstream>,
     /// Names that are left to what follows.
     pub(crate) except: Vec<Zone>,
+    /// Where each of them was written; empty without a Corefile.
+    except_places: Vec<Place>,
     pub(crate) protocol: Protocol,
     pub(crate) policy: Policy,
     pub(crate) health: HealthCheck,
@@ -128,6 +130,7 @@ impl Forward {
             from,
             to: Vec::new(),
             except: Vec::new(),
+            except_places: Vec::new(),
             protocol: Protocol::AsAsked,
             policy: Policy::Random,
             health: HealthCheck { interval: Duration::from_millis(500), recursion_desired: true, domain: Zone::root() },
@@ -150,7 +153,7 @@ impl Forward {
         }
     }
 
-    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>, block: &[Zone]) -> Result<Self, PlanError> {
+    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>) -> Result<Self, PlanError> {
         let [from, to @ ..] = item.some("a zone and upstreams")? else { return Err(item.error("takes a zone")) };
         let from = item.zones(std::slice::from_ref(from))?;
         let [from] = &from[..] else {
@@ -161,7 +164,7 @@ impl Forward {
         let mut written = BTreeMap::new();
         item.options(reading, |reading, option| {
             written.insert(option.name(), option);
-            forward.read_option(option, reading, block)
+            forward.read_option(option, reading)
         });
         if forward.to.is_empty() {
             return Err(item.error("names no upstream"));
@@ -220,12 +223,12 @@ impl Forward {
         }
     }
 
-    fn read_option(&mut self, option: Item<'_>, reading: &mut Reading<'_>, block: &[Zone]) -> Result<(), PlanError> {
+    fn read_option(&mut self, option: Item<'_>, reading: &mut Reading<'_>) -> Result<(), PlanError> {
         match option.name() {
             "to" => self.add_upstreams(option, reading, option.some("upstreams")?)?,
             "except" => {
                 let zones = option.zones(option.some("zones")?)?;
-                self.tell_idle_exceptions(option, reading, (&zones, block));
+                self.except_places.extend(zones.iter().map(|_| option.place().clone()));
                 self.except.extend(zones);
             }
             "policy" => self.policy = option.choice(option.one("random, round_robin or sequential")?, &POLICIES)?,

@@ -136,7 +136,7 @@ fn read(block: &mut Block, item: Item<'_>, reading: &mut Reading<'_>, zones: &[Z
         "chaos" => once(&mut block.chaos, item, Chaos::read(item))?,
         "dns64" => once(&mut block.dns64, item, Dns64::read(item, reading))?,
         "errors" => once(&mut block.errors, item, Errors::read(item, reading))?,
-        "forward" => block.forwards.push(Forward::read(item, reading, zones)?),
+        "forward" => block.forwards.push(Forward::read(item, reading)?),
         "header" => once(&mut block.header, item, Header::read(item, reading))?,
         "health" => once(&mut block.health, item, Health::read(item, reading))?,
         "hosts" => once(&mut block.hosts, item, Hosts::read(item, reading, zones))?,

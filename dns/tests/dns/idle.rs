@@ -50,3 +50,92 @@ fn what_is_without_effect_beside_the_rest_is_told() {
         assert_eq!(told(key, plugins), expected, "{key}: {plugins}");
     }
 }
+
+/// The plugins of which a note says that nobody asks them for names of `b.org`.
+fn unasked(corefile: &str) -> Vec<String> {
+    let read = Plan::from_corefile(corefile, "Corefile", &System);
+    let (_, notes) = read.unwrap_or_else(|errors| panic!("{corefile}: {errors:?}"));
+    let outside = "b.org is in none of the zones of its block: no such question comes there";
+    let not_forwarded = "b.org changes nothing: no such name would be forwarded";
+    let told = notes.into_iter().filter(|note| [outside, not_forwarded].contains(&note.message.as_str()));
+    told.map(|note| note.subject).collect()
+}
+
+const OF_B: &str = "acl b.org {\nblock\n}\nautopath b.org search\ncache b.org\nforward b.org 192.0.2.1\n\
+                    forward . 192.0.2.1 {\nexcept b.org\n}\nhosts none b.org\nkubernetes b.org\nmetadata b.org\n\
+                    template IN A b.org {\nrcode NXDOMAIN\n}\ntransfer b.org {\nto *\n}\n";
+const ALL: [&str; 10] = [
+    "acl",
+    "autopath",
+    "cache",
+    "forward",
+    "forward: except",
+    "hosts",
+    "kubernetes",
+    "metadata",
+    "template",
+    "transfer",
+];
+
+/// A transfer, and what is written of a question, are about the name that the client asks for.
+#[test]
+fn parts_are_asked_for_the_names_that_rules_make() {
+    let by_clients = &["metadata", "transfer"][..];
+    for (rule, expected) in [
+        ("name x.a.org www.b.org", by_clients),
+        ("name suffix .a.org .b.org", by_clients),
+        ("name suffix .a.org .x.b.org", by_clients),
+        ("name suffix a.org b.org", by_clients),
+        ("name prefix www.a www.b", by_clients),
+        ("name substring a.org b.org", by_clients),
+        ("name regex (.*)[.]a[.]org {1}.b.org.", by_clients),
+        ("name regex (.*)[.]a[.](.*) {1}.b.{2}", by_clients),
+        ("name regex .* www.b.org", by_clients),
+        ("continue name x.a.org y.net\nrewrite name y.net b.org", by_clients),
+        ("ttl a.org 60", &ALL),
+        // They make other names, or are for names that nobody asks for here.
+        ("name x.a.org www.c.org", &ALL),
+        ("name x.net www.b.org", &ALL),
+        ("name suffix .a.org .c.org", &ALL),
+        ("name suffix .c.org .b.org", &ALL),
+        ("name regex (.*)[.]a[.]org {1}.c.org", &ALL),
+        ("name y.net b.org\nrewrite name x.a.org y.net", &ALL),
+    ] {
+        assert_eq!(unasked(&format!("a.org {{\nrewrite {rule}\n{OF_B}}}\n")), expected, "{rule}");
+    }
+}
+
+/// By the block whose answer leads there, where they are in none; a walk through a search list begins no other one.
+#[test]
+fn parts_are_asked_for_the_names_that_answers_lead_to() {
+    let led = &["autopath", "metadata", "transfer"][..];
+    let alias = |zone: &str| format!("template IN ANY {zone} {{\nanswer \"{{{{ .Name }}}} CNAME www.b.org.\"\n}}");
+    let address = "template IN ANY a.org {\nanswer \"{{ .Name }} A 192.0.2.1\"\n}".to_owned();
+    let external = "k8s_external a.org".to_owned();
+    for (part, expected) in [(alias("a.org"), led), (external, led), (address, &ALL), (alias("c.org"), &ALL)] {
+        assert_eq!(unasked(&format!("a.org {{\n{OF_B}{part}\n}}\n")), expected, "{part}");
+    }
+    let instead = |keys: &str, from: &str, to: &str| unasked(&format!("{keys} {{\n{}}}\n", OF_B.replace(from, to)));
+    assert_eq!(instead("a.org", "kubernetes b.org", "kubernetes a.org b.org"), led);
+    assert_eq!(instead("a.org", "autopath b.org", "autopath a.org"), ["metadata", "transfer"]);
+    // Addresses lead nowhere.
+    assert_eq!(instead("10.in-addr.arpa", "kubernetes b.org", "kubernetes b.org 10.0.0.0/8"), ALL);
+    let alias = alias("a.org");
+    let except = "bind lo {\nexcept 127.0.0.1\n}";
+    for (own, other, expected) in [
+        (["a.org", ""], [".", ""], &ALL[..]),
+        (["a.org", ""], ["b.org", ""], &ALL),
+        (["a.org", ""], ["www.b.org", ""], led),
+        (["a.org", ""], [".:54", ""], led),
+        (["a.org a.org:54", ""], [".", ""], led),
+        (["a.org", "bind lo"], [".", "bind 127.0.0.1"], led),
+        (["a.org", "bind lo"], [".", except], led),
+        (["a.org", except], [".", "bind lo"], &ALL),
+        // Of what they lead to a rule may make others.
+        (["a.org", "rewrite name www.c.org www.b.org"], ["b.org", ""], led),
+    ] {
+        let [own, other] = [(own, format!("{OF_B}{alias}")), (other, String::new())]
+            .map(|([keys, first], parts)| format!("{keys} {{\n{first}\n{parts}\n}}\n"));
+        assert_eq!(unasked(&(own.clone() + &other)), expected, "{own}{other}");
+    }
+}

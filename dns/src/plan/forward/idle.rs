@@ -1,6 +1,7 @@
 //! What a `forward` says that changes nothing beside the rest of it.
 
 use super::{Forward, Upstream};
+use crate::corefile::Note;
 use crate::plan::item::Item;
 use crate::plan::reading::Reading;
 use crate::plan::zone::Zone;
@@ -25,17 +26,15 @@ impl Forward {
         }
     }
 
-    /// Tells of zones that are left out though none of their names is forwarded; `block`: the zones of the block.
-    pub(super) fn tell_idle_exceptions(
-        &self,
-        option: Item<'_>,
-        reading: &mut Reading<'_>,
-        (zones, block): (&[Zone], &[Zone]),
-    ) {
-        for zone in zones {
-            let is_asked = block.iter().any(|own| own.meets(zone) && own.meets(&self.from));
-            if !is_asked || !self.from.meets(zone) {
-                reading.note(option, format!("{zone} changes nothing: no such name would be forwarded"));
+    /// Tells of zones that are left out though none of their names would be forwarded; `is_asked`: whether any name of a
+    /// zone comes to the block's parts.
+    pub(in crate::plan) fn tell_idle_exceptions(&self, reading: &mut Reading<'_>, is_asked: impl Fn(&Zone) -> bool) {
+        for (zone, place) in self.except.iter().zip(&self.except_places) {
+            let both = if self.from.contains(zone) { zone } else { &self.from };
+            if !self.from.meets(zone) || !is_asked(both) {
+                let message = format!("{zone} changes nothing: no such name would be forwarded");
+                let (place, subject) = (place.clone(), "forward: except".to_owned());
+                reading.notes.push(Note { place, subject, message, is_missing: false });
             }
         }
     }
