@@ -7,7 +7,7 @@ use super::Plan;
 use super::address::BindTo;
 use super::autopath::SearchList;
 use super::block::Block;
-use super::forward::Upstream;
+use super::forward::{self, Upstream};
 use super::key::{Listener, Transport};
 use super::kubernetes::Pods;
 use super::log::Label;
@@ -30,6 +30,7 @@ pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
         labels(block, reading);
         fallthrough(block, reading);
         transfers(block, reading);
+        forward::tell_idle_in_order(block, reading);
         dead_zones(block, &Asked::of(plan, block), reading);
         circles(plan, index, reading);
     }

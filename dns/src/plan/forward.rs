@@ -3,6 +3,7 @@
 mod idle;
 mod upstream;
 
+pub(super) use idle::tell_idle_in_order;
 pub(crate) use upstream::Upstream;
 
 use super::item::{Item, name_of};
@@ -163,7 +164,9 @@ impl Forward {
         forward.add_upstreams(item, reading, to)?;
         let mut written = BTreeMap::new();
         item.options(reading, |reading, option| {
-            written.insert(option.name(), option);
+            if let Some(before) = written.insert(option.name(), option) {
+                Self::tell_overruled(before, option, reading);
+            }
             forward.read_option(option, reading)
         });
         if forward.to.is_empty() {

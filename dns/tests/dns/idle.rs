@@ -1,5 +1,8 @@
 //! What a Corefile says beside something else that leaves it without effect: it is told, and nothing else is.
 
+use crate::harness::*;
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
 use tidegate_dns::{Plan, System};
 
 /// What is told of the plugins of a block, from its second line on, but for files.
@@ -43,11 +46,65 @@ fn what_is_without_effect_beside_the_rest_is_told() {
         (".", "kubernetes cluster.local\ntransfer {\nto *\n}", none),
         ("a.org", "autopath b.org search", &[&autopath]),
         ("a.org", "autopath a.a.org org search", none),
-        ("a.org", "forward . 192.0.2.53\nforward b.org 192.0.2.53", &[&later]),
+        ("a.org", "forward a.org 192.0.2.53\nforward b.org 192.0.2.53", &[&later]),
         (".", "forward a.org 192.0.2.53 {\nexcept b.org a.a.org org\n}", &[except]),
         ("a.org", "forward . 192.0.2.53 {\nexcept b.org a.a.org\n}", &[except]),
     ] {
         assert_eq!(told(key, plugins), expected, "{key}: {plugins}");
+    }
+}
+
+#[test]
+fn what_a_forward_says_without_effect_is_told() {
+    let none: &[&str] = &[];
+    let [tcp, udp] = ["force_tcp", "prefer_udp"]
+        .map(|option| format!("Corefile:3: forward: {option}: changes nothing: all upstreams are tls://"));
+    let overruled = "Corefile:4: forward: prefer_udp: changes nothing: force_tcp counts";
+    let expire = "Corefile:3: forward: expire: changes nothing: what Corefile:5 says counts";
+    let [second, third] = [3, 4].map(|line| {
+        format!("Corefile:{line}: forward: a.b.org changes nothing: the forward in Corefile:2 takes all such names")
+    });
+    let next = "Corefile:3: forward: next and next_on_nodata change nothing: no forward after it is for such names";
+    let alone = next.replacen('3', "2", 1);
+    for (plugins, expected) in [
+        ("forward . tls://192.0.2.1%a.org {\nforce_tcp\n}", &[&*tcp][..]),
+        ("forward . tls://192.0.2.1%a.org {\nprefer_udp\n}", &[&udp]),
+        ("forward . tls://192.0.2.1%a.org 192.0.2.1 {\nforce_tcp\n}", none),
+        ("forward . 192.0.2.1 {\nforce_tcp\nprefer_udp\n}", &[overruled]),
+        ("forward . 192.0.2.1 {\nprefer_udp\n}", none),
+        ("forward . 192.0.2.1 {\nexpire 1s\npolicy random\nexpire 2s\n}", &[expire]),
+        ("forward . 192.0.2.1 {\nexcept a.org\nexcept b.org\nfailover NXDOMAIN\nfailover NOTIMP\n}", none),
+        ("forward b.org 192.0.2.1\nforward a.b.org 192.0.2.2\nforward a.b.org 192.0.2.3", &[&second, &third]),
+        ("forward a.b.org 192.0.2.1\nforward b.org 192.0.2.2\nforward . 192.0.2.3", none),
+        ("forward b.org 192.0.2.1 {\nexcept x.a.b.org\n}\nforward a.b.org 192.0.2.2", none),
+        ("forward b.org 192.0.2.1 {\nexcept c.b.org\n}\nforward d.org 192.0.2.2", none),
+        ("forward . 192.0.2.1 {\nnext NXDOMAIN\n}\nforward . 192.0.2.2", none),
+        ("forward . 192.0.2.1 {\nnext_on_nodata\n}\nforward b.org 192.0.2.2", none),
+        ("forward . 192.0.2.1 {\nnext NXDOMAIN\n}", &[&alone]),
+        ("forward b.org 192.0.2.1\nforward c.org 192.0.2.1 {\nnext_on_nodata\n}\nforward d.org 192.0.2.2", &[next]),
+    ] {
+        assert_eq!(told(".", plugins), expected, "{plugins}");
+    }
+}
+
+/// With the words of the Corefile that are told to change nothing, and without.
+#[tokio::test]
+async fn a_forward_behind_one_that_takes_all_names_is_not_asked() {
+    for (options, is_asked) in [("", false), (" {\n  next NXDOMAIN\n }", true)] {
+        let (first, second) = (Upstream::new().await, Upstream::new().await);
+        let (server, _) = start_corefile(&format!(
+            ".:PORT {{\n bind 127.0.0.1\n forward org {}{options}\n forward b.org {}\n}}\n",
+            first.address(),
+            second.address(),
+        ));
+        let mut first = first.answering(|question| code(question, ResponseCode::NXDomain));
+        let mut second = second.answering(one_address);
+        let answer = server.ask(&question(1, "www.b.org.", RecordType::A)).await;
+        let expected = if is_asked { ResponseCode::NoError } else { ResponseCode::NXDomain };
+        assert_eq!(answer.metadata.response_code, expected);
+        assert!(first.try_recv().is_ok());
+        assert_eq!(second.try_recv().is_ok(), is_asked);
+        server.stop().await;
     }
 }
 

@@ -1,11 +1,27 @@
 //! What a `forward` says that changes nothing beside the rest of it.
 
-use super::{Forward, Upstream};
+use super::{Forward, Protocol, Upstream};
 use crate::corefile::Note;
+use crate::plan::block::Block;
 use crate::plan::item::Item;
 use crate::plan::reading::Reading;
 use crate::plan::zone::Zone;
 use std::collections::BTreeMap;
+
+/// Options that are one value each, and can stand several times. Of `health_check` in CoreDNS `no_rec` stays.
+const LAST_COUNTS: [&str; 11] = [
+    "expire",
+    "max_age",
+    "max_concurrent",
+    "max_connect_attempts",
+    "max_fails",
+    "max_idle_conns",
+    "policy",
+    "read_timeout",
+    "source_address",
+    "tls",
+    "tls_servername",
+];
 
 impl Forward {
     /// Tells of options, each of which is among those that were `written`.
@@ -18,12 +34,36 @@ impl Forward {
         if !self.to.iter().any(|upstream| matches!(upstream, Upstream::Host { .. })) {
             told("resolver", "no upstream is a name");
         }
+        if self.to.iter().all(Upstream::is_tls) {
+            told("force_tcp", "all upstreams are tls://");
+            told("prefer_udp", "all upstreams are tls://");
+        } else if self.protocol == Protocol::Tcp {
+            told("prefer_udp", "force_tcp counts");
+        }
         let is_used = |is_ipv4| self.to.iter().any(|upstream| upstream.may_be(is_ipv4));
         match self.source_address.map(|own| own.is_ipv4()) {
             Some(true) if !is_used(true) => told("source_address", "no upstream has an address of IPv4"),
             Some(false) if !is_used(false) => told("source_address", "no upstream has an address of IPv6"),
             _ => {}
         }
+    }
+
+    /// Tells of an option that is `written` again after it, where the last one counts, as in CoreDNS.
+    pub(super) fn tell_overruled(option: Item<'_>, written: Item<'_>, reading: &mut Reading<'_>) {
+        if LAST_COUNTS.contains(&option.name()) {
+            reading.note(option, format!("changes nothing: what {} says counts", written.place()));
+        }
+    }
+
+    /// Whether it is the last that is asked for any name of this zone.
+    fn takes_all_of(&self, zone: &Zone) -> bool {
+        let is_whole = !self.except.iter().any(|except| except.meets(zone));
+        self.from.contains(zone) && is_whole && !self.may_leave()
+    }
+
+    /// Whether there are answers for which the next one is asked.
+    fn may_leave(&self) -> bool {
+        !self.next.is_empty() || self.next_on_nodata
     }
 
     /// Tells of zones that are left out though none of their names would be forwarded; `is_asked`: whether any name of a
@@ -36,6 +76,22 @@ impl Forward {
                 let (place, subject) = (place.clone(), "forward: except".to_owned());
                 reading.notes.push(Note { place, subject, message, is_missing: false });
             }
+        }
+    }
+}
+
+/// Tells of what is never asked, since one before it in the block leaves it no name, and of `next` with none after it.
+pub(in crate::plan) fn tell_idle_in_order(block: &Block, reading: &mut Reading<'_>) {
+    for (nth, forward) in block.forwards.iter().enumerate() {
+        let (before, after) = block.forwards.split_at(nth);
+        if let Some(first) = before.iter().position(|other| other.takes_all_of(&forward.from)) {
+            let place = block.place_of("forward", first);
+            let message = format!("{} changes nothing: the forward in {place} takes all such names", forward.from);
+            reading.notes.push(block.note_of(("forward", nth), message));
+        }
+        if forward.may_leave() && !after.iter().skip(1).any(|other| other.from.meets(&forward.from)) {
+            let message = "next and next_on_nodata change nothing: no forward after it is for such names";
+            reading.notes.push(block.note_of(("forward", nth), message));
         }
     }
 }
