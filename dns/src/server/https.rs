@@ -5,7 +5,7 @@ mod host;
 
 use super::padding;
 use super::respond::{Responder, Response};
-use super::tcp::Limits;
+use super::tcp::{Limits, Stop};
 use super::untaken::{Held, Untaken};
 use crate::message::Transport;
 use crate::serving::Clocks;
@@ -30,7 +30,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Where questions are taken.
@@ -61,6 +60,7 @@ struct Conversation {
     clocks: Clocks,
     allowance: Arc<Allowance>,
     untaken: Arc<Untaken>,
+    stop: Stop,
     /// Whether the client does not take its answers, so that no more are made.
     is_stuck: AtomicBool,
     /// Questions that are being answered.
@@ -69,15 +69,15 @@ struct Conversation {
     asked: AtomicU32,
 }
 
-/// Answers until the client is silent or gone; once `stopped` closes, only what has been asked.
+/// Answers until the client is silent or gone; once `stop` comes, only what has been asked.
 pub(super) async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ends: (SocketAddr, Option<SocketAddr>),
     responder: Arc<Responder>,
     (limits, clocks): (&Limits, Clocks),
-    mut stopped: watch::Receiver<()>,
+    mut stop: Stop,
 ) -> io::Result<()> {
-    let conversation = Arc::new(Conversation::new(responder, ends, clocks));
+    let conversation = Arc::new(Conversation::new(responder, (ends, clocks), stop.clone()));
     let stream = TokioIo::new(Metered { stream, allowance: Arc::clone(&conversation.allowance) });
     let server = http_server(clocks);
     let service = service_fn(|request| {
@@ -87,13 +87,14 @@ pub(super) async fn converse(
         // What answers it goes once there is an answer, which may stay for long.
         Box::pin(async move { Ok::<_, Infallible>(conversation.answer(request).await) })
     });
+    let mut stopped = pin!(stop.comes());
     let mut connection = pin!(server.serve_connection(stream, service));
     let (mut since, mut seen, mut is_ending, mut is_stopped) = (Instant::now(), 0, false, false);
     let (mut taken, mut mark) = (since, 0);
     loop {
         tokio::select! {
             ended = &mut connection => return conversation.ended(ended.map_err(io::Error::other)),
-            _ = stopped.changed(), if !is_stopped => {
+            () = &mut stopped, if !is_stopped => {
                 (is_stopped, is_ending) = (true, true);
                 connection.as_mut().graceful_shutdown();
             }
@@ -148,10 +149,10 @@ impl Drop for Open<'_> {
 }
 
 impl Conversation {
-    fn new(responder: Arc<Responder>, ends: (SocketAddr, Option<SocketAddr>), clocks: Clocks) -> Self {
+    fn new(responder: Arc<Responder>, (ends, clocks): ((SocketAddr, Option<SocketAddr>), Clocks), stop: Stop) -> Self {
         let (allowance, untaken) = (Arc::new(Allowance::new()), responder.untaken(ends.0));
         let (is_stuck, open, asked) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicU32::new(0));
-        Self { responder, ends, clocks, allowance, untaken, is_stuck, open, asked }
+        Self { responder, ends, clocks, allowance, untaken, stop, is_stuck, open, asked }
     }
 
     /// Counts it where that is the client's fault.
@@ -165,7 +166,9 @@ impl Conversation {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         self.open.fetch_add(1, Ordering::Relaxed);
         let mut open = Open { conversation: self, is_answered: false };
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        if self.asked.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.stop.asked();
+        }
         let is_head = request.method() == Method::HEAD;
         let answer = match self.question(request).await {
             Ok(question) => {

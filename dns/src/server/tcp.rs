@@ -6,6 +6,7 @@ mod frame;
 mod handshake;
 mod keepalive;
 mod places;
+mod stop;
 
 use super::bind::BACKLOG;
 use super::https;
@@ -28,6 +29,7 @@ use tokio::time::sleep;
 use tracing::{debug, warn};
 
 pub(super) use places::Limits;
+pub(super) use stop::Stop;
 
 /// How soon a connection notices that places have become few.
 const RECHECK: Duration = Duration::from_millis(500);
@@ -55,8 +57,8 @@ enum Entrance {
 struct Connections {
     responder: Arc<Responder>,
     limits: Limits,
-    /// Closes when no more is read from any of them.
-    stopped: watch::Receiver<()>,
+    /// Comes when no more is read from them.
+    stop: Stop,
     tasks: JoinSet<()>,
 }
 
@@ -68,7 +70,7 @@ pub(super) async fn serve(
     mut stopped: watch::Receiver<()>,
 ) {
     let (stop, no_more) = watch::channel(());
-    let mut connections = Connections { responder, limits, stopped: no_more, tasks: JoinSet::new() };
+    let mut connections = Connections { responder, limits, stop: Stop::new(no_more), tasks: JoinSet::new() };
     let mut failures = Failures::default();
     loop {
         let accepted = tokio::select! {
@@ -115,7 +117,7 @@ async fn accept(
 impl Connections {
     /// Begins one, unless there is no place for it, or nothing is served any more.
     fn begin(&mut self, (stream, peer): (TcpStream, SocketAddr), permit: OwnedSemaphorePermit) {
-        let Self { responder, limits, stopped, tasks } = self;
+        let Self { responder, limits, stop, tasks } = self;
         let Some((clocks, secured)) = responder.connection() else { return };
         let Some(place) = limits.place(Host::of(peer.ip()), permit) else {
             responder.metrics.dropped.with_label_values(&["connections"]).inc();
@@ -127,11 +129,11 @@ impl Connections {
             None => Entrance::Open(place),
         };
         let accepted = Accepted { stream, peer: canonical(peer), clocks, entrance };
-        let (responder, limits, stopped) = (Arc::clone(responder), limits.clone(), stopped.clone());
+        let (responder, limits, stop) = (Arc::clone(responder), limits.clone(), stop.clone());
         tasks.spawn(async move {
             let (metrics, peer) = (Arc::clone(&responder.metrics), accepted.peer);
             metrics.connections.inc();
-            if let Err(error) = converse(accepted, responder, &limits, stopped).await {
+            if let Err(error) = converse(accepted, responder, &limits, stop).await {
                 debug!(%peer, %error, "dns: connection closed");
             }
             metrics.connections.dec();
@@ -167,28 +169,24 @@ impl Connections {
     }
 }
 
-async fn converse(
-    accepted: Accepted,
-    responder: Arc<Responder>,
-    limits: &Limits,
-    stopped: watch::Receiver<()>,
-) -> io::Result<()> {
+async fn converse(accepted: Accepted, responder: Arc<Responder>, limits: &Limits, stop: Stop) -> io::Result<()> {
     let Accepted { stream, peer, clocks, entrance } = accepted;
     // Answers that leave one after the other do not wait for what the client says of the one before.
     stream.set_nodelay(true)?;
     let (ends, held) = ((peer, stream.local_addr().ok().map(canonical)), (limits, clocks));
     let (handshake, secured) = match entrance {
-        Entrance::Open(_place) => return Conversation::new(stream, ends, responder).hold(held, stopped).await,
+        Entrance::Open(_place) => return Conversation::new(stream, ends, responder).hold(held, stop).await,
         Entrance::Secured(handshake, secured) => (handshake, secured),
     };
     let Some((stream, _place)) = shake_hands(stream, &secured, (handshake, clocks.read)).await? else {
         responder.metrics.dropped.with_label_values(&["connections"]).inc();
         return Ok(());
     };
+    let stop = stop.secured();
     match responder.at.transport {
         // Small beside the task that it is in.
-        plan::Transport::Https => Box::pin(https::converse(stream, ends, responder, held, stopped)).await,
-        _ => Conversation::new(stream, ends, responder).secured().hold(held, stopped).await,
+        plan::Transport::Https => Box::pin(https::converse(stream, ends, responder, held, stop)).await,
+        _ => Conversation::new(stream, ends, responder).secured().hold(held, stop).await,
     }
 }
 

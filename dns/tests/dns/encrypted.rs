@@ -18,11 +18,11 @@ use tokio_rustls::client::TlsStream;
 /// The head of a request that has a question for its body.
 pub(crate) const POST: &str = "POST /dns-query HTTP/1.1\r\nContent-Type: application/dns-message";
 
-fn query() -> Vec<u8> {
+pub(crate) fn query() -> Vec<u8> {
     question(7, "web.shop.svc.cluster.local.", RecordType::A).to_vec().unwrap()
 }
 
-async fn ask(stream: &mut (impl AsyncRead + tokio::io::AsyncWrite + Unpin)) -> std::io::Result<Message> {
+pub(crate) async fn ask(stream: &mut (impl AsyncRead + tokio::io::AsyncWrite + Unpin)) -> std::io::Result<Message> {
     stream.write_all(&frame(&query())).await?;
     let mut message = vec![0; usize::from(stream.read_u16().await?)];
     stream.read_exact(&mut message).await?;

@@ -12,6 +12,7 @@ mod cookies;
 mod corefile;
 mod distrust;
 mod encrypted;
+mod endings;
 mod explained;
 mod extended_errors;
 mod floods;

@@ -2,7 +2,7 @@
 //! leave in one write; a connection that is silent holds no buffer.
 
 use super::frame::{LONGEST, PREFIX, first, push};
-use super::{Limits, RECHECK, keepalive};
+use super::{Limits, RECHECK, Stop, keepalive};
 use crate::message::Transport;
 use crate::server::padding;
 use crate::server::resolve::Pending;
@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -110,23 +109,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         Self { is_secured: true, ..self }
     }
 
-    /// Answers until the client is silent, gone, or wrong; once `stopped` closes, only what has come whole.
-    pub(super) async fn hold(
-        mut self,
-        (limits, clocks): (&Limits, Clocks),
-        stopped: watch::Receiver<()>,
-    ) -> io::Result<()> {
-        let mut stop = stopped.clone();
-        let mut stop = pin!(async move { drop(stop.changed().await) });
+    /// Answers until the client is silent, gone, or wrong; once `stop` comes, only what has come whole.
+    pub(super) async fn hold(mut self, (limits, clocks): (&Limits, Clocks), stop: Stop) -> io::Result<()> {
+        let mut stopped = stop.clone();
+        let mut stopped = pin!(stopped.comes());
         // One clock for the whole connection: it is looked at when it rings, not set anew for each question.
         let mut clock = pin!(sleep(RECHECK));
         let client = self.ends.0.ip();
         self.clocks = Clocks { idle: limits.patience(client, clocks.idle), ..clocks };
         loop {
+            let asked = self.asked;
             let event = poll_fn(|cx| {
                 if let Poll::Ready(outcome) = self.poll(cx) {
                     Poll::Ready(Event::Moved(outcome))
-                } else if self.is_open && stop.as_mut().poll(cx).is_ready() {
+                } else if self.is_open && stopped.as_mut().poll(cx).is_ready() {
                     Poll::Ready(Event::Stopped)
                 } else {
                     clock.as_mut().poll(cx).map(|()| Event::Rang)
@@ -134,8 +130,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             });
             match event.await {
                 Event::Moved(outcome) => {
+                    if asked == 0 && self.asked > 0 {
+                        stop.asked();
+                    }
                     // What was answered before it broke leaves.
-                    self.send(&stopped).await?;
+                    self.send(&stop).await?;
                     outcome?;
                 }
                 Event::Stopped => self.is_open = false,
@@ -153,12 +152,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             }
             while self.can_go_on() {
                 let may_stop = self.sending.is_some() && self.is_open;
-                if may_stop && poll_fn(|cx| Poll::Ready(stop.as_mut().poll(cx).is_ready())).await {
+                if may_stop && poll_fn(|cx| Poll::Ready(stopped.as_mut().poll(cx).is_ready())).await {
                     // Whoever has half a zone asks for it again.
                     return Ok(());
                 }
                 self.go_on();
-                self.send(&stopped).await?;
+                self.send(&stop).await?;
             }
             if self.waiting.is_none() && !self.is_open {
                 return Ok(());
@@ -318,7 +317,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 
     /// Sends the answers that are ready: all at once where the client takes them, otherwise piece by piece, each in time.
-    async fn send(&mut self, stopped: &watch::Receiver<()>) -> io::Result<()> {
+    async fn send(&mut self, stop: &Stop) -> io::Result<()> {
         let Self { stream, output, .. } = self;
         if output.is_empty() {
             return Ok(());
@@ -337,7 +336,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             for piece in output.get(sent..).unwrap_or_default().chunks(PIECE) {
                 timeout_at(end, stream.write_all(piece)).await.map_err(|_| self.responder.not_taken())??;
                 // Where the server ends, all of them have to be taken in that time.
-                if stopped.has_changed().is_ok() {
+                if !stop.is_near() {
                     end = Instant::now() + self.clocks.write;
                 }
             }

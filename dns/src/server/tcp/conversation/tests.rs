@@ -6,6 +6,7 @@ use crate::serving::{At, Serving};
 use config::DomainName;
 use prometheus::Registry;
 use tokio::io::{DuplexStream, duplex};
+use tokio::sync::watch;
 
 fn conversation(stream: DuplexStream) -> Conversation<DuplexStream> {
     let (_publisher, names) = config::publisher();
@@ -16,6 +17,10 @@ fn conversation(stream: DuplexStream) -> Conversation<DuplexStream> {
     let shared = Shared::new(names, serving, metrics, Bounds::default());
     let ends = ("192.0.2.9:4000".parse().unwrap(), None);
     Conversation::new(stream, ends, Arc::new(Responder::new(Arc::new(shared), at)))
+}
+
+fn stopped() -> Stop {
+    Stop::new(watch::channel(()).1)
 }
 
 fn question() -> Vec<u8> {
@@ -49,7 +54,7 @@ async fn no_more_is_made_than_can_be_sent() {
     assert!((MUCH..MUCH + 512).contains(&conversation.output.len()), "{} bytes", conversation.output.len());
     let mut rounds = 0;
     while conversation.can_go_on() {
-        conversation.send(&watch::channel(()).1).await.unwrap();
+        conversation.send(&stopped()).await.unwrap();
         conversation.go_on();
         rounds += 1;
     }
@@ -62,7 +67,7 @@ async fn a_silent_connection_holds_no_buffer() {
     let mut conversation = conversation(ours);
     conversation.take(&question()[..9]);
     conversation.take(&question()[9..]);
-    conversation.send(&watch::channel(()).1).await.unwrap();
+    conversation.send(&stopped()).await.unwrap();
     let buffers = |of: &Conversation<_>| [of.rest.capacity(), of.reply.capacity(), of.output.capacity()];
     assert!(buffers(&conversation).iter().all(|capacity| (1..=KEPT).contains(capacity)));
     conversation.shed();
