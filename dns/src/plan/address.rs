@@ -1,7 +1,7 @@
 //! Addresses as Corefiles spell them.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// What to listen at: an address, or each address of an interface.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,6 +63,12 @@ impl HttpAddress {
             _ => Err(wrong()),
         }
     }
+}
+
+/// What can be bound that what is sent to an address comes to: itself, and all addresses.
+pub(crate) fn taking(address: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let of_ipv4 = address.is_ipv4().then_some(Ipv4Addr::UNSPECIFIED.into());
+    [Some(address), of_ipv4, Some(Ipv6Addr::UNSPECIFIED.into())].into_iter().flatten()
 }
 
 /// Reads `10.0.0.1`, `10.0.0.1:5353`, `::1`, `[::1]` or `[::1]:5353`, as [`on_link`] does; `None`: it is none of these, or

@@ -207,6 +207,15 @@ impl Block {
         self.error("tls", message)
     }
 
+    /// What connects to a port that it shares with another block, or with another key of its own, would come to either.
+    pub(crate) fn shares_port(&self, other: &Self, at: impl fmt::Display, other_at: impl fmt::Display) -> PlanError {
+        let message = format!(
+            "{at} shares its TCP port with {other_at} of the block in {}: nobody could tell which of them a connection is for",
+            other.place
+        );
+        self.error("", message)
+    }
+
     /// All that says who is asked for other names and what of it is kept, in words.
     pub(crate) fn forwarding(&self) -> String {
         let cache = self.cache.as_ref().map(Cache::printed);

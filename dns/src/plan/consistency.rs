@@ -1,6 +1,7 @@
 //! What no part can see alone: blocks that are for the same questions, forwarding in a circle, parts that need others.
 
 mod asked;
+mod ports;
 mod secured;
 
 use super::Plan;
@@ -21,6 +22,7 @@ use std::net::SocketAddr;
 
 pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
     same_questions(plan, reading);
+    ports::check(plan, reading);
     secured::check(plan, reading);
     timeouts::tell_overruled(plan, reading);
     other_objects(plan, reading);

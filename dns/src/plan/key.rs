@@ -35,7 +35,7 @@ pub(crate) struct Key {
 }
 
 impl Transport {
-    const ALL: [Self; 3] = [Self::Dns, Self::Tls, Self::Https];
+    pub(crate) const ALL: [Self; 3] = [Self::Dns, Self::Tls, Self::Https];
 
     pub(crate) fn scheme(self) -> &'static str {
         match self {

@@ -2,8 +2,9 @@
 
 use super::At;
 use crate::corefile::PlanError;
-use crate::plan::{BindTo, Block, Listener, Plan, Zone};
-use std::collections::HashMap;
+use crate::plan::address::taking;
+use crate::plan::{BindTo, Block, Listener, Plan, Transport, Zone};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -20,7 +21,8 @@ pub(super) struct Place<'p> {
 /// Every zone of a plan at every address where it is served; those of interfaces are looked up now.
 ///
 /// # Errors
-/// An interface does not exist, no address is left, or one is asked for a zone in two ways.
+/// An interface does not exist, no address is left, one is asked for a zone in two ways, or a TCP port is for two
+/// transports.
 pub(super) fn places(plan: &Plan) -> io::Result<Vec<Place<'_>>> {
     let mut all = Vec::new();
     for (listener, zones) in plan.listening() {
@@ -33,6 +35,7 @@ pub(super) fn places(plan: &Plan) -> io::Result<Vec<Place<'_>>> {
             all.extend(found.into_iter().map(place));
         }
     }
+    ports(&all)?;
     match served_already(&all) {
         Some(error) => Err(io::Error::other(error)),
         None => Ok(all),
@@ -52,6 +55,33 @@ fn served_already(places: &[Place<'_>]) -> Option<PlanError> {
         let listener = Listener { transport: at.transport, address, port: at.address.port() };
         Some(block.served_already(other, zone, &listener))
     })
+}
+
+/// Checks that each TCP port is for one transport.
+///
+/// # Errors
+/// One is for two.
+fn ports(all: &[Place<'_>]) -> io::Result<()> {
+    let mut first = BTreeMap::new();
+    for place in all {
+        let first = first.entry(place.at).or_insert(place);
+        if place.index < first.index {
+            *first = place;
+        }
+    }
+    for place in first.values() {
+        let At { transport, address } = place.at;
+        let others = Transport::ALL.into_iter().filter(|other| *other != transport);
+        let mut others = others.flat_map(|transport| {
+            taking(address.ip()).map(move |ip| At { transport, address: SocketAddr::new(ip, address.port()) })
+        });
+        if let Some(other) = others.find_map(|other| first.get(&other)) {
+            let is_later = (place.index, transport) > (other.index, other.at.transport);
+            let (before, later) = if is_later { (other, place) } else { (place, other) };
+            return Err(io::Error::other(later.block.shares_port(before.block, later.at, before.at)));
+        }
+    }
+    Ok(())
 }
 
 /// The addresses of a listener, but for `except`: those of an interface are looked up now.
@@ -93,7 +123,6 @@ fn resolved(address: &BindTo) -> io::Result<Vec<IpAddr>> {
 mod tests {
     use super::*;
     use crate::corefile::System;
-    use crate::plan::Transport;
 
     fn of(address: Option<BindTo>, except: &[BindTo]) -> io::Result<Vec<String>> {
         let listener = Listener { transport: Transport::Dns, address, port: 53 };
@@ -112,6 +141,39 @@ mod tests {
         );
         assert!(of(interface("nosuch"), &[]).unwrap_err().to_string().contains("nosuch"));
         assert!(of(Some(local.clone()), &[local]).unwrap_err().to_string().contains("no address is left"));
+    }
+
+    #[test]
+    fn a_port_of_tcp_is_for_one_transport() {
+        let start = |plain: &str, secured: &str| {
+            let text = format!("tls://.:53 {{\n tls c k\n {secured}\n}}\n. {{\n {plain}\n}}\n");
+            let (plan, _) = Plan::from_corefile(&text, "Corefile", &System).expect("a good Corefile");
+            places(&plan).map(drop).map_err(|error| error.to_string())
+        };
+        let all = "bind 0.0.0.0";
+        for (plain, secured, at, other) in [
+            ("bind lo", "bind 127.0.0.1", "dns://127.0.0.1:53", "tls://127.0.0.1:53"),
+            ("bind 127.0.0.1", "bind lo", "dns://127.0.0.1:53", "tls://127.0.0.1:53"),
+            ("bind lo", "bind lo {\n except 127.0.0.9\n }", "dns://127.0.0.1:53", "tls://127.0.0.1:53"),
+            ("bind lo", all, "dns://127.0.0.1:53", "tls://:53"),
+            (all, "bind lo", "dns://:53", "tls://127.0.0.1:53"),
+        ] {
+            let expected = format!(
+                "Corefile:{}: {at} shares its TCP port with {other} of the block in Corefile:1: nobody could tell which \
+                 of them a connection is for",
+                secured.lines().count() + 4
+            );
+            assert_eq!(start(plain, secured), Err(expected), "{plain}, {secured}");
+        }
+        for (plain, secured) in [
+            ("bind lo {\n except 127.0.0.1\n }\n bind 127.0.0.2", "bind 127.0.0.1"),
+            (all, "bind ::1"),
+            ("bind 127.0.0.1", "bind 127.0.0.2"),
+        ] {
+            // There may be no IPv6, and then nothing is left of `lo`.
+            let refused = start(plain, secured).err().filter(|error| !error.contains("no address is left"));
+            assert_eq!(refused, None, "{plain}, {secured}");
+        }
     }
 
     #[test]

@@ -342,6 +342,20 @@ async fn who_has_connected_when_the_server_ends_is_answered() {
     are_answered(streams).await;
 }
 
+/// An interface has the address that is served, and the change is not taken.
+#[tokio::test]
+async fn a_change_that_takes_a_port_for_two_transports_changes_nothing() {
+    let (server, reloads) = start_corefile(BEFORE);
+    let port = server.address.port();
+    let both = format!("{AFTER}tls://.:{port} {{\n bind lo\n tls tls.crt tls.key\n whoami\n}}\n");
+    let refused = reloads.prepare(&plan(&both, port), DnsCompatibility::Standard).unwrap_err().to_string();
+    let expected =
+        format!(": tls://{0} shares its TCP port with dns://{0} of the block in Corefile:1: ", server.address);
+    assert!(refused.contains(&expected), "{refused}");
+    assert_eq!(ttl_of(&server, "web.shop.svc.cluster.local.").await, 10);
+    server.stop().await;
+}
+
 /// As where there is no thread for it.
 #[tokio::test]
 async fn where_an_address_cannot_be_listened_at_nothing_changes() {
