@@ -87,23 +87,22 @@ impl Upstream {
         let pass_on = |trail: &Trail| trail.passed_on(&trip.outbound.secret, Of::Question, ask.question());
         let options = trail.map(pass_on).unwrap_or_default();
         let answer = self.carry(ask, &options, trip).await;
-        if options.is_empty() {
-            return answer;
-        }
-        let message = match answer {
-            Ok(message) => message,
+        match &answer {
+            _ if options.is_empty() => return answer,
+            Ok(message) if refuses(message) => {}
+            Ok(_) => {
+                self.manners.take_options();
+                return answer;
+            }
             Err(fault) => {
                 // Who has taken a connection has seen no option when it does not go on.
                 if fault.is_silence() && !self.is_over_stream(trip) {
                     self.manners.doubt(Instant::now());
                 }
-                return Err(fault);
+                return answer;
             }
-        };
-        if !refuses(&message) {
-            self.manners.take_options();
-            return Ok(message);
         }
+        drop((answer, options));
         // It may not know EDNS, or take an option that it does not know for a fault.
         let bare = self.carry(ask, &[], trip).await?;
         if !refuses(&bare) {
