@@ -161,9 +161,10 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
-    /// Whether the question was for a whole zone, and is refused so far.
+    /// Whether the question was for a whole zone, and is refused so far: by the server itself, not by `acl`.
     pub(crate) fn asks_for_a_zone(&self) -> bool {
-        self.question.record_type.is_some_and(is_of_zones) && self.code == ResponseCode::Refused
+        self.question.record_type.is_some_and(is_of_zones)
+            && (self.source, self.code) == (Source::Itself, ResponseCode::Refused)
     }
 
     /// Those of its type and its code.

@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Metrics, Source};
 use crate::name::LowerName;
-use crate::question::{CLASS_CHAOS, CLASS_IN, Head, MAX_UDP, Query, Refusal, is_of_zones};
+use crate::question::{self, CLASS_IN, Head, MAX_UDP, Query, Refusal};
 use crate::room::{Behind, Room};
 use crate::serving::{At, Block, Clocks, Secured, Served, Serving};
 use crate::written::{self, Logged};
@@ -232,10 +232,8 @@ impl Responder {
         out: &mut Vec<u8>,
     ) -> Response {
         let Asking { query, name, packet, peer, asked_at, transport, .. } = *asking;
-        // What cannot be read comes to no block, and what becomes of a question for a zone is seen later over TCP.
-        let asks_for_zone = is_of_zones(query.asked.record_type) && query.head.class == CLASS_IN;
-        let is_seen_later = asks_for_zone && transport == Transport::Tcp;
-        let is_read = matches!(refusal, None | Some(ResponseCode::Refused)) && !is_seen_later;
+        // What cannot be read comes to no block.
+        let is_read = refusal.is_none_or(|code| is_of_kind(&query, code));
         let block = served.filter(|_| is_read).map(|served| &served.block);
         let logged = block.and_then(|block| {
             let (len, query) = (packet.len(), &query);
@@ -252,8 +250,7 @@ impl Responder {
                 response
             }
             (served, Some(code)) => {
-                let is_chaos = query.head.class == CLASS_CHAOS && code == ResponseCode::Refused;
-                let told = served.filter(|_| is_chaos).and_then(|served| self.chaos(asking, &served.block, out));
+                let told = block.and_then(|block| self.respond_to_refused(block, asking, out));
                 told.unwrap_or_else(|| {
                     if let Some(served) = served {
                         let record_type = query.asked.record_type;
@@ -269,6 +266,9 @@ impl Responder {
         if let Response::Dropped = response {
             self.metrics.dropped_by_acl(transport, asking.counted);
         }
+        // What becomes of a question for a zone is seen later over TCP.
+        let asks_for_zone = matches!(&response, Response::Ready(answered) if answered.asks_for_a_zone());
+        let logged = logged.filter(|_| !asks_for_zone || transport == Transport::Udp);
         logged_too(self.limited(response, &query.head, (peer, transport), out), logged, out)
     }
 
@@ -325,6 +325,12 @@ fn logged_too(response: Response, logged: Option<Box<Logged>>, out: &[u8]) -> Re
         }
         (response, _) => response,
     }
+}
+
+/// Whether a question gets this code for its class or its type, and not for how it is written.
+fn is_of_kind(query: &Query<'_>, code: ResponseCode) -> bool {
+    code == ResponseCode::Refused
+        || query.head.class == CLASS_IN && question::refusal(query.asked.record_type) == Some(code)
 }
 
 /// Why a name is refused that is in no zone.

@@ -15,7 +15,7 @@ use crate::part::rewrite::{Made, Rewriting};
 use crate::part::template::{Also, Templated};
 use crate::part::{Told, any, local};
 use crate::plan::AclAction;
-use crate::question::{Query, is_of_zones};
+use crate::question::{CLASS_CHAOS, Query, is_of_zones};
 use crate::reply::Reply;
 use crate::serving::{Block, Parts};
 use hickory_proto::op::ResponseCode;
@@ -242,11 +242,20 @@ impl Responder {
         })
     }
 
-    /// Answers in class CHAOS, where the block does; else such a question is refused, as any other class is.
-    pub(super) fn chaos(&self, asking: &Asking<'_>, block: &Arc<Block>, out: &mut Vec<u8>) -> Option<Response> {
+    /// What the block says to a question that is refused for its class or its type: nothing, unless the client may not ask
+    /// it, or it is of class CHAOS and the block answers such.
+    pub(super) fn respond_to_refused(
+        &self,
+        block: &Arc<Block>,
+        asking: &Asking<'_>,
+        out: &mut Vec<u8>,
+    ) -> Option<Response> {
         let parts = block.parts.as_ref()?;
         if let Some(refusal) = self.refusal(parts, block, asking, out) {
             return Some(refusal);
+        }
+        if asking.query.head.class != CLASS_CHAOS {
+            return None;
         }
         let kind = (asking.query.head.class, asking.query.asked.record_type);
         let chaos = parts.chaos.as_ref();

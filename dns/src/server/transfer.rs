@@ -5,8 +5,7 @@ use super::respond::{Responder, metadata};
 use crate::message::Transport;
 use crate::metrics::{Answered, Source};
 use crate::name::LowerName;
-use crate::plan::AclAction;
-use crate::question::{CLASS_IN, Head, Query, Refusal};
+use crate::question::{CLASS_IN, Query, Refusal};
 use crate::transfer::{Place, Transfer};
 use crate::wire::{Cursor, HEADER};
 use crate::written::Question;
@@ -30,7 +29,8 @@ impl Iterator for Sending {
 }
 
 impl Responder {
-    /// What a question for a zone gets that is refused so far, as it is counted, and the rest of the zone if it gets that.
+    /// What a question for a zone gets that `acl` lets pass and that is refused so far, as it is counted, and the rest of
+    /// the zone if it gets that.
     pub(super) fn transfer(
         &self,
         packet: &[u8],
@@ -47,12 +47,9 @@ impl Responder {
         (answered, message, sending)
     }
 
-    /// Writes the line about a question for a zone over anything but UDP, once it is known what it gets. Those of other
-    /// classes have theirs.
+    /// Writes the line about a question for a zone over anything but UDP, once it is known what it gets.
     pub(super) fn log_zone(&self, packet: &[u8], (peer, asked_at): (SocketAddr, Option<SocketAddr>), message: &[u8]) {
-        let Err(Refusal::Code(head @ Head { class: CLASS_IN, .. }, Some(asked), _)) = Query::parse(packet) else {
-            return;
-        };
+        let Err(Refusal::Code(head, Some(asked), _)) = Query::parse(packet) else { return };
         let (query, len, transport) = (&Query { head, asked }, packet.len(), Transport::Tcp);
         let now = self.now();
         let Some(name) = &LowerName::read(asked.name()) else { return };
@@ -87,9 +84,7 @@ impl Responder {
             }
             _ => None,
         };
-        let verdict = parts.acls.as_ref().and_then(|acls| acls.verdict(&name, asked.record_type, peer.ip()));
-        let may_ask = verdict.is_none_or(|verdict| verdict.action == AclAction::Allow);
-        let place = parts.transfers.as_ref().filter(|_| may_ask)?.admit(&name, peer.ip())?;
+        let place = parts.transfers.as_ref()?.admit(&name, peer.ip())?;
         let mut transfer = Transfer::new((&snapshot.names, &records.settings), asked_at, &query, has)?;
         let first = transfer.next()?;
         info!(zone = ?name, client = %peer.ip(), "a zone is transferred");

@@ -21,7 +21,7 @@ async fn start_plugins(plugins: &str) -> Running {
 }
 
 /// The number of the extended error that comes with an answer.
-fn extended_error(answer: &Message) -> Option<u8> {
+pub(crate) fn extended_error(answer: &Message) -> Option<u8> {
     match answer.edns.as_ref()?.option(EdnsCode::Unknown(15))? {
         EdnsOption::Unknown(15, bytes) => bytes.get(1).copied(),
         other => panic!("{other:?}"),
@@ -60,6 +60,33 @@ async fn who_may_not_ask_is_refused_everything() {
     }
     assert_eq!(answer(&client).await.metadata.id, u16::from(RecordType::A), "the first has no answer");
     assert_eq!(server.metric("tidegate_dns_dropped_total", &["reason=\"acl\""]), 1.0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn types_without_records_and_other_classes_are_not_answered_to_who_is_dropped() {
+    let kinds = [(41, 1), (249, 1), (250, 1), (251, 1), (252, 1), (253, 1), (254, 1), (1, 4)];
+    let asked = kinds.map(|(record_type, class)| {
+        let mut query = with_edns(question(record_type, OURS, record_type.into()), 1232);
+        query.queries[0].set_query_class(class.into());
+        query
+    });
+    let server = start_plugins("acl {\n  drop\n }").await;
+    let client = server.client().await;
+    for query in &asked {
+        client.send(&query.to_vec().unwrap()).await.unwrap();
+    }
+    // No question, which no list is about.
+    client.send(&[0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).await.unwrap();
+    let told = answer(&client).await.metadata;
+    assert_eq!((told.id, told.response_code), (9, ResponseCode::FormErr));
+    assert_eq!(server.metric("tidegate_dns_dropped_total", &["reason=\"acl\""]), kinds.len() as f64);
+    server.stop().await;
+    let server = start_plugins("acl {\n  block\n }").await;
+    for query in &asked {
+        let told = server.ask(query).await;
+        assert_eq!((told.metadata.response_code, extended_error(&told)), (ResponseCode::Refused, Some(15)), "{query}");
+    }
     server.stop().await;
 }
 

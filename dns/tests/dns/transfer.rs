@@ -1,6 +1,7 @@
 //! Whole zones over TCP (AXFR, RFC 5936; IXFR, RFC 1995), for those who may have them.
 
 use crate::harness::*;
+use crate::parts::extended_error;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
 use tokio::io::AsyncWriteExt;
@@ -105,4 +106,36 @@ async fn others_are_refused() {
     let answer = server.ask(&question(7, ZONE, RecordType::AXFR)).await;
     assert_eq!(answer.metadata.response_code, ResponseCode::Refused, "over UDP");
     server.stop().await;
+}
+
+#[tokio::test]
+async fn who_may_not_ask_gets_of_a_zone_what_the_list_says() {
+    for (rule, told, counter) in [
+        ("block", Some((ResponseCode::Refused, Some(15))), "blocked"),
+        ("filter", Some((ResponseCode::NoError, Some(17))), "filtered"),
+        ("drop", None, "dropped"),
+    ] {
+        let server = start_block(&format!("transfer {{\n  to *\n }}\n acl cluster.local {{\n  {rule}\n }}"));
+        let (mut stream, client) = (server.connect().await, server.client().await);
+        let asked = [question(1, ZONE, RecordType::AXFR), incremental(0)].map(|query| with_edns(query, 1232));
+        let last = question(9, "example.org.", RecordType::AXFR);
+        for query in asked.iter().chain([&last]) {
+            send(&mut stream, query).await;
+            client.send(&query.to_vec().unwrap()).await.unwrap();
+        }
+        for query in asked.iter().filter(|_| told.is_some()) {
+            for answer in [read(&mut stream).await, answer(&client).await] {
+                let code = answer.metadata.response_code;
+                assert_eq!((answer.metadata.id, answer.answers.len()), (query.metadata.id, 0), "{rule}");
+                assert_eq!(Some((code, extended_error(&answer))), told, "{rule}");
+            }
+        }
+        for answer in [read(&mut stream).await, answer(&client).await] {
+            assert_eq!(answer.metadata.id, 9, "{rule}: what may be asked is answered next");
+        }
+        let counter = format!("coredns_acl_{counter}_requests_total");
+        assert_eq!(server.metric(&counter, &[]), 4.0, "{rule}");
+        assert_eq!(server.metric("coredns_acl_allowed_requests_total", &[]), 2.0, "{rule}");
+        server.stop().await;
+    }
 }

@@ -50,6 +50,11 @@ async fn a_question_that_is_refused_or_dropped_has_its_line() {
         ("log . {\nclass error\n}", (252, 1), "\"AXFR IN example. udp 25 false 512\" REFUSED qr 25"),
         ("log\nacl {\ndrop type MX\n}", (15, 1), "\"MX IN example. udp 25 false 512\" - - 0"),
         ("log . {\nclass error\n}\nacl {\ndrop\n}", (16, CHAOS), "\"TXT CH example. udp 25 false 512\" - - 0"),
+        ("log\nacl {\ndrop\n}", (1, 4), "\"A HS example. udp 25 false 512\" - - 0"),
+        ("log\nacl {\nfilter\n}", (252, 1), "\"AXFR IN example. udp 25 false 512\" NOERROR qr 25"),
+        ("log\nacl {\ndrop\n}", (251, 1), "\"IXFR IN example. udp 25 false 512\" - - 0"),
+        ("log", (250, 1), "\"TSIG IN example. udp 25 false 512\" NOTIMP qr 25"),
+        ("log\nacl {\ndrop\n}", (250, 1), "\"TSIG IN example. udp 25 false 512\" - - 0"),
     ] {
         assert_eq!(logged(plugins, record_type, class).await, [format!("192.0.2.9:4000 - 7 {expected}")], "{plugins}");
     }
@@ -64,8 +69,14 @@ async fn a_question_for_a_zone_has_one_line_about_what_it_gets() {
         let line = format!("192.0.2.9:4000 - 7 \"AXFR CH example. tcp 25 false 65535\" {expected}");
         assert_eq!(logged_over(Transport::Tcp, plugins, 252, 3).await, [line], "{plugins}");
     }
-    for (transfer, expected) in [("to *", "NOERROR qr,aa "), ("to 192.0.2.1", "REFUSED qr 25")] {
-        let plugins = format!("{zone}\ntransfer {{\n{transfer}\n}}");
+    for (transfer, acl, expected) in [
+        ("to *", "allow", "NOERROR qr,aa "),
+        ("to 192.0.2.1", "allow", "REFUSED qr 25"),
+        ("to *", "block", "REFUSED qr 25"),
+        ("to *", "filter", "NOERROR qr 25"),
+        ("to *", "drop", "- - 0"),
+    ] {
+        let plugins = format!("{zone}\ntransfer {{\n{transfer}\n}}\nacl {{\n{acl} type AXFR\n}}");
         let lines = logged_over(Transport::Tcp, &plugins, 252, 1).await;
         let begins = format!("192.0.2.9:4000 - 7 \"AXFR IN example. tcp 25 false 65535\" {expected}");
         assert!(lines.len() == 1 && lines[0].starts_with(&begins), "{lines:?}");
