@@ -46,11 +46,12 @@ pub(crate) fn explain(flags: ExplainFlags) -> anyhow::Result<String> {
         world.tell_unread();
         return written(&asking.report(&world)?, output);
     }
-    let NameFlags { record_type, from, search, corefile, .. } = name;
-    let is_asked_like_a_name = record_type.is_some() || from.is_some() || !search.is_empty() || corefile.is_some();
+    let NameFlags { record_type, from, search, corefile, at, .. } = name;
+    let is_asked_somewhere = corefile.is_some() || at.is_some();
+    let is_asked_like_a_name = record_type.is_some() || from.is_some() || !search.is_empty() || is_asked_somewhere;
     anyhow::ensure!(
         !is_asked_like_a_name,
-        "--type, --from, --search and --corefile are for names, and {target:?} is a URL"
+        "--type, --from, --search, --corefile and --at are for names, and {target:?} is a URL"
     );
     let method = method.unwrap_or_else(|| "GET".to_owned());
     let request = Request::new(&target, method, &headers, path_settings(paths))?;

@@ -125,8 +125,9 @@ pub(crate) struct NameFlags {
     /// Configuration of CoreDNS: which of its blocks answers, what of it has a say, and whom it would ask
     #[arg(long, value_name = "FILE")]
     pub(crate) corefile: Option<PathBuf>,
-    /// Address that is asked, with a port or without [default: the first one with a block for the name]
-    #[arg(long, value_name = "ADDRESS", requires = "corefile", value_parser = asked_at)]
+    /// Address that is asked, with a port or without, which is the name server's own [default: of a Corefile, the first
+    /// one with a block for the name]
+    #[arg(long, value_name = "ADDRESS", value_parser = asked_at)]
     pub(crate) at: Option<AskedAt>,
     /// Address that the question comes from [default: that of the Pod, or 127.0.0.1 or ::1]
     #[arg(long, value_name = "ADDRESS", requires = "corefile")]

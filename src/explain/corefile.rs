@@ -1,6 +1,6 @@
 //! What a Corefile makes of a question: the same server that serves it is asked, with what the manifests hold.
 
-use super::name::{Said, Verdict, told};
+use super::name::{Said, Verdict, is_where_asked, told};
 use crate::cli::{AskedAt, Asker};
 use crate::offline::World;
 use crate::serve::Corefile;
@@ -96,12 +96,16 @@ impl Asked<'_> {
             None => format!("{at} has no block for the name"),
         }];
         why.extend(steps.iter().flat_map(|step| step_words(step, world)));
+        let is_where_asked = match (&outcome, steps.last().map(|step| &step.found)) {
+            (Outcome::Answered(sections), Some(Found::Names(reasons))) => is_where_asked(sections, reasons),
+            _ => false,
+        };
         let (verdict, records) = match outcome {
             Outcome::Answered(sections) => (Verdict::Code(sections.code), sections.answers),
             Outcome::Silence => (Verdict::Silence, Vec::new()),
             Outcome::Upstreams => (Verdict::Upstream, Vec::new()),
         };
-        Ok(Said { client: Some(client), verdict, records, why })
+        Ok(Said { client: Some(client), verdict, records, is_where_asked, why })
     }
 }
 

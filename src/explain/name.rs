@@ -17,6 +17,9 @@ use dns::{
 use report::{Outcome, Report};
 use std::net::{IpAddr, SocketAddr};
 
+/// Where DNS is asked that says no port.
+const USUAL_PORT: u16 = 53;
+
 /// A name, and how it is asked for.
 #[derive(Debug)]
 pub(super) struct Asking {
@@ -35,7 +38,7 @@ pub(super) struct Asking {
 /// Who answers.
 #[derive(Debug)]
 enum Answering {
-    Flags { settings: Box<ZoneSettings>, upstreams: Vec<SocketAddr> },
+    Flags { settings: Box<ZoneSettings>, upstreams: Vec<SocketAddr>, at: Option<SocketAddr> },
     Corefile(Planned),
 }
 
@@ -46,6 +49,8 @@ pub(super) struct Said {
     pub(super) client: Option<IpAddr>,
     pub(super) verdict: Verdict,
     pub(super) records: Vec<Record>,
+    /// Whether the answer is the address that is asked, which is not known here.
+    pub(super) is_where_asked: bool,
     pub(super) why: Vec<String>,
 }
 
@@ -94,7 +99,8 @@ impl Asking {
                 let upstreams = std::mem::take(&mut of_zone.dns_upstream);
                 let mut settings = zone_settings(of_zone, zone)?;
                 narrow(&mut settings, &objects, &watch_namespace);
-                (Answering::Flags { settings: Box::new(settings), upstreams }, objects)
+                let at = at.map(|at| SocketAddr::new(at.ip.to_canonical(), at.port.unwrap_or(USUAL_PORT)));
+                (Answering::Flags { settings: Box::new(settings), upstreams, at }, objects)
             }
         };
         let zone = match &answering {
@@ -145,8 +151,8 @@ impl Asking {
         while let Some(name) = questions.next() {
             let question = Question { name, record_type: self.record_type };
             let said = match (&self.answering, &asked) {
-                (Answering::Flags { settings, upstreams }, _) => {
-                    said(explain(&world.snapshot.names, &question, settings, None), upstreams, world)
+                (Answering::Flags { settings, upstreams, at }, _) => {
+                    said(explain(&world.snapshot.names, &question, settings, *at), upstreams, world)
                 }
                 (Answering::Corefile(_), Some(asked)) => asked.said(&question, world)?,
                 (Answering::Corefile(_), None) => break,
@@ -181,7 +187,9 @@ impl Asking {
         let pod = name.as_ref().and_then(|name| world.pod(name));
         let own = pod.and_then(|pod| pod.resolver.as_deref().cloned()).unwrap_or_default();
         let is_here = |server: &str| {
-            server.parse().is_ok_and(|ip| world.is_service_of_dns(ip) || asked.is_some_and(|asked| asked.is_at(ip)))
+            server.parse().is_ok_and(|ip| {
+                world.is_service_of_dns(ip) || self.is_at(ip) || asked.is_some_and(|asked| asked.is_at(ip))
+            })
         };
         let mut resolver = Resolver::new(&own, (namespace, &self.zone), &self.of_node, is_here);
         if let (Some(name), None) = (name, pod) {
@@ -192,6 +200,11 @@ impl Asking {
 }
 
 impl Asking {
+    /// Whether the address is the one that is asked where flags say what is answered.
+    fn is_at(&self, ip: IpAddr) -> bool {
+        matches!(self.answering, Answering::Flags { at: Some(at), .. } if at.ip() == ip.to_canonical())
+    }
+
     /// Whether there may be a zone of several clusters: a Corefile says it where it is asked for names of that zone.
     fn has_clusterset(&self) -> bool {
         match &self.answering {
@@ -263,6 +276,11 @@ fn names_import(name: &str, world: &World) -> bool {
     })
 }
 
+/// Whether the answer has no record because it is not known which address is asked.
+pub(super) fn is_where_asked(Sections { answers, .. }: &Sections, reasons: &[Reason]) -> bool {
+    answers.is_empty() && reasons.last() == Some(&Reason::AskedAddress)
+}
+
 /// What is said where flags say what is answered.
 fn said(Explanation { answer, reasons }: Explanation, upstreams: &[SocketAddr], world: &World) -> Said {
     let mut why: Vec<_> = reasons.iter().map(|reason| told(reason, world)).collect();
@@ -273,7 +291,8 @@ fn said(Explanation { answer, reasons }: Explanation, upstreams: &[SocketAddr], 
     };
     why.extend(led_to.as_ref().map(|what| asked_of(what, upstreams)));
     let verdict = if led_to.is_some() { Verdict::Upstream } else { Verdict::Code(sections.code) };
-    Said { client: None, verdict, records: sections.answers, why }
+    let is_where_asked = is_where_asked(&sections, &reasons);
+    Said { client: None, verdict, records: sections.answers, is_where_asked, why }
 }
 
 /// What is easily forgotten.

@@ -1,6 +1,7 @@
 mod corefile;
 mod names;
 mod pods;
+mod records;
 
 use super::*;
 use crate::cli::{Cli, Command};

@@ -30,6 +30,10 @@ pub enum Reason {
     LeftToOthers,
     /// The zone itself, or a name that every zone has.
     Fixed,
+    /// This server itself, where it is not said at which of its addresses it is asked.
+    AskedAddress,
+    /// The servers of the zone, where that is not said.
+    AskedServers,
     /// Nothing but the parent of other names.
     Parent,
     /// No name of the zone looks so.
@@ -113,6 +117,7 @@ pub fn explain(
             let is_absent = reasons.last().is_some_and(Reason::is_absence);
             let leads_on = match reasons.last() {
                 Some(Reason::Alias(..) | Reason::EndlessAlias) => true,
+                Some(Reason::AskedAddress) => matches!(question.record_type, RecordType::A | RecordType::AAAA),
                 // To CoreDNS it leads on for addresses alone.
                 Some(Reason::Balancer(..)) => !sections.answers.is_empty(),
                 _ => false,
@@ -148,6 +153,10 @@ impl Zone<'_> {
             reasons.push(reason);
             // Others than addresses are told where to ask.
             let Some(target) = target.filter(|_| matches!(asked, RecordType::A | RecordType::AAAA)) else {
+                let is_cluster = matches!(zone.subject, Subject::Cluster);
+                if is_cluster && depth == 0 && asked == RecordType::NS && self.asked_at.is_none() {
+                    reasons.push(Reason::AskedServers);
+                }
                 return reasons;
             };
             if known.contains(&target) || known.len() > MAX_ALIASES {
@@ -166,6 +175,7 @@ impl Zone<'_> {
             return if exists { self.served(place, service) } else { self.unserved(place, service) };
         }
         match *place {
+            Place::NameServer if self.asked_at.is_none() => Reason::AskedAddress,
             Place::Apex | Place::Version | Place::NameServer => Reason::Fixed,
             Place::Namespace(namespace) | Place::Pod { namespace, .. } if !self.has_namespace(namespace) => {
                 self.no_namespace(namespace)
@@ -300,6 +310,8 @@ impl Reason {
             Self::Outside
             | Self::LeftToOthers
             | Self::Fixed
+            | Self::AskedAddress
+            | Self::AskedServers
             | Self::Parent
             | Self::OwnAddresses(_)
             | Self::Endpoints(_)
@@ -326,6 +338,10 @@ impl fmt::Display for Reason {
             Self::Outside => f.write_str("outside of the cluster's zone"),
             Self::LeftToOthers => f.write_str("such names are left to others (fallthrough)"),
             Self::Fixed => f.write_str("a name that the zone has of its own"),
+            Self::AskedAddress => f.write_str("its address is the one that is asked (--at)"),
+            Self::AskedServers => f.write_str(
+                "where Services lead to the address that is asked (--at), they are the name servers, else ns.dns is",
+            ),
             Self::Parent => f.write_str("only the parent of other names"),
             Self::NoSuchForm => f.write_str("no name of the zone has this form"),
             Self::NoNamespace(namespace) => write!(f, "there is no namespace {namespace}"),

@@ -83,12 +83,13 @@ impl<'a> Report<'a> {
     }
 
     /// Takes what is said to a question; whether the next one is asked.
-    pub(super) fn take(&mut self, question: String, Said { client, verdict, records, mut why }: Said) -> bool {
+    pub(super) fn take(&mut self, question: String, said: Said) -> bool {
+        let Said { client, verdict, records, is_where_asked, mut why } = said;
         self.client = self.client.or(client);
         // Where another address is asked, of another family.
         why.extend(client.filter(|_| client != self.client).map(|client| format!("asked from {client}")));
         let is_asked_for = |of: RecordType| of == self.record_type || self.record_type == RecordType::ANY;
-        let has_answer = records.iter().any(|record| is_asked_for(record.record_type()));
+        let has_answer = is_where_asked || records.iter().any(|record| is_asked_for(record.record_type()));
         let is_empty = verdict == Verdict::Code(ResponseCode::NoError) && !has_answer;
         let goes_on = verdict == Verdict::Upstream || (verdict != Verdict::Silence && !has_answer);
         let word = match verdict {

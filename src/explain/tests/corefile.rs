@@ -173,7 +173,7 @@ fn a_corefile_without_a_cluster_needs_no_manifests() {
         assert!(refused.contains("--manifests <DIR>"), "{refused}");
     }
     let refused = alone(forwarded, &["http://example.com/", "--corefile", path]).expect_err("it is no name");
-    assert!(refused.contains("--corefile are for names"), "{refused}");
+    assert!(refused.contains("--corefile and --at are for names"), "{refused}");
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn what_cannot_be_explained_says_why() {
         (COREFILE, vec!["web.", "--at", "here"], "not an address such as 10.96.0.10 or 127.0.0.1:5353"),
         (COREFILE, vec!["web.", "--at", "[127.0.0.1]"], "not an address such as"),
         (COREFILE, vec!["web.", "--client", "10.0.0.0/8"], "invalid value '10.0.0.0/8' for '--client"),
-        (COREFILE, vec!["http://web/"], "--corefile are for names"),
+        (COREFILE, vec!["http://web/"], "--corefile and --at are for names"),
         (". {\n nosuch\n}\n", vec!["web."], "Corefile:2"),
         (". {\n bind nosuch0\n whoami\n}\n", vec!["web."], "Corefile:2: bind: there is no interface nosuch0"),
         (". {\n forward . /nowhere/resolv.conf\n}\n", vec!["web."], "/nowhere/resolv.conf"),

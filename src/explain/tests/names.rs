@@ -80,11 +80,11 @@ metadata: {name: bare}
 /// The zone of several clusters.
 const SET: [&str; 2] = ["--dns-clusterset-domain", "clusterset.local"];
 
-fn said(arguments: &[&str]) -> String {
+pub(super) fn said(arguments: &[&str]) -> String {
     said_of(MANIFESTS, arguments)
 }
 
-fn error(arguments: &[&str]) -> String {
+pub(super) fn error(arguments: &[&str]) -> String {
     let fixed = ["tidegate", "explain", "--manifests", "/nowhere"];
     let cli = match Cli::try_parse_from(fixed.iter().chain(arguments)) {
         Ok(cli) => cli,
@@ -360,7 +360,7 @@ fn what_goes_with_names_goes_with_nothing_else() {
         (vec!["web", "-H", "Host: a"], "-X and -H are for requests, and \"web\" is a name: the URL is web/"),
         (
             vec!["web/", "--from", "shop"],
-            "--type, --from, --search and --corefile are for names, and \"web/\" is a URL",
+            "--type, --from, --search, --corefile and --at are for names, and \"web/\" is a URL",
         ),
         (vec!["web", "--search", "a.example"], "--search is for the Pods that --from names"),
         (

@@ -75,6 +75,7 @@ fn every_name_says_why() {
              the aliases lead in a circle, or are too many",
         ),
         ("dns-version", RecordType::TXT, "a name that the zone has of its own"),
+        ("ns.dns", RecordType::AAAA, "its address is the one that is asked (--at)"),
     ] {
         assert_eq!(said(&format!("{name}.cluster.local."), record_type, &settings), expected, "{name} {record_type}");
     }
@@ -152,9 +153,9 @@ fn external_addresses_are_told_as_such() {
         ("example.org.", RecordType::SOA, &settings, "a name that the zone has of its own"),
         (
             "ns1.dns.example.org.",
-            RecordType::A,
+            RecordType::MX,
             &settings,
-            "a name that the zone has of its own; the name exists, and has no A record",
+            "its address is the one that is asked (--at); the name exists, and has no MX record",
         ),
         (
             "shop.example.org.",
