@@ -15,6 +15,7 @@ mod reverse;
 mod service;
 mod settings;
 mod targets;
+mod text;
 
 use crate::name::LowerName;
 use crate::reply::{Pointer, Reply, Section};
@@ -38,6 +39,7 @@ pub(crate) use pods::is_address_label;
 pub(crate) use records::present;
 pub(crate) use settings::Subject;
 pub use settings::{ExternalZones, Fallthrough, ReverseZones, ZoneSettings};
+pub use text::RecordText;
 
 pub(crate) use reverse::spelled_address;
 

@@ -27,8 +27,8 @@ mod wire;
 mod written;
 
 pub use answer::{
-    Answer, Explanation, ExternalZones, Fallthrough, PodNames, Reason, ReverseZones, Sections, ZoneSettings, answer,
-    answer_packet, explain,
+    Answer, Explanation, ExternalZones, Fallthrough, PodNames, Reason, RecordText, ReverseZones, Sections,
+    ZoneSettings, answer, answer_packet, explain,
 };
 pub use cache::CacheSettings;
 pub use corefile::{Environment, Note, Place, PlanError, System};

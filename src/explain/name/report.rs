@@ -4,7 +4,7 @@ use super::{Said, Verdict};
 use crate::cli::Asker;
 use crate::explain::resolver::Resolver;
 use crate::text::Table;
-use dns::{RecordType, ResponseCode, TypeName};
+use dns::{RecordText, RecordType, ResponseCode, TypeName};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::net::IpAddr;
@@ -112,7 +112,7 @@ impl<'a> Report<'a> {
             (Some(outcome), answer) => *answer = outcome,
             (None, _) => {}
         }
-        let records = records.iter().map(ToString::to_string).collect();
+        let records = records.iter().map(|record| RecordText(record).to_string()).collect();
         self.questions.push(Asked { question, code: word, records, why, is_empty });
         goes_on
     }

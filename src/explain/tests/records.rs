@@ -1,4 +1,4 @@
-//! Records of answers: those that depend on the address that is asked.
+//! Records of answers: those that depend on the address that is asked, and how they are written.
 
 use super::names::{error, said};
 
@@ -28,4 +28,12 @@ fn the_address_that_is_asked_is_the_name_servers() {
         assert_eq!(said.contains(expected), is_said, "{arguments:?}: {said}");
     }
     assert!(error(&["http://web/", "--at", "192.0.2.1"]).contains("--at are for names"));
+}
+
+#[test]
+fn strings_of_records_are_in_quotes() {
+    let version = "dns-version.cluster.local.";
+    assert!(said(&[version, "--type", "TXT"]).contains("dns-version.cluster.local. 28800 IN TXT \"1.1.0\"\n"));
+    let said = said(&["web.shop.svc.cluster.local.", "--type", "ANY", "--output", "json"]);
+    assert!(said.contains(r#"IN HINFO \"RFC8482\" \"\""#), "{said}");
 }

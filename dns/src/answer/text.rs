@@ -1,0 +1,81 @@
+//! Records as zone-file text (RFC 1035 §5.1, RFC 3597 §5), for those who read them.
+
+use crate::question::TypeName;
+use hickory_proto::rr::{RData, Record};
+use std::fmt::{self, Write as _};
+
+/// A record as a line of a zone file, with its strings in quotes: `example. 5 IN TXT "a b" ""`.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordText<'r>(pub &'r Record);
+
+/// A string of a record, in quotes.
+struct Quoted<'s>(&'s [u8]);
+
+impl fmt::Display for RecordText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Record { name, dns_class, ttl, data, .. } = self.0;
+        write!(f, "{name} {ttl} {dns_class} {}", TypeName(self.0.record_type()))?;
+        match data {
+            RData::TXT(text) => text.txt_data.iter().try_for_each(|string| write!(f, " {}", Quoted(string))),
+            RData::HINFO(host) => write!(f, " {} {}", Quoted(&host.cpu), Quoted(&host.os)),
+            RData::CAA(caa) => write!(f, " {} {} {}", caa.flags(), caa.tag, Quoted(&caa.value)),
+            RData::NAPTR(naptr) => {
+                let [flags, services, regexp] = [&naptr.flags, &naptr.services, &naptr.regexp].map(|text| Quoted(text));
+                write!(f, " {} {} {flags} {services} {regexp} {}", naptr.order, naptr.preference, naptr.replacement)
+            }
+            RData::Unknown { rdata, .. } => {
+                write!(f, " \\# {}", rdata.anything.len())?;
+                let gap = if rdata.anything.is_empty() { "" } else { " " };
+                f.write_str(gap)?;
+                rdata.anything.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+            other => write!(f, " {other}"),
+        }
+    }
+}
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        for byte in self.0 {
+            match byte {
+                b'"' | b'\\' => write!(f, "\\{}", char::from(*byte))?,
+                b' '..=b'~' => f.write_char(char::from(*byte))?,
+                _ => write!(f, "\\{byte:03}")?,
+            }
+        }
+        f.write_char('"')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hickory_proto::rr::Name;
+    use hickory_proto::rr::rdata::caa::KeyValue;
+    use hickory_proto::rr::rdata::{A, CAA, HINFO, NAPTR, NULL, TXT};
+
+    #[test]
+    fn strings_are_in_quotes_and_unknown_content_is_in_hexadecimal() {
+        let unknown = |code: u16, bytes: &[u8]| RData::Unknown { code: code.into(), rdata: NULL::with(bytes.to_vec()) };
+        let [flags, service, regexp] = [&b"U"[..], b"E2U+sip", b"!^.*$!\\1!"].map(Box::from);
+        let caa = CAA::new_issue(true, None, vec![KeyValue::new("a", "\"b\"")]);
+        for (data, expected) in [
+            (RData::TXT(TXT::new(vec!["1.1.0".into()])), r#"TXT "1.1.0""#),
+            (RData::TXT(TXT::new(vec!["a b".into(), String::new()])), r#"TXT "a b" """#),
+            (RData::TXT(TXT::from_bytes(vec![b"\"\\;\x07\xc3"])), r#"TXT "\"\\;\007\195""#),
+            (RData::HINFO(HINFO::new("RFC8482".into(), String::new())), r#"HINFO "RFC8482" """#),
+            (RData::CAA(caa), r#"CAA 128 issue "; a=\"b\"""#),
+            (
+                RData::NAPTR(NAPTR::new(1, 2, flags, service, regexp, Name::root())),
+                r#"NAPTR 1 2 "U" "E2U+sip" "!^.*$!\\1!" ."#,
+            ),
+            (RData::A(A::new(192, 0, 2, 1)), "A 192.0.2.1"),
+            (unknown(65280, b"\x00\xff"), r"TYPE65280 \# 2 00ff"),
+            (RData::Unknown { code: 65280.into(), rdata: NULL::new() }, r"TYPE65280 \# 0"),
+        ] {
+            let record = Record::from_rdata(Name::from_ascii("a.example.").unwrap(), 5, data);
+            assert_eq!(RecordText(&record).to_string(), format!("a.example. 5 IN {expected}"));
+        }
+    }
+}
