@@ -4,8 +4,10 @@ use crate::question::CLASS_IN;
 use crate::wire::{Cursor, Header, flag};
 use config::Subscriber;
 use hickory_proto::rr::RecordType;
+use std::future::pending;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
@@ -15,6 +17,8 @@ use tracing::{debug, warn};
 const PAUSE: Duration = Duration::from_secs(5);
 /// How long it has to say that it knows, each time that it is told (RFC 1996 §3.6); seconds.
 const WAITS: [u64; 5] = [5, 10, 20, 40, 60];
+/// How long one says nothing before operators hear of it, also where changes come faster than the waits end.
+const SILENCE: Duration = Duration::from_secs(135);
 /// The opcode, in place.
 const NOTIFY: u16 = 4 << 11;
 
@@ -26,28 +30,50 @@ pub(crate) struct Secondary {
     pub(crate) to: SocketAddr,
 }
 
-/// Tells a secondary of each change of its zone, and first that there is one. One that never answers is told again at the
-/// next change.
+/// Tells a secondary of each change of its zone, and first that there is one. A change meanwhile takes the place of the one
+/// that it has not answered; one that never answers is told again at the next change.
 pub(crate) async fn notify(mut names: Subscriber, Secondary { zone, to }: Secondary) {
-    let mut told = None;
-    loop {
-        let serial = names.load().map(|snapshot| snapshot.names.serial());
-        if serial.is_some() && serial != told {
-            match tell(&zone, to).await {
-                Ok(true) => debug!(%to, ?serial, "a secondary knows of a change"),
-                Ok(false) => warn!(%to, "a secondary does not answer that it knows of a change"),
-                Err(error) => warn!(%to, %error, "a secondary cannot be told of a change"),
+    let (mut told, mut silent_since) = (None, None);
+    while let Some(serial) = other_than(told, &mut names).await {
+        told = Some(serial);
+        let since = *silent_since.get_or_insert_with(Instant::now);
+        let changed = async {
+            if other_than(told, &mut names).await.is_none() {
+                pending::<()>().await;
             }
-            told = serial;
-            sleep(PAUSE).await;
-        } else if !names.changed().await {
-            return;
+        };
+        match tell(&zone, to, changed).await {
+            Ok(true) => {
+                debug!(%to, serial, "a secondary knows of a change");
+                silent_since = None;
+                sleep(PAUSE).await;
+            }
+            Ok(false) if since.elapsed() >= SILENCE => {
+                warn!(%to, "a secondary does not answer that it knows of a change");
+                silent_since = None;
+            }
+            Ok(false) => debug!(%to, serial, "a secondary has not answered before the next change"),
+            Err(error) => {
+                warn!(%to, %error, "a secondary cannot be told of a change");
+                sleep(PAUSE).await;
+            }
         }
     }
 }
 
-/// Says whether it has answered.
-async fn tell(zone: &[u8], to: SocketAddr) -> io::Result<bool> {
+/// The serial, once it is another one; `None`: there will be none.
+async fn other_than(told: Option<u32>, names: &mut Subscriber) -> Option<u32> {
+    loop {
+        let serial = names.load().map(|snapshot| snapshot.names.serial());
+        if serial.is_some() && serial != told {
+            return serial;
+        }
+        names.changed().await.then_some(())?;
+    }
+}
+
+/// Says whether it has answered, for which it has no more than the pause once the zone has `changed`.
+async fn tell(zone: &[u8], to: SocketAddr, changed: impl Future<Output = ()>) -> io::Result<bool> {
     let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).await?;
     socket.connect(to).await?;
@@ -56,14 +82,22 @@ async fn tell(zone: &[u8], to: SocketAddr) -> io::Result<bool> {
     let header = Header { id, flags, questions: 1, answers: 0, authorities: 0, additionals: 0 };
     let kind = [RecordType::SOA.into(), CLASS_IN].map(u16::to_be_bytes).concat();
     let message = [&header.to_bytes(), zone, &kind].concat();
+    let mut changed = pin!(changed);
     for wait in WAITS {
-        let until = Instant::now() + Duration::from_secs(wait);
+        let sent = Instant::now();
+        let (soon, until) = (sent + PAUSE, sent + Duration::from_secs(wait));
         // One that is not there now may be in a moment.
-        let sent = socket.send(&message).await;
-        if sent.is_ok() && is_answered(&socket, id, until).await {
+        let is_sent = socket.send(&message).await.is_ok();
+        if is_sent && is_answered(&socket, id, soon).await {
             return Ok(true);
         }
-        sleep_until(until).await;
+        sleep_until(soon).await;
+        tokio::select! {
+            biased;
+            true = is_answered(&socket, id, until), if is_sent => return Ok(true),
+            () = &mut changed => return Ok(false),
+            () = sleep_until(until) => {}
+        }
     }
     Ok(false)
 }
@@ -84,6 +118,7 @@ async fn is_answered(socket: &UdpSocket, id: u16, until: Instant) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::part::harness::Log;
     use config::{BackendTable, NameTable, Publisher, RoutingTable, Snapshot};
     use hickory_proto::op::{Message, MessageType, OpCode};
     use std::sync::Arc;
@@ -160,5 +195,47 @@ mod tests {
         answer(&secondary, next).await;
         drop(publisher);
         task.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_does_not_wait_for_the_answer_to_the_one_before() {
+        let secondary = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let (publisher, names) = config::publisher();
+        publish(&publisher, 1);
+        let task = tokio::spawn(notify(names, of(&[0], &secondary)));
+        let mut last = told(&secondary).await;
+        // Each time so many seconds later; the waits begin anew with each change.
+        for (version, pause, waits) in [(2, 0, &[5, 5, 10, 20][..]), (3, 0, &[5, 5]), (4, 7, &[0, 5])] {
+            sleep(Duration::from_secs(pause)).await;
+            publish(&publisher, version);
+            let before = last.0.metadata.id;
+            for seconds in waits {
+                let since = Instant::now();
+                last = told(&secondary).await;
+                assert_eq!(since.elapsed().as_secs(), *seconds, "version {version} {waits:?}");
+            }
+            assert_ne!(last.0.metadata.id, before, "version {version}");
+        }
+        answer(&secondary, last).await;
+        drop(publisher);
+        task.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn operators_hear_of_one_that_never_answers_though_changes_come() {
+        let (log, _subscribed) = Log::begin();
+        let secondary = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let (publisher, names) = config::publisher();
+        let task = tokio::spawn(notify(names, of(&[0], &secondary)));
+        let begun = Instant::now();
+        let mut heard = Vec::new();
+        for version in 1..60 {
+            publish(&publisher, version);
+            told(&secondary).await;
+            heard.extend(log.take().iter().map(|_| begun.elapsed().as_secs()));
+        }
+        // Some 135 s after the first time, and again after that.
+        assert!(matches!(heard[..], [135..=145, 270..=290]), "{heard:?}");
+        task.abort();
     }
 }
