@@ -52,7 +52,7 @@ pub(crate) use external::External;
 pub(crate) use header::{Flag, Header, HeaderOf};
 pub(crate) use hosts::{HostName, Hosts};
 pub(crate) use log::{Class, Field as LogField, Label, Log, Piece as LogPiece};
-pub(crate) use pattern::Pattern;
+pub(crate) use pattern::{Groups, Pattern};
 pub(crate) use question::{Fallthrough, Rcode};
 pub(crate) use rewrite::{After, Answer, NameMatch, NameRewrite, Piece, Rewrite, RewriteRule, Substitute};
 pub(crate) use small::{Chaos, Local};

@@ -6,13 +6,12 @@ use super::spelling;
 use crate::extended_error::ExtendedError;
 use crate::metrics::Matched;
 use crate::name::LowerName;
-use crate::plan::{self, TemplateClass, Zone};
+use crate::plan::{self, Groups, TemplateClass, Zone};
 use crate::question::{CLASS_IN, Query};
 use crate::reply::{Lead, Pointer, Reply, Section};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use record::Made;
-use regex::Captures;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tracing::warn;
@@ -64,7 +63,7 @@ struct Fields<'f> {
     record_type: RecordType,
     client: IpAddr,
     /// `None`: there is no expression to match.
-    groups: Option<Captures<'f>>,
+    groups: Option<Groups<'f>>,
 }
 
 impl Templates {

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// Zones of all blocks and parts: a network that ends within an octet stands for up to 128.
 pub(super) const MAX_ZONES: usize = 100_000;
-/// Regular expressions in all files: each may take 256 KiB.
+/// Regular expressions in all files that take 256 KiB at most; larger ones count as several.
 const MAX_PATTERNS: usize = 1000;
 
 /// What it means that a file which a server reads at its start is not there.
@@ -59,11 +59,17 @@ impl<'e> Reading<'e> {
     }
 
     pub(super) fn pattern(&mut self, item: Item<'_>, word: &Word) -> Result<Pattern, PlanError> {
-        self.patterns += 1;
-        if self.patterns > MAX_PATTERNS {
-            return Err(item.error(format!("more than {MAX_PATTERNS} regular expressions")));
+        let mut parsed = Err(String::new());
+        if self.patterns < MAX_PATTERNS {
+            parsed = Pattern::parse(word.as_str());
         }
-        Pattern::parse(word.as_str()).map_err(|message| item.error(message))
+        self.patterns += parsed.as_ref().map_or(1, Pattern::shares);
+        if self.patterns > MAX_PATTERNS {
+            let message =
+                format!("more than {MAX_PATTERNS} regular expressions, of which a large one counts as up to 16");
+            return Err(item.error(message));
+        }
+        parsed.map_err(|message| item.error(message))
     }
 }
 

@@ -309,9 +309,17 @@ fn imports_end() {
 
 #[test]
 fn expressions_are_bounded() {
+    const TOO_MANY: &str =
+        "Corefile:1002: rewrite: more than 1000 regular expressions, of which a large one counts as up to 16";
     let rules = "rewrite name regex [a-z]+ b.org\n".repeat(1100);
     let errors = read(&format!(". {{\n{rules}}}\n"), &Files::default()).unwrap_err();
-    assert_eq!(errors.first().map(String::as_str), Some("Corefile:1002: rewrite: more than 1000 regular expressions"));
+    assert_eq!(errors.first().map(String::as_str), Some(TOO_MANY));
+    // Each of these takes more than 256 KiB, and no more than 1 MiB.
+    let large = format!("rewrite name regex (?i){} b.org\n", "a[bc]".repeat(1999));
+    assert!(read(&format!(". {{\n{}}}\n", large.repeat(5)), &Files::default()).is_ok());
+    let rules = format!("{}{large}", "rewrite name regex [a-z]+ b.org\n".repeat(997));
+    let errors = read(&format!(". {{\n{rules}}}\n"), &Files::default()).unwrap_err();
+    assert_eq!(errors, [TOO_MANY.replace("1002", "999")]);
     let errors = read(". {\n rewrite name regex (a{999}){999} b.org\n}\n", &Files::default()).unwrap_err();
     assert_eq!(errors, ["Corefile:2: rewrite: the regular expression \"(a{999}){999}\" is too large"]);
 }

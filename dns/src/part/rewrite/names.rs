@@ -1,8 +1,7 @@
 //! Which names a rule is for, and what it makes of them. All are text in lower case with a dot at the end.
 
 use super::back::Back;
-use crate::plan::{NameMatch, Pattern, Piece, Substitute};
-use regex::Captures;
+use crate::plan::{Groups, NameMatch, Pattern, Piece, Substitute};
 
 #[derive(Debug)]
 pub(super) enum Names {
@@ -56,10 +55,10 @@ impl Names {
 
 impl Substitute {
     /// The text with the groups of a match in it.
-    pub(super) fn fill(&self, groups: Option<&Captures<'_>>) -> String {
+    pub(super) fn fill(&self, groups: Option<&Groups<'_>>) -> String {
         let pieces = self.0.iter().map(|piece| match piece {
             Piece::Text(text) => text,
-            Piece::Group(number) => groups.and_then(|groups| groups.get(*number)).map_or("", |group| group.as_str()),
+            Piece::Group(number) => groups.map_or("", |groups| groups.numbered(*number)),
         });
         pieces.collect()
     }

@@ -48,13 +48,10 @@ impl TemplateText {
                 Field::Type => text.push_str(&fields.record_type.to_string()),
                 Field::Remote => text.push_str(&fields.client.to_string()),
                 Field::Match(number) => text.push_str(match &fields.groups {
-                    Some(groups) => groups.get(*number).map_or("", |group| group.as_str()),
+                    Some(groups) => groups.numbered(*number),
                     None => fields.name,
                 }),
-                Field::Group(name) => {
-                    let group = fields.groups.as_ref().and_then(|groups| groups.name(name));
-                    text.push_str(group.map_or("", |group| group.as_str()));
-                }
+                Field::Group(name) => text.push_str(fields.groups.as_ref().map_or("", |groups| groups.named(name))),
             }
         }
         text
