@@ -1,6 +1,10 @@
 //! What a client asks: the gate that every packet passes first, on every transport.
 //! Counts in the header are believed only after the records that they promise were seen.
 
+mod type_name;
+
+pub use type_name::TypeName;
+
 use crate::cookie::ClientCookie;
 use crate::wire::{COOKIE, Cursor, HEADER, Header, NSID, OPT, flag};
 use hickory_proto::op::ResponseCode;
@@ -36,19 +40,6 @@ impl Question {
     }
 }
 
-/// A type as people read it: its name, or `TYPE731` where it has none here (RFC 3597 §5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TypeName(pub RecordType);
-
-impl fmt::Display for TypeName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            RecordType::Unknown(number) => write!(f, "TYPE{number}"),
-            named => named.fmt(f),
-        }
-    }
-}
-
 /// A question as it is in a packet: a name without pointers in the client's case, type and class.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Asked<'p> {
@@ -71,7 +62,7 @@ impl<'p> Asked<'p> {
 
 impl fmt::Debug for Asked<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.name().escape_ascii(), self.record_type)
+        write!(f, "{} {}", self.name().escape_ascii(), TypeName(self.record_type))
     }
 }
 

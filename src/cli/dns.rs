@@ -8,7 +8,7 @@ use super::cluster::namespace;
 use super::{ObjectSourceFlags, ProbeFlags, ProcessFlags, address};
 use clap::{Args, ValueEnum};
 use config::{DomainName, LabelSelector, parse_duration};
-use dns::RecordType;
+use dns::{RecordType, TypeName};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -196,10 +196,13 @@ pub(crate) enum DnsCompat {
 }
 
 fn record_type(text: &str) -> Result<RecordType, String> {
-    let text = text.to_ascii_uppercase();
-    let number = text.strip_prefix("TYPE").unwrap_or(&text).parse().map(|number: u16| RecordType::from(number));
-    let record_type = number.or_else(|_| text.parse());
-    record_type.map_err(|_| "not a type of records such as A, AAAA, SRV, PTR or TYPE65".to_owned())
+    let number = match text.split_at_checked(4) {
+        Some((start, number)) if start.eq_ignore_ascii_case("TYPE") => number,
+        _ => text,
+    };
+    let numbered = number.parse().ok().map(|number: u16| RecordType::from(number));
+    let record_type = numbered.or_else(|| TypeName::named(text).map(|TypeName(named)| named));
+    record_type.ok_or_else(|| "not a type of records such as A, AAAA, SRV, PTR or TYPE65".to_owned())
 }
 
 fn asker(text: &str) -> Result<Asker, String> {

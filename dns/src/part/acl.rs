@@ -111,7 +111,7 @@ mod tests {
     fn verdict(plugins: &str, name: &str, record_type: &str, address: &str) -> AclAction {
         let client = client(name, record_type);
         let acls = Acls::new(&block(plugins).acls);
-        let verdict = acls.verdict(&client.name, record_type.parse().unwrap(), address.parse().unwrap());
+        let verdict = acls.verdict(&client.name, client.query().asked.record_type, address.parse().unwrap());
         verdict.map_or(AclAction::Allow, |verdict| verdict.action)
     }
 
@@ -125,7 +125,8 @@ mod tests {
             drop net 192.0.2.0/24
         }
         acl org {
-            block type ANY
+            block type ANY IXFR
+            filter type LOC
             block net 198.51.100.1
         }";
         for (name, record_type, address, expected) in [
@@ -145,6 +146,9 @@ mod tests {
             ("org.", "ANY", "198.51.100.2", Block),
             ("org.", "A", "198.51.100.2", Allow),
             ("example.net.", "A", "192.0.2.1", Allow),
+            // Types of which no record is read or written here.
+            ("org.", "IXFR", "198.51.100.2", Block),
+            ("org.", "LOC", "198.51.100.2", Filter),
             // Rules of a zone do not hold for one whose name ends alike.
             ("anexample.org.", "AAAA", "10.2.3.5", Allow),
         ] {

@@ -4,7 +4,7 @@ use crate::corefile::Environment;
 use crate::message::{Says, Transport};
 use crate::name::LowerName;
 use crate::plan::{Block, Plan};
-use crate::question::{CLASS_IN, ClientEdns, Head, Query};
+use crate::question::{CLASS_IN, ClientEdns, Head, Query, TypeName};
 use crate::reply::Reply;
 use hickory_proto::op::{Message, OpCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
@@ -77,7 +77,7 @@ pub(crate) struct Client {
 pub(crate) fn client(name: &str, record_type: &str) -> Client {
     let name = super::spelling::wire(name).unwrap();
     let lower = LowerName::read(&name).unwrap();
-    let record_type: RecordType = record_type.parse().unwrap();
+    let TypeName(record_type) = TypeName::named(record_type).unwrap();
     let wire = [&name[..], &u16::from(record_type).to_be_bytes(), &CLASS_IN.to_be_bytes()].concat();
     let edns = Some(ClientEdns::of(1232));
     Client { wire, name: lower, head: Head { id: 7, flags: 0x0100, class: CLASS_IN, edns }, record_type }

@@ -6,6 +6,7 @@ use super::question::record_type;
 use super::reading::Reading;
 use super::zone::Zone;
 use crate::corefile::{PlanError, Word};
+use crate::question::TypeName;
 use hickory_proto::rr::RecordType;
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -103,7 +104,7 @@ impl AclRule {
         let list = |name: &str, words: Vec<String>| {
             if words.is_empty() { vec![] } else { [vec![name.to_owned()], words].concat() }
         };
-        let types = list("type", self.types.iter().map(ToString::to_string).collect());
+        let types = list("type", self.types.iter().map(|of| TypeName(*of).to_string()).collect());
         let networks = list("net", self.networks.iter().map(ToString::to_string).collect());
         Printed::new(name_of(&self.action, &ACTIONS)).words(types).words(networks)
     }

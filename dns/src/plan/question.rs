@@ -3,6 +3,7 @@
 use super::item::Item;
 use super::zone::Zone;
 use crate::corefile::{PlanError, Word};
+use crate::question::TypeName;
 use hickory_proto::rr::RecordType;
 use std::fmt;
 
@@ -51,8 +52,8 @@ impl fmt::Display for Rcode {
 
 /// Which type of question; ANY is all of them.
 pub(super) fn record_type(item: Item<'_>, word: &Word) -> Result<RecordType, PlanError> {
-    let name = word.text.to_ascii_uppercase();
-    name.parse().map_err(|_| item.error(format!("{:?} is no type of record", word.text)))
+    let named = TypeName::named(&word.text).map(|TypeName(record_type)| record_type);
+    named.ok_or_else(|| item.error(format!("{:?} is no type of record", word.text)))
 }
 
 /// Names that a part leaves to those after it where it knows nothing; none: it leaves none.
@@ -68,5 +69,29 @@ impl Fallthrough {
     /// Whether a name in wire form and lower case is one of them.
     pub(crate) fn takes(&self, name: &[u8]) -> bool {
         self.0.iter().any(|zone| zone.holds(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::part::harness::block;
+
+    #[test]
+    fn types_are_called_as_in_coredns() {
+        for name in ["A", "LOC", "IXFR", "SPF", "MAILA", "TKEY", "DLV", "EUI48", "NSAP-PTR", "RESINFO", "NXNAME", "ANY"]
+        {
+            let lower = name.to_lowercase();
+            let acl = format!("acl {{\n block type {lower} A net 10.0.0.0/8\n}}");
+            let printed =
+                block(&format!("{acl}\nrewrite type {lower} {lower}\ntemplate IN {lower} {{\n rcode NXDOMAIN\n}}"))
+                    .to_string();
+            for expected in [
+                format!("block type {name} A net 10.0.0.0/8"),
+                format!("type {name} {name}\n"),
+                format!("template IN {name} "),
+            ] {
+                assert!(printed.contains(&expected), "{expected} is not in {printed}");
+            }
+        }
     }
 }

@@ -9,6 +9,7 @@ use super::print::Printed;
 use super::question::{Rcode, rcode_or_number, record_type};
 use super::reading::Reading;
 use crate::corefile::{Line, PlanError, Word};
+use crate::question::TypeName;
 use hickory_proto::rr::RecordType;
 use std::ops::RangeInclusive;
 
@@ -73,7 +74,7 @@ impl Rewrite {
         let printed = Printed::new("rewrite").word(name_of(&self.after, &AFTERS));
         match &self.rule {
             RewriteRule::Name(rewrite) => rewrite.printed(printed),
-            RewriteRule::Type { from, to } => printed.word("type").word(from).word(to),
+            RewriteRule::Type { from, to } => printed.word("type").word(TypeName(*from)).word(TypeName(*to)),
             RewriteRule::Ttl { names, range } => {
                 let (start, end) = range.clone().into_inner();
                 let range = if start == end { start.to_string() } else { format!("{start}-{end}") };

@@ -13,6 +13,7 @@ use super::question::{Fallthrough, Rcode, record_type};
 use super::reading::Reading;
 use super::zone::Zone;
 use crate::corefile::{Place, PlanError};
+use crate::question::TypeName;
 use hickory_proto::rr::RecordType;
 
 #[derive(Debug, Clone)]
@@ -111,7 +112,7 @@ impl Template {
     }
 
     pub(super) fn printed(&self) -> Printed {
-        let printed = Printed::new("template").word(name_of(&self.class, &CLASSES)).word(self.record_type);
+        let printed = Printed::new("template").word(name_of(&self.class, &CLASSES)).word(TypeName(self.record_type));
         let printed = printed.words(&self.zones).list("match", &self.matches);
         let sections = [("answer", &self.answers), ("authority", &self.authorities), ("additional", &self.additionals)];
         let records = sections.into_iter().flat_map(|(name, records)| records.iter().map(move |record| (name, record)));

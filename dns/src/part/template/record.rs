@@ -3,7 +3,7 @@
 use super::Fields;
 use crate::part::spelling;
 use crate::plan::{Field, RecordTemplate, TemplateText};
-use crate::question::CLASS_IN;
+use crate::question::{CLASS_IN, TypeName};
 use hickory_proto::rr::RecordType;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -45,7 +45,7 @@ impl TemplateText {
                 Field::Zone => text.push_str(&fields.zone),
                 Field::Class if fields.query.head.class == CLASS_IN => text.push_str("IN"),
                 Field::Class => text.push_str("CH"),
-                Field::Type => text.push_str(&fields.record_type.to_string()),
+                Field::Type => text.push_str(&TypeName(fields.record_type).to_string()),
                 Field::Remote => text.push_str(&fields.client.to_string()),
                 Field::Match(number) => text.push_str(match &fields.groups {
                     Some(groups) => groups.numbered(*number),

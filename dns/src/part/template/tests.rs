@@ -69,6 +69,12 @@ fn a_name_that_matches_nothing_fails_unless_it_falls_through() {
 }
 
 #[test]
+fn a_type_has_its_name_where_no_record_of_it_is_read() {
+    let plugins = "template IN LOC example.org {\n answer \"{{ .Name }} 60 IN TXT {{ .Type }}\"\n}";
+    assert_eq!(told(plugins, "a.example.org.", "LOC"), "No Error\na.example.org. 60 TXT LOC");
+}
+
+#[test]
 fn any_stands_for_all_types() {
     let plugins = "template ANY ANY {\n answer \"{{ .Name }} 9 TXT {{ .Type }}-{{ .Class }}-{{ .Zone }}\"\n}";
     assert_eq!(told(plugins, "a.", "A"), "No Error\na. 9 TXT A-IN-.");

@@ -2,6 +2,7 @@
 
 use super::text::TemplateText;
 use crate::plan::pattern::Pattern;
+use crate::question::TypeName;
 use hickory_proto::rr::RecordType;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -39,8 +40,8 @@ impl RecordTemplate {
             rest = after;
         }
         let [kind, fields @ ..] = rest else { return Err(format!("{text:?} has no type of record")) };
-        let record_type: RecordType =
-            kind.to_ascii_uppercase().parse().map_err(|_| format!("{kind:?} is no type of record"))?;
+        let named = TypeName::named(kind).ok_or_else(|| format!("{kind:?} is no type of record"))?;
+        let TypeName(record_type) = named;
         let parse = |word: &String| TemplateText::parse(word, patterns);
         // Parentheses only group lines, of which there is one.
         let fields = fields.iter().map(|word| word.trim_start_matches('(').trim_end_matches(')').to_owned());
@@ -64,7 +65,7 @@ impl RecordTemplate {
             RecordType::SOA => 7..=7,
             RecordType::CAA => 3..=3,
             RecordType::TXT => 1..=usize::MAX,
-            kind => return Err(format!("records of type {kind} are not supported")),
+            kind => return Err(format!("records of type {} are not supported", TypeName(kind))),
         };
         if !count.contains(&self.fields.len()) {
             return Err(format!("a record of type {kind} does not have {} fields", self.fields.len()));
@@ -120,7 +121,7 @@ fn words(text: &str) -> Vec<String> {
 
 impl fmt::Display for RecordTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} IN {}", self.owner, self.ttl, self.record_type)?;
+        write!(f, "{} {} IN {}", self.owner, self.ttl, TypeName(self.record_type))?;
         self.fields.iter().try_for_each(|field| write!(f, " {field}"))
     }
 }

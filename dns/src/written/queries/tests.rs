@@ -45,9 +45,11 @@ fn a_line_is_as_coredns_writes_it() {
 #[test]
 fn a_type_without_a_name_is_told_by_its_number() {
     let mut logged = begun("log", "example.org.", PEER, Metadata::default()).unwrap();
-    logged.record_type = RecordType::Unknown(999);
-    let line = written(&logged, &client("example.org.", "A").answer("NOERROR", SOA));
-    assert!(line.starts_with("192.0.2.9:4000 - 7 \"TYPE999 IN example.org. udp "), "{line}");
+    for (number, name) in [(999, "TYPE999"), (29, "LOC")] {
+        logged.record_type = RecordType::Unknown(number);
+        let line = written(&logged, &client("example.org.", "A").answer("NOERROR", SOA));
+        assert!(line.starts_with(&format!("192.0.2.9:4000 - 7 \"{name} IN example.org. udp ")), "{line}");
+    }
 }
 
 /// Whoever asks may spell anything.
