@@ -11,7 +11,7 @@ use config::{DomainName, LabelSelector};
 
 #[derive(Debug, Clone)]
 pub(crate) struct Kubernetes {
-    /// At least one that is not made of addresses; the first such is what reverse names lead into.
+    /// At least one that is not made of addresses; the first such is what reverse names lead into. None is the root.
     pub(crate) zones: Vec<Zone>,
     /// Those of `zones` that are for Services of several clusters.
     pub(crate) multicluster: Vec<Zone>,
@@ -90,6 +90,9 @@ impl Kubernetes {
             zonal: false,
             fallthrough: Fallthrough::default(),
         };
+        if kubernetes.zones.contains(&Zone::root()) {
+            return Err(item.error("cannot have the root; name a zone, such as cluster.local"));
+        }
         if kubernetes.zones.iter().all(Zone::is_reverse) {
             return Err(item.error("needs a zone that is not made of addresses, such as cluster.local"));
         }
