@@ -122,8 +122,8 @@ impl Kubernetes {
             "multicluster" => self.multicluster.extend(option.zones(option.some("zones")?)?),
             "labels" => self.labels = Some(selector::read(option)?),
             "namespaces" => {
-                let named = option.some("namespaces")?.iter().map(|word| word.as_str().to_owned()).collect();
-                self.expose(option, Exposed::Named(named))?;
+                let names = option.some("namespaces")?.iter().map(|word| word.as_str().to_owned());
+                self.expose(option, Exposed::Named(names.collect()))?;
             }
             "namespace_labels" => self.expose(option, Exposed::Labelled(selector::read(option)?))?,
             "apiserver_qps" | "apiserver_burst" | "apiserver_max_inflight" => {
@@ -153,10 +153,12 @@ impl Kubernetes {
     }
 
     fn expose(&mut self, option: Item<'_>, exposed: Exposed) -> Result<(), PlanError> {
-        if !matches!(self.exposed, Exposed::All) {
-            return Err(option.error("namespaces and namespace_labels may stand only once, and not together"));
+        match (&mut self.exposed, exposed) {
+            (all @ Exposed::All, exposed) => *all = exposed,
+            (Exposed::Named(names), Exposed::Named(more)) => names.extend(more),
+            (Exposed::Labelled(_), Exposed::Labelled(_)) => return Err(option.error("may stand only once")),
+            _ => return Err(option.error("namespaces and namespace_labels may not stand together")),
         }
-        self.exposed = exposed;
         Ok(())
     }
 
@@ -187,5 +189,16 @@ impl Kubernetes {
             .list("multicluster", &self.multicluster)
             .switch("zonal", self.zonal)
             .list("fallthrough", &self.fallthrough.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::part::harness::block;
+
+    #[test]
+    fn namespaces_of_several_lines_are_all_exposed() {
+        let block = block("kubernetes cluster.local {\n namespaces a b\n ttl 7\n namespaces c\n}");
+        assert!(block.to_string().contains("        namespaces a b c\n"), "{block}");
     }
 }
