@@ -138,11 +138,17 @@ fn read(block: &mut Block, item: Item<'_>, reading: &mut Reading<'_>, zones: &[Z
         "errors" => once(&mut block.errors, item, Errors::read(item, reading))?,
         "forward" => block.forwards.push(Forward::read(item, reading)?),
         "header" => once(&mut block.header, item, Header::read(item, reading))?,
-        "health" => once(&mut block.health, item, Health::read(item, reading))?,
+        "health" => {
+            tell_again(block, item, reading, "of what both say this line counts");
+            block.health = Some(Health::read(item, reading, block.health.as_ref())?);
+        }
         "hosts" => once(&mut block.hosts, item, Hosts::read(item, reading, zones))?,
         "k8s_external" => once(&mut block.external, item, External::read(item, reading, zones))?,
         "kubernetes" => once(&mut block.kubernetes, item, Kubernetes::read(item, reading, zones))?,
-        "loadbalance" => once(&mut block.loadbalance, item, small::read_loadbalance(item, reading))?,
+        "loadbalance" => {
+            tell_again(block, item, reading, "this line changes nothing");
+            block.loadbalance = Some(small::read_loadbalance(item, reading)?);
+        }
         "local" => once(&mut block.local, item, Local::read(item, reading))?,
         "log" => block.logs.push(Log::read(item, reading)?),
         "loop" => once(&mut block.loop_detection, item, item.alone())?,
@@ -151,7 +157,11 @@ fn read(block: &mut Block, item: Item<'_>, reading: &mut Reading<'_>, zones: &[Z
         "nsid" => once(&mut block.nsid, item, small::read_nsid(item))?,
         "prometheus" => once(&mut block.prometheus, item, Prometheus::read(item, reading))?,
         "ready" => once(&mut block.ready, item, Ready::read(item, reading))?,
-        "reload" => once(&mut block.reload, item, Reload::read(item))?,
+        "reload" => {
+            tell_again(block, item, reading, "that line counts, and not this one");
+            let reload = Reload::read(item)?;
+            block.reload.get_or_insert(reload);
+        }
         "rewrite" => block.rewrites.push(Rewrite::read(item, reading)?),
         "template" => block.templates.push(Template::read(item, reading, zones)?),
         "timeouts" => once(&mut block.timeouts, item, Timeouts::read(item, reading))?,
@@ -190,6 +200,14 @@ fn unknown(item: Item<'_>, name: &str) -> PlanError {
     match closest(name, KNOWN) {
         Some(near) => item.error(format!("unknown plugin; did you mean {near}?")),
         None => item.error("unknown plugin"),
+    }
+}
+
+/// Says what becomes of a line for a plugin that the block has already, as where `import` has brought one: CoreDNS takes
+/// several of some.
+fn tell_again(block: &Block, item: Item<'_>, reading: &mut Reading<'_>, outcome: &str) {
+    if let Some([.., before, _]) = block.places.get(item.name()).map(Vec::as_slice) {
+        reading.note(item, format!("stands in {before} already: {outcome}"));
     }
 }
 

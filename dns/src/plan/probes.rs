@@ -48,8 +48,11 @@ fn address(item: Item<'_>, default: HttpAddress) -> Result<HttpAddress, PlanErro
 }
 
 impl Health {
-    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>) -> Result<Self, PlanError> {
-        let mut health = Self { address: address(item, HttpAddress::all(8080))?, lameduck: Duration::ZERO };
+    /// Reads a line, which may leave things to one `before` it.
+    pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>, before: Option<&Self>) -> Result<Self, PlanError> {
+        let default = Self { address: HttpAddress::all(8080), lameduck: Duration::ZERO };
+        let mut health = before.cloned().unwrap_or(default);
+        health.address = address(item, health.address)?;
         item.options(reading, |_, option| match option.name() {
             "lameduck" => {
                 let span = option.one("a time")?;

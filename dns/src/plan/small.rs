@@ -143,7 +143,9 @@ impl Chaos {
 
 #[cfg(test)]
 mod tests {
+    use crate::corefile::System;
     use crate::part::harness::block;
+    use crate::plan::Plan;
 
     #[test]
     fn what_the_readmes_of_coredns_show_is_understood() {
@@ -161,6 +163,31 @@ mod tests {
             let printed = block(written).to_string();
             let words: Vec<_> = printed.split_whitespace().collect();
             assert_eq!(words.join(" "), format!(".:53 {{ {understood} }}"), "{written}");
+        }
+    }
+
+    /// What `import` brings stands beside what the block has. As CoreDNS's `setup.go` of each has it: `health` reads all its
+    /// lines, `reload` the first alone.
+    #[test]
+    fn what_coredns_takes_twice_is_taken() {
+        let twice = "reload 10s 0s\nhealth :8081 {\n lameduck 5s\n}\nloadbalance\n\
+                     reload 20s\nhealth {\n lameduck 7s\n}\nloadbalance round_robin\nhealth :8082\n";
+        let (plan, notes) = Plan::from_corefile(&format!(". {{\n{twice}}}\n"), "Corefile", &System).unwrap();
+        let printed = plan.blocks()[0].to_string();
+        let words: Vec<_> = printed.split_whitespace().collect();
+        assert_eq!(words.join(" "), ".:53 { reload 10s 0s health :8082 { lameduck 7s } loadbalance }");
+        let notes: Vec<_> = notes.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            notes,
+            [
+                "Corefile:7: reload: stands in Corefile:2 already: that line counts, and not this one",
+                "Corefile:8: health: stands in Corefile:3 already: of what both say this line counts",
+                "Corefile:11: loadbalance: stands in Corefile:6 already: this line changes nothing",
+                "Corefile:12: health: stands in Corefile:8 already: of what both say this line counts",
+            ]
+        );
+        for wrong in ["health\nhealth x", "reload\nreload 1s", "loadbalance\nloadbalance weighted f"] {
+            assert!(Plan::from_corefile(&format!(". {{\n{wrong}\n}}\n"), "Corefile", &System).is_err(), "{wrong}");
         }
     }
 
