@@ -76,11 +76,11 @@ impl Template {
             }
             Ok(())
         });
-        item.options(reading, |_, option| template.read_option(option));
+        item.options(reading, |reading, option| template.read_option(option, reading));
         Ok(template)
     }
 
-    fn read_option(&mut self, option: Item<'_>) -> Result<(), PlanError> {
+    fn read_option(&mut self, option: Item<'_>, reading: &mut Reading<'_>) -> Result<(), PlanError> {
         match option.name() {
             "match" => {}
             "answer" | "authority" | "additional" => {
@@ -105,7 +105,7 @@ impl Template {
                 self.extended_error = u16::try_from(code).ok().map(|code| (code, text));
             }
             "fallthrough" => self.fallthrough = Fallthrough::read(option)?,
-            "upstream" => return Err(option.error("is no option of CoreDNS any more; leave it out")),
+            "upstream" => reading.note(option, "changes nothing: where a CNAME leads is always looked up"),
             _ => return Err(option.unknown(&OPTIONS)),
         }
         Ok(())
@@ -124,5 +124,20 @@ impl Template {
             .option(Printed::new("rcode").word(self.rcode))
             .maybe(self.extended_error.as_ref().map(error))
             .list("fallthrough", &self.fallthrough.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::corefile::System;
+    use crate::plan::Plan;
+
+    #[test]
+    fn upstream_is_taken_as_in_coredns() {
+        let text = ". {\n template IN CNAME {\n upstream 192.0.2.1\n answer \"a. 60 IN CNAME b.\"\n }\n}\n";
+        let (plan, notes) = Plan::from_corefile(text, "Corefile", &System).unwrap();
+        assert_eq!(plan.blocks()[0].templates[0].answers.len(), 1);
+        let notes: Vec<_> = notes.iter().map(ToString::to_string).collect();
+        assert_eq!(notes, ["Corefile:3: template: upstream: changes nothing: where a CNAME leads is always looked up"]);
     }
 }

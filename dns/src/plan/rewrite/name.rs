@@ -111,9 +111,8 @@ impl NameRewrite {
             _ => Substitute::text(to.text.to_ascii_lowercase().trim_end_matches('.')),
         };
         let mut answers = Vec::new();
-        let inline = inline.chunk_by(|_, next| next.as_str() != "answer");
-        for words in inline.chain(lines.iter().map(Vec::as_slice)) {
-            answers.push(Answer::read(item, reading, words)?);
+        for words in std::iter::once(inline).chain(lines.iter().map(Vec::as_slice)) {
+            Answer::read_all(item, reading, words, &mut answers)?;
         }
         Ok(Self { names, to, answers })
     }
@@ -129,20 +128,46 @@ impl NameRewrite {
 }
 
 impl Answer {
-    fn read(item: Item<'_>, reading: &mut Reading<'_>, words: &[Word]) -> Result<Self, PlanError> {
-        let texts: Vec<_> = words.iter().map(Word::as_str).collect();
-        match (&texts[..], words) {
-            (["answer", "auto"], _) => Ok(Self::Auto),
-            (["answer", field @ ("name" | "value"), ..], [_, _, names, to]) => {
-                let names = reading.pattern(item, names)?;
-                let to = Substitute::read(item, to, &names)?;
-                Ok(if *field == "name" { Self::Name { names, to } } else { Self::Value { names, to } })
+    /// Reads those of a line, behind the others: `answer` may be left out of all but the first.
+    fn read_all(
+        item: Item<'_>,
+        reading: &mut Reading<'_>,
+        words: &[Word],
+        answers: &mut Vec<Self>,
+    ) -> Result<(), PlanError> {
+        let mut rest = words;
+        while let [first, after @ ..] = rest {
+            if first.as_str() == "answer" {
+                rest = after;
+            } else if answers.is_empty() {
+                rest = &[];
             }
-            _ => {
-                let line = texts.join(" ");
-                Err(item.error(format!("{line:?} is none of answer auto, answer name FROM TO, answer value FROM TO")))
-            }
+            let texts: Vec<_> = rest.iter().take(3).map(Word::as_str).collect();
+            let answer = match (&texts[..], rest) {
+                (["auto", ..], [_, after @ ..]) => {
+                    rest = after;
+                    Self::Auto
+                }
+                // As CoreDNS's README spells it too.
+                (["name", "auto"] | ["name", "auto", "answer"], [_, _, after @ ..]) => {
+                    rest = after;
+                    Self::Auto
+                }
+                ([field @ ("name" | "value"), ..], [_, names, to, after @ ..]) => {
+                    rest = after;
+                    let names = reading.pattern(item, names)?;
+                    let to = Substitute::read(item, to, &names)?;
+                    if *field == "name" { Self::Name { names, to } } else { Self::Value { names, to } }
+                }
+                _ => {
+                    let line = words.iter().map(Word::as_str).collect::<Vec<_>>().join(" ");
+                    let message = "is none of answer auto, answer name FROM TO, answer value FROM TO";
+                    return Err(item.error(format!("{line:?} {message}")));
+                }
+            };
+            answers.push(answer);
         }
+        Ok(())
     }
 }
 
@@ -179,5 +204,33 @@ impl fmt::Display for Substitute {
             Piece::Text(text) => f.write_str(text),
             Piece::Group(group) => write!(f, "{{{group}}}"),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::part::harness::block;
+
+    /// As the README of CoreDNS's plugin shows them.
+    #[test]
+    fn answers_follow_each_other_in_a_line() {
+        for (written, answers) in [
+            ("name suffix a b answer name auto", "answer auto"),
+            ("name suffix a b answer name auto answer value c d", "answer auto answer value c d"),
+            ("name suffix a b answer auto value c d", "answer auto answer value c d"),
+            ("name suffix a b answer name c d value e f", "answer name c d answer value e f"),
+            (
+                "name suffix a b answer name c d answer value e f name g h",
+                "answer name c d answer value e f answer name g h",
+            ),
+            ("name suffix a b answer name auto d", "answer name auto d"),
+            ("name suffix a b answer value auto answer", "answer value auto answer"),
+            ("{\n name suffix a b\n answer name auto\n answer value c d\n}", "answer auto answer value c d"),
+            ("{\n name suffix a b\n answer name c d\n value e f\n}", "answer name c d answer value e f"),
+        ] {
+            let printed = block(&format!("rewrite {written}")).to_string();
+            let words: Vec<_> = printed.split_whitespace().collect();
+            assert_eq!(words.join(" "), format!(".:53 {{ rewrite stop name suffix a b {answers} }}"), "{written}");
+        }
     }
 }
