@@ -53,7 +53,7 @@ pub(crate) use route::Route;
 pub(crate) use running::Place;
 
 /// Clients give up after 5 s (resolv.conf(5), `timeout`): all tries are over before that.
-const PATIENCE: Duration = Duration::from_millis(4800);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(4800);
 
 /// A message, and the upstream that it is from.
 type Outcome = Result<(Arc<[u8]>, SocketAddr), Failure>;
@@ -243,14 +243,16 @@ impl Forwarder {
     }
 
     /// Waits for what is asked; what is `over` is better than nothing. The upstream that has answered, where one has.
+    /// `until`: when there is no time left; `None`: nothing was waited for before.
     pub(crate) async fn finish(
         self: &Arc<Self>,
         waiting: &Waiting,
         (place, over): (Place, Option<Over>),
+        until: Option<Instant>,
         runtime: &Handle,
     ) -> (Told, Option<SocketAddr>) {
         let (ask, transport) = (&waiting.ask, place.how.transport);
-        let outcome = self.outcome(waiting, place, runtime);
+        let outcome = self.outcome(waiting, place, until, runtime);
         let outcome = match &over {
             Some(_) => timeout(self.cache.patience(), outcome).await.unwrap_or(Err(Failure::Unanswered)),
             None => outcome.await,
@@ -275,10 +277,19 @@ impl Forwarder {
 
     /// Waits for the exchange about a question, and begins it anew where another client had no room to go on with it. That
     /// takes no more time together than one exchange may.
-    async fn outcome(self: &Arc<Self>, waiting: &Waiting, place: Place, runtime: &Handle) -> Outcome {
-        let (how, deadline) = (place.how, Instant::now() + PATIENCE);
-        // This one has begun already, and ends before that by itself.
-        let mut outcome = place.outcome().await;
+    async fn outcome(
+        self: &Arc<Self>,
+        waiting: &Waiting,
+        place: Place,
+        until: Option<Instant>,
+        runtime: &Handle,
+    ) -> Outcome {
+        let (how, deadline) = (place.how, until.unwrap_or_else(|| Instant::now() + PATIENCE));
+        let mut outcome = match until {
+            Some(until) => timeout_at(until, place.outcome()).await.unwrap_or(Ok(Err(Failure::Unanswered))),
+            // This one has begun already, and ends before that by itself.
+            None => place.outcome().await,
+        };
         loop {
             let among_all = match outcome {
                 Ok(outcome) => return outcome,

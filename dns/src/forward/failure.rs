@@ -47,6 +47,11 @@ impl Failure {
         matches!(self, Self::NoUpstream | Self::LeftOut)
     }
 
+    /// Whether nobody said anything: another question would wait as long.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        matches!(self, Self::Unanswered | Self::Fault(_) | Self::Down)
+    }
+
     pub(crate) fn code(&self, compatibility: DnsCompatibility) -> ResponseCode {
         match self {
             // As at the end of its plugins.

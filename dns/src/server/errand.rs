@@ -1,10 +1,12 @@
 //! Answers that take several questions: a walk through a search list, and addresses made for networks without IPv4.
+//! All of an answer's questions have the time of one.
 
 use super::now::Now;
 use super::resolve::{Asking, Pending, Settled, code};
 use super::respond::{Responder, Response};
 use super::trace::spelled;
 use crate::extended_error::ExtendedError;
+use crate::forward::PATIENCE;
 use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Source};
 use crate::name::LowerName;
@@ -20,6 +22,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use tokio::time::Instant;
 
 /// A question that outlives its packet.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub(super) struct Owned {
     may_wait: bool,
     counted: Counted,
     led: usize,
+    /// When its client gives up.
+    until: Instant,
 }
 
 /// What is to be asked, and what is known of it.
@@ -80,7 +85,7 @@ impl First {
             Response::Silence | Response::HeldBack | Response::Dropped => Err(response),
             Response::Ready(answered) => {
                 let (message, Answered { code, source, .. }) = (out.to_vec(), answered);
-                Ok(Self::Known(Settled { message, code, source, upstream: None }))
+                Ok(Self::Known(Settled { message, code, source, upstream: None, is_unanswered: false }))
             }
             Response::Pending(pending) => Ok(Self::Waited(pending)),
         }
@@ -89,7 +94,7 @@ impl First {
 
 impl Owned {
     pub(super) fn of(asking: &Asking<'_>, block: &Arc<Block>) -> Self {
-        let Asking { query, packet, name: _, peer, asked_at, transport, may_wait, now, site: _, counted, led } =
+        let Asking { query, packet, name: _, peer, asked_at, transport, may_wait, now, site: _, counted, led, until } =
             *asking;
         Self {
             block: Arc::clone(block),
@@ -104,6 +109,7 @@ impl Owned {
             may_wait,
             counted,
             led,
+            until: until.unwrap_or_else(|| Instant::now() + PATIENCE),
         }
     }
 
@@ -125,7 +131,7 @@ impl Responder {
         let _runtime = self.shared.runtime.enter();
         // Whoever polls it next leaves a waker of its own.
         match running.0.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Settled { message, code, source, upstream: _ }) => {
+            Poll::Ready(Settled { message, code, source, upstream: _, is_unanswered: _ }) => {
                 *out = message;
                 asking.answered(source, code)
             }
@@ -148,7 +154,7 @@ impl Responder {
         }
     }
 
-    /// The answer to another question of the same client: to one that this has led to as the server answers it, or else
+    /// The answer to another question of the same client, in the time that is left for it: to one that this has led to as the server answers it, or else
     /// from the same block, with all that changes answers. `None`: it gets none.
     async fn ask_too(
         &self,
@@ -164,8 +170,9 @@ impl Responder {
             let Owned { block, packet, head, .. } = asked;
             let query = Query { head: *head, asked: Asked { wire: question, record_type } };
             let Owned { peer, asked_at, transport, may_wait, counted, .. } = *asked;
-            let (led, now) = (asked.led + usize::from(is_led), &now);
-            let asking = Asking { query, packet, name, peer, asked_at, transport, may_wait, now, site, counted, led };
+            let (led, now, until) = (asked.led + usize::from(is_led), &now, Some(asked.until));
+            let asking =
+                Asking { query, packet, name, peer, asked_at, transport, may_wait, now, site, counted, led, until };
             let plugin = if is_led { "autopath" } else { "dns64" };
             self.said((block, &asking), (plugin, 0), || format!("{} is asked for too", spelled(&query.asked)));
             let mut out = Vec::new();
@@ -182,13 +189,15 @@ impl Responder {
     async fn translate(&self, asked: &Owned, aaaa: First) -> Settled {
         let aaaa = Box::pin(self.settle_first(aaaa)).await;
         let dns64 = asked.block.parts.as_ref().and_then(|parts| parts.dns64.as_ref());
-        let Some(dns64) = dns64.filter(|dns64| dns64.is_lacking(&aaaa.message)) else { return aaaa };
+        // Where nobody answers the client gives up before another question is over.
+        let may_ask = |dns64: &&Dns64| !aaaa.is_unanswered && dns64.is_lacking(&aaaa.message);
+        let Some(dns64) = dns64.filter(may_ask) else { return aaaa };
         let question = Dns64::question(&asked.query());
         match Box::pin(self.ask_too(asked, (&question, RecordType::A), false)).await {
             Some(a) => {
                 asked.serving.site(self.at).iter().for_each(|site| site.metrics.translated());
                 let message = dns64.synthesise(&asked.query(), &aaaa.message, &a.message, asked.transport);
-                Settled { code: code(&message), message, source: a.source, upstream: a.upstream }
+                Settled { code: code(&message), message, ..a }
             }
             None => aaaa,
         }
@@ -224,11 +233,11 @@ impl Responder {
                 // It would be so for the client, which cannot know either whether there is such a name.
                 _ => autopath::fail(&query, &found.message, asked.transport),
             };
-            return Settled { code: code(&message), message, source: found.source, upstream: found.upstream };
+            return Settled { code: code(&message), message, ..found };
         }
         let Some(last) = last.filter(|_| is_whole) else { return first };
         let message = autopath::end(&query, &meant, [&first.message, &last.message], asked.transport);
-        Settled { code: code(&message), message, source: Source::Autopath, upstream: None }
+        Settled { code: code(&message), message, source: Source::Autopath, upstream: None, is_unanswered: false }
     }
 }
 
@@ -237,74 +246,8 @@ fn withheld(asked: &Owned) -> Settled {
     let (query, code, mut message) = (asked.query(), ResponseCode::Refused, Vec::new());
     write_code(&mut message, &query.head, Some(query.asked), (code, Says::default()));
     ExtendedError::Prohibited.add("", &mut message, (&query.head, asked.transport));
-    Settled { message, code, source: Source::Acl, upstream: None }
+    Settled { message, code, source: Source::Acl, upstream: None, is_unanswered: false }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::corefile::System;
-    use crate::metrics::Metrics;
-    use crate::plan::{self, Plan};
-    use crate::server::Bounds;
-    use crate::server::respond::Shared;
-    use crate::serving::{At, Forwarders};
-    use config::{BackendTable, DnsCompatibility, NameChange, NameTable, RoutingTable, ServiceNames, Snapshot};
-    use prometheus::Registry;
-
-    /// What becomes of a question about the cluster's own names in a block with these plugins.
-    fn respond(plugins: &str, name: &str, record_type: RecordType, may_wait: bool) -> Response {
-        let text = format!(".:53 {{\n {plugins}\n kubernetes cluster.local {{\n pods verified\n}}\n}}");
-        let (plan, _) = Plan::from_corefile(&text, "Corefile", &System).unwrap();
-        let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
-        let serving = Serving::of(&plan, DnsCompatibility::Standard, (&Forwarders::default(), &metrics)).unwrap();
-        let at = At { transport: plan::Transport::Dns, address: "[::]:53".parse().unwrap() };
-        let (publisher, names) = config::publisher();
-        let web = ServiceNames::cluster_ip(["10.0.0.1".parse().unwrap()], Vec::new(), Vec::new());
-        let web = NameChange::Service { namespace: "shop".into(), service: "web".into(), names: Some(Arc::new(web)) };
-        let address = "192.0.2.9".parse().unwrap();
-        let pod = NameChange::Pod {
-            namespace: "front".into(),
-            pod: "a".into(),
-            address,
-            has_own_search: false,
-            exists: true,
-        };
-        publisher.publish(Arc::new(Snapshot {
-            generation: 1,
-            routing: Arc::new(RoutingTable::default()),
-            backends: Arc::new(BackendTable::default()),
-            names: Arc::new(NameTable::default().patched([web, pod], 1)),
-        }));
-        let shared = Arc::new(Shared::new(names, Arc::new(serving), metrics, Bounds::default()));
-        let labels = name.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat());
-        let kind = [u16::from(record_type), 1].map(u16::to_be_bytes).concat();
-        let packet: Vec<u8> = [0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0].into_iter().chain(labels).chain(kind).collect();
-        let peer = "192.0.2.9:4000".parse().unwrap();
-        let came = (peer, None, (Transport::Udp, may_wait));
-        Responder::new(Arc::clone(&shared), at).respond_as_of(&Now::of(&shared), &packet, came, &mut Vec::new())
-    }
-
-    /// Else there would be as many tasks as there are questions.
-    #[tokio::test]
-    async fn what_is_known_is_answered_at_once() {
-        for (plugins, name, record_type) in [
-            ("dns64 {\n allow_ipv4\n}", "web.shop.svc.cluster.local.", RecordType::AAAA),
-            ("autopath @kubernetes", "web.shop.front.svc.cluster.local.", RecordType::A),
-            ("autopath @kubernetes", "gone.shop.front.svc.cluster.local.", RecordType::A),
-            ("rewrite name suffix .short .svc.cluster.local", "web.shop.short.", RecordType::A),
-        ] {
-            let response = respond(plugins, name, record_type, true);
-            assert!(matches!(response, Response::Ready(_)), "{plugins} {name}: {response:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn what_may_not_wait_is_walked_as_far_as_is_known() {
-        let plugins = "autopath @kubernetes\n forward . 127.0.0.1:1";
-        for (may_wait, is_ready) in [(true, false), (false, true)] {
-            let response = respond(plugins, "gone.front.svc.cluster.local.", RecordType::A, may_wait);
-            assert_eq!(matches!(response, Response::Ready(_)), is_ready, "{response:?}");
-        }
-    }
-}
+mod tests;

@@ -48,6 +48,8 @@ pub(super) struct Asking<'p> {
     pub(super) counted: Counted,
     /// How many names have led to this one; 0: it is what the client asked for.
     pub(super) led: usize,
+    /// When its client gives up, where an answer was waited for before; `None`: it has all the time that there is.
+    pub(super) until: Option<Instant>,
 }
 
 /// What the table has to say.
@@ -88,6 +90,7 @@ enum Awaited {
         /// What was known, and is over.
         over: Option<Over>,
         place: Box<Place>,
+        until: Option<Instant>,
     },
     Errand(Running),
 }
@@ -100,6 +103,8 @@ pub(super) struct Settled {
     pub(super) source: Source,
     /// The upstream that it is from; `None`: none was asked for it now.
     pub(super) upstream: Option<SocketAddr>,
+    /// Whether it is that nobody answered.
+    pub(super) is_unanswered: bool,
 }
 
 impl Asking<'_> {
@@ -159,7 +164,7 @@ impl Responder {
     /// Asks others, unless the answer is known.
     fn forward(&self, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
         let forwarder = &block.forwarder;
-        let Asking { query, packet, peer, transport, may_wait, led, .. } = *asking;
+        let Asking { query, packet, peer, transport, may_wait, led, until, .. } = *asking;
         let waiting = Waiting::new(&query, led == 0, (packet, asking.site.metrics.server()));
         if let Some(asked) = self.would_ask(block, &waiting, asking) {
             return asked;
@@ -170,8 +175,8 @@ impl Responder {
                 let behind = may_wait.then(|| self.shared.behind());
                 match (forwarder.admit(&waiting, (peer, transport), over.is_some(), behind), over) {
                     (Ok(place), over) => {
-                        let block = Arc::clone(block);
-                        return asking.wait_for(Awaited::Upstream { block, waiting, over, place: Box::new(place) });
+                        let (block, place) = (Arc::clone(block), Box::new(place));
+                        return asking.wait_for(Awaited::Upstream { block, waiting, over, place, until });
                     }
                     (Err(Failure::Busy), Some(over)) => forwarder.tell_stale(&over, &waiting, transport),
                     (Err(failure), _) => Err(failure),
@@ -249,7 +254,7 @@ impl Responder {
         let (patience, limited) = (pending.patience.take(), pending.limited);
         // Large, and of no use to whoever keeps the answer until it is taken.
         let settled = Box::pin(self.settle(pending));
-        let Settled { mut message, mut code, source, upstream } = match patience {
+        let Settled { mut message, mut code, source, upstream, is_unanswered: _ } = match patience {
             None => settled.await,
             Some(patience) => {
                 let (span, head, question) = *patience;
@@ -274,15 +279,17 @@ impl Responder {
     pub(super) async fn settle(&self, pending: Box<Pending>) -> Settled {
         let Pending { awaited, transport, after, .. } = *pending;
         let mut settled = match awaited {
-            Awaited::Upstream { block, waiting, over, place } => {
-                let (told, upstream) = block.forwarder.finish(&waiting, (*place, over), &self.shared.runtime).await;
+            Awaited::Upstream { block, waiting, over, place, until } => {
+                let finished = block.forwarder.finish(&waiting, (*place, over), until, &self.shared.runtime);
+                let (told, upstream) = finished.await;
+                let is_unanswered = told.as_ref().is_err_and(Failure::is_unanswered);
                 let (message, code) = told.unwrap_or_else(|failure| {
                     let mut message = Vec::new();
                     tell_failure(&block, &waiting.query(), &failure, &self.shared.runtime);
                     let code = write_failure(&mut message, &block, (&waiting.query(), transport), &failure);
                     (message, code)
                 });
-                Settled { message, code, source: Source::Upstream, upstream }
+                Settled { message, code, source: Source::Upstream, upstream, is_unanswered }
             }
             Awaited::Errand(errand) => errand.0.await,
         };
@@ -314,7 +321,7 @@ fn given_up(head: &Head, question: &[u8], transport: Transport) -> Settled {
     let asked = Asked { wire: question, record_type: RecordType::ZERO };
     write_code(&mut message, head, Some(asked), (code, Says::default()));
     ExtendedError::NoReachableAuthority.add("it takes too long", &mut message, (head, transport));
-    Settled { message, code, source: Source::Itself, upstream: None }
+    Settled { message, code, source: Source::Itself, upstream: None, is_unanswered: true }
 }
 
 /// Tells operators that a question was not answered, as the block has it.

@@ -199,8 +199,9 @@ impl Responder {
         }
         counted.record_type = Some(query.asked.record_type);
         counted.zone = served.map_or(site.outside(), |served| served.numbers);
-        let (name, led) = (&name, 0);
-        let asking = Asking { query, packet, name, peer, asked_at, transport, may_wait, now, site, counted, led };
+        let (name, led, until) = (&name, 0, None);
+        let asking =
+            Asking { query, packet, name, peer, asked_at, transport, may_wait, now, site, counted, led, until };
         self.respond_to(&asking, (served, refusal), out)
     }
 

@@ -184,7 +184,7 @@ impl Asker {
             AtOnce::Told(told) => told,
             AtOnce::Ask(over) => {
                 let place = self.forwarder.admit(&waiting, (peer, transport), over.is_some(), Some(behind))?;
-                self.forwarder.finish(&waiting, (place, over), behind.runtime).await.0
+                self.forwarder.finish(&waiting, (place, over), None, behind.runtime).await.0
             }
         };
         let told = told.inspect_err(|failure| *lock(&self.cause) = failure.cause().to_string());
