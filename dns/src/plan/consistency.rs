@@ -8,12 +8,13 @@ use super::Plan;
 use super::address::BindTo;
 use super::autopath::SearchList;
 use super::block::Block;
-use super::forward::{self, Upstream};
+use super::forward::{self, Forward, Upstream};
 use super::key::{Listener, Transport};
 use super::kubernetes::Pods;
 use super::log::Label;
 use super::question::Fallthrough;
 use super::reading::Reading;
+use super::rewrite::RewriteRule;
 use super::timeouts;
 use super::zone::Zone;
 use crate::corefile::PlanError;
@@ -185,23 +186,42 @@ fn dead_zones(block: &Block, asked: &Asked<'_>, reading: &mut Reading<'_>) {
 fn circles(plan: &Plan, start: usize, reading: &mut Reading<'_>) {
     let Some(block) = plan.blocks.get(start) else { return };
     for (nth, forward) in block.forwards.iter().enumerate() {
-        let mut seen = vec![false; plan.blocks.len()];
-        let mut next: Vec<usize> = targets(plan, block, &forward.from, &forward.to).collect();
-        while let Some(index) = next.pop() {
-            if index == start {
-                let message = format!("{} is forwarded to this block itself, and so in a circle", forward.from);
-                reading.errors.push(PlanError(block.note_of(("forward", nth), message)));
-                break;
-            }
-            let Some(is_seen) = seen.get_mut(index) else { continue };
-            if !std::mem::replace(is_seen, true)
-                && let Some(other) = plan.blocks.get(index)
-            {
-                let on = other.forwards.iter().find(|on| on.from.contains(&forward.from));
-                next.extend(on.into_iter().flat_map(|on| targets(plan, other, &forward.from, &on.to)));
-            }
+        let zone = &forward.from;
+        // What is asked where names are rewritten may be in any block.
+        if comes_back(plan, (start, forward), |passed| !renames(passed)) {
+            let message = format!("{zone} is forwarded to this block itself, and so in a circle");
+            reading.errors.push(PlanError(block.note_of(("forward", nth), message)));
+        } else if comes_back(plan, (start, forward), |_| true) {
+            let message = format!("names of {zone} that `rewrite` leaves as they are come back to this block itself");
+            reading.notes.push(block.note_of(("forward", nth), message));
         }
     }
+}
+
+/// Whether what a block forwards comes to it again, by way of blocks of which this says so, itself too.
+fn comes_back(plan: &Plan, (start, forward): (usize, &Forward), is_passed: impl Fn(&Block) -> bool) -> bool {
+    let mut seen = vec![false; plan.blocks.len()];
+    let passed = |index: usize| plan.blocks.get(index).filter(|block| is_passed(block));
+    let begun = passed(start).into_iter().flat_map(|block| targets(plan, block, &forward.from, &forward.to));
+    let mut next: Vec<usize> = begun.collect();
+    while let Some(index) = next.pop() {
+        if index == start {
+            return true;
+        }
+        let Some(is_seen) = seen.get_mut(index) else { continue };
+        if !std::mem::replace(is_seen, true)
+            && let Some(other) = passed(index)
+        {
+            let on = other.forwards.iter().find(|on| on.from.contains(&forward.from));
+            next.extend(on.into_iter().flat_map(|on| targets(plan, other, &forward.from, &on.to)));
+        }
+    }
+    false
+}
+
+/// Whether it asks for other names than it is asked for.
+fn renames(block: &Block) -> bool {
+    block.rewrites.iter().any(|rewrite| matches!(rewrite.rule, RewriteRule::Name(_)))
 }
 
 /// The blocks of this plan that upstreams are.

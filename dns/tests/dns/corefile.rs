@@ -203,6 +203,17 @@ fn what_changes_nothing_is_told() {
         (". {\n tls c k\n}", &["Corefile:2: tls: changes nothing: no key of this block is tls:// or https://"]),
         (". {\n metadata\n log\n}", &["Corefile:2: metadata: changes nothing: no format of log has a label"]),
         (
+            "a.test {\n rewrite name suffix .a.test .b.test\n forward . 127.0.0.1\n}\n. {\n forward . 10.0.0.1\n}",
+            &["Corefile:3: forward: names of . that `rewrite` leaves as they are come back to this block itself"],
+        ),
+        (
+            ". {\n forward . 127.0.0.1:54\n}\n.:54 {\n rewrite name regex (.*) {1}.test\n forward . 127.0.0.1\n}",
+            &[
+                "Corefile:2: forward: names of . that `rewrite` leaves as they are come back to this block itself",
+                "Corefile:6: forward: names of . that `rewrite` leaves as they are come back to this block itself",
+            ],
+        ),
+        (
             ". {\n log\n log . {/forward/upstream}\n}",
             &["Corefile:3: log: labels of its format are - without the plugin metadata"],
         ),

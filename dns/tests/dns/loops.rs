@@ -262,3 +262,25 @@ async fn a_forwarder_without_edns_keeps_no_answer_of_ours_alive() {
     assert!(between.passed() > 0);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_server_may_ask_itself_for_names_that_it_has_rewritten() {
+    let (server, _) = start_corefile(
+        "a.test:PORT {
+            bind 127.0.0.1
+            rewrite name suffix .a.test .b.test answer auto
+            forward . 127.0.0.1:PORT
+        }
+        .:PORT {
+            bind 127.0.0.1
+            hosts {
+                192.0.2.9 www.b.test
+            }
+        }",
+    );
+    assert_eq!(answered(&server.ask(&question(7, "www.a.test.", RecordType::A)).await), ["192.0.2.9"]);
+    // The name itself is no longer one, and so it comes back.
+    let answer = server.ask(&question(8, "a.test.", RecordType::A)).await;
+    assert_eq!((answer.metadata.response_code, loops(&server)), (ResponseCode::ServFail, 1.0));
+    server.stop().await;
+}
