@@ -1,7 +1,7 @@
 //! Where upstreams come from: an address, a file of addresses, or a name.
 
 use super::exchange::Trip;
-use super::resolv_conf::{parse_resolv_conf, system_upstreams};
+use super::resolv_conf::{parse_resolv_conf, passed_over, system_upstreams};
 use super::route::Route;
 use super::tls::{Secure, Tls};
 use super::upstream::Upstream;
@@ -291,9 +291,14 @@ fn addresses_in(message: &[u8]) -> Vec<IpAddr> {
 fn read(path: &str) -> io::Result<(Vec<SocketAddr>, Stamp)> {
     // Before it is read: what changes meanwhile is read again.
     let stamp = Stamp::of(path)?;
-    let addresses = parse_resolv_conf(&file::read_text(path, MOST)?);
+    let text = file::read_text(path, MOST)?;
+    let addresses = parse_resolv_conf(&text);
     if addresses.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it names no nameserver"));
+        let why = match passed_over(&text) {
+            Some(word) => format!("its nameserver {word:?} is no address, or there is no such interface"),
+            None => "it names no nameserver".to_owned(),
+        };
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
     }
     Ok((addresses, stamp))
 }

@@ -40,6 +40,15 @@ pub fn parse_resolv_conf(text: &str) -> Vec<SocketAddr> {
     upstreams
 }
 
+/// The first of its nameservers that [`parse_resolv_conf`] passes over.
+pub(super) fn passed_over(text: &str) -> Option<&str> {
+    let mut named = text.lines().filter_map(|line| line.trim_start().strip_prefix("nameserver"));
+    named.find_map(|rest| {
+        let word = rest.starts_with(char::is_whitespace).then(|| rest.split_whitespace().next()).flatten();
+        word.filter(|word| on_link(word, DNS).is_none())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

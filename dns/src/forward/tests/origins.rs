@@ -60,9 +60,22 @@ async fn a_file_that_is_of_no_use_is_told_at_the_start() {
     let directory = folder.path().to_str().unwrap();
     let error = routes(&format!("forward . {directory}")).unwrap_err();
     assert!(error.contains(directory) && error.contains("no regular file"), "{error}");
-    std::fs::write(path, "search example.org\n").unwrap();
-    let empty = routes(&format!("forward . {path}")).unwrap_err();
-    assert_eq!(empty, format!("forward .: {path}: it names no nameserver"));
+    for (text, why) in [
+        ("search example.org\n", "it names no nameserver"),
+        ("nameserver\nnameservers 1.1.1.1\n", "it names no nameserver"),
+        (
+            "nameserver\n nameserver\t1.1.1.1#53 # ours\nnameserver x\n",
+            "its nameserver \"1.1.1.1#53\" is no address, or there is no such interface",
+        ),
+        (
+            "nameserver fe80::1%nosuch\n",
+            "its nameserver \"fe80::1%nosuch\" is no address, or there is no such interface",
+        ),
+    ] {
+        std::fs::write(path, text).unwrap();
+        let error = routes(&format!("forward . {path}")).unwrap_err();
+        assert_eq!(error, format!("forward .: {path}: {why}"), "{text:?}");
+    }
 }
 
 /// What a resolver is asked next; it says 127.0.0.1, and that there is no address of IPv6.
