@@ -8,14 +8,14 @@ mod note;
 mod parse;
 
 pub use environment::{Environment, System};
-pub use note::{Note, Place, PlanError};
+pub use note::{Note, Place, PlanError, Refusal};
 
 pub(crate) use lexer::Word;
 pub(crate) use parse::{Line, Section};
 
 use std::sync::Arc;
 
-/// The server blocks of a Corefile, with what is worth telling.
+/// The server blocks of a Corefile, with what is worth telling, also where there is a fault.
 ///
 /// # Errors
 /// The first fault of the syntax: what follows it may mean something else.
@@ -23,8 +23,12 @@ pub(crate) fn sections(
     text: &str,
     path: &str,
     environment: &dyn Environment,
-) -> Result<(Vec<Section>, Vec<Note>), PlanError> {
-    let words = lexer::words(text, &Arc::from(path))?;
-    let (words, notes) = imports::expand(words, environment)?;
-    Ok((parse::sections(words)?, notes))
+) -> (Result<Vec<Section>, PlanError>, Vec<Note>) {
+    match lexer::words(text, &Arc::from(path)) {
+        Ok(words) => {
+            let (words, notes) = imports::expand(words, environment);
+            (words.and_then(parse::sections), notes)
+        }
+        Err(error) => (Err(error), Vec::new()),
+    }
 }

@@ -31,7 +31,7 @@ pub use answer::{
     ZoneSettings, answer, answer_packet, explain,
 };
 pub use cache::CacheSettings;
-pub use corefile::{Environment, Note, Place, PlanError, System};
+pub use corefile::{Environment, Note, Place, PlanError, Refusal, System};
 pub use forward::{parse_resolv_conf, system_upstreams};
 pub use hickory_proto::op::ResponseCode;
 pub use hickory_proto::rr::{Name, Record, RecordType};

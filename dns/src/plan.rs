@@ -61,7 +61,7 @@ pub(crate) use timeouts::{Questions, Timeouts};
 pub(crate) use tls::{ClientAuth, ServerTls};
 pub(crate) use transfer::Transfer;
 
-use crate::corefile::{self, Environment, Note, PlanError};
+use crate::corefile::{self, Environment, Note, PlanError, Refusal, Section};
 use reading::{MAX_ZONES, Reading};
 use std::cell::Cell;
 use std::fmt;
@@ -87,16 +87,27 @@ impl Plan {
     /// Everything that is wrong, in the order of the lines: a plugin or option that is not known, a value out of its
     /// bounds, parts that do not go together; where the syntax itself is broken, or something was never filled in, that
     /// alone.
-    pub fn from_corefile(
-        text: &str,
+    pub fn from_corefile(text: &str, path: &str, environment: &dyn Environment) -> Result<(Self, Vec<Note>), Refusal> {
+        let (sections, mut of_text) = corefile::sections(text, path, environment);
+        let sections = sections.map_err(|error| vec![error]);
+        let read = sections.and_then(|sections| Self::of_sections(&sections, path, (environment, of_text.clone())));
+        read.map_err(|errors| {
+            of_text.sort();
+            of_text.dedup();
+            Refusal { errors, notes: of_text }
+        })
+    }
+
+    /// The same of its blocks; `notes`: what there is to say already.
+    fn of_sections(
+        sections: &[Section],
         path: &str,
-        environment: &dyn Environment,
+        (environment, notes): (&dyn Environment, Vec<Note>),
     ) -> Result<(Self, Vec<Note>), Vec<PlanError>> {
-        let (sections, notes) = corefile::sections(text, path, environment).map_err(|error| vec![error])?;
         if let Some(section) = sections.get(MAX_BLOCKS) {
             return Err(vec![PlanError::syntax(&section.place, format!("more than {MAX_BLOCKS} server blocks"))]);
         }
-        let unfilled = placeholder::errors(&sections);
+        let unfilled = placeholder::errors(sections);
         if !unfilled.is_empty() {
             return Err(unfilled);
         }

@@ -6,7 +6,7 @@ use crate::offline::{COREFILE, MountedCorefile};
 use crate::text::{Table, printable};
 use anyhow::Context;
 use config::ObjectRef;
-use dns::{Environment, Note, Plan, PlanError, System};
+use dns::{Environment, Note, Plan, PlanError, Refusal, System};
 use mounted::{ManifestLines, Mounted};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -84,9 +84,12 @@ impl CorefileReport {
     fn of(text: &str, file: String, environment: &dyn Environment) -> Self {
         let (remarks, plan) = match Plan::from_corefile(text, &file, environment) {
             Ok((plan, notes)) => (notes.into_iter().map(remark).collect(), Some(plan.to_string())),
-            Err(errors) => {
+            Err(Refusal { errors, notes }) => {
                 let refused = |PlanError(note)| Remark { verdict: Word::Refused, ..remark(note) };
-                (errors.into_iter().map(refused).collect(), None)
+                let mut remarks: Vec<_> =
+                    errors.into_iter().map(refused).chain(notes.into_iter().map(remark)).collect();
+                remarks.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
+                (remarks, None)
             }
         };
         Self { file, object: None, remarks, plan }

@@ -3,13 +3,13 @@
 use crate::cli::ProbeFlags;
 use anyhow::Context as _;
 use config::DnsCompatibility;
-use dns::{At, Bounds, Environment as _, Note, Plan, PlanError, System, Transport};
+use dns::{At, Bounds, Environment as _, Note, Plan, Refusal, System, Transport};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Errors of a Corefile that are told at once; one mistake often makes several.
+/// Errors of a Corefile, and notes with them, that are told at once; one mistake often makes several.
 const TOLD: usize = 10;
 
 /// What DNS serves, within which bounds, and how it is protected.
@@ -83,7 +83,10 @@ impl Corefile {
         let text = System.read(&path).with_context(|| format!("--corefile {name}"))?;
         let (plan, notes) = match Plan::from_corefile(&text, &name, &System) {
             Ok(read) => read,
-            Err(errors) => anyhow::bail!("{}", joined(errors.iter().map(PlanError::to_string))),
+            Err(Refusal { errors, notes }) => {
+                let lines = errors.iter().map(ToString::to_string).chain(notes.iter().map(ToString::to_string));
+                anyhow::bail!("{}", joined(&lines.collect::<Vec<_>>()))
+            }
         };
         Ok((Self { path, plan, compatibility }, notes))
     }
@@ -102,8 +105,8 @@ pub(super) fn tell(notes: &[Note]) {
     }
 }
 
-fn joined(lines: impl ExactSizeIterator<Item = String>) -> String {
+fn joined(lines: &[String]) -> String {
     let more = lines.len().saturating_sub(TOLD);
-    let told = lines.take(TOLD).collect::<Vec<_>>().join("; ");
+    let told = lines.iter().take(TOLD).map(String::as_str).collect::<Vec<_>>().join("; ");
     if more > 0 { format!("{told}; and {more} more, which `tidegate check` tells") } else { told }
 }

@@ -133,6 +133,19 @@ fn check_refuses_a_corefile_with_the_line() {
     let text = said(&manifests, &["check", "DIR", "--corefile", path], 1);
     assert!(squeezed(&text).contains(&"3 accepted, 1 of them with problems".to_owned()), "{text}");
     assert!(text.contains("dns.conf: refused"), "{text}");
+    manifests.write("dns.conf", ". {\n    bind {$NOT_SET_HERE}\n    foward . 10.0.0.1\n}\n");
+    let text = said(&manifests, &["check", "--corefile", path], 1);
+    let expected = [
+        "dns.conf:2 bind refused",
+        "\"\" is neither an address nor an interface",
+        "dns.conf:2 - note",
+        "the variable NOT_SET_HERE is not set: it counts as empty",
+        "dns.conf:3 foward refused",
+        "unknown plugin; did you mean forward?",
+        "",
+        "dns.conf: refused, 2 errors, 1 notes; `--corefile` does not take it",
+    ];
+    assert_eq!(squeezed(&text), expected);
 }
 
 /// The Corefile of k3s, of which a node's names and all overrides hang on files beside it.

@@ -77,9 +77,11 @@ fn a_corefile_is_served_and_followed() {
     until("the change", || dig(&tidegate, "web.shop.svc.cluster.local").contains(" 18 IN A ").then_some(()));
 
     // What is wrong is told with its line, and what was served stays.
-    replace(&path, &corefile(port, 19).replace("errors", "erors"));
+    replace(&path, &corefile(port, 19).replace("errors", "erors {$NOT_SET_HERE}"));
     let error = tidegate.logged("the Corefile is not taken")["error"].to_string();
     assert!(error.contains("Corefile:3: erors: unknown plugin; did you mean errors?"), "{error}");
+    // With what may be the cause.
+    assert!(error.contains("Corefile:3: the variable NOT_SET_HERE is not set: it counts as empty"), "{error}");
     assert!(dig(&tidegate, "web.shop.svc.cluster.local").contains(" 18 IN A "));
     let metrics = client::get(tidegate.admin, "localhost", "/metrics").body;
     assert!(metrics.contains("\ntidegate_dns_reloads_refused_total 1\n"), "{metrics}");

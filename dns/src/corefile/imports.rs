@@ -31,11 +31,12 @@ struct Expansion<'e> {
     words: Vec<Word>,
 }
 
-/// Replaces imports by what they stand for, takes snippets out, and fills in variables.
+/// Replaces imports by what they stand for, takes snippets out, and fills in variables; with what is worth telling, also
+/// where that fails.
 ///
 /// # Errors
 /// What is imported cannot be read or is malformed, or a bound is passed.
-pub(super) fn expand(words: Vec<Word>, environment: &dyn Environment) -> Result<(Vec<Word>, Vec<Note>), PlanError> {
+pub(super) fn expand(words: Vec<Word>, environment: &dyn Environment) -> (Result<Vec<Word>, PlanError>, Vec<Note>) {
     let mut expansion = Expansion {
         environment,
         snippets: HashMap::new(),
@@ -47,8 +48,9 @@ pub(super) fn expand(words: Vec<Word>, environment: &dyn Environment) -> Result<
         notes: Vec::new(),
         words: Vec::new(),
     };
-    expansion.take(words, 0)?;
-    Ok((expansion.words, expansion.notes))
+    let taken = expansion.take(words, 0);
+    let Expansion { words, notes, .. } = expansion;
+    (taken.map(|()| words), notes)
 }
 
 impl Expansion<'_> {

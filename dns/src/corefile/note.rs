@@ -38,6 +38,16 @@ impl Note {
 #[error("{0}")]
 pub struct PlanError(pub Note);
 
+/// All that is wrong with a Corefile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Never empty, in the order of the lines.
+    pub errors: Vec<PlanError>,
+    /// What there is to say about the text itself, in the same order, since it may be the cause: variables that are not
+    /// set, and patterns of files that mean none.
+    pub notes: Vec<Note>,
+}
+
 impl PlanError {
     /// A fault of the syntax, before any plugin is known.
     pub(crate) fn syntax(place: &Place, message: impl fmt::Display) -> Self {

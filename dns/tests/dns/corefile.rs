@@ -63,7 +63,7 @@ impl Environment for Files {
 /// The plan of a Corefile called `Corefile`, or what is wrong with it.
 fn read(text: &str, files: &Files) -> Result<Plan, Vec<String>> {
     let plan = Plan::from_corefile(text, "Corefile", files).map(|(plan, _)| plan);
-    plan.map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    plan.map_err(|refusal| refusal.errors.iter().map(ToString::to_string).collect())
 }
 
 fn plan(text: &str) -> Plan {
@@ -275,6 +275,34 @@ fn imports_stand_for_what_they_name() {
 }
 
 #[test]
+fn what_may_be_the_cause_is_told_with_what_is_wrong() {
+    let unset = |line: u32, name: &str| format!("Corefile:{line}: the variable {name} is not set: it counts as empty");
+    let bind = "Corefile:3: bind: \"\" is neither an address nor an interface";
+    for (text, errors, notes) in [
+        (". {\n # ours\n bind {$POD_IP}\n}\n", &[bind][..], vec![unset(3, "POD_IP")]),
+        // At whatever step it ends: nothing else than this is told of a text that is not understood.
+        (". {\n import {$FILE}\n}\n", &["Corefile:2: import of nothing"], vec![unset(2, "FILE")]),
+        (
+            "{$HOST}{$B}{$A} {\n hosts none\n",
+            &["Corefile:1: this '{' is never closed"],
+            vec![unset(1, "A"), unset(1, "B")],
+        ),
+        (
+            "import *.conf\n",
+            &["Corefile:1: there is no server block"],
+            vec!["Corefile:1: nothing to import is called *.conf: the line adds nothing".to_owned()],
+        ),
+        (". {\n hosts none\n foward .\n}\n", &["Corefile:3: foward: unknown plugin; did you mean forward?"], vec![]),
+    ] {
+        let refusal = Plan::from_corefile(text, "Corefile", &Files::default()).unwrap_err();
+        let told: Vec<_> = refusal.errors.iter().map(ToString::to_string).collect();
+        assert_eq!(told, errors, "{text}");
+        let told: Vec<_> = refusal.notes.iter().map(ToString::to_string).collect();
+        assert_eq!(told, notes, "{text}");
+    }
+}
+
+#[test]
 fn what_is_no_file_is_not_waited_for() {
     for (path, why) in [
         ("/dev/zero", "it is no regular file"),
@@ -283,8 +311,8 @@ fn what_is_no_file_is_not_waited_for() {
         ("/nowhere/at/all", "there is no such file"),
     ] {
         let text = format!(". {{\n import {path}\n}}\n");
-        let errors = Plan::from_corefile(&text, "Corefile", &System).unwrap_err();
-        let said: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        let refusal = Plan::from_corefile(&text, "Corefile", &System).unwrap_err();
+        let said: Vec<_> = refusal.errors.iter().map(ToString::to_string).collect();
         assert_eq!(said, [format!("Corefile:2: {path} cannot be imported: {why}")]);
     }
 }
