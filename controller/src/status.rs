@@ -58,6 +58,8 @@ pub enum Reason {
     NoAddress,
     /// An EndpointSlice behind a ServiceImport does not say which cluster its endpoints are in.
     NoCluster,
+    /// An `externalName` is an address, to which no name leads in DNS: a notice, since Ingresses do.
+    NoName,
     /// A Service that requests go to has no endpoint that could take them: a notice, since that comes and goes.
     NoEndpoint,
     /// Neither a class nor the setting to take Ingresses without one.
@@ -98,7 +100,7 @@ impl Problem {
     /// Whether the object itself is as it should be, and all of it is served.
     #[must_use]
     pub fn is_notice(&self) -> bool {
-        matches!(self.reason, Reason::NoAddress | Reason::NoEndpoint)
+        matches!(self.reason, Reason::NoAddress | Reason::NoEndpoint | Reason::NoName)
     }
 
     /// A problem of a field.

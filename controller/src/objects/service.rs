@@ -5,7 +5,7 @@ use super::external::ExternalAddresses;
 use super::interner::Interner;
 use super::kept::Named;
 use crate::status::{Problem, Reason};
-use config::{BackendPort, BackendProtocol, Balancing, DomainName, Kind, ObjectRef, Transport};
+use config::{BackendPort, BackendProtocol, Balancing, DomainName, DomainNameError, Kind, ObjectRef, Transport};
 use k8s_openapi::api::core::v1 as k8s;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use std::net::{IpAddr, SocketAddr};
@@ -142,17 +142,9 @@ fn read_kind(spec: &k8s::ServiceSpec, problems: &mut Vec<Problem>) -> ServiceKin
         let target = match (text.parse::<IpAddr>(), text.parse::<DomainName>()) {
             (Ok(address), _) => Ok(ExternalTarget::Address(address)),
             (_, Ok(name)) => Ok(ExternalTarget::Name(name)),
-            (_, Err(error)) => Err(format!("{text:?}: {error}: requests get 503")),
+            (_, Err(error)) => Err(error),
         };
-        let target = target.map_err(|message| {
-            problems.push(Problem::at("spec.externalName", Reason::BadAddress, message));
-        });
-        if let Ok(local) = &target
-            && local.is_local()
-        {
-            let message = format!("{text:?} is this machine itself: requests get 503");
-            problems.push(Problem::at("spec.externalName", Reason::BadAddress, message));
-        }
+        problems.extend(external_problem(text, &target));
         return ServiceKind::External(target.ok());
     }
     let addresses = spec.cluster_ips.iter().flatten().chain(&spec.cluster_ip).map(String::as_str);
@@ -171,6 +163,31 @@ fn read_kind(spec: &k8s::ServiceSpec, problems: &mut Vec<Problem>) -> ServiceKin
         }
     }
     ServiceKind::ClusterIp(cluster_ips.into())
+}
+
+/// What becomes of an `externalName` that does not lead everywhere, told for those too who serve DNS alone or none.
+fn external_problem(text: &str, target: &Result<ExternalTarget, DomainNameError>) -> Option<Problem> {
+    let (reason, message) = match target {
+        Err(error) => (
+            Reason::BadAddress,
+            format!("{text:?}: {error}: it has no names in DNS, and requests of Ingresses get 503"),
+        ),
+        Ok(target) => match (target, target.is_local()) {
+            (ExternalTarget::Name(_), false) => return None,
+            (ExternalTarget::Name(_), true) => {
+                (Reason::BadAddress, format!("{text:?} is this machine itself: requests of Ingresses get 503"))
+            }
+            (ExternalTarget::Address(_), false) => (
+                Reason::NoName,
+                format!("{text:?} is an address, and no CNAME can lead to one: it has no names in DNS"),
+            ),
+            (ExternalTarget::Address(_), true) => {
+                let nowhere = "it has no names in DNS, and requests of Ingresses get 503";
+                (Reason::BadAddress, format!("{text:?} is this machine itself: {nowhere}"))
+            }
+        },
+    };
+    Some(Problem::at("spec.externalName", reason, message))
 }
 
 pub(super) fn read_port(
