@@ -10,8 +10,9 @@ const FEW: usize = 32;
 pub(super) type Target<'s> = (Option<&'s str>, u16);
 
 /// The targets written so far.
+#[expect(clippy::large_enum_variant, reason = "most answers allocate nothing")]
 pub(super) enum Targets<'s> {
-    /// On the stack, so that most answers allocate nothing.
+    /// On the stack.
     Few([Option<(Target<'s>, Option<Pointer>)>; FEW]),
     /// Endpoints may share a name, thousands of them, and are no neighbours: they stand by their addresses.
     Many(HashSet<Target<'s>>),
