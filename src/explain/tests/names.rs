@@ -183,7 +183,10 @@ fn what_is_not_answered_says_why() {
         (vec!["web.shop.svc.cluster.local", "--type", "type999"], "the name exists, and has no TYPE999 record"),
         (vec!["web.shop.svc.cluster.local", "--type", "999", "--output", "json"], "\"type\": \"TYPE999\","),
         (vec!["web.shop.svc.cluster.local", "--type", "254"], "no name has records of the type MAILA"),
-        (vec!["web.shop.svc.cluster.local", "--type", "IXFR"], "no name has records of the type IXFR"),
+        (
+            vec!["web.shop.svc.cluster.local", "--type", "IXFR"],
+            "IXFR is for whole zones, which those get whom a transfer names, and is not explained",
+        ),
         (vec!["web.shop.svc.cluster.local", "--type", "loc"], "the name exists, and has no LOC record"),
         (
             vec!["_http._udp.web.shop.svc.cluster.local", "--type", "SRV"],
