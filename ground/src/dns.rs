@@ -94,15 +94,24 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<bool> {
     let mut run = Run { pods: cluster.endpoints(), services: cluster.services, ..Run::default() };
     answers(&ground, &place, options, &mut run)?;
     let mut figures = Vec::new();
-    for peer in peers.into_iter().filter(|peer| peer.follows_the_cluster()) {
+    for peer in peers.iter().filter(|peer| peer.follows_the_cluster()) {
         let server = peer.start(&ground, &place)?;
+        let mut turns = 0;
         if chosen(&options.only).contains(&Set::A) {
+            // Knot has no changes, but beside them the load has less of its core, and asks in smaller batches.
+            let is_compared = *peer == Peer::Tidegate && peers.contains(&Peer::Knot);
+            let beside = is_compared.then(|| Peer::Knot.start(&ground, &place)).transpose()?;
+            let servers: Vec<&Server> = std::iter::once(&server).chain(&beside).collect();
+            hold_cores(&servers, &[LOAD_CORE])?;
             for round in 0..options.repeat {
-                let measure = under_changes(&ground, &place, &server, options.seconds, round)?;
-                run.measures.push((Case { set: Set::A, is_changing: true }, round, measure));
+                for server in &servers {
+                    let measure = under_changes(&ground, &place, server, options.seconds, turns)?;
+                    run.measures.push((Case { set: Set::A, is_changing: true }, round, measure));
+                    turns += 1;
+                }
             }
         }
-        figures.extend(latency_of_changes(&ground, &server, cluster, options.repeat)?);
+        figures.extend(latency_of_changes(&ground, &server, cluster, turns)?);
     }
     run.figures = figures;
     run.print();
@@ -148,12 +157,11 @@ fn measure(place: &Place, server: &Server, set: Set, seconds: u64) -> anyhow::Re
     Ok(Measure { half: Some(half), ..measure })
 }
 
-fn under_changes(ground: &Ground, place: &Place, server: &Server, seconds: u64, round: u32) -> anyhow::Result<Measure> {
-    hold_cores(&[server], &[LOAD_CORE])?;
+fn under_changes(ground: &Ground, place: &Place, server: &Server, seconds: u64, turn: u32) -> anyhow::Result<Measure> {
     let (set, questions, address) = (Set::A, place.folder.join(Set::A.title()), server.address);
     ground.enter(|| dnsperf::flat_out(set, address, &questions, WARM_UP))??;
     ground.block_on(async |client| {
-        let changes = Changes::start(&Writer::new(client), place.cluster, round * STEP);
+        let changes = Changes::start(&Writer::new(client), place.cluster, turn * STEP);
         let before = server.usage()?;
         let load = move || dnsperf::flat_out(set, address, &questions, seconds);
         let seen = tokio::task::spawn_blocking(load).await.context("the load panicked")??;
@@ -163,14 +171,14 @@ fn under_changes(ground: &Ground, place: &Place, server: &Server, seconds: u64, 
 }
 
 /// On all cores: what is waited for is the server, not the core that the API server shares with the load elsewhere.
-fn latency_of_changes(ground: &Ground, server: &Server, cluster: Cluster, rounds: u32) -> anyhow::Result<Vec<Figure>> {
+fn latency_of_changes(ground: &Ground, server: &Server, cluster: Cluster, turns: u32) -> anyhow::Result<Vec<Figure>> {
     hold_cores(&[server], &[SERVER_CORE, LOAD_CORE])?;
     let (effects, rate) = ground.block_on(async |client| {
         let witness = Witness::start(client.clone(), NAMESPACE, CHANGED).await?;
         let writer = Writer::new(client);
         writer.collect_garbage().await?;
-        let changes = Changes::start(&writer, cluster, rounds * STEP);
-        let effects = changes::effects(&writer, witness, server.address, (rounds + 1) * STEP).await;
+        let changes = Changes::start(&writer, cluster, turns * STEP);
+        let effects = changes::effects(&writer, witness, server.address, (turns + 1) * STEP).await;
         let rate = changes.stop().await?;
         Ok((effects?, rate))
     })?;

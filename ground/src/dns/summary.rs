@@ -134,8 +134,9 @@ impl Run {
     /// The median of CPU a query against another's in the same round, so that noise is shared; not a number where that
     /// was not measured.
     fn ratio(&self, case: Case, peer: Peer, to: Peer) -> f64 {
-        // What serves a file has no changes: the measure is what it needs without.
-        let other = if to.follows_the_cluster() { case } else { Case { is_changing: false, ..case } };
+        // What serves a file, and was not measured beside changes, is compared without them.
+        let is_measured = self.of(case, to).next().is_some();
+        let other = if is_measured { case } else { Case { is_changing: false, ..case } };
         median(self.of(case, peer).filter_map(|(round, one)| {
             let (_, other) = self.of(other, to).find(|(number, _)| *number == round)?;
             Some(one.cpu / other.cpu)

@@ -43,7 +43,7 @@ fn a_row_has_medians_and_all_that_was_lost() {
 
 #[test]
 fn while_endpoints_change_each_is_held_to_what_can_be() {
-    let run = run(&[
+    let mut run = run(&[
         (STILL, 0, Peer::Knot, 10.0),
         (STILL, 0, Peer::Coredns, 20.0),
         (CHANGING, 0, Peer::Tidegate, 8.0),
@@ -51,6 +51,8 @@ fn while_endpoints_change_each_is_held_to_what_can_be() {
     ]);
     assert_eq!(run.ratio(CHANGING, Peer::Tidegate, Peer::Knot), 0.8);
     assert_eq!(run.ratio(CHANGING, Peer::Tidegate, Peer::Coredns), 0.25);
+    run.measures.push((CHANGING, 0, measure(Peer::Knot, 16.0)));
+    assert_eq!(run.ratio(CHANGING, Peer::Tidegate, Peer::Knot), 0.5);
 }
 
 #[test]
