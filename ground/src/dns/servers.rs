@@ -6,6 +6,7 @@ use super::{PATIENCE, SERVER_CORE};
 use crate::measure::Usage;
 use anyhow::{Context as _, ensure};
 use std::fs;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -109,6 +110,12 @@ impl Peer {
                 command.arg("--kubeconfig").arg(ground.kubeconfig());
             }
             Self::Knot => {
+                // One that was killed has left it, with a number that may be another process's by now.
+                if let Err(error) = fs::remove_file(place.folder.join("knot.pid"))
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    return Err(error).context("the PID file of Knot");
+                }
                 let text = knot(&place.folder, self.address());
                 command.args(["knotd", "-c"]).arg(place.write("knot.conf", &text)?);
             }
