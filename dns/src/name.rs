@@ -2,6 +2,7 @@
 //! The client's spelling stays in the packet, and in the reply.
 
 use config::DomainName;
+use hickory_proto::rr::Name;
 use std::fmt;
 
 /// The longest name in wire form, its root included (RFC 1035 §2.3.4); bytes.
@@ -133,6 +134,16 @@ impl LowerName {
     }
 }
 
+/// Puts a name as the library has it into `wire`, in wire form.
+pub(crate) fn put(name: &Name, wire: &mut Vec<u8>) {
+    for label in name.iter() {
+        // hickory holds labels to 63 bytes.
+        wire.push(label.len() as u8);
+        wire.extend(label);
+    }
+    wire.push(0);
+}
+
 impl PartialEq for LowerName {
     fn eq(&self, other: &Self) -> bool {
         self.suffix(0) == other.suffix(0)
@@ -150,7 +161,6 @@ impl fmt::Debug for LowerName {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hickory_proto::rr::Name;
     use hickory_proto::serialize::binary::BinEncodable;
     use proptest::prelude::*;
 

@@ -6,6 +6,7 @@ mod type_name;
 pub use type_name::TypeName;
 
 use crate::cookie::ClientCookie;
+use crate::name;
 use crate::wire::{COOKIE, Cursor, HEADER, Header, NSID, OPT, flag};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RecordType};
@@ -28,12 +29,7 @@ impl Question {
     /// The question as it is in a message.
     pub(crate) fn to_wire(&self) -> Vec<u8> {
         let mut wire = Vec::with_capacity(self.name.len() + 5);
-        for label in self.name.iter() {
-            // hickory holds labels to 63 bytes.
-            wire.push(label.len() as u8);
-            wire.extend(label);
-        }
-        wire.push(0);
+        name::put(&self.name, &mut wire);
         wire.extend(u16::from(self.record_type).to_be_bytes());
         wire.extend(CLASS_IN.to_be_bytes());
         wire

@@ -93,9 +93,9 @@ pub(super) fn name(wire: &[u8]) -> Option<Name> {
 
 /// A name as others know it in wire form.
 pub(super) fn wire(name: &Name) -> Vec<u8> {
-    // hickory holds labels to 63 bytes.
-    let labels = name.iter().flat_map(|label| std::iter::once(label.len() as u8).chain(label.iter().copied()));
-    labels.chain([0]).collect()
+    let mut wire = Vec::with_capacity(name.len());
+    crate::name::put(name, &mut wire);
+    wire
 }
 
 /// Changes the name that a record leads to, of the types that lead to one.

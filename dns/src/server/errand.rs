@@ -154,8 +154,8 @@ impl Responder {
         }
     }
 
-    /// The answer to another question of the same client, in the time that is left for it: to one that this has led to as the server answers it, or else
-    /// from the same block, with all that changes answers. `None`: it gets none.
+    /// The answer to another question of the same client, in the time that is left for it: to one that this has led to as
+    /// the server answers it, or else from the same block, with all that changes answers. `None`: it gets none.
     async fn ask_too(
         &self,
         asked: &Owned,

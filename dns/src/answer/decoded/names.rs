@@ -1,5 +1,6 @@
 //! Names in content that hickory leaves as bytes: in another message their pointers would lead elsewhere.
 
+use crate::name;
 use crate::wire::{Cursor, OPT, RawRecord};
 use hickory_proto::rr::rdata::NULL;
 use hickory_proto::rr::{Name, RData, Record};
@@ -56,12 +57,7 @@ fn written_out(
     let start = end - record.content.len() + before;
     let mut decoder = BinDecoder::new(message).clone(u16::try_from(start).ok()?);
     for _ in 0..names {
-        for label in Name::read(&mut decoder).ok()?.iter() {
-            // hickory holds labels to 63 bytes.
-            content.push(label.len() as u8);
-            content.extend(label);
-        }
-        content.push(0);
+        name::put(&Name::read(&mut decoder).ok()?, &mut content);
     }
     content.extend(message.get(decoder.index()..end)?);
     Some(content)
