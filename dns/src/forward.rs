@@ -32,7 +32,7 @@ use crate::metrics::ForwardMetrics;
 use crate::name::LowerName;
 use crate::option;
 use crate::room::{Behind, Taken};
-use exchange::Trip;
+use exchange::{Trip, Turn};
 use hickory_proto::op::ResponseCode;
 use marks::Ours;
 use outbound::Outbound;
@@ -338,7 +338,7 @@ impl Forwarder {
         let deadline = Instant::now() + PATIENCE;
         let How { host, transport, is_repeated } = how;
         let (outbound, question) = (&*self.outbound, ask.question());
-        let trip = Trip { transport, deadline, outbound, trail: Some(trail), question, is_repeated };
+        let trip = Trip { transport, deadline, outbound, trail: Some(trail), question, is_repeated, turn: Turn::First };
         let mut routes = self.routes_of(ask.name());
         let mut route = routes.next().ok_or(Failure::NoUpstream)?;
         // The first route's is the question's own.

@@ -2,7 +2,8 @@
 
 use super::connections::Connection;
 use super::link::Link;
-use super::relay::{code, flags, is_answer};
+use super::manners::{Attempt, Manners};
+use super::relay::{self, code, flags, is_bad_version};
 use super::tls::Secure;
 use super::trail::{Of, Trail};
 use super::upstream::Upstream;
@@ -36,6 +37,28 @@ pub(super) struct Trip<'o> {
     pub(super) question: &'o [u8],
     /// Whether an answer is known, and asked for again.
     pub(super) is_repeated: bool,
+    pub(super) turn: Turn,
+}
+
+/// Which of the tries for a question it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    First,
+    /// At an upstream that was not asked yet, after another.
+    Another,
+    /// At one that was.
+    Again,
+}
+
+impl Turn {
+    /// That of the try after so many, where there are so many upstreams.
+    pub(super) fn of(tries: usize, upstreams: usize) -> Self {
+        match tries {
+            0 => Self::First,
+            _ if tries < upstreams => Self::Another,
+            _ => Self::Again,
+        }
+    }
 }
 
 /// Why a try gave nothing.
@@ -57,9 +80,9 @@ impl Fault {
         matches!(self, Self::NoSocket(_))
     }
 
-    /// Whether nothing came.
+    /// Whether nothing came, or the end of a connection.
     fn is_silence(&self) -> bool {
-        matches!(self, Self::Upstream(error) if error.kind() == io::ErrorKind::TimedOut)
+        matches!(self, Self::Upstream(error) if error.kind() == io::ErrorKind::TimedOut || is_closed(error))
     }
 
     /// The same with what was tried.
@@ -83,32 +106,43 @@ fn of_socket(error: io::Error) -> Fault {
 impl Upstream {
     /// Any answer to this question.
     pub(super) async fn exchange(&self, ask: &Ask, trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
-        let trail = trip.trail.filter(|_| self.manners.wants_options(Instant::now()));
+        let attempt = trip.trail.and_then(|trail| self.attempt(trip, trail));
         let pass_on = |trail: &Trail| trail.passed_on(&trip.outbound.secret, Of::Question, ask.question());
-        let options = trail.map(pass_on).unwrap_or_default();
+        let options: Box<[u8]> = trip.trail.filter(|_| attempt.is_some()).map(pass_on).unwrap_or_default().into();
         let answer = self.carry(ask, &options, trip).await;
+        let Some(attempt) = attempt else { return answer };
         match &answer {
-            _ if options.is_empty() => return answer,
             Ok(message) if refuses(message) => {}
-            Ok(_) => {
-                self.manners.take_options();
+            Ok(message) if is_helpful(message) => {
+                attempt.took(Instant::now());
                 return answer;
             }
-            Err(fault) => {
-                // Who has taken a connection has seen no option when it does not go on.
-                if fault.is_silence() && !self.is_over_stream(trip) {
-                    self.manners.doubt(Instant::now());
-                }
+            Err(fault) if !fault.is_silence() => return answer,
+            Ok(_) | Err(_) => {
+                attempt.failed(Instant::now());
                 return answer;
             }
         }
         drop((answer, options));
         // It may not know EDNS, or take an option that it does not know for a fault.
         let bare = self.carry(ask, &[], trip).await?;
-        if !refuses(&bare) {
-            self.manners.refuse_options(Instant::now());
+        match refuses(&bare) {
+            true => attempt.failed(Instant::now()),
+            false => attempt.refused(Instant::now()),
         }
         Ok(bare)
+    }
+
+    /// A question with options; `None`: without. The first try finds out whether they are taken, so that there is time for
+    /// another one, which goes without where it was for nothing.
+    fn attempt(&self, trip: &Trip<'_>, trail: &Trail) -> Option<Attempt<'_>> {
+        let Manners { over_udp, over_stream } = &self.manners;
+        let manner = if self.is_over_stream(trip) { over_stream } else { over_udp };
+        match trip.turn {
+            Turn::First => manner.attempt(Instant::now(), !trail.is_empty()),
+            Turn::Another => manner.known(),
+            Turn::Again => None,
+        }
     }
 
     /// Whether it is asked over TCP or TLS from the beginning.
@@ -164,8 +198,8 @@ impl Upstream {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 received => received?,
             };
-            if message.get(..len).is_some_and(|message| is_answer(message, id, ask.question())) {
-                message.truncate(len);
+            message.truncate(len);
+            if let Some(message) = relay::answer(message, id, ask.question()) {
                 return Ok(message);
             }
             // A guess at our question must not end the wait for the answer.
@@ -234,16 +268,19 @@ impl Connection {
         self.stream.flush().await?;
         let mut message = vec![0; usize::from(self.stream.read_u16().await?)];
         self.stream.read_exact(&mut message).await?;
-        match is_answer(&message, id, ask.question()) {
-            true => Ok(message),
-            false => Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is to another question")),
-        }
+        let answer = relay::answer(message, id, ask.question());
+        answer.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is to another question"))
     }
 }
 
-/// Whether an answer says that the question could not be understood (RFC 6891 §7).
+/// Whether an answer says that the question could not be understood (RFC 6891 §6.1.3, §7).
 fn refuses(message: &[u8]) -> bool {
-    matches!(code(message), Some(ResponseCode::FormErr | ResponseCode::NotImp))
+    matches!(code(message), Some(ResponseCode::FormErr | ResponseCode::NotImp)) || is_bad_version(message)
+}
+
+/// Whether an answer shows that options do no harm: some servers fail where there are any, and say so without EDNS.
+fn is_helpful(message: &[u8]) -> bool {
+    !matches!(code(message), Some(ResponseCode::ServFail | ResponseCode::Refused)) || relay::has_edns(message)
 }
 
 /// Whether the other side has closed the connection.

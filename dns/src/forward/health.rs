@@ -2,7 +2,7 @@
 
 use super::Outbound;
 use super::ask::Ask;
-use super::exchange::Trip;
+use super::exchange::{Trip, Turn};
 use super::upstream::Upstream;
 use crate::message::Transport;
 use crate::plan::forward::HealthCheck;
@@ -45,6 +45,7 @@ pub(super) async fn check(checked: Checked, outbound: Arc<Outbound>) {
             trail: None,
             question: ask.question(),
             is_repeated: false,
+            turn: Turn::First,
         };
         match upstream.exchange(&ask, &trip).await {
             Ok(_) => return upstream.recovered(),

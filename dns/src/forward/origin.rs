@@ -1,6 +1,6 @@
 //! Where upstreams come from: an address, a file of addresses, or a name.
 
-use super::exchange::Trip;
+use super::exchange::{Trip, Turn};
 use super::resolv_conf::{parse_resolv_conf, passed_over, system_upstreams};
 use super::route::Route;
 use super::tls::{Secure, Tls};
@@ -253,7 +253,15 @@ impl Host {
             for record_type in [RecordType::A, RecordType::AAAA] {
                 let ask = Ask::own(&self.wire, record_type, true);
                 let (transport, question) = (Transport::Udp, ask.question());
-                let trip = Trip { transport, deadline, outbound, trail: None, question, is_repeated: false };
+                let trip = Trip {
+                    transport,
+                    deadline,
+                    outbound,
+                    trail: None,
+                    question,
+                    is_repeated: false,
+                    turn: Turn::First,
+                };
                 match self.resolvers.exchange(&ask, outbound, trip).await {
                     Ok((message, _)) => addresses.extend(addresses_in(&message)),
                     Err(error) => failure = Some(error),

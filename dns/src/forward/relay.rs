@@ -16,17 +16,44 @@ pub(super) fn code(message: &[u8]) -> Option<ResponseCode> {
     flags(message).map(|flags| ResponseCode::from(0, (flags & flag::CODE) as u8))
 }
 
-/// Whether this is the answer to a question, in wire form, that was sent with `id` (RFC 5452 §9.1).
-pub(super) fn is_answer(message: &[u8], id: u16, question: &[u8]) -> bool {
-    let is_header = Cursor::new(message).header().is_some_and(|header| {
-        header.id == id && header.flags & (flag::RESPONSE | flag::OPCODE) == flag::RESPONSE && header.questions == 1
-    });
+/// The upper bits of an answer's code; `None`: it is without EDNS.
+fn extended_code(message: &[u8]) -> Option<u8> {
+    let mut cursor = Cursor::new(message);
+    let header = cursor.header()?;
+    cursor.question()?;
+    let mut records = (0..header.records()).map_while(|_| cursor.record());
+    records.find(|record| record.record_type == OPT).map(|record| record.ttl.to_be_bytes()[0])
+}
+
+pub(super) fn has_edns(message: &[u8]) -> bool {
+    extended_code(message).is_some()
+}
+
+/// Whether an answer says that the version of EDNS is not known (RFC 6891 §6.1.3).
+pub(super) fn is_bad_version(message: &[u8]) -> bool {
+    // Most have answers.
+    let may_be = |header: Header| header.flags & flag::CODE == 0 && header.answers == 0;
+    Cursor::new(message).header().is_some_and(may_be) && extended_code(message) == Some(ResponseCode::BADVERS.high())
+}
+
+/// The message if it is the answer to a question, in wire form, that was sent with `id` (RFC 5452 §9.1). Who does not
+/// understand a question may say so without it, and gets it back.
+pub(super) fn answer(message: Vec<u8>, id: u16, question: &[u8]) -> Option<Vec<u8>> {
+    let header = Cursor::new(&message).header()?;
+    if header.id != id || header.flags & (flag::RESPONSE | flag::OPCODE) != flag::RESPONSE {
+        return None;
+    }
+    if header.questions == 0 {
+        let is_refusal = matches!(code(&message), Some(ResponseCode::FormErr | ResponseCode::NotImp));
+        let header = Header { questions: 1, answers: 0, authorities: 0, additionals: 0, ..header };
+        return is_refusal.then(|| [&header.to_bytes()[..], question].concat());
+    }
     let theirs = message.get(HEADER..HEADER + question.len()).and_then(<[u8]>::split_last_chunk::<4>);
     let is_question = theirs.zip(question.split_last_chunk()).is_some_and(|((name, kind), (our_name, our_kind))| {
         // A length byte is never a letter.
         kind == our_kind && name.eq_ignore_ascii_case(our_name)
     });
-    is_header && is_question
+    (header.questions == 1 && is_question).then_some(message)
 }
 
 /// The upstream's answer as the client gets it: with `ttls`, its id, its spelling of the question, our OPT record instead of the

@@ -1,6 +1,6 @@
 //! One `forward`: which names it is for, and how its upstreams are asked.
 
-use super::exchange::{Fault, Trip};
+use super::exchange::{Fault, Trip, Turn};
 use super::order::Order;
 use super::origin::Origin;
 use super::tls::Tls;
@@ -95,6 +95,9 @@ impl Route {
     /// Whether another upstream is asked where one says so. Stubs go on after SERVFAIL and REFUSED, and so do we where
     /// nothing else is configured.
     fn fails_over(&self, message: &[u8]) -> bool {
+        if relay::is_bad_version(message) {
+            return true;
+        }
         let Some(code) = relay::code(message) else { return false };
         match &self.forward.failover[..] {
             [] => matches!(code, ResponseCode::ServFail | ResponseCode::Refused),
@@ -132,16 +135,20 @@ impl Route {
         };
         let (mut unhelpful, mut refusals, mut failure) = (None, 0, Failure::Unanswered);
         // They stay known to the end: a forwarder may have kept a question for a while.
-        let (mut marked, mut is_again) = (Vec::new(), false);
+        let mut marked = Vec::new();
         for (index, upstream) in upstreams.iter().cycle().take(most) {
             if Instant::now() >= trip.deadline {
                 break;
             }
             // The first try is spelled as usual: some servers do not like to be asked otherwise.
-            let mark = (is_again || trip.is_repeated).then(|| outbound.marks.mark(ask.question()));
-            is_again = true;
+            let mark = (!marked.is_empty() || trip.is_repeated).then(|| outbound.marks.mark(ask.question()));
             let since = Instant::now();
-            let answer = upstream.ask(ask, &Trip { question: mark.as_deref().unwrap_or(trip.question), ..trip }).await;
+            let trip = Trip {
+                question: mark.as_deref().unwrap_or(trip.question),
+                turn: Turn::of(marked.len(), upstreams.len()),
+                ..trip
+            };
+            let answer = upstream.ask(ask, &trip).await;
             marked.push(mark);
             match answer {
                 Ok(message) if self.fails_over(&message) => {

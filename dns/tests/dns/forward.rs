@@ -298,69 +298,6 @@ async fn only_addresses_behind_an_alias_are_asked_for() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_does_not_know_edns_is_asked_without() {
-    let upstream = Upstream::new().await;
-    let server = start(upstreams(&[upstream.address()]));
-    let (seen, mut has_edns) = tokio::sync::mpsc::unbounded_channel();
-    drop(upstream.answering(move |question| {
-        seen.send(question.edns.is_some()).unwrap();
-        match question.edns {
-            Some(_) => {
-                let mut refusal = code(question, ResponseCode::FormErr);
-                refusal.edns = None;
-                refusal
-            }
-            None => one_address(question),
-        }
-    }));
-    for name in ["a.example.", "b.example."] {
-        assert_eq!(answered(&server.ask(&question(1, name, RecordType::A)).await), ["192.0.2.1"]);
-    }
-    for expected in [true, false, false] {
-        assert_eq!(has_edns.recv().await, Some(expected));
-    }
-    // EDNS is each hop's own, but for signatures.
-    let query = with_edns(question(1, "c.example.", RecordType::A), 1232);
-    assert_eq!(answered(&server.ask(&query).await), ["192.0.2.1"]);
-    server.stop().await;
-}
-
-/// Asks for three names of an upstream that answers the questions that it `answers`, by their number and whether they have
-/// EDNS; whether each question that it is asked has.
-async fn asked_with_edns(answers: impl Fn(usize, bool) -> bool + Send + 'static) -> Vec<bool> {
-    let upstream = Upstream::new().await;
-    let forward = format!("forward . {} {{\n read_timeout 300ms\n max_fails 0\n }}", upstream.address());
-    let (server, _) = start_corefile(&format!(".:PORT {{\n bind 127.0.0.1\n {forward}\n}}\n"));
-    let (seen, mut has_edns) = tokio::sync::mpsc::unbounded_channel();
-    let answering = tokio::spawn(async move {
-        for number in 0.. {
-            let (question, peer) = upstream.asked().await;
-            seen.send(question.edns.is_some()).unwrap();
-            if answers(number, question.edns.is_some()) {
-                upstream.reply(&one_address(&question), peer).await;
-            }
-        }
-    });
-    for name in ["a.example.", "b.example.", "c.example."] {
-        assert_eq!(answered(&server.ask(&question(1, name, RecordType::A)).await), ["192.0.2.1"]);
-    }
-    server.stop().await;
-    answering.abort();
-    std::iter::from_fn(|| has_edns.try_recv().ok()).collect()
-}
-
-#[tokio::test]
-async fn an_upstream_behind_what_drops_edns_is_asked_without() {
-    // The first one waits for its second try.
-    assert_eq!(asked_with_edns(|_, has_edns| !has_edns).await, [true, false, false, false]);
-}
-
-#[tokio::test]
-async fn an_upstream_that_takes_edns_is_asked_with_it_though_it_is_silent_once() {
-    assert_eq!(asked_with_edns(|number, _| number != 1).await, [true; 4]);
-}
-
-#[tokio::test]
 async fn a_corefile_says_who_is_asked_and_what_is_kept() {
     let (corp, other) = (Upstream::new().await, Upstream::new().await);
     let (server, _) = start_corefile(&format!(

@@ -25,6 +25,7 @@ mod idle;
 mod led;
 mod loadbalance;
 mod loops;
+mod manners;
 mod metrics;
 mod missing;
 mod padding;

@@ -172,6 +172,43 @@ fn an_answer_whose_owner_is_in_its_header_is_not_relayed() {
     }
 }
 
+#[test]
+fn an_answer_is_known_by_its_question_and_a_refusal_without_one_by_its_id() {
+    let asked = b"\x07example\x03org\0\0\x10\0\x01";
+    let mut bytes = message([1, 0, 0], None).to_vec().unwrap();
+    assert_eq!(answer(bytes.clone(), 9, asked).as_ref(), Some(&bytes));
+    bytes[13..20].make_ascii_uppercase();
+    assert!(answer(bytes, 9, asked).is_some());
+    for (place, byte) in [(1, 8), (2, 0), (5, 2), (13, b'f')] {
+        let mut bytes = message([1, 0, 0], None).to_vec().unwrap();
+        bytes[place] = byte;
+        assert_eq!(answer(bytes, 9, asked), None, "{place}");
+    }
+    let alone = |flags: u8, id: u8| {
+        let bytes = vec![0, id, 0x81, flags, 0, 0, 0, 0, 0, 0, 0, 1, 0];
+        answer(bytes, 9, asked)
+    };
+    let whole = [&[0, 9, 0x81, 0x81, 0, 1, 0, 0, 0, 0, 0, 0][..], asked].concat();
+    assert_eq!(alone(0x81, 9), Some(whole));
+    assert!(alone(0x84, 9).is_some());
+    assert_eq!([alone(0x81, 8), alone(0x80, 9), alone(0x82, 9), alone(0x85, 9)], [const { None }; 4]);
+}
+
+#[test]
+fn a_version_of_edns_that_is_not_known_is_told_by_the_opt_record() {
+    for (code, answers, is_bad) in [
+        (ResponseCode::BADVERS, 0, true),
+        (ResponseCode::NoError, 0, false),
+        (ResponseCode::BADCOOKIE, 0, false),
+        (ResponseCode::BADVERS, 1, false),
+    ] {
+        let mut message = message([answers, 1, 1], Some(1232));
+        message.metadata.response_code = code;
+        assert_eq!(is_bad_version(&message.to_vec().unwrap()), is_bad, "{code} {answers}");
+    }
+    assert!(!is_bad_version(&message([0, 1, 1], None).to_vec().unwrap()));
+}
+
 proptest! {
     #[test]
     fn a_damaged_message_passes_whole_or_not_at_all(
@@ -202,7 +239,7 @@ proptest! {
                     }
                     prop_assert_eq!(cursor.position(), reply.len());
                 }
-                prop_assert!(!is_answer(bytes, 8, query.asked.wire) || bytes[1] == 8);
+                prop_assert!(answer(bytes.to_vec(), 8, query.asked.wire).is_none() || bytes[1] == 8);
             }
         }
     }
