@@ -45,8 +45,8 @@ pub(crate) struct DnsFlags {
     pub(crate) answers: DnsAnswerFlags,
     #[command(flatten)]
     pub(crate) probes: ProbeFlags,
-    /// Time from SIGTERM in which questions are still answered, while /ready fails and /health does not [default: 5s, or
-    /// what the Corefile says]
+    /// Time from SIGTERM in which questions are still answered, while /ready fails and /health does not [default: 5s;
+    /// with a Corefile what that says, 0s where it says nothing]
     #[arg(long, value_name = "TIME", env = "TIDEGATE_LAMEDUCK", allow_hyphen_values = true, value_parser = parse_duration)]
     pub(crate) lameduck: Option<Duration>,
     /// Address of the admin endpoint, which shows all that is known [default: none]

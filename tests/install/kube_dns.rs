@@ -153,9 +153,12 @@ fn pods_run_as_those_of_coredns_do() {
             |name: &str, port: u16, protocol: &str| json!({"name": name, "containerPort": port, "protocol": protocol});
         let ports = json!([port("dns", 53, "UDP"), port("dns-tcp", 53, "TCP"), port("metrics", 9153, "TCP")]);
         assert_eq!(at(container, "/ports"), &ports);
-        for (probe, path, port) in [("livenessProbe", "/health", 8080), ("readinessProbe", "/ready", 8181)] {
+        for (probe, name, port) in [("livenessProbe", "health", 8080), ("readinessProbe", "ready", 8181)] {
             let asked = at(container, &format!("/{probe}/httpGet"));
-            assert_eq!((text(asked, "/path"), at(asked, "/port")), (path, &json!(port)));
+            assert_eq!((text(asked, "/path"), at(asked, "/port")), (&*format!("/{name}"), &json!(port)));
+            // A Corefile without `ready`, as CoreDNS takes it too, would leave Pods that never are.
+            let bound = format!("--{name}-bind=[::]:{port}");
+            assert!(manifests.arguments().contains(&&*bound), "{bound}");
         }
         assert_eq!(text(pod, "/volumes/0/configMap/name"), "coredns");
     }

@@ -106,7 +106,7 @@ fn addresses_that_no_service_has_are_refused() {
 
 #[test]
 fn values_that_contradict_each_other_are_refused() {
-    let cases: [(&[&str], &str); 22] = [
+    let cases: [(&[&str], &str); 23] = [
         (&["controller.enabled=false"], "nothing would be installed"),
         (&[OFF, KUBE, "dns.service.enabled=true"], "kubeDns.enabled has the Service kube-dns"),
         (&[OFF, KUBE, "dns.rateLimit=0"], "kubeDns.extraArgs have flags of their own"),
@@ -118,6 +118,7 @@ fn values_that_contradict_each_other_are_refused() {
             "use dns.nodeLocal.address and dns.nodeLocal.serviceAddresses",
         ),
         (&[KUBE, "kubeDns.extraArgs.corefile=/Corefile"], "the chart sets this flag: use kubeDns.configMap"),
+        (&[KUBE, "kubeDns.extraArgs.ready-bind=off"], "the chart sets this flag: use nothing, since the kubelet asks"),
         (&[KUBE, "kubeDns.extraArgs.dns-ttl=30"], "kubeDns.extraArgs.dns-ttl: the Corefile says this"),
         (&["controller.hostNetwork=true", "controller.hostPort.enabled=true"], "choose one"),
         (&["controller.hostNetwork=true", "dns.service.enabled=true"], "a resolver for everybody"),

@@ -17,6 +17,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* The flags that the chart sets, with the value that sets each. */}}
 {{- define "tidegate.kubeDns.ownFlags" -}}
 corefile: kubeDns.configMap
+health-bind: nothing, since the kubelet asks there
+ready-bind: nothing, since the kubelet asks there
 log-format: controller.logFormat
 manifests: nothing, since the cluster is the source
 kubeconfig: nothing, since the Pod's account is used
@@ -31,6 +33,9 @@ context: nothing, since the Pod's account is used
 {{- define "tidegate.kubeDns.arguments" -}}
 - dns
 - --corefile=/etc/coredns/Corefile
+{{- /* Where the kubelet asks, whatever the Corefile says of `health` and `ready`. */}}
+- --health-bind=[::]:8080
+- --ready-bind=[::]:8181
 - --log-format={{ .Values.controller.logFormat }}
 {{- $own := include "tidegate.kubeDns.ownFlags" . | fromYaml -}}
 {{- range $name, $value := .Values.kubeDns.extraArgs }}
