@@ -9,7 +9,7 @@ use super::{Ask, Failure, Outbound, Outcome, relay};
 use crate::host::Host;
 use crate::plan::Zone;
 use crate::plan::forward::{self as plan, Forward, Policy};
-use crate::room::{Room, Taken};
+use crate::room::{OfOne, Room, Taken};
 use crate::wire::{Cursor, flag};
 use hickory_proto::op::ResponseCode;
 use rand::seq::SliceRandom;
@@ -50,7 +50,7 @@ impl Route {
         let to = forward.to.iter().map(|to| Origin::new(to, &shared, &mut tls));
         let to = to.collect::<Result<_, _>>().map_err(wrong)?;
         let room = usize::try_from(forward.max_concurrent).ok().filter(|most| *most > 0);
-        let room = room.map(|most| Room::new(most, None));
+        let room = room.map(|most| Room::new(most, OfOne::AllButAnEighth, None));
         Ok(Self { order: Order::of(forward.policy), forward: shared, to, room })
     }
 
@@ -68,7 +68,7 @@ impl Route {
         let forward = Arc::new(forward);
         let to = addresses.iter().map(|address| Origin::of_address(*address, &forward)).collect();
         let order = Order::LastGood(AtomicUsize::new(0));
-        Self { forward, order, to, room: Some(Room::new(limit, None)) }
+        Self { forward, order, to, room: Some(Room::new(limit, OfOne::AllButAnEighth, None)) }
     }
 
     /// Whether it is for this name, in wire form and lower case.

@@ -106,7 +106,7 @@ impl Drop for Exchange {
 mod tests {
     use super::*;
     use crate::message::Transport;
-    use crate::room::Room;
+    use crate::room::{OfOne, Room};
     use hickory_proto::rr::RecordType;
     use std::task::{Context, Poll, Waker};
 
@@ -119,7 +119,8 @@ mod tests {
     impl Rooms {
         /// For 100 among all, of which a client may have 25, and for `most` of a `forward`.
         fn new(most: usize) -> Self {
-            Self { running: Arc::default(), among_all: Room::new(100, None), of_forward: Room::new(most, None) }
+            let room = |most| Room::new(most, OfOne::Quarter, None);
+            Self { running: Arc::default(), among_all: room(100), of_forward: room(most) }
         }
 
         /// A question of 192.0.2.`client` about `name`.

@@ -16,7 +16,7 @@ use crate::message::{Says, Transport, write_code};
 use crate::metrics::{Answered, Counted, Metrics, Source};
 use crate::name::LowerName;
 use crate::question::{self, CLASS_IN, Head, MAX_UDP, Query, Refusal};
-use crate::room::{Behind, Room};
+use crate::room::{Behind, OfOne, Room};
 use crate::serving::{At, Block, Clocks, Secured, Served, Serving};
 use crate::written::{self, Logged};
 use arc_swap::ArcSwap;
@@ -50,8 +50,8 @@ impl Shared {
     /// Without guards, and without notes. Upstreams are asked on the runtime that is here.
     pub(super) fn new(names: Subscriber, serving: Arc<Serving>, metrics: Arc<Metrics>, bounds: Bounds) -> Self {
         let (serving, runtime, guards) = (ArcSwap::new(serving), Handle::current(), Guards::default());
-        let room = Room::new(bounds.waiting, Some(metrics.waiting.clone()));
-        let untaken = Room::new(bounds.untaken, Some(metrics.untaken.clone()));
+        let room = Room::new(bounds.waiting, OfOne::AllButAnEighth, Some(metrics.waiting.clone()));
+        let untaken = Room::new(bounds.untaken, OfOne::Quarter, Some(metrics.untaken.clone()));
         let clients = bounds.per_client.map(|rate| Clients::new(rate, Instant::now()));
         Self { names, serving, runtime, metrics, room, untaken, clients, guards, trace: None }
     }

@@ -88,7 +88,7 @@ impl Untaken {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let mut counted = Counted { untaken: Arc::clone(self), bytes, _room: None };
         if before + bytes > OWN {
-            let room = (before < MOST).then(|| self.room.take_many(self.client, u32::try_from(bytes).ok()?));
+            let room = (before < MOST).then(|| self.room.take_many(self.client, bytes));
             counted._room = Some(room.flatten()?);
         }
         Some(counted)
@@ -135,6 +135,7 @@ impl Buf for Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::room::OfOne;
     use std::task::{Context, Waker};
 
     const ALL: usize = 4 << 20;
@@ -146,7 +147,7 @@ mod tests {
     #[test]
     fn there_is_room_again_once_answers_have_left() {
         let (untaken, mut context) =
-            (connection(&Room::new(ALL, None), "192.0.2.1"), Context::from_waker(Waker::noop()));
+            (connection(&Room::new(ALL, OfOne::Quarter, None), "192.0.2.1"), Context::from_waker(Waker::noop()));
         let first = untaken.hold(vec![0; MUCH - AROUND - 1]);
         assert!(pin!(untaken.room()).poll(&mut context).is_ready());
         let mut second = untaken.hold(vec![7; 2]).unwrap();
@@ -164,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_connection_holds_so_much_and_one_more() {
-        let untaken = connection(&Room::new(ALL, None), "192.0.2.1");
+        let untaken = connection(&Room::new(ALL, OfOne::Quarter, None), "192.0.2.1");
         let most = untaken.hold(vec![0; MOST - AROUND - 1]).unwrap();
         let last = untaken.hold(vec![0; 65_535]).unwrap();
         assert!(untaken.hold(vec![0]).is_none());
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_client_holds_its_share_over_all_its_connections_and_each_has_a_little_besides() {
-        let room = Room::new(ALL, None);
+        let room = Room::new(ALL, OfOne::Quarter, None);
         let of = |address| [(); 100].map(|()| connection(&room, address));
         let long = |untaken: &Arc<Untaken>| untaken.hold(vec![0; (64 << 10) - AROUND]);
         let greedy: Vec<_> = of("192.0.2.1").iter().filter_map(long).collect();
@@ -198,7 +199,7 @@ mod tests {
 
     #[test]
     fn who_takes_a_piece_takes_its_answers() {
-        let untaken = connection(&Room::new(ALL, None), "192.0.2.1");
+        let untaken = connection(&Room::new(ALL, OfOne::Quarter, None), "192.0.2.1");
         let mut mark = 0;
         assert!(untaken.is_taken(&mut mark), "there is nothing to take");
         let mut held = untaken.hold(vec![0; 2 * PIECE]).unwrap();

@@ -5,7 +5,7 @@ use crate::corefile::System;
 use crate::metrics::Metrics;
 use crate::plan::Plan;
 use crate::question::Query;
-use crate::room::Room;
+use crate::room::{OfOne, Room};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
 use prometheus::{Registry, TextEncoder};
@@ -137,7 +137,7 @@ impl Asker {
         let block = &plan.blocks()[0];
         let registry = Registry::new();
         let metrics = Metrics::new(&registry).unwrap();
-        let room = Room::new(100, Some(metrics.waiting));
+        let room = Room::new(100, OfOne::AllButAnEighth, Some(metrics.waiting));
         let cache = Cache::new(block.cache.clone(), &metrics.cache);
         let forwarder = Arc::new(Forwarder::new(routes(body).unwrap(), cache, metrics.forward));
         Self { forwarder, room, registry, cause: Mutex::default() }
@@ -210,6 +210,9 @@ pub(super) fn question(name: &str, record_type: RecordType) -> Message {
     message.add_query(hickory_proto::op::Query::query(Name::from_ascii(name).unwrap(), record_type));
     message
 }
+
+/// Names of as many questions as one client may have waiting where eight may.
+pub(super) const OF_EIGHT: [&str; 7] = ["1.org.", "2.org.", "3.org.", "4.org.", "5.org.", "6.org.", "7.org."];
 
 /// Asks in a task of its own.
 pub(super) fn asking(
