@@ -19,8 +19,8 @@ pub(super) const MOST: usize = 32;
 pub(super) const LONGEST: usize = 2048;
 /// From one datagram's place to the next; no multiple of a page, or all would share few lines of the cache.
 const STRIDE: usize = LONGEST + 64;
-/// Room for the control message that tells the address asked at.
-const CONTROL: usize = 64;
+/// Room for the control messages that tell the address asked at: of IPv6, and of IPv4 through the same socket.
+const CONTROL: usize = 80;
 /// What a socket's memory is used for (socket(7) has it since Linux 4.12); the number is that of x86, ARM and RISC-V, and
 /// libc knows the places of the answer alone.
 const SO_MEMINFO: c_int = 55;
@@ -32,6 +32,7 @@ pub(super) struct Ends {
     name_len: socklen_t,
     control: Control,
     control_len: usize,
+    is_to_many: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -47,7 +48,13 @@ impl std::fmt::Debug for Ends {
 impl Ends {
     fn nowhere() -> Self {
         // SAFETY: a socket address of zeros is one of the family AF_UNSPEC.
-        Self { name: unsafe { zeroed() }, name_len: 0, control: Control([0; CONTROL]), control_len: 0 }
+        Self {
+            name: unsafe { zeroed() },
+            name_len: 0,
+            control: Control([0; CONTROL]),
+            control_len: 0,
+            is_to_many: false,
+        }
     }
 
     /// Who sent it; `None`: no address of the Internet.
@@ -72,23 +79,38 @@ impl Ends {
 
     /// The address that it was sent to, if the socket was told to say so.
     pub(super) fn asked_at(&self) -> Option<IpAddr> {
-        let control = self.control.0.get(..self.control_len)?;
-        let header = control.get(..size_of::<libc::cmsghdr>())?;
-        // SAFETY: any bytes make a header, and it is read from bytes of its length.
-        let header = unsafe { header.as_ptr().cast::<libc::cmsghdr>().read_unaligned() };
-        let content = control.get(size_of::<libc::cmsghdr>()..)?;
+        let (header, content) = said(self.control())?;
         match (header.cmsg_level, header.cmsg_type) {
-            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                // Index of the interface, own address, address in the header (ip(7)).
-                let address: [u8; 4] = content.get(8..12)?.try_into().ok()?;
-                Some(Ipv4Addr::from(address).into())
-            }
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => Some(pktinfo(content)?.1.into()),
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                 let address: [u8; 16] = content.get(..16)?.try_into().ok()?;
                 Some(Ipv6Addr::from(address).into())
             }
             _ => None,
         }
+    }
+
+    /// Whether it was sent to more hosts than this one: to a broadcast address, of a subnet too, or to a multicast address
+    /// of IPv4. Known where the socket was told to say where datagrams came to.
+    pub(super) fn is_to_many(&self) -> bool {
+        self.is_to_many
+    }
+
+    /// Reads what the kernel said in so many bytes; an answer leaves by the first message alone.
+    fn arrived(&mut self, len: usize) {
+        self.control_len = CONTROL.min(len);
+        let Some((first, content)) = said(self.control()) else { return };
+        // SAFETY: no more than arithmetic (cmsg(3)).
+        let space = unsafe { libc::CMSG_SPACE(content.len() as _) as usize };
+        let of_ipv4 = match (first.cmsg_level, first.cmsg_type) {
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => Some(content),
+            _ => self.control().get(space..).and_then(said).map(|(_, content)| content),
+        };
+        // What is for this host alone, whatever routes or proxies make it so, has come to its local address. Where there is
+        // none the kernel does not know.
+        let is_to_many = of_ipv4.and_then(pktinfo).is_some_and(|(own, to)| own != to && !own.is_unspecified());
+        (self.control_len, self.is_to_many) = (space.min(self.control_len), is_to_many);
+        self.forget_interface();
     }
 
     /// What it says besides where it goes: where it leaves from.
@@ -125,6 +147,21 @@ impl Ends {
     }
 }
 
+/// The first of these control messages.
+fn said(control: &[u8]) -> Option<(libc::cmsghdr, &[u8])> {
+    let header = control.get(..size_of::<libc::cmsghdr>())?;
+    // SAFETY: any bytes make a header, and it is read from bytes of its length.
+    let header = unsafe { header.as_ptr().cast::<libc::cmsghdr>().read_unaligned() };
+    Some((header, control.get(size_of::<libc::cmsghdr>()..header.cmsg_len as usize)?))
+}
+
+/// The local address that it came to, and the one in its header, behind the index of the interface (ip(7)).
+fn pktinfo(content: &[u8]) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    let own: [u8; 4] = content.get(4..8)?.try_into().ok()?;
+    let to: [u8; 4] = content.get(8..12)?.try_into().ok()?;
+    Some((own.into(), to.into()))
+}
+
 /// Makes a socket wait for datagrams and tell where they came to, and send none in fragments (RFC 9715 §3.1).
 pub(super) fn prepare(socket: &UdpSocket) -> io::Result<()> {
     let bound = socket.local_addr()?;
@@ -134,10 +171,11 @@ pub(super) fn prepare(socket: &UdpSocket) -> io::Result<()> {
         if is_any {
             set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?;
         }
-    } else if is_any {
+    }
+    // IPv4 through a socket of IPv6 too, of which that of IPv6 does not say whether it was sent to many.
+    if is_any {
         set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?;
     }
-    // IPv4 through a socket of IPv6 too.
     set(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_PROBE)
 }
 
@@ -197,6 +235,7 @@ impl Batch {
         for (((bytes, ends), piece), header) in places {
             *piece = iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: LONGEST };
             (ends.name_len, ends.control_len) = (size_of::<sockaddr_storage>() as socklen_t, CONTROL);
+            ends.is_to_many = false;
             *header = ends.header(std::slice::from_mut(piece));
         }
         self.received = 0;
@@ -227,8 +266,7 @@ impl Batch {
         let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
         for ((header, ends), length) in self.headers.iter().zip(&mut self.ends).zip(&mut self.lengths).take(received) {
             ends.name_len = header.msg_hdr.msg_namelen;
-            ends.control_len = CONTROL.min(header.msg_hdr.msg_controllen as _);
-            ends.forget_interface();
+            ends.arrived(header.msg_hdr.msg_controllen as _);
             let is_whole = header.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
             *length = is_whole.then_some(header.msg_len as usize);
         }

@@ -255,6 +255,10 @@ impl Listener {
             self.shared.responder.metrics.dropped.with_label_values(&["long"]).inc();
             return None;
         };
+        if ends.is_to_many() {
+            self.shared.responder.silence("broadcast");
+            return None;
+        }
         let asked_at = self.own_address(ends).map(canonical);
         let from_to = (canonical(ends.peer()?), asked_at, (Transport::Udp, true));
         match self.shared.responder.respond_as_of(now, packet, from_to, message) {

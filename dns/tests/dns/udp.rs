@@ -1,10 +1,11 @@
 //! Questions over UDP.
 
 use crate::harness::*;
-use hickory_proto::op::ResponseCode;
+use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use std::collections::BTreeSet;
 use tidegate_dns::Settings;
+use tokio::net::UdpSocket;
 
 #[tokio::test]
 async fn an_answer_repeats_id_question_and_flags() {
@@ -82,7 +83,7 @@ async fn an_answer_is_never_longer_than_the_client_takes() {
         (with_edns(query, 65_535), 1232),
     ] {
         let packet = server.exchange(&query.to_vec().unwrap()).await;
-        let answer = hickory_proto::op::Message::from_vec(&packet).unwrap();
+        let answer = Message::from_vec(&packet).unwrap();
         assert!(answer.metadata.truncation);
         assert_eq!(answer.edns.is_some(), query.edns.is_some());
         // As many as fit: the next one would have taken 16 bytes.
@@ -139,6 +140,44 @@ async fn a_change_is_served_at_once() {
     server.publish(config::NameTable::default());
     assert_eq!(server.ask(&query).await.metadata.response_code, ResponseCode::NXDomain);
     server.stop().await;
+}
+
+/// All hosts of the network would answer at once, and one answer leaves from another address than was asked.
+#[tokio::test]
+async fn what_is_sent_to_a_whole_network_gets_no_answer() {
+    let mut any = vec!["0.0.0.0:0"];
+    any.extend(std::net::UdpSocket::bind("[::1]:0").is_ok().then_some("[::]:0"));
+    for any in any {
+        let server = start_at(any.parse().unwrap(), settings());
+        let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_broadcast(true).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let client = UdpSocket::from_std(client).unwrap();
+        let port = server.address.port();
+        let dropped = || server.metric("tidegate_dns_dropped_total", &["reason=\"broadcast\""]);
+        let send = async |id, to| {
+            let packet = question(id, "web.shop.svc.cluster.local.", RecordType::A).to_vec().unwrap();
+            client.send_to(&packet, (to, port)).await.unwrap();
+        };
+        for id in 0..3 {
+            send(id, "127.255.255.255").await;
+        }
+        // Each of the server's two sockets hears of each.
+        while dropped() < 6.0 {
+            assert_eq!(server.metric("tidegate_dns_requests_total", &[]), 0.0, "{any}");
+            tokio::task::yield_now().await;
+        }
+        // Any other address of the same network is one of this host.
+        for (id, own) in [(3, "127.0.0.1"), (4, "127.255.255.254")] {
+            send(id, own).await;
+            let mut packet = [0; 512];
+            let (len, from) = client.recv_from(&mut packet).await.unwrap();
+            let answer = Message::from_vec(&packet[..len]).unwrap();
+            assert_eq!((answer.metadata.id, from), (id, format!("{own}:{port}").parse().unwrap()), "{any}");
+        }
+        assert_eq!(dropped(), 6.0);
+        server.stop().await;
+    }
 }
 
 #[test]
