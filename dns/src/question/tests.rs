@@ -3,9 +3,10 @@ use crate::answer::{Said, Zone, ZoneSettings};
 use crate::message::{Says, Transport};
 use crate::name::LowerName;
 use crate::reply::Reply;
-use crate::wire::HEADER;
+use crate::wire::{Cursor, HEADER, OPT, flag};
 use config::NameTable;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode};
+use hickory_proto::serialize::binary::BinEncodable as _;
 use proptest::prelude::*;
 
 fn query(labels: &[Vec<u8>], record_type: u16, edns: Option<(u16, bool)>) -> Message {
@@ -60,7 +61,120 @@ fn answer_packet(packet: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// What of a packet makes one reader take it and another one not, as it is meant here.
+fn wanted_difference(packet: &[u8]) -> Option<&'static str> {
+    let mut cursor = Cursor::new(packet);
+    let header = cursor.header()?;
+    if header.flags & flag::RESPONSE != 0 {
+        return Some("an answer is no question");
+    }
+    if header.flags & flag::OPCODE != 0 {
+        return Some("other operations are not read");
+    }
+    if header.questions != 1 || header.answers != 0 || header.additionals > 2 {
+        return Some("there is one question, and little besides");
+    }
+    let mut at = HEADER;
+    while let Some(length @ 1..64) = packet.get(at).map(|length| usize::from(*length)) {
+        at += 1 + length;
+    }
+    if packet.get(at).is_some_and(|length| *length >= 0xC0) {
+        return Some("there is nothing before the question that its name could point to");
+    }
+    let (_, record_type, _) = cursor.question()?;
+    if record_type == OPT {
+        return Some("OPT is no type to ask for");
+    }
+    if header.authorities > u16::from(record_type == 251) {
+        return Some("only who asks for changes shows what it has");
+    }
+    for _ in 0..header.authorities + header.additionals {
+        let is_by_pointer = packet.get(cursor.position()).is_some_and(|length| *length >= 0xC0);
+        let record = cursor.record()?;
+        if record.record_type != OPT {
+            return Some("what else there is, such as a signature, is not looked at");
+        }
+        if is_by_pointer {
+            return Some("the owner of OPT is the root, without a pointer");
+        }
+        if !record.content.is_empty() {
+            return Some("options need not be known, but fill the record");
+        }
+    }
+    None
+}
+
+/// Reads a packet as the server does and as another implementation does: both take it, with the same in it, or neither.
+fn both_read(packet: &[u8]) -> Result<(), TestCaseError> {
+    let ours = match Query::parse(packet) {
+        Ok(Query { head, asked }) => Some((head, asked)),
+        // It could be read, and is refused for what it asks.
+        Err(Refusal::Code(head, Some(asked), code)) if code != ResponseCode::FormErr => Some((head, asked)),
+        Err(_) => None,
+    };
+    let (ours, theirs) = match (ours, Message::from_vec(packet)) {
+        (Some(ours), Ok(theirs)) => (ours, theirs),
+        (None, Err(_)) => return Ok(()),
+        (ours, theirs) => {
+            prop_assert!(wanted_difference(packet).is_some(), "{:?} {:?} {:?}", packet, ours, theirs);
+            return Ok(());
+        }
+    };
+    let ((head, asked), question) = (ours, &theirs.queries[0]);
+    prop_assert_eq!(asked.to_question().unwrap().name.to_bytes().unwrap(), question.name().to_bytes().unwrap());
+    prop_assert_eq!(asked.record_type, question.query_type());
+    prop_assert_eq!((head.id, head.class), (theirs.metadata.id, question.query_class().into()));
+    prop_assert_eq!(head.flags & flag::RECURSION_DESIRED != 0, theirs.metadata.recursion_desired);
+    let (ours, theirs) = (head.edns, theirs.edns.as_ref());
+    prop_assert_eq!(
+        ours.map(|edns| (edns.advertised, edns.is_dnssec_ok)),
+        theirs.map(|edns| (edns.max_payload().max(512), edns.flags().dnssec_ok))
+    );
+    Ok(())
+}
+
+fn damaged(
+    message: &Message,
+    damage: Vec<(prop::sample::Index, u8)>,
+    cut: Option<prop::sample::Index>,
+    added: &[u8],
+) -> Vec<u8> {
+    let mut packet = message.to_vec().unwrap();
+    for (place, byte) in damage {
+        let place = place.index(packet.len());
+        packet[place] = byte;
+    }
+    packet.truncate(cut.map_or(packet.len(), |cut| cut.index(packet.len())));
+    [&packet, added].concat()
+}
+
 proptest! {
+    /// A differential test: whatever is done to a question.
+    #[test]
+    fn a_damaged_question_is_read_by_two_implementations_or_by_neither(
+        message in any_query(),
+        // Small numbers are those of labels, types and lengths.
+        damage in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![any::<u8>(), 0..64_u8]), 0..4),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+        added in prop::collection::vec(any::<u8>(), 0..20),
+    ) {
+        both_read(&damaged(&message, damage, cut, &added))?;
+    }
+
+    /// The same with a header that promises as little as that of a question does.
+    #[test]
+    fn any_bytes_are_read_by_two_implementations_or_by_neither(
+        flags in any::<u16>(),
+        counts in (0..3_u8, 0..2_u8, 0..2_u8, 0..3_u8),
+        rest in prop::collection::vec(prop_oneof![any::<u8>(), 0..4_u8], 0..100),
+    ) {
+        let (questions, answers, authorities, additionals) = counts;
+        let [high, low] = (flags & !flag::RESPONSE).to_be_bytes();
+        let header = [7, 7, high & 7, low, 0, questions, 0, answers, 0, authorities, 0, additionals];
+        both_read(&[&header, &rest[..]].concat())?;
+        both_read(&rest)?;
+    }
+
     #[test]
     fn a_good_question_is_read_as_another_implementation_wrote_it(message in any_query()) {
         let packet = message.to_vec().unwrap();
@@ -90,11 +204,7 @@ proptest! {
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         cut in any::<prop::sample::Index>(),
     ) {
-        let mut packet = message.to_vec().unwrap();
-        for (place, byte) in damage {
-            let place = place.index(packet.len());
-            packet[place] = byte;
-        }
+        let mut packet = damaged(&message, damage, None, &[]);
         answer_packet(&packet)?;
         packet.truncate(cut.index(packet.len()));
         answer_packet(&packet)?;
