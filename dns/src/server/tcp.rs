@@ -108,9 +108,14 @@ async fn accept(
 ) -> io::Result<Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)>> {
     // Never closed, so the error cannot be.
     let permit = limits.one_more().await.map_err(io::Error::other)?;
-    match listener.accept().await {
+    Ok(unless_gone(listener.accept().await)?.map(|(stream, peer)| (stream, peer, permit)))
+}
+
+/// `None`: it was reset before it was accepted, which is no failure of the listener.
+fn unless_gone<T>(accepted: io::Result<T>) -> io::Result<Option<T>> {
+    match accepted {
         Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => Ok(None),
-        accepted => accepted.map(|(stream, peer)| Some((stream, peer, permit))),
+        accepted => accepted.map(Some),
     }
 }
 
@@ -150,13 +155,13 @@ impl Connections {
         // No more wait, so that those who connect again and again put off no end.
         for _ in 0..=BACKLOG {
             let Some(permit) = self.limits.one_more_now() else { break };
-            match listener.accept() {
-                Ok((stream, peer)) => {
+            match unless_gone(listener.accept()) {
+                Ok(Some((stream, peer))) => {
                     stream.set_nonblocking(true)?;
                     self.begin((TcpStream::from_std(stream)?, peer), permit);
                 }
+                Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => return Err(error),
             }
         }
@@ -193,5 +198,20 @@ async fn converse(accepted: Accepted, responder: Arc<Responder>, limits: &Limits
 fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         warn!(%error, "dns: a connection was lost");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_is_gone_before_it_is_accepted_is_no_failure() {
+        let error = |number| unless_gone(Err::<(), _>(io::Error::from_raw_os_error(number)));
+        assert_eq!(error(libc::ECONNABORTED).unwrap(), None);
+        for number in [libc::EMFILE, libc::ENOBUFS, libc::EAGAIN] {
+            assert_eq!(error(number).unwrap_err().raw_os_error(), Some(number));
+        }
+        assert_eq!(unless_gone(Ok(7)).unwrap(), Some(7));
     }
 }

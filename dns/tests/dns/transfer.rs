@@ -2,10 +2,13 @@
 
 use crate::harness::*;
 use crate::parts::extended_error;
-use hickory_proto::op::{Message, ResponseCode};
+use config::DnsCompatibility;
+use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::timeout;
 
 const ZONE: &str = "cluster.local.";
 
@@ -77,6 +80,42 @@ async fn who_has_the_serial_gets_the_soa_alone() {
     // Without the SOA that the client has there is nothing to compare.
     send(&mut stream, &question(9, ZONE, RecordType::IXFR)).await;
     assert_eq!(read(&mut stream).await.metadata.response_code, ResponseCode::Refused);
+    server.stop().await;
+}
+
+/// What a secondary is told (NOTIFY, RFC 1996), which it answers.
+async fn told(secondary: &UdpSocket) -> Message {
+    let mut packet = [0; 512];
+    let (len, from) = timeout(Duration::from_secs(60), secondary.recv_from(&mut packet)).await.unwrap().unwrap();
+    let told = Message::from_vec(&packet[..len]).unwrap();
+    let mut answer = told.clone();
+    answer.metadata.message_type = MessageType::Response;
+    secondary.send_to(&answer.to_vec().unwrap(), from).await.unwrap();
+    told
+}
+
+#[tokio::test]
+async fn those_who_may_have_a_zone_are_told_that_there_is_one() {
+    let [one, other] = [(); 2].map(|()| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).map(|socket| {
+        socket.set_nonblocking(true).unwrap();
+        UdpSocket::from_std(socket).unwrap()
+    });
+    let [first, second] = [&one, &other].map(|socket| socket.local_addr().unwrap());
+    let corefile = |plugins: &str| format!(".:PORT {{\n bind 127.0.0.1\n kubernetes cluster.local\n {plugins}\n}}\n");
+    let (server, reloads) = start_corefile(&corefile(&format!("transfer {{\n  to * {first}\n }}")));
+    let is_of_zone = |told: &Message| {
+        let question = &told.queries[0];
+        (told.metadata.op_code, question.name().to_string().as_str(), question.query_type())
+            == (OpCode::Notify, ZONE, RecordType::SOA)
+    };
+    assert!(is_of_zone(&told(&one).await));
+    // Whom another Corefile names is told too, and whom both name is told again: it may have missed what was told before.
+    let both = corefile(&format!("transfer {{\n  to {first} {second}\n }}"));
+    let prepared = reloads.prepare(&plan(&both, server.address.port()), DnsCompatibility::Standard).unwrap();
+    reloads.replace(prepared, Vec::new()).await.unwrap();
+    for secondary in [&one, &other] {
+        assert!(is_of_zone(&told(secondary).await));
+    }
     server.stop().await;
 }
 

@@ -105,16 +105,35 @@ async fn what_came_to_an_address_is_answered_by_what_was_served_there() {
     assert_eq!([is_answered(&left), is_answered(&closed)], [(true, true), (false, false)]);
 }
 
-#[tokio::test]
-async fn what_is_sent_to_everybody_gets_no_answer() {
+/// Of one who is asked at 192.0.2.1.
+fn alone() -> Responder {
     let (_publisher, subscriber) = config::publisher();
     let metrics = Arc::new(Metrics::new(&Registry::new()).unwrap());
     let block = Settings::new(DomainName::cluster_local(), Vec::new()).block(&metrics);
     let at = At { transport: plan::Transport::Dns, address: "192.0.2.1:53".parse().unwrap() };
     let serving = Arc::new(Serving::everywhere(block, [at], (Clocks::default(), &metrics)));
-    let shared = Shared::new(subscriber, serving, metrics, Bounds::default());
-    let responder = Responder::new(Arc::new(shared), at);
-    let packet = [&[0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x07example\x00", &[0, 1, 0, 1]].concat();
+    Responder::new(Arc::new(Shared::new(subscriber, serving, metrics, Bounds::default())), at)
+}
+
+fn about_example() -> Vec<u8> {
+    [&[0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x07example\x00", &[0, 1, 0, 1]].concat()
+}
+
+#[tokio::test]
+async fn what_comes_from_port_0_gets_no_answer() {
+    let (responder, asked_at) = (alone(), Some("192.0.2.1:53".parse().unwrap()));
+    for (peer, is_answered) in [("192.0.2.9:0", false), ("[2001:db8::9]:0", false), ("192.0.2.9:1", true)] {
+        let mut out = Vec::new();
+        let response = responder.respond(&about_example(), (peer.parse().unwrap(), asked_at), Transport::Udp, &mut out);
+        assert_eq!(matches!(response, Response::Ready(_)), is_answered, "{peer}: {response:?}");
+        assert_eq!(out.is_empty(), !is_answered, "{peer}");
+    }
+    assert_eq!(responder.metrics.dropped.with_label_values(&["port"]).get(), 2);
+}
+
+#[tokio::test]
+async fn what_is_sent_to_everybody_gets_no_answer() {
+    let (responder, packet) = (alone(), about_example());
     let peer = "192.0.2.9:4000".parse().unwrap();
     for (address, is_answered) in [
         ("224.0.0.251:5353", false),
