@@ -328,6 +328,7 @@ tables! {
     endpoint_pod_names 10
     no_endpoints 17
     multicluster 42
+    multicluster_alone 38
     topology 18
     topology_off 3
     pods_verified 10
