@@ -3,6 +3,23 @@
 use crate::manifests::Manifests;
 use std::process::Command;
 
+/// Whether the program takes these arguments, all of them together, with a Corefile where it stands in a Pod: then it says
+/// that it knows of no cluster, and begins nothing.
+///
+/// # Errors
+/// What it says else.
+pub(crate) fn tried(arguments: &[&str]) -> Result<(), String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("Corefile");
+    std::fs::write(&path, ".:53 {\n    kubernetes cluster.local\n}\n").expect("a file can be written");
+    let path = path.to_str().expect("UTF-8");
+    let arguments = arguments.iter().map(|argument| argument.replace("/etc/coredns/Corefile", path));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    let output = command.env_clear().args(arguments).arg("--context=nowhere").output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if said.contains("--context nowhere chooses from a kubeconfig, and none is given") { Ok(()) } else { Err(said) }
+}
+
 /// Variables of the cluster in an argument, as a kubelet fills them in.
 fn filled_in(argument: &str) -> String {
     argument
@@ -26,16 +43,19 @@ fn the_program_takes_every_argument_that_it_is_given() {
     for (name, manifests) in overlays.into_iter().chain(charts) {
         let arguments: Vec<_> = manifests.arguments().into_iter().map(filled_in).collect();
         assert!(arguments.iter().any(|argument| argument.starts_with("--election-id=")), "{name}: {arguments:?}");
-        // Everything before it is checked; nothing is begun.
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-        let output = command.args(&arguments).arg("--help").output().expect("it starts");
-        assert!(output.status.success(), "{name}: {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let tried = tried(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(tried, Ok(()), "{name}: {arguments:?}");
     }
 }
 
 #[test]
-fn an_argument_that_does_not_exist_is_found_out() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-    let output = command.args(["run", "--election-idd=a", "--help"]).output().expect("it starts");
-    assert!(!output.status.success());
+fn arguments_that_do_not_exist_or_not_together_are_found_out() {
+    for (arguments, expected) in [
+        (&["run", "--election-idd=a"][..], "unexpected argument '--election-idd'"),
+        (&["dns", "--corefile=/x", "--dns-ttl=5"], "cannot be used with"),
+        (&["dns", "--dns-cookie-secret=/x", "--dns-compat=coredns"], "has no effect with --dns-compat coredns"),
+    ] {
+        let said = tried(arguments).expect_err("it is refused");
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
 }

@@ -1,6 +1,7 @@
 //! `tidegate dns` in the place of CoreDNS: the overlays and components, and the chart's switch for the same.
 
 use crate::agreement::without_labels;
+use crate::arguments::tried;
 use crate::manifests::{Manifests, at, text};
 use crate::rights::rights_of;
 use crate::tools::{kustomize, repository, template};
@@ -160,8 +161,38 @@ fn pods_run_as_those_of_coredns_do() {
             let bound = format!("--{name}-bind=[::]:{port}");
             assert!(manifests.arguments().contains(&&*bound), "{bound}");
         }
+        let alive = at(container, "/livenessProbe");
+        let numbers = ["initialDelaySeconds", "timeoutSeconds", "failureThreshold"].map(|number| &alive[number]);
+        assert_eq!(numbers, [&json!(60), &json!(5), &json!(5)]);
         assert_eq!(text(pod, "/volumes/0/configMap/name"), "coredns");
     }
+}
+
+#[test]
+fn the_service_is_that_of_kubeadm() {
+    let manifests = with_components("kube-dns", &["kube-dns-service"]);
+    let port = |name: &str, port: u16, protocol: &str| json!({"name": name, "port": port, "protocol": protocol, "targetPort": port});
+    let expected = json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": "kube-dns",
+            "namespace": "kube-system",
+            "labels": {
+                "k8s-app": "kube-dns",
+                "kubernetes.io/cluster-service": "true",
+                "kubernetes.io/name": "CoreDNS",
+            },
+            "annotations": {"prometheus.io/port": "9153", "prometheus.io/scrape": "true"},
+        },
+        "spec": {
+            // The tenth address of kubeadm's usual range.
+            "clusterIP": "10.96.0.10",
+            "ports": [port("dns", 53, "UDP"), port("dns-tcp", 53, "TCP"), port("metrics", 9153, "TCP")],
+            "selector": {"k8s-app": "kube-dns"},
+        },
+    });
+    assert_eq!(manifests.find("Service", "kube-dns"), &expected);
 }
 
 #[test]
@@ -239,13 +270,13 @@ fn a_certificate_is_mounted_as_a_folder_and_only_where_there_is_one() {
 #[test]
 fn further_flags_of_the_chart_come_after_its_own() {
     let own: Vec<_> = switched(&[]).arguments().into_iter().map(str::to_owned).collect();
-    let values = "kubeDns.extraArgs={\"dns-compat\":\"coredns\",\"dns-client-limit\":1000,\"dns-rate-limit\":200,\
+    let values = "kubeDns.extraArgs={\"dns-compat\":\"none\",\"dns-client-limit\":1000,\"dns-rate-limit\":200,\
                   \"dns-rate-limit-exempt\":[\"10.0.0.0/8\",\"fd00::/8\"],\"dns-rate-limit-report-only\":null,\
                   \"dns-cookie-secret\":\"/etc/tidegate/cookies/secret\",\"log-level\":\"debug\"}";
     let manifests = switched(&[values]);
     let further = [
         "--dns-client-limit=1000",
-        "--dns-compat=coredns",
+        "--dns-compat=none",
         "--dns-cookie-secret=/etc/tidegate/cookies/secret",
         "--dns-rate-limit=200",
         "--dns-rate-limit-exempt=10.0.0.0/8",
@@ -254,8 +285,7 @@ fn further_flags_of_the_chart_come_after_its_own() {
         "--log-level=debug",
     ];
     assert_eq!(manifests.arguments(), own.iter().map(String::as_str).chain(further).collect::<Vec<_>>());
-    let output = tidegate(&[&manifests.arguments()[..], &["--help"]].concat());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(tried(&manifests.arguments()), Ok(()));
     // With --reuse-values an older chart's values are all that there is.
     assert_eq!(switched(&["kubeDns.extraArgs=null"]).0, switched(&[]).0);
 }
@@ -325,8 +355,7 @@ fn on_a_node_the_service_address_takes_a_container_of_its_own_that_may_change_th
 fn the_program_takes_every_argument_and_the_corefile() {
     for manifests in [Manifests::overlay("kube-dns"), Manifests::overlay("node-local-dns"), switched(&[])] {
         let arguments = manifests.arguments();
-        let output = tidegate(&[&arguments[..], &["--help"]].concat());
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(tried(&arguments), Ok(()), "{arguments:?}");
     }
     let manifests = with_components("kube-dns", &["kube-dns-service"]);
     let folder = tempfile::tempdir().expect("a temporary folder");
