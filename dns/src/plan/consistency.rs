@@ -1,25 +1,22 @@
 //! What no part can see alone: blocks that are for the same questions, forwarding in a circle, parts that need others.
 
 mod asked;
+mod circles;
 mod ports;
 mod secured;
 
 use super::Plan;
-use super::address::BindTo;
 use super::autopath::SearchList;
 use super::block::Block;
-use super::forward::{self, Forward, Upstream};
-use super::key::{Listener, Transport};
+use super::forward;
+use super::key::Listener;
 use super::kubernetes::Pods;
 use super::log::Label;
 use super::question::Fallthrough;
 use super::reading::Reading;
-use super::rewrite::RewriteRule;
 use super::timeouts;
 use super::zone::Zone;
-use crate::corefile::PlanError;
 use asked::Asked;
-use std::net::SocketAddr;
 
 pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
     same_questions(plan, reading);
@@ -27,7 +24,8 @@ pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
     secured::check(plan, reading);
     timeouts::tell_overruled(plan, reading);
     other_objects(plan, reading);
-    for (index, block) in plan.blocks.iter().enumerate() {
+    circles::check(plan, reading);
+    for block in &plan.blocks {
         autopath(block, reading);
         external(block, reading);
         labels(block, reading);
@@ -35,7 +33,6 @@ pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
         transfers(block, reading);
         forward::tell_idle_in_order(block, reading);
         dead_zones(block, &Asked::of(plan, block), reading);
-        circles(plan, index, reading);
     }
 }
 
@@ -180,76 +177,4 @@ fn dead_zones(block: &Block, asked: &Asked<'_>, reading: &mut Reading<'_>) {
     for forward in &block.forwards {
         forward.tell_idle_exceptions(reading, |zone| asked.at_all(zone));
     }
-}
-
-/// Forwarding that comes back to the block that it began in.
-fn circles(plan: &Plan, start: usize, reading: &mut Reading<'_>) {
-    let Some(block) = plan.blocks.get(start) else { return };
-    for (nth, forward) in block.forwards.iter().enumerate() {
-        let zone = &forward.from;
-        // What is asked where names are rewritten may be in any block.
-        if comes_back(plan, (start, forward), |passed| !renames(passed)) {
-            let message = format!("{zone} is forwarded to this block itself, and so in a circle");
-            reading.errors.push(PlanError(block.note_of(("forward", nth), message)));
-        } else if comes_back(plan, (start, forward), |_| true) {
-            let message = format!("names of {zone} that `rewrite` leaves as they are come back to this block itself");
-            reading.notes.push(block.note_of(("forward", nth), message));
-        }
-    }
-}
-
-/// Whether what a block forwards comes to it again, by way of blocks of which this says so, itself too.
-fn comes_back(plan: &Plan, (start, forward): (usize, &Forward), is_passed: impl Fn(&Block) -> bool) -> bool {
-    let mut seen = vec![false; plan.blocks.len()];
-    let passed = |index: usize| plan.blocks.get(index).filter(|block| is_passed(block));
-    let begun = passed(start).into_iter().flat_map(|block| targets(plan, block, &forward.from, &forward.to));
-    let mut next: Vec<usize> = begun.collect();
-    while let Some(index) = next.pop() {
-        if index == start {
-            return true;
-        }
-        let Some(is_seen) = seen.get_mut(index) else { continue };
-        if !std::mem::replace(is_seen, true)
-            && let Some(other) = passed(index)
-        {
-            let on = other.forwards.iter().find(|on| on.from.contains(&forward.from));
-            next.extend(on.into_iter().flat_map(|on| targets(plan, other, &forward.from, &on.to)));
-        }
-    }
-    false
-}
-
-/// Whether it asks for other names than it is asked for.
-fn renames(block: &Block) -> bool {
-    block.rewrites.iter().any(|rewrite| matches!(rewrite.rule, RewriteRule::Name(_)))
-}
-
-/// The blocks of this plan that upstreams are.
-fn targets<'p>(
-    plan: &'p Plan,
-    block: &'p Block,
-    zone: &'p Zone,
-    to: &'p [Upstream],
-) -> impl Iterator<Item = usize> + use<'p> {
-    let addresses = to.iter().filter_map(|upstream| match upstream {
-        Upstream::Plain(address) => Some((Transport::Dns, *address)),
-        Upstream::Tls { address, .. } => Some((Transport::Tls, *address)),
-        Upstream::Host { .. } | Upstream::File(_) => None,
-    });
-    // What a block is asked for is in its own zones too.
-    let asked = block.keys.iter().map(|key| &key.zone).find(|own| zone.contains(own)).unwrap_or(zone);
-    addresses.filter_map(move |(transport, address)| {
-        let (_, zones) = plan.listening.iter().find(|(listener, _)| is_at(listener, transport, address))?;
-        zones.iter().find(|(zone, _)| zone.contains(asked)).map(|(_, index)| *index)
-    })
-}
-
-/// Whether what is sent to an address comes to a listener. At all addresses of the host only loopback is surely ours.
-fn is_at(listener: &Listener, transport: Transport, address: SocketAddr) -> bool {
-    let is_address = match &listener.address {
-        Some(BindTo::Address(own)) => *own == address.ip(),
-        Some(BindTo::Interface(name)) => name == "lo" && address.ip().is_loopback(),
-        None => address.ip().is_loopback() || address.ip().is_unspecified(),
-    };
-    listener.transport == transport && listener.port == address.port() && is_address
 }

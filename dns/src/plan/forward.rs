@@ -198,6 +198,16 @@ impl Forward {
         Ok(forward)
     }
 
+    /// Whether it is asked for every name of a zone.
+    pub(super) fn takes_all(&self, zone: &Zone) -> bool {
+        self.from.contains(zone) && !self.except.iter().any(|left_out| left_out.meets(zone))
+    }
+
+    /// Whether the next `forward` may be asked after it.
+    pub(super) fn may_ask_next(&self) -> bool {
+        self.next_on_nodata || !self.next.is_empty()
+    }
+
     fn add_upstreams(
         &mut self,
         item: Item<'_>,

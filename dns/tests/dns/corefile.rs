@@ -204,13 +204,15 @@ fn what_changes_nothing_is_told() {
         (". {\n metadata\n log\n}", &["Corefile:2: metadata: changes nothing: no format of log has a label"]),
         (
             "a.test {\n rewrite name suffix .a.test .b.test\n forward . 127.0.0.1\n}\n. {\n forward . 10.0.0.1\n}",
-            &["Corefile:3: forward: names of . that `rewrite` leaves as they are come back to this block itself"],
+            &[
+                "Corefile:3: forward: names of a.test come back to this block itself unless `rewrite` on the way sees to them",
+            ],
         ),
         (
             ". {\n forward . 127.0.0.1:54\n}\n.:54 {\n rewrite name regex (.*) {1}.test\n forward . 127.0.0.1\n}",
             &[
-                "Corefile:2: forward: names of . that `rewrite` leaves as they are come back to this block itself",
-                "Corefile:6: forward: names of . that `rewrite` leaves as they are come back to this block itself",
+                "Corefile:2: forward: names of . come back by way of the block .:54 in Corefile:4 unless `rewrite` on the way sees to them",
+                "Corefile:6: forward: names of . come back by way of the block .:53 in Corefile:1 unless `rewrite` on the way sees to them",
             ],
         ),
         (
