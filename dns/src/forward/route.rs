@@ -17,8 +17,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tracing::debug;
+
+/// How often each upstream is tried where nothing else is said.
+const TRIES_OF_EACH: usize = 2;
+/// Before each further round: what fails at once would be tried as fast as the host can.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Upstreams for the names of one zone.
 #[derive(Debug)]
@@ -63,7 +68,7 @@ impl Route {
         // The next one is asked first where one fails, until that fails.
         forward.max_fails = 0;
         // Two tries where there is one upstream, and no more than fit into the time that clients wait.
-        forward.max_attempts = if addresses.len() < 3 { 2 } else { 3 };
+        forward.max_attempts = Some(if addresses.len() < 3 { 2 } else { 3 });
         forward.connections.read_timeout = patience;
         let forward = Arc::new(forward);
         let to = addresses.iter().map(|address| Origin::of_address(*address, &forward)).collect();
@@ -129,14 +134,19 @@ impl Route {
     /// Asks one upstream after the other, until one has an answer.
     pub(super) async fn exchange(&self, ask: &Ask, outbound: &Arc<Outbound>, trip: Trip<'_>) -> Outcome {
         let upstreams = self.turn(outbound).await?;
-        let most = match usize::try_from(self.forward.max_attempts) {
-            Ok(0) | Err(_) => upstreams.len().saturating_mul(2),
-            Ok(most) => most,
+        let usual = upstreams.len().saturating_mul(TRIES_OF_EACH);
+        let most = match self.forward.max_attempts {
+            None => usual,
+            Some(0) => usize::MAX,
+            Some(most) => usize::try_from(most).unwrap_or(usize::MAX),
         };
         let (mut unhelpful, mut refusals, mut failure) = (None, 0, Failure::Unanswered);
         // They stay known to the end: a forwarder may have kept a question for a while.
         let mut marked = Vec::new();
         for (index, upstream) in upstreams.iter().cycle().take(most) {
+            if marked.len() >= usual && marked.len() % upstreams.len() == 0 {
+                sleep_until(trip.deadline.min(Instant::now() + PAUSE)).await;
+            }
             if Instant::now() >= trip.deadline {
                 break;
             }

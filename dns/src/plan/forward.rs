@@ -38,8 +38,8 @@ pub(crate) struct Forward {
     pub(crate) health: HealthCheck,
     /// Checks in a row that make an upstream count as down; 0: it never does.
     pub(crate) max_fails: u32,
-    /// Tries for one question; 0: twice as many as there are upstreams.
-    pub(crate) max_attempts: u32,
+    /// Tries for one question, 0: as many as there is time for; `None`: twice as many as there are upstreams.
+    pub(crate) max_attempts: Option<u32>,
     /// Questions that wait at once, above which they are REFUSED; 0: no bound.
     pub(crate) max_concurrent: u32,
     pub(crate) connections: Connections,
@@ -136,7 +136,7 @@ impl Forward {
             policy: Policy::Random,
             health: HealthCheck { interval: Duration::from_millis(500), recursion_desired: true, domain: Zone::root() },
             max_fails: 2,
-            max_attempts: 0,
+            max_attempts: None,
             max_concurrent: 0,
             connections: Connections {
                 expire: Duration::from_secs(10),
@@ -246,8 +246,10 @@ impl Forward {
             }
             "policy" => self.policy = option.choice(option.one("random, round_robin or sequential")?, &POLICIES)?,
             "health_check" => self.health = HealthCheck::read(option)?,
-            "max_fails" => self.max_fails = option.number(option.one("a number")?, 0..=1000)?,
-            "max_connect_attempts" => self.max_attempts = option.number(option.one("a number")?, 0..=1000)?,
+            "max_fails" => self.max_fails = option.number(option.one("a number")?, 0..=u32::MAX)?,
+            "max_connect_attempts" => {
+                self.max_attempts = Some(option.number(option.one("a number")?, 0..=u32::MAX)?);
+            }
             "max_concurrent" => self.max_concurrent = option.number(option.one("a number")?, 0..=10_000_000)?,
             "next" => self.next.extend(rcodes(option)?),
             "failover" => {
@@ -315,7 +317,7 @@ impl Forward {
             .option(Printed::new("policy").word(name_of(&self.policy, &POLICIES)))
             .option(self.health.printed())
             .option(Printed::new("max_fails").word(self.max_fails))
-            .option(Printed::new("max_connect_attempts").word(self.max_attempts))
+            .maybe(self.max_attempts.map(|most| Printed::new("max_connect_attempts").word(most)))
             .option(Printed::new("max_concurrent").word(self.max_concurrent))
             .option(span("expire", expire))
             .maybe(max_age.map(|age| span("max_age", age)))

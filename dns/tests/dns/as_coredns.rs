@@ -29,6 +29,13 @@ fn nothing_is_a_time_and_a_number() {
         ("cache {\n serve_stale 0s verify\n serve_stale_policy prefer_positive\n}", &["serve_stale"], &[]),
         ("errors {\n consolidate 0s .*\n}", &["consolidate"], &["consolidate 0s .* error"]),
         ("rewrite rcode a.org 3 0", &["rewrite"], &["rewrite stop rcode exact a.org NXDOMAIN NOERROR"]),
+        ("forward . 10.0.0.1", &["max_connect"], &[]),
+        ("forward . 10.0.0.1 {\n max_connect_attempts 0\n}", &["max_connect"], &["max_connect_attempts 0"]),
+        (
+            "forward . 10.0.0.1 {\n max_connect_attempts 4294967295\n max_fails 1001\n}",
+            &["max_"],
+            &["max_fails 1001", "max_connect_attempts 4294967295", "max_concurrent 0", "max_idle_conns 0"],
+        ),
     ] {
         assert_eq!(read(plugin, words), expected, "{plugin}");
     }

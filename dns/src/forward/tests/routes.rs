@@ -149,6 +149,30 @@ fn tries_end_with_their_number_or_with_the_patience_of_clients() {
     });
 }
 
+#[test]
+fn tries_without_a_number_end_with_the_patience_of_clients_alone() {
+    with_still_clock(async {
+        // Nobody listens there: each try fails at once.
+        let closed = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        for (options, tries, span) in [
+            ("", 2.0, 0),
+            ("max_connect_attempts 2", 2.0, 0),
+            ("max_connect_attempts 5", 5.0, 300),
+            // Two, and one after each pause.
+            ("max_connect_attempts 0", 49.0, 4800),
+            ("max_connect_attempts 4294967295", 49.0, 4800),
+        ] {
+            let asker = Asker::new(&format!("forward . {closed} {{\n max_fails 0\n{options}\n}}"));
+            let since = Instant::now();
+            assert_eq!(asker.ask("example.org.").await, Err(Failure::Unanswered), "{options}");
+            let took = since.elapsed();
+            let span = Duration::from_millis(span);
+            assert!(span <= took && took < span + Duration::from_millis(50), "{options}: {took:?}");
+            assert_eq!(asker.metric("tidegate_dns_upstream_failures_total", &[]), tries, "{options}");
+        }
+    });
+}
+
 #[tokio::test]
 async fn a_host_without_sockets_blames_no_upstream() {
     let mut upstream = Upstream::new(0, 1).await;
