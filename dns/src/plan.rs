@@ -56,7 +56,7 @@ pub(crate) use pattern::{Groups, Pattern};
 pub(crate) use question::{Fallthrough, Rcode};
 pub(crate) use rewrite::{After, Answer, NameMatch, NameRewrite, Piece, Rewrite, RewriteRule, Substitute};
 pub(crate) use small::{Chaos, Local};
-pub(crate) use template::{Field, RecordTemplate, Template, TemplateClass, TemplateText};
+pub(crate) use template::{Field, RecordTemplate, Template, TemplateClass, TemplateText, seconds};
 pub(crate) use timeouts::{Questions, Timeouts};
 pub(crate) use tls::{ClientAuth, ServerTls};
 pub(crate) use transfer::Transfer;

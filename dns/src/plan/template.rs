@@ -3,7 +3,7 @@
 mod record;
 mod text;
 
-pub(crate) use record::RecordTemplate;
+pub(crate) use record::{RecordTemplate, seconds};
 pub(crate) use text::{Field, TemplateText};
 
 use super::item::{Item, name_of};

@@ -2,7 +2,7 @@
 
 use super::Fields;
 use crate::part::spelling;
-use crate::plan::{Field, RecordTemplate, TemplateText};
+use crate::plan::{Field, RecordTemplate, TemplateText, seconds};
 use crate::question::{CLASS_IN, TypeName};
 use hickory_proto::rr::RecordType;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -72,10 +72,12 @@ fn content(record_type: RecordType, fields: &[&str]) -> Result<Vec<u8>, String> 
         (RecordType::SRV, [priority, weight, port, target]) => {
             Ok([numbers(&[priority, weight, port])?, name(target)?].concat())
         }
-        (RecordType::SOA, [server, mail, times @ ..]) => {
-            let times: Result<Vec<u32>, _> = times.iter().map(|text| parse(text, "number")).collect();
+        (RecordType::SOA, [server, mail, serial, times @ ..]) => {
+            let serial: u32 = parse(serial, "number")?;
+            let span = |text: &&str| seconds(text).ok_or_else(|| format!("{text:?} is no time"));
+            let times: Result<Vec<u32>, _> = times.iter().map(span).collect();
             let times = times?.into_iter().flat_map(u32::to_be_bytes).collect();
-            Ok([name(server)?, name(mail)?, times].concat())
+            Ok([name(server)?, name(mail)?, serial.to_be_bytes().into(), times].concat())
         }
         (RecordType::CAA, [flags, tag, value]) => {
             let tag = string(tag)?;
@@ -103,7 +105,9 @@ fn parse<T: FromStr>(text: &str, what: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("{text:?} is no {what}"))
 }
 
+/// All names are absolute, and the origin is the root (RFC 1035 §5.1).
 fn name(text: &str) -> Result<Vec<u8>, String> {
+    let text = if text == "@" { "." } else { text };
     spelling::wire(text).ok_or_else(|| format!("{text:?} is no name"))
 }
 

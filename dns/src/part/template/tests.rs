@@ -112,6 +112,29 @@ additional mail.example.org. 5 A 192.0.2.2"
 }
 
 #[test]
+fn times_have_units_and_the_origin_is_the_root() {
+    let plugins = r#"template IN ANY example.org {
+        match "^([^.]+)[.]"
+        answer "{{ .Name }} 1m IN A 192.0.2.1" "{{ .Name }} 1H30m A 192.0.2.2" "@ IN 2d1 NS @"
+        answer "{{ .Name }} s TXT @"
+        authority "@ 1w SOA @ root.@ 7 1h {{ index .Match 1 }} 3m 4s"
+    }"#;
+    assert_eq!(
+        told(plugins, "2W.example.org.", "ANY"),
+        "No Error
+2W.example.org. 60 A 192.0.2.1
+2W.example.org. 5400 A 192.0.2.2
+. 172801 NS .
+2W.example.org. 0 TXT @
+authority . 604800 SOA . root.\\@. 7 3600 1209600 180 4"
+    );
+    // Times have 32 bits.
+    for name in ["7102w.example.org.", "m1x.example.org."] {
+        assert_eq!(told(plugins, name, "ANY"), "Server Failure", "{name}");
+    }
+}
+
+#[test]
 fn a_long_text_is_several_strings() {
     let plugins = "template IN TXT {\n match ^(.*)$\n answer \"a. TXT {{ index .Match 1 }}{{ index .Match 1 }}\"\n}";
     let name = ["a".repeat(60), "b".repeat(60), "c".repeat(60), String::new()].join(".");

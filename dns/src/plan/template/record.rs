@@ -6,6 +6,7 @@ use crate::question::TypeName;
 use hickory_proto::rr::RecordType;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
 #[derive(Debug, Clone)]
 pub(crate) struct RecordTemplate {
@@ -30,9 +31,8 @@ impl RecordTemplate {
         let mut rest = rest;
         // TTL and class may stand in either order.
         while let [word, after @ ..] = rest {
-            if ttl.is_none() && word.bytes().all(|letter| letter.is_ascii_digit()) {
-                let number: u32 = word.parse().map_err(|_| format!("{word:?} is no TTL"))?;
-                ttl = Some(number).filter(|ttl| *ttl <= i32::MAX as u32);
+            if ttl.is_none() && is_span(word) && TypeName::named(word).is_none() {
+                ttl = seconds(word).filter(|ttl| *ttl <= i32::MAX as u32);
                 ttl.ok_or_else(|| format!("{word:?} is no TTL"))?;
             } else if !word.eq_ignore_ascii_case("IN") && !is_field(word, ".Class") {
                 break;
@@ -76,20 +76,49 @@ impl RecordTemplate {
             RecordType::AAAA => literals().all(|text| text.parse::<Ipv6Addr>().is_ok()),
             _ => true,
         };
-        let is_number = |field: &&TemplateText| field.literal().is_none_or(|text| text.parse::<u32>().is_ok());
-        let numbers = match kind {
-            RecordType::MX => 0..1,
-            RecordType::SRV => 0..3,
-            RecordType::SOA => 2..7,
-            _ => 0..0,
+        let (numbers, spans) = match kind {
+            RecordType::MX => (0..1, 0..0),
+            RecordType::SRV => (0..3, 0..0),
+            RecordType::SOA => (2..3, 3..7),
+            _ => (0..0, 0..0),
         };
-        let numbers = self.fields.get(numbers).unwrap_or_default();
-        if is_good && numbers.iter().all(|field| is_number(&field)) {
+        let each = |fields, is_one: fn(&str) -> bool| {
+            let fields: &[TemplateText] = self.fields.get::<Range<usize>>(fields).unwrap_or_default();
+            fields.iter().filter_map(TemplateText::literal).all(is_one)
+        };
+        if is_good && each(numbers, |text| text.parse::<u32>().is_ok()) && each(spans, |text| seconds(text).is_some()) {
             Ok(())
         } else {
             Err(format!("{self} is no record of type {kind}"))
         }
     }
+}
+
+/// A time as zone files have it, `3600`, `1h` or `1h30m`, in seconds; `None`: it is none, or more than 32 bits have.
+pub(crate) fn seconds(text: &str) -> Option<u32> {
+    let (mut sum, mut number) = (0u32, 0u32);
+    for letter in text.bytes() {
+        let unit = match letter.to_ascii_lowercase() {
+            digit @ b'0'..=b'9' => {
+                number = number.checked_mul(10)?.checked_add(u32::from(digit - b'0'))?;
+                continue;
+            }
+            b's' => 1,
+            b'm' => 60,
+            b'h' => 3600,
+            b'd' => 86_400,
+            b'w' => 604_800,
+            _ => return None,
+        };
+        sum = sum.checked_add(number.checked_mul(unit)?)?;
+        number = 0;
+    }
+    sum.checked_add(number).filter(|_| !text.is_empty())
+}
+
+/// Whether a word can be meant as a time, be it too long for one.
+fn is_span(word: &str) -> bool {
+    word.bytes().all(|letter| letter.is_ascii_digit() || b"smhdw".contains(&letter.to_ascii_lowercase()))
 }
 
 fn is_field(word: &str, field: &str) -> bool {
