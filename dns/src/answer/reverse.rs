@@ -245,13 +245,15 @@ mod tests {
     use super::spelled::tests::name;
     use super::*;
     use crate::answer::{ExternalZones, Fallthrough, ZoneSettings};
+    use crate::plan;
     use config::NameTable;
 
     #[test]
     fn public_addresses_are_others_while_nobody_knows_names() {
         let all = ReverseZones::Ranges(vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()]);
         let some = ReverseZones::Ranges(vec!["0.0.0.0/0".parse().unwrap(), "8.8.0.0/16".parse().unwrap()]);
-        let reverse = || Fallthrough::Zones(["in-addr.arpa", "ip6.arpa"].map(|zone| zone.parse().unwrap()).into());
+        let reverse =
+            || Fallthrough::Zones(["in-addr.arpa", "ip6.arpa"].map(|zone| plan::Zone::parse(zone).unwrap()).into());
         let settings = [
             (ReverseZones::Shown, Fallthrough::Nothing),
             (all.clone(), reverse()),
@@ -309,7 +311,7 @@ mod tests {
         };
         let settings = |external| ZoneSettings {
             reverse: ReverseZones::Ranges(reverse.clone()),
-            fallthrough: Fallthrough::Zones(vec!["in-addr.arpa".parse().unwrap()]),
+            fallthrough: Fallthrough::Zones(vec![plan::Zone::parse("in-addr.arpa").unwrap()]),
             external,
             ..ZoneSettings::default()
         };

@@ -2,6 +2,7 @@
 
 use super::PodNames;
 use crate::name::LowerName;
+use crate::plan::Zone;
 use config::{DnsCompatibility, DomainName, NameTable};
 use ipnet::IpNet;
 use std::collections::BTreeSet;
@@ -152,7 +153,7 @@ pub enum Fallthrough {
     #[default]
     Nothing,
     /// Those in these zones.
-    Zones(Vec<DomainName>),
+    Zones(Vec<Zone>),
     /// All.
     Everything,
 }
@@ -161,7 +162,7 @@ impl Fallthrough {
     pub(super) fn takes(&self, name: &LowerName) -> bool {
         match self {
             Self::Nothing => false,
-            Self::Zones(zones) => zones.iter().any(|zone| name.depth_below(zone).is_some()),
+            Self::Zones(zones) => zones.iter().any(|zone| zone.holds_name(name)),
             Self::Everything => true,
         }
     }

@@ -43,6 +43,9 @@ impl External {
         if external.domains().next().is_none() {
             return Err(item.error("needs a zone that is not made of addresses, such as example.org"));
         }
+        for zone in external.zones.iter().filter(|zone| zone.is_part_of_network()) {
+            reading.note(item, format!("{zone} changes nothing: its names are not made of addresses"));
+        }
         item.options(reading, |_, option| external.read_option(option));
         Ok(external)
     }

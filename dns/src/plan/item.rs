@@ -145,7 +145,7 @@ impl<'l> Item<'l> {
     pub(super) fn zones(&self, words: &[Word]) -> Result<Vec<Zone>, PlanError> {
         let mut zones = Vec::new();
         for word in words {
-            let parsed = Zone::parse_all(word.as_str()).map_err(|error| self.error(error))?;
+            let parsed = Zone::parse_all(without_port(word.as_str())).map_err(|error| self.error(error))?;
             self.count_zones(parsed.len())?;
             zones.extend(parsed);
         }
@@ -175,6 +175,14 @@ impl<'l> Item<'l> {
             self.error(format!("{:?} is none of {}", word.text, names.join(", ")))
         })
     }
+}
+
+/// A zone as a key has it, where the port says nothing.
+fn without_port(text: &str) -> &str {
+    let zone = text
+        .rsplit_once(':')
+        .filter(|(_, port)| !port.is_empty() && port.bytes().all(|letter| letter.is_ascii_digit()));
+    zone.map_or(text, |(zone, _)| zone)
 }
 
 /// The name of `choices` whose value this is.

@@ -96,6 +96,9 @@ impl Kubernetes {
         if kubernetes.zones.iter().all(Zone::is_reverse) {
             return Err(item.error("needs a zone that is not made of addresses, such as cluster.local"));
         }
+        for zone in kubernetes.zones.iter().filter(|zone| zone.is_part_of_network()) {
+            reading.note(item, format!("{zone} changes nothing: its names are not made of addresses"));
+        }
         item.options(reading, |reading, option| kubernetes.read_option(option, reading));
         if kubernetes.zonal && kubernetes.no_endpoints {
             return Err(item.error("zonal needs endpoints, and noendpoints takes them away"));

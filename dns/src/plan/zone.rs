@@ -1,7 +1,7 @@
 //! A zone that something is for: the root, or a domain.
 
 use crate::name::LowerName;
-use config::DomainName;
+use config::{DomainName, DomainNameError};
 use ipnet::IpNet;
 use std::fmt;
 use std::net::IpAddr;
@@ -9,10 +9,19 @@ use std::net::IpAddr;
 /// A domain, or the root that all names are in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Zone {
-    name: Option<DomainName>,
+    name: Spelling,
     labels: u8,
     /// In lower case, with the root's empty label.
     wire: Box<[u8]>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Spelling {
+    Root,
+    Domain(DomainName),
+    /// A part of a network of addresses (RFC 2317 §4), such as `0/25.2.0.192.in-addr.arpa`, in lower case without the dot
+    /// at the end.
+    Part(Box<str>),
 }
 
 /// Why a text is no zone.
@@ -27,7 +36,7 @@ impl Zone {
     /// The root.
     #[must_use]
     pub fn root() -> Self {
-        Self { name: None, labels: 0, wire: Box::new([0]) }
+        Self { name: Spelling::Root, labels: 0, wire: Box::new([0]) }
     }
 
     /// Reads `.`, or a domain with or without a dot at its end.
@@ -39,15 +48,21 @@ impl Zone {
             return Ok(Self::root());
         }
         let wrong = |why: String| ZoneError { text: text.to_owned(), why };
-        let name: DomainName = text.parse().map_err(|error: config::DomainNameError| wrong(error.to_string()))?;
-        let mut wire = Vec::with_capacity(name.as_str().len() + 2);
+        let name = match text.parse() {
+            Ok(domain) => Spelling::Domain(domain),
+            Err(error) => {
+                let error: DomainNameError = error;
+                Spelling::Part(part_of_network(text).ok_or_else(|| wrong(error.to_string()))?)
+            }
+        };
+        let mut wire = Vec::with_capacity(text.len() + 2);
         for label in name.labels() {
             wire.push(u8::try_from(label.len()).map_err(|_| wrong("a label is too long".to_owned()))?);
             wire.extend(label.bytes());
         }
         wire.push(0);
         let labels = u8::try_from(name.labels().count()).unwrap_or(u8::MAX);
-        Ok(Self { name: Some(name), labels, wire: wire.into() })
+        Ok(Self { name, labels, wire: wire.into() })
     }
 
     /// The zones that a text means: one, or for a network those of its addresses' reverse names, of which an IPv4
@@ -83,9 +98,17 @@ impl Zone {
         depth.is_some_and(|depth| name.suffix(depth) == &*self.wire)
     }
 
-    /// The domain; `None`: it is the root.
+    /// The domain; `None`: it is the root, or a part of a network.
     pub(crate) fn domain(&self) -> Option<&DomainName> {
-        self.name.as_ref()
+        match &self.name {
+            Spelling::Domain(domain) => Some(domain),
+            Spelling::Root | Spelling::Part(_) => None,
+        }
+    }
+
+    /// Whether it is a part of a network that RFC 2317 has a zone for: its names are below it, and not made of addresses.
+    pub(crate) fn is_part_of_network(&self) -> bool {
+        matches!(self.name, Spelling::Part(_))
     }
 
     /// Whether `other` is this zone or below it.
@@ -109,16 +132,14 @@ impl Zone {
     /// Whether the names in it are made of addresses.
     #[must_use]
     pub fn is_reverse(&self) -> bool {
-        self.name.as_ref().is_some_and(|name| {
-            let mut labels = name.labels().rev();
-            labels.next() == Some("arpa") && matches!(labels.next(), Some("in-addr" | "ip6"))
-        })
+        let mut labels = self.name.labels().rev();
+        labels.next() == Some("arpa") && matches!(labels.next(), Some("in-addr" | "ip6"))
     }
 
     /// The addresses whose names are in it; `None`: its names are not made of addresses.
     #[must_use]
     pub(crate) fn range(&self) -> Option<IpNet> {
-        let mut labels = self.name.as_ref()?.labels().rev();
+        let mut labels = self.name.labels().rev();
         if labels.next() != Some("arpa") {
             return None;
         }
@@ -159,11 +180,29 @@ impl Zone {
 
 impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.name {
-            Some(name) => name.fmt(f),
-            None => f.write_str("."),
+        f.write_str(self.name.text())
+    }
+}
+
+impl Spelling {
+    fn text(&self) -> &str {
+        match self {
+            Self::Root => ".",
+            Self::Domain(domain) => domain.as_str(),
+            Self::Part(text) => text,
         }
     }
+
+    fn labels(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.text().split('.').filter(|label| !label.is_empty())
+    }
+}
+
+/// The name of a part of a network, in which alone labels have a '/'.
+fn part_of_network(text: &str) -> Option<Box<str>> {
+    let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    let is_one = name.ends_with(".in-addr.arpa") && name.replace('/', "-").parse::<DomainName>().is_ok();
+    is_one.then(|| name.into())
 }
 
 fn reverse_names(network: IpNet) -> Vec<String> {
@@ -229,6 +268,19 @@ mod tests {
         }
         for wire in [&[][..], &[0, 0], &[63, 1], &[7, b'e']] {
             assert!(!zone.holds(wire), "{wire:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_network_is_a_zone() {
+        let zone = Zone::parse("0/25.2.0.192.IN-ADDR.arpa.").unwrap();
+        assert_eq!(zone.to_string(), "0/25.2.0.192.in-addr.arpa");
+        assert_eq!(zone.wire(), b"\x040/25\x012\x010\x03192\x07in-addr\x04arpa\0");
+        assert!(zone.is_reverse() && zone.is_part_of_network() && zone.label_count() == 6);
+        assert_eq!((zone.range(), zone.domain()), (None, None));
+        assert!(Zone::parse("2.0.192.in-addr.arpa").unwrap().contains(&zone));
+        for text in ["a/b.example.org", "0/25.in-addr.arpa.org", "0/25..in-addr.arpa", "0/25 .in-addr.arpa"] {
+            assert!(Zone::parse(text).is_err(), "{text}");
         }
     }
 

@@ -190,7 +190,7 @@ fn left_to_others(fallthrough: &plan::Fallthrough) -> Fallthrough {
     match &fallthrough.0[..] {
         [] => Fallthrough::Nothing,
         zones if zones.contains(&Zone::root()) => Fallthrough::Everything,
-        zones => Fallthrough::Zones(domains_of(zones)),
+        zones => Fallthrough::Zones(zones.to_vec()),
     }
 }
 

@@ -71,6 +71,41 @@ fn what_can_change_nothing_is_taken() {
     }
 }
 
+#[test]
+fn a_zone_may_have_a_port_or_be_a_part_of_a_network() {
+    let part = "0/25.2.0.192.in-addr.arpa";
+    for (plugin, words, expected) in [
+        ("kubernetes cluster.local:53".to_owned(), &["kubernetes"][..], vec!["kubernetes cluster.local".to_owned()]),
+        (
+            "acl 10.0.0.0/8:53 fd00::/8 a.org:1 {\n block\n}".to_owned(),
+            &["acl"],
+            vec!["acl 10.in-addr.arpa d.f.ip6.arpa a.org".to_owned()],
+        ),
+        (
+            format!("forward {part} 10.0.0.1 {{\n except 128/26.{part}\n}}"),
+            &["forward", "except"],
+            vec![format!("forward {part} 10.0.0.1:53"), format!("except 128/26.{part}")],
+        ),
+        (
+            format!("kubernetes cluster.local {part} {{\n fallthrough {part}\n}}"),
+            &["kubernetes", "fallthrough"],
+            vec![
+                format!("kubernetes cluster.local {part}"),
+                format!("fallthrough {part}"),
+                format!("Corefile:2: kubernetes: {part} changes nothing: its names are not made of addresses"),
+            ],
+        ),
+    ] {
+        assert_eq!(read(&plugin, words), expected, "{plugin}");
+    }
+    let text = format!("{part}:5353 {{\n template IN PTR {part} {{\n rcode NXDOMAIN\n }}\n}}\n");
+    let (plan, _) = Plan::from_corefile(&text, "Corefile", &System).unwrap();
+    let question = b"\x015\x040/25\x012\x010\x03192\x07in-addr\x04arpa\0";
+    let listener = plan.listeners().next().unwrap();
+    assert!(plan.find(listener, question).is_some() && plan.find(listener, &question[2..]).is_some());
+    assert!(plan.find(listener, &question[7..]).is_none());
+}
+
 /// A resolv.conf may name it so.
 #[test]
 fn an_upstream_may_be_on_the_link_of_an_interface() {

@@ -74,7 +74,7 @@ fn port(text: &str) -> PortName {
 fn left_to_others(zones: &[&str]) -> Fallthrough {
     match zones {
         ["."] => Fallthrough::Everything,
-        zones => Fallthrough::Zones(zones.iter().map(|zone| zone.parse().unwrap()).collect()),
+        zones => Fallthrough::Zones(zones.iter().map(|zone| tidegate_dns::Zone::parse(zone).unwrap()).collect()),
     }
 }
 
