@@ -35,7 +35,7 @@ pub use corefile::{Environment, Note, Place, PlanError, Refusal, System};
 pub use forward::{parse_resolv_conf, system_upstreams};
 pub use hickory_proto::op::ResponseCode;
 pub use hickory_proto::rr::{Name, Record, RecordType};
-pub use part::spelling::name as spelled_name;
+pub use part::spelling::{NameText, name as spelled_name};
 pub use plan::{Block, Listener, Plan, PlannedObjects, Probes, Transport, Zone, ZoneError};
 pub use question::{Question, TypeName};
 pub use server::{

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use config::{DomainName, Kind, ObjectName, ObjectRef};
 use controller::{NameObjects, Object, Selection};
 use dns::{
-    Answer, Explanation, Name, PlannedObjects, Question, Reason, Record, RecordType, ResponseCode, Sections,
+    Answer, Explanation, Name, NameText, PlannedObjects, Question, Reason, Record, RecordType, ResponseCode, Sections,
     ZoneSettings, explain,
 };
 use report::{Outcome, Report};
@@ -157,7 +157,7 @@ impl Asking {
                 (Answering::Corefile(_), Some(asked)) => asked.said(&question, world)?,
                 (Answering::Corefile(_), None) => break,
             };
-            let goes_on = report.take(question.name.to_string(), said);
+            let goes_on = report.take(NameText(&question.name).to_string(), said);
             if !goes_on {
                 break;
             }

@@ -2,7 +2,18 @@
 
 use crate::name::LONGEST;
 use hickory_proto::rr::Name;
-use std::fmt::Write;
+use std::fmt::{self, Write};
+
+/// A name as zone files, `dig` and Corefiles spell it, with a dot at the end: the numbers of escapes are decimal
+/// (RFC 1035 §5.1), where those of the library are octal.
+#[derive(Debug, Clone, Copy)]
+pub struct NameText<'n>(pub &'n Name);
+
+impl fmt::Display for NameText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&told(&super::opened::wire(self.0)))
+    }
+}
 
 /// A name in wire form as text, with a dot at the end. Bytes that are no plain characters of names are escaped; the case
 /// stays.
@@ -19,6 +30,17 @@ pub(crate) fn text(wire: &[u8]) -> String {
         rest = next;
     }
     if text.is_empty() { ".".to_owned() } else { text }
+}
+
+/// A name in wire form as people read it: as [`text`], but as one word.
+pub(crate) fn told(wire: &[u8]) -> String {
+    as_told(&text(wire))
+}
+
+/// What [`text`] has made, as people read it.
+pub(crate) fn as_told(text: &str) -> String {
+    // A space stands behind the backslash of its escape always.
+    text.replace(' ', "032")
 }
 
 /// A label as text, escaped as in a name.
@@ -126,6 +148,19 @@ mod tests {
         #[test]
         fn any_bytes_have_a_text(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             prop_assert!(text(&bytes).ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn escapes_are_decimal() {
+        for (written, spelled) in [
+            (r"\032x\\\032.test.", r"\032x\\\032.test."),
+            (r"a\007b.\195\188.test", r"a\007b.\195\188.test."),
+            (r"\065\.b.test.", r"A\.b.test."),
+            (".", "."),
+        ] {
+            let name = name(written).unwrap();
+            assert_eq!(NameText(&name).to_string(), spelled);
         }
     }
 

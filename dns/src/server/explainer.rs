@@ -200,5 +200,5 @@ fn nobody(block: &plan::Block, name: &[u8]) -> String {
             let line = block.place_of("forward", nth).line;
             format!("; the forward of line {line} leaves it out (except)")
         });
-    format!("nothing in this block answers {}{}", spelling::text(name), leaves_out.collect::<String>())
+    format!("nothing in this block answers {}{}", spelling::told(name), leaves_out.collect::<String>())
 }

@@ -205,7 +205,7 @@ impl Responder {
             self.met((block, asking), BLOCK, || Finding::Nobody(name.to_vec()));
             return None;
         };
-        self.met((block, asking), ("forward", route), || Finding::Upstreams(spelling::text(name)));
+        self.met((block, asking), ("forward", route), || Finding::Upstreams(spelling::told(name)));
         Some(asking.pending(Running(Box::pin(std::future::pending()))))
     }
 

@@ -79,7 +79,9 @@ impl Responder {
     /// Notes what a rule makes of a question.
     pub(super) fn rewritten(&self, of: (&Arc<Block>, &Asking<'_>), rule: usize, made: Made<'_>) {
         self.said(of, ("rewrite", rule), || match made {
-            Made::Question(name, record_type) => format!("{name} {} is answered in its place", TypeName(record_type)),
+            Made::Question(name, record_type) => {
+                format!("{} {} is answered in its place", spelling::as_told(name), TypeName(record_type))
+            }
             Made::Answer => "its answer is changed".to_owned(),
             Made::NoName => "it makes of it what is no name".to_owned(),
         });
@@ -88,7 +90,7 @@ impl Responder {
     /// Notes that a question to the block `from` leads to one that another block answers.
     pub(super) fn led(&self, (from, to): (&Arc<Block>, &Arc<Block>), asking: &Asking<'_>) {
         if !Arc::ptr_eq(from, to) {
-            self.said((to, asking), BLOCK, || format!("{} is for this block", spelling::text(asking.name.suffix(0))));
+            self.said((to, asking), BLOCK, || format!("{} is for this block", spelling::told(asking.name.suffix(0))));
         }
     }
 
@@ -136,5 +138,5 @@ pub(super) fn template_words(code: ResponseCode) -> String {
 
 /// A question as people read it.
 pub(super) fn spelled(asked: &Asked<'_>) -> String {
-    format!("{} {}", spelling::text(asked.name()), TypeName(asked.record_type))
+    format!("{} {}", spelling::told(asked.name()), TypeName(asked.record_type))
 }

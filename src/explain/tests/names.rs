@@ -353,6 +353,7 @@ fn what_is_no_name_is_told_as_it_is_of_any_other() {
         (".", "."),
         ("\\065.example", "A.example."),
         ("\\097.example", "\na.example."),
+        ("\\032a\\195.example", "\n\\032a\\195.example."),
     ] {
         let said = said(&[name]);
         assert!(said.contains(&format!("{end} upstream\n")), "{name}: {said}");
