@@ -120,20 +120,21 @@ impl Change {
     fn new(rule: &RewriteRule) -> Self {
         match rule {
             RewriteRule::Name(plan::NameRewrite { names, to, answers }) => {
-                let given = |part, names: &plan::Pattern, to: &plan::Substitute| {
+                let part_of = |part, names: &plan::Pattern, to: &plan::Substitute| {
                     Answer::Given(Arc::new(Given { part, names: names.clone(), to: to.clone() }))
                 };
-                let answer = |answer: &plan::Answer| match answer {
-                    plan::Answer::Auto => Answer::Auto,
-                    plan::Answer::Name { names, to } => given(Part::Owner, names, to),
-                    plan::Answer::Value { names, to } => given(Part::Value, names, to),
-                };
                 let names = Names::new(names);
-                // Of one name it is known what it was; CoreDNS always turns it back.
-                let is_plain = |answer: &plan::Answer| matches!(answer, plan::Answer::Auto);
-                let implied = matches!(names, Names::Exact(_)) && !answers.iter().any(is_plain);
-                let implied = implied.then_some(Answer::Auto);
-                let answers = implied.into_iter().chain(answers.iter().map(answer)).collect();
+                let given = |answer: &plan::Answer| match answer {
+                    plan::Answer::Auto => None,
+                    plan::Answer::Name { names, to } => Some(part_of(Part::Owner, names, to)),
+                    plan::Answer::Value { names, to } => Some(part_of(Part::Value, names, to)),
+                };
+                // Of one name it is known what it was; CoreDNS always turns it back. Wherever `auto` stands among the others
+                // it is done once and is the last to be undone, as there: what they match is what was answered.
+                let is_auto = |answer: &plan::Answer| matches!(answer, plan::Answer::Auto);
+                let turns_back = matches!(names, Names::Exact(_)) || answers.iter().any(is_auto);
+                let auto = turns_back.then_some(Answer::Auto);
+                let answers = auto.into_iter().chain(answers.iter().filter_map(given)).collect();
                 Self::Name { names, to: to.clone(), answers }
             }
             RewriteRule::Type { from, to } => Self::Type { from: *from, to: *to },

@@ -114,6 +114,35 @@ additional web.shop.svc.cluster.local. 5 A 10.0.0.1"
     );
 }
 
+/// As CoreDNS has it (`newSuffixNameRule`, `responseRuleFor`): what is said of values is about what was answered.
+#[test]
+fn auto_is_the_last_to_be_undone_wherever_it_stands() {
+    let asked = ("web.example.", "SRV");
+    let records = "web.svc.test. 5 SRV 0 100 80 web.svc.test.";
+    let value = r"value (.*)\.svc\.test\.$ {1}.blue.svc.test";
+    for answers in [
+        format!("answer auto answer {value}"),
+        format!("answer {value} answer auto"),
+        format!("answer auto answer {value} answer auto"),
+    ] {
+        assert_eq!(
+            restored(&format!("rewrite name suffix .example .svc.test {answers}"), asked, "NOERROR", records),
+            "No Error\nweb.example. 5 SRV 0 100 80 web.blue.example.",
+            "{answers}"
+        );
+    }
+    let records = "web.test. 5 SRV 0 100 80 web.test.";
+    for answers in
+        [r"answer value (.*)\.test\.$ {1}.blue.web.test", r"answer value (.*)\.test\.$ {1}.blue.web.test auto"]
+    {
+        assert_eq!(
+            restored(&format!("rewrite name exact web.example web.test {answers}"), asked, "NOERROR", records),
+            "No Error\nweb.example. 5 SRV 0 100 80 web.blue.web.example.",
+            "{answers}"
+        );
+    }
+}
+
 #[test]
 fn a_dname_leads_where_the_alias_made_of_it_does() {
     let records = "old.up.test. 60 DNAME new.up.test.\n x.old.up.test. 60 CNAME x.new.up.test.";

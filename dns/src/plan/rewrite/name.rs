@@ -114,6 +114,10 @@ impl NameRewrite {
         for words in std::iter::once(inline).chain(lines.iter().map(Vec::as_slice)) {
             Answer::read_all(item, reading, words, &mut answers)?;
         }
+        let is_auto = |answer: &Answer| matches!(answer, Answer::Auto);
+        if answers.iter().any(is_auto) && answers.iter().any(|answer| matches!(answer, Answer::Name { .. })) {
+            return Err(item.error("answer auto and answer name may not stand together: auto turns back all owners"));
+        }
         Ok(Self { names, to, answers })
     }
 
@@ -209,7 +213,9 @@ impl fmt::Display for Substitute {
 
 #[cfg(test)]
 mod tests {
+    use crate::corefile::System;
     use crate::part::harness::block;
+    use crate::plan::Plan;
 
     /// As the README of CoreDNS's plugin shows them.
     #[test]
@@ -224,6 +230,7 @@ mod tests {
                 "answer name c d answer value e f answer name g h",
             ),
             ("name suffix a b answer name auto d", "answer name auto d"),
+            ("name suffix a b answer value c d answer auto", "answer value c d answer auto"),
             ("name suffix a b answer value auto answer", "answer value auto answer"),
             ("{\n name suffix a b\n answer name auto\n answer value c d\n}", "answer auto answer value c d"),
             ("{\n name suffix a b\n answer name c d\n value e f\n}", "answer name c d answer value e f"),
@@ -231,6 +238,24 @@ mod tests {
             let printed = block(&format!("rewrite {written}")).to_string();
             let words: Vec<_> = printed.split_whitespace().collect();
             assert_eq!(words.join(" "), format!(".:53 {{ rewrite stop name suffix a b {answers} }}"), "{written}");
+        }
+    }
+
+    /// As CoreDNS has it (`parseAnswerRules`), for exact names too.
+    #[test]
+    fn owners_are_turned_back_in_one_way() {
+        for wrong in [
+            "name suffix a b answer auto answer name c d",
+            "name suffix a b answer name c d answer auto",
+            "name suffix a b answer name c d value e f auto",
+            "name exact a b answer auto name c d",
+            "{\n name suffix a b\n answer name c d\n answer auto\n}",
+        ] {
+            let refusal =
+                Plan::from_corefile(&format!(". {{\nrewrite {wrong}\n}}\n"), "Corefile", &System).unwrap_err();
+            let errors: Vec<_> = refusal.errors.iter().map(ToString::to_string).collect();
+            let why = "answer auto and answer name may not stand together: auto turns back all owners";
+            assert_eq!(errors, [format!("Corefile:2: rewrite: {why}")], "{wrong}");
         }
     }
 }
