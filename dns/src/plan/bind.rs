@@ -28,7 +28,7 @@ impl Bind {
         let mut except = Vec::new();
         item.options(reading, |_, option| match option.name() {
             "except" => {
-                except.extend(read(option, "addresses or interfaces")?);
+                except = read(option, "addresses or interfaces")?;
                 Ok(())
             }
             _ => Err(option.unknown(&["except"])),

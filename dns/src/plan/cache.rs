@@ -105,6 +105,7 @@ impl Cache {
             keeps_ttl: false,
         };
         let (mut prefers_positive, mut is_never_stale) = (None, false);
+        let mut prefetch = Prefetch { amount: 0, within: Duration::from_secs(60), percentage: 10 };
         item.options(reading, |_, option| {
             match option.name() {
                 "success" => cache.success.read(option)?,
@@ -112,7 +113,7 @@ impl Cache {
                 "servfail" => {
                     cache.servfail = option.span(option.one("a time")?, Duration::ZERO..=Duration::from_secs(300))?;
                 }
-                "prefetch" => cache.prefetch = Prefetch::read(option)?,
+                "prefetch" => prefetch.read(option)?,
                 "serve_stale" => {
                     cache.stale = Stale::read(option)?;
                     is_never_stale = cache.stale.is_none();
@@ -127,6 +128,7 @@ impl Cache {
             }
             Ok(())
         });
+        cache.prefetch = (prefetch.amount > 0).then_some(prefetch);
         match (prefers_positive, &mut cache.stale) {
             (Some(option), None) if !is_never_stale => return Err(option.error("is nothing without serve_stale")),
             (is_set, Some(stale)) => stale.prefers_positive = is_set.is_some(),
@@ -143,9 +145,9 @@ impl Cache {
         let is_success = option.choice(which, &[("success", true), ("denial", false)])?;
         let zones = option.zones_or(zones, &[Zone::root()])?;
         if is_success {
-            self.no_success.extend(zones);
+            self.no_success = zones;
         } else {
-            self.no_denial.extend(zones);
+            self.no_denial = zones;
         }
         Ok(())
     }
@@ -202,27 +204,24 @@ impl Kept {
 }
 
 impl Prefetch {
-    fn read(option: Item<'_>) -> Result<Option<Self>, PlanError> {
+    /// Of what it does not say that of a line before it stays.
+    fn read(&mut self, option: Item<'_>) -> Result<(), PlanError> {
         let (amount, within, percentage) = match option.arguments() {
             [amount] => (amount, None, None),
             [amount, within] => (amount, Some(within), None),
             [amount, within, percentage] => (amount, Some(within), Some(percentage)),
             _ => return Err(option.error("takes a number of questions and, if need be, a time and a percentage")),
         };
-        let amount = option.number(amount, 0..=1_000_000)?;
-        let within = match within {
-            Some(within) => option.span(within, Duration::from_millis(1)..=DAY)?,
-            None => Duration::from_secs(60),
-        };
-        let percentage = match percentage {
-            Some(word) => {
-                let number = word.text.strip_suffix('%').and_then(|number| number.parse().ok());
-                let wrong = || option.error(format!("{:?} is no percentage from 10% to 90%", word.text));
-                number.filter(|number| (10..=90).contains(number)).ok_or_else(wrong)?
-            }
-            None => 10,
-        };
-        Ok((amount > 0).then_some(Self { amount, within, percentage }))
+        self.amount = option.number(amount, 0..=1_000_000)?;
+        if let Some(within) = within {
+            self.within = option.span(within, Duration::from_millis(1)..=DAY)?;
+        }
+        if let Some(word) = percentage {
+            let number = word.text.strip_suffix('%').and_then(|number| number.parse().ok());
+            let wrong = || option.error(format!("{:?} is no percentage from 10% to 90%", word.text));
+            self.percentage = number.filter(|number| (10..=90).contains(number)).ok_or_else(wrong)?;
+        }
+        Ok(())
     }
 
     fn printed(self) -> Printed {

@@ -164,9 +164,7 @@ impl Forward {
         forward.add_upstreams(item, reading, to)?;
         let mut written = BTreeMap::new();
         item.options(reading, |reading, option| {
-            if let Some(before) = written.insert(option.name(), option) {
-                Self::tell_overruled(before, option, reading);
-            }
+            written.insert(option.name(), option);
             forward.read_option(option, reading)
         });
         if forward.to.is_empty() {

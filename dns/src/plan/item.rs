@@ -1,9 +1,12 @@
 //! A plugin or one of its options while it is read: arguments become values, and faults get their place and subject.
 
+mod overruled;
+
 use super::reading::{MAX_ZONES, Reading};
 use super::span;
 use super::zone::Zone;
 use crate::corefile::{Line, Note, Place, PlanError, Word};
+use overruled::Written;
 use std::cell::Cell;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -56,14 +59,17 @@ impl<'l> Item<'l> {
         PlanError(Note { place: self.place().clone(), subject, message: message.to_string(), is_missing: false })
     }
 
-    /// Reads each option; what is wrong with one does not keep the others from being read.
+    /// Reads each option; what is wrong with one does not keep the others from being read. Those that a later one
+    /// overrules are told.
     pub(super) fn options(
         &self,
         reading: &mut Reading<'_>,
         mut take: impl FnMut(&mut Reading<'_>, Item<'l>) -> Result<(), PlanError>,
     ) {
+        let mut written = Written::default();
         for line in self.body() {
             let option = Self { option: Some(line.name.as_str()), line, ..*self };
+            written.add(option, reading);
             let taken = if option.has_body() { Err(option.error("takes no block")) } else { take(reading, option) };
             reading.keep(taken);
         }

@@ -122,7 +122,7 @@ impl Kubernetes {
                 self.ignores_empty_services =
                     option.choice(option.one("empty_service")?, &[("empty_service", true)])?;
             }
-            "multicluster" => self.multicluster.extend(option.zones(option.some("zones")?)?),
+            "multicluster" => self.multicluster = option.zones(option.some("zones")?)?,
             "labels" => self.labels = Some(selector::read(option)?),
             "namespaces" => {
                 let names = option.some("namespaces")?.iter().map(|word| word.as_str().to_owned());
@@ -159,7 +159,7 @@ impl Kubernetes {
         match (&mut self.exposed, exposed) {
             (all @ Exposed::All, exposed) => *all = exposed,
             (Exposed::Named(names), Exposed::Named(more)) => names.extend(more),
-            (Exposed::Labelled(_), Exposed::Labelled(_)) => return Err(option.error("may stand only once")),
+            (Exposed::Labelled(selector), Exposed::Labelled(last)) => *selector = last,
             _ => return Err(option.error("namespaces and namespace_labels may not stand together")),
         }
         Ok(())

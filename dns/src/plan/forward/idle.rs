@@ -8,21 +8,6 @@ use crate::plan::reading::Reading;
 use crate::plan::zone::Zone;
 use std::collections::BTreeMap;
 
-/// Options that are one value each, and can stand several times. Of `health_check` in CoreDNS `no_rec` stays.
-const LAST_COUNTS: [&str; 11] = [
-    "expire",
-    "max_age",
-    "max_concurrent",
-    "max_connect_attempts",
-    "max_fails",
-    "max_idle_conns",
-    "policy",
-    "read_timeout",
-    "source_address",
-    "tls",
-    "tls_servername",
-];
-
 impl Forward {
     /// Tells of options, each of which is among those that were `written`.
     pub(super) fn tell_idle(&self, written: &BTreeMap<&str, Item<'_>>, reading: &mut Reading<'_>) {
@@ -45,13 +30,6 @@ impl Forward {
             Some(true) if !is_used(true) => told("source_address", "no upstream has an address of IPv4"),
             Some(false) if !is_used(false) => told("source_address", "no upstream has an address of IPv6"),
             _ => {}
-        }
-    }
-
-    /// Tells of an option that is `written` again after it, where the last one counts, as in CoreDNS.
-    pub(super) fn tell_overruled(option: Item<'_>, written: Item<'_>, reading: &mut Reading<'_>) {
-        if LAST_COUNTS.contains(&option.name()) {
-            reading.note(option, format!("changes nothing: what {} says counts", written.place()));
         }
     }
 
