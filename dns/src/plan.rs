@@ -35,6 +35,7 @@ mod template;
 pub(crate) mod timeouts;
 pub(crate) mod tls;
 mod transfer;
+mod unsupported;
 mod zone;
 
 pub(crate) use address::BindTo;

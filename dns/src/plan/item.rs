@@ -4,6 +4,7 @@ mod overruled;
 
 use super::reading::{MAX_ZONES, Reading};
 use super::span;
+use super::unsupported;
 use super::zone::Zone;
 use crate::corefile::{Line, Note, Place, PlanError, Word};
 use overruled::Written;
@@ -77,6 +78,9 @@ impl<'l> Item<'l> {
 
     /// This option is none of the plugin's; `known` are.
     pub(super) fn unknown(&self, known: &[&str]) -> PlanError {
+        if let Some(instead) = unsupported::option(self.plugin, self.name()) {
+            return self.error(format!("this option of CoreDNS is not supported: {instead}"));
+        }
         let hint = match closest(self.name(), known.iter().copied()) {
             Some(near) => format!("unknown option; did you mean {near}?"),
             None if known.is_empty() => "unknown option: there are none".to_owned(),

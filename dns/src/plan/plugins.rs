@@ -24,6 +24,7 @@ use super::template::Template;
 use super::timeouts::Timeouts;
 use super::tls::ServerTls;
 use super::transfer::Transfer;
+use super::unsupported;
 use super::zone::Zone;
 use crate::corefile::{PlanError, Section};
 
@@ -65,37 +66,6 @@ const KNOWN: [&str; 37] = [
     "whoami",
     "import",
     "prometheus",
-];
-
-/// Plugins that CoreDNS has or had, and that are none here, each with what to do instead.
-const UNSUPPORTED: [(&str, &str); 27] = [
-    ("alternate", "`forward` with `failover` asks the next upstream"),
-    ("auto", "zones from files are not served"),
-    ("azure", "zones of cloud providers are not served; `forward` asks their servers"),
-    ("clouddns", "zones of cloud providers are not served; `forward` asks their servers"),
-    ("dnssec", "answers are not signed"),
-    ("dnstap", "`log` writes a line for each answer"),
-    ("erratic", "it is for tests"),
-    ("etcd", "names from etcd are not served"),
-    ("fanout", "`forward` asks one upstream after the other"),
-    ("federation", "Kubernetes has no federated names any more"),
-    ("file", "zones from files are not served; `hosts` and `template` answer for single names"),
-    ("geoip", "answers do not depend on where a client is"),
-    ("grpc", "upstreams are asked over UDP, TCP and TLS"),
-    ("grpc_server", "questions are taken over UDP, TCP, TLS and HTTPS"),
-    ("nomad", "names from Nomad are not served"),
-    ("on", "no commands are run"),
-    ("proxy", "CoreDNS has `forward` instead since 1.5"),
-    ("quic", "questions are taken over UDP, TCP, TLS and HTTPS"),
-    ("root", "write whole paths"),
-    ("route53", "zones of cloud providers are not served; `forward` asks their servers"),
-    ("secondary", "zones of other servers are not copied"),
-    ("shed", "leave it out"),
-    ("siit", "`dns64` makes addresses for networks without IPv4"),
-    ("sign", "answers are not signed"),
-    ("trace", "questions are not traced"),
-    ("tsig", "transfers are allowed by address, with `transfer`"),
-    ("view", "a block does not depend on who asks; `acl` does"),
 ];
 
 /// Zones of one block.
@@ -194,7 +164,7 @@ fn read_without_effect(block: &mut Block, item: Item<'_>, reading: &mut Reading<
 }
 
 fn unknown(item: Item<'_>, name: &str) -> PlanError {
-    if let Some((_, instead)) = UNSUPPORTED.iter().find(|(other, _)| *other == name) {
+    if let Some(instead) = unsupported::plugin(name) {
         return item.error(format!("this plugin of CoreDNS is not supported: {instead}"));
     }
     match closest(name, KNOWN) {

@@ -3,6 +3,7 @@
 use super::item::{Item, name_of};
 use super::print::Printed;
 use super::reading::Reading;
+use super::unsupported;
 use crate::corefile::PlanError;
 use config::DomainName;
 
@@ -60,6 +61,9 @@ impl ServerTls {
         let (certificate, key, authorities) = match item.arguments() {
             [certificate, key] => (certificate, key, None),
             [certificate, key, authorities] => (certificate, key, Some(authorities)),
+            [] if item.body().iter().any(|line| line.name.as_str() == "acme") => {
+                return Err(item.error(format!("acme is not supported: {}", unsupported::CERTIFICATES)));
+            }
             _ => return Err(item.error("takes the files of a certificate and a key and, if need be, of authorities")),
         };
         let path = |word: &crate::corefile::Word| word.as_str().to_owned();

@@ -99,6 +99,12 @@ impl NameRewrite {
     ) -> Result<Self, PlanError> {
         let end = words.iter().skip(2).position(|word| word.as_str() == "answer").map_or(words.len(), |at| at + 2);
         let (rule, inline) = words.split_at(end);
+        if let [kind, _, _, metadata] = rule
+            && (kind.as_str(), metadata.as_str()) == ("regex", "metadata")
+        {
+            let message = "metadata is not supported: a new name is made of text and groups, such as {1}";
+            return Err(item.error(message));
+        }
         let [matched @ .., to] = rule else { return Err(item.error("name takes a name and what it becomes")) };
         let names = NameMatch::read(item, reading, matched)?;
         let to = match &names {
