@@ -78,8 +78,9 @@ impl Asked<'_> {
 
     /// Whether the address is one that is asked: that of `--at`, or one that a block binds.
     pub(super) fn is_at(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
         let is_bound = || self.explainer.addresses().iter().any(|at| at.address.ip() == ip);
-        self.planned.at.is_some_and(|at| at.ip == ip) || is_bound()
+        self.planned.at.is_some_and(|at| at.ip.to_canonical() == ip) || is_bound()
     }
 
     /// # Errors

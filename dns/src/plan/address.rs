@@ -22,8 +22,9 @@ pub(crate) struct HttpAddress {
 
 impl BindTo {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        if let Ok(address) = text.parse() {
-            return Ok(Self::Address(address));
+        if let Ok(address) = text.parse::<IpAddr>() {
+            // What is sent to a mapped address is sent over IPv4 (RFC 4291 §2.5.5.2).
+            return Ok(Self::Address(address.to_canonical()));
         }
         // `dev_valid_name` of the kernel; a ':' would be an alias, or a port that belongs elsewhere.
         let is_letter = |letter: char| letter.is_ascii_graphic() && letter != '/' && letter != ':';

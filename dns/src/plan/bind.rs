@@ -21,7 +21,7 @@ pub(crate) struct Bind {
 impl Bind {
     /// `before`: other lines of the block.
     pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>, before: &[Self]) -> Result<Self, PlanError> {
-        let to = read(item, "addresses or interfaces")?;
+        let mut to = read(item, "addresses or interfaces")?;
         if before.iter().map(|bind| bind.to.len()).sum::<usize>() + to.len() > MAX_ADDRESSES {
             return Err(item.error(format!("names more than {MAX_ADDRESSES} addresses")));
         }
@@ -33,6 +33,12 @@ impl Bind {
             }
             _ => Err(option.unknown(&["except"])),
         });
+        if to.iter().all(|to| except.contains(to)) {
+            return Err(item.error("leaves no address to listen at: except has them all"));
+        }
+        for left_out in to.extract_if(.., |to| except.contains(to)) {
+            reading.note(item, format!("{left_out} changes nothing: except leaves it out"));
+        }
         Ok(Self { to, except })
     }
 

@@ -143,6 +143,7 @@ impl Explainer {
     ) -> Option<Explained> {
         let wire = question.to_wire();
         let name = wire.split_last_chunk::<4>().and_then(|(name, _)| LowerName::read(name))?;
+        let asked_at = (asked_at.0.map(|ip| ip.to_canonical()), asked_at.1);
         let at = self.fitting(&name, asked_at)?;
         let trace = self.shared.trace.as_ref()?;
         let flags = flag::RECURSION_DESIRED.to_be_bytes();

@@ -187,7 +187,7 @@ mod tests {
         let both = Ok(["127.0.0.1:53", "127.0.0.2:53"].map(str::to_owned).to_vec());
         assert_eq!(at("bind 127.0.0.1\n bind 127.0.0.2"), both);
         assert_eq!(at("bind 127.0.0.1\n bind 127.0.0.2 {\n except 127.0.0.1\n }"), both);
-        let none: Result<_, String> = at("bind 127.0.0.1\n bind 127.0.0.2 {\n except 127.0.0.2\n }");
-        assert_eq!(none, Err("Corefile:3: 127.0.0.2:53: no address is left to listen at".to_owned()));
+        let none: Result<_, String> = at("bind 127.0.0.2\n bind 127.0.0.1 {\n except lo\n }");
+        assert_eq!(none, Err("Corefile:3: 127.0.0.1:53: no address is left to listen at".to_owned()));
     }
 }

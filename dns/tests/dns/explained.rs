@@ -231,6 +231,8 @@ async fn the_address_that_is_asked_decides_on_the_block() {
     assert_eq!(line("x.a.test.", None, None), Some(Some(1)));
     assert_eq!(line("x.b.test.", None, None), Some(Some(5)));
     assert_eq!(line("x.b.test.", Some("127.0.0.1"), None), Some(None));
+    assert_eq!(line("x.a.test.", Some("::ffff:127.0.0.1"), None), Some(Some(1)));
+    assert_eq!(line("x.b.test.", Some("::ffff:127.0.0.1"), None), Some(None));
     assert_eq!(line("x.b.test.", Some("127.0.0.1"), Some(5353)), Some(Some(9)));
     assert_eq!(line("x.b.test.", Some("192.0.2.1"), None), Some(Some(9)));
     assert_eq!(line("x.b.test.", Some("192.0.2.1"), Some(53)), None);

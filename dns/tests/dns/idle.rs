@@ -29,6 +29,7 @@ fn what_is_without_effect_beside_the_rest_is_told() {
     let [autopath, later] =
         [(2, "autopath"), (3, "forward")].map(|(line, plugin)| format!("Corefile:{line}: {plugin}: b.org {outside}"));
     let except = "Corefile:3: forward: except: b.org changes nothing: no such name would be forwarded";
+    let left_out = "Corefile:2: bind: 127.0.0.1 changes nothing: except leaves it out";
     for (key, plugins, expected) in [
         (".", "forward . 2001:db8::1 tls://[2001:db8::2]%a.org {\nsource_address 192.0.2.1\n}", &[of_ipv4][..]),
         (".", "forward . 192.0.2.53 {\nsource_address 2001:db8::1\n}", &[of_ipv6]),
@@ -49,6 +50,9 @@ fn what_is_without_effect_beside_the_rest_is_told() {
         ("a.org", "forward a.org 192.0.2.53\nforward b.org 192.0.2.53", &[&later]),
         (".", "forward a.org 192.0.2.53 {\nexcept b.org a.a.org org\n}", &[except]),
         ("a.org", "forward . 192.0.2.53 {\nexcept b.org a.a.org\n}", &[except]),
+        (".", "bind 127.0.0.1 ::1 {\nexcept 127.0.0.1\n}", &[left_out]),
+        (".", "bind 127.0.0.1 lo {\nexcept 127.0.0.1\n}", &[left_out]),
+        (".", "bind lo {\nexcept 127.0.0.1\n}", none),
     ] {
         assert_eq!(told(key, plugins), expected, "{key}: {plugins}");
     }
