@@ -4,6 +4,7 @@ mod asked;
 mod circles;
 mod ports;
 mod secured;
+mod types;
 
 use super::Plan;
 use super::autopath::SearchList;
@@ -32,6 +33,7 @@ pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
         fallthrough(block, reading);
         transfers(block, reading);
         forward::tell_idle_in_order(block, reading);
+        types::tell_unasked(block, reading);
         dead_zones(block, &Asked::of(plan, block), reading);
     }
 }

@@ -59,6 +59,26 @@ fn what_is_without_effect_beside_the_rest_is_told() {
 }
 
 #[test]
+fn rules_for_types_that_are_answered_before_them_are_told() {
+    let note = |line: u32, part: &str, asked: &str| {
+        vec![format!("Corefile:{line}: {part}: {asked} gets NOTIMP: no such question comes there")]
+    };
+    for (plugins, expected) in [
+        ("rewrite type MAILB TXT", note(2, "rewrite", "MAILB")),
+        ("rewrite stop type A MAILB\nrewrite type MAILB TXT", note(3, "rewrite", "MAILB")),
+        ("rewrite continue type A MAILB\nrewrite type MAILB TXT", vec![]),
+        ("rewrite type TXT MAILB", vec![]),
+        ("template IN TSIG {\nrcode NXDOMAIN\n}", note(2, "template", "TSIG")),
+        ("template ANY TKEY {\nrcode NXDOMAIN\n}", note(2, "template", "TKEY")),
+        ("template CH TKEY {\nrcode NXDOMAIN\n}", vec![]),
+        ("template IN ANY {\nrcode NXDOMAIN\n}", vec![]),
+        ("rewrite type A MAILA\ntemplate IN MAILA {\nrcode NXDOMAIN\n}", vec![]),
+    ] {
+        assert_eq!(told(".", plugins), expected, "{plugins}");
+    }
+}
+
+#[test]
 fn what_a_forward_says_without_effect_is_told() {
     let none: &[&str] = &[];
     let [tcp, udp] = ["force_tcp", "prefer_udp"]
