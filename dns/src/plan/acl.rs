@@ -51,7 +51,7 @@ impl Acl {
         let mut acl = Self { zones: item.zones_or(item.arguments(), block)?, rules: Vec::new() };
         let before = reading.errors.len();
         item.options(reading, |_, option| {
-            if !ACTIONS.iter().any(|(name, _)| *name == option.name()) {
+            if !ACTIONS.iter().any(|(name, _)| option.name().eq_ignore_ascii_case(name)) {
                 return Err(option.unknown(&ACTIONS.map(|(name, _)| name)));
             }
             acl.rules.push(AclRule::read(option)?);
@@ -71,18 +71,19 @@ impl Acl {
 
 impl AclRule {
     fn read(option: Item<'_>) -> Result<Self, PlanError> {
-        let action = option.choice(option.name_word(), &ACTIONS)?;
+        let action = option.choice_in_any_case(option.name_word(), &ACTIONS)?;
         let mut rule = Self { action, types: Vec::new(), networks: Vec::new() };
         let mut rest = option.arguments();
         while let [section, after @ ..] = rest {
-            let end = after.iter().position(|word| ["type", "net"].contains(&word.as_str())).unwrap_or(after.len());
+            let opens = |word: &Word| ["type", "net"].iter().any(|name| word.text.eq_ignore_ascii_case(name));
+            let end = after.iter().position(opens).unwrap_or(after.len());
             let (words, next) = after.split_at(end);
             rest = next;
             if words.is_empty() {
                 return Err(option.error(format!("nothing follows {:?}", section.text)));
             }
             let is_all = words.iter().any(|word| word.as_str() == "*");
-            match section.as_str() {
+            match section.text.to_ascii_lowercase().as_str() {
                 "type" | "net" if is_all => {}
                 "type" => {
                     for word in words {
@@ -94,7 +95,7 @@ impl AclRule {
                         rule.networks.push(network(option, word)?);
                     }
                 }
-                other => return Err(option.error(format!("type or net must stand before {other:?}"))),
+                _ => return Err(option.error(format!("type or net must stand before {:?}", section.text))),
             }
         }
         Ok(rule)

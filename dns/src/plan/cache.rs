@@ -119,7 +119,7 @@ impl Cache {
                     is_never_stale = cache.stale.is_none();
                 }
                 "serve_stale_policy" => {
-                    option.choice(option.one("prefer_positive")?, &[("prefer_positive", ())])?;
+                    option.choice_in_any_case(option.one("prefer_positive")?, &[("prefer_positive", ())])?;
                     prefers_positive = Some(option);
                 }
                 "keepttl" => cache.keeps_ttl = option.alone().map(|()| true)?,
@@ -246,7 +246,7 @@ impl Stale {
         stale.max_age = option.span(age, Duration::ZERO..=30 * DAY)?;
         let is_ever = |stale: Self| (!stale.max_age.is_zero()).then_some(stale);
         let [refresh, rest @ ..] = rest else { return Ok(is_ever(stale)) };
-        stale.refresh = option.choice(refresh, &REFRESHES)?;
+        stale.refresh = option.choice_in_any_case(refresh, &REFRESHES)?;
         let (timeout, rest) = match (stale.refresh, rest) {
             (Refresh::Verify, [timeout, rest @ ..]) => (Some(timeout), rest),
             (_, rest) => (None, rest),

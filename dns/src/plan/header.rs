@@ -63,12 +63,14 @@ impl Header {
 /// Reads `[query|response] set|clear FLAG...`; without the first it is about answers.
 fn rule(item: Item<'_>, reading: &mut Reading<'_>, words: &[Word]) -> Result<HeaderRule, PlanError> {
     let (of, words) = match words {
-        [side, rest @ ..] if SIDES.iter().any(|(name, _)| *name == side.as_str()) => (item.choice(side, &SIDES)?, rest),
+        [side, rest @ ..] if SIDES.iter().any(|(name, _)| side.text.eq_ignore_ascii_case(name)) => {
+            (item.choice_in_any_case(side, &SIDES)?, rest)
+        }
         words => (HeaderOf::Response, words),
     };
     let [action, flags @ ..] = words else { return Err(item.error("takes set or clear, and flags")) };
-    let is_set = item.choice(action, &ACTIONS)?;
-    let flags: Vec<_> = flags.iter().map(|flag| item.choice(flag, &FLAGS)).collect::<Result<_, _>>()?;
+    let is_set = item.choice_in_any_case(action, &ACTIONS)?;
+    let flags: Vec<_> = flags.iter().map(|flag| item.choice_in_any_case(flag, &FLAGS)).collect::<Result<_, _>>()?;
     if flags.is_empty() {
         return Err(item.error("names no flag"));
     }

@@ -185,6 +185,12 @@ impl<'l> Item<'l> {
             self.error(format!("{:?} is none of {}", word.text, names.join(", ")))
         })
     }
+
+    /// The same where upper case is no other word, as CoreDNS has it in some places.
+    pub(super) fn choice_in_any_case<T: Copy>(&self, word: &Word, choices: &[(&str, T)]) -> Result<T, PlanError> {
+        let found = choices.iter().find(|(name, _)| word.text.eq_ignore_ascii_case(name));
+        found.map_or_else(|| self.choice(word, choices), |(_, value)| Ok(*value))
+    }
 }
 
 /// A zone as a key has it, where the port says nothing.

@@ -53,8 +53,8 @@ const AFTERS: [(&str, After); 2] = [("stop", After::Stop), ("continue", After::C
 impl Rewrite {
     pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>) -> Result<Self, PlanError> {
         let (after, words) = match item.arguments() {
-            [first, rest @ ..] if AFTERS.iter().any(|(name, _)| *name == first.as_str()) => {
-                (item.choice(first, &AFTERS)?, rest)
+            [first, rest @ ..] if AFTERS.iter().any(|(name, _)| first.text.eq_ignore_ascii_case(name)) => {
+                (item.choice_in_any_case(first, &AFTERS)?, rest)
             }
             words => (After::Stop, words),
         };
@@ -94,13 +94,14 @@ impl RewriteRule {
     fn read(item: Item<'_>, reading: &mut Reading<'_>, lines: &[Vec<Word>]) -> Result<Self, PlanError> {
         let [rule, answers @ ..] = lines else { return Err(item.error("has no rule")) };
         let [field, words @ ..] = &rule[..] else { return Err(item.error("has no rule")) };
-        if field.as_str() == "name" {
+        let kind = field.text.to_ascii_lowercase();
+        if kind == "name" {
             return NameRewrite::read(item, reading, words, answers).map(Self::Name);
         }
         if let Some(word) = answers.first().and_then(|line| line.first()) {
             return Err(item.error(format!("only a rule for names has lines after it, not {:?}", word.text)));
         }
-        match field.as_str() {
+        match kind.as_str() {
             "type" => match words {
                 [from, to] => Ok(Self::Type { from: record_type(item, from)?, to: record_type(item, to)? }),
                 _ => Err(item.error("type takes two types of records")),
@@ -119,8 +120,8 @@ impl RewriteRule {
                 }),
                 _ => Err(item.error("rcode takes names and two response codes")),
             },
-            field @ ("class" | "edns0" | "cname") => Err(item.error(format!("{field} is not supported"))),
-            field => Err(item.error(format!("{field:?} is none of name, type, ttl, rcode"))),
+            kind @ ("class" | "edns0" | "cname") => Err(item.error(format!("{kind} is not supported"))),
+            _ => Err(item.error(format!("{:?} is none of name, type, ttl, rcode", field.text))),
         }
     }
 }

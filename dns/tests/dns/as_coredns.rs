@@ -72,6 +72,40 @@ fn what_can_change_nothing_is_taken() {
 }
 
 #[test]
+fn some_words_may_be_in_upper_case() {
+    for (plugin, words, expected) in [
+        (
+            "acl {\n BLOCK NET 10.0.0.0/8 Type A\n Allow\n}",
+            &["block", "allow"][..],
+            &["block type A net 10.0.0.0/8", "allow"][..],
+        ),
+        (
+            "header {\n RESPONSE SET AA\n Query Clear RD\n}",
+            &["response", "query"],
+            &["response set aa", "query clear rd"],
+        ),
+        ("rewrite STOP NAME Regex a b", &["rewrite"], &["rewrite stop name regex a b"]),
+        ("rewrite Continue name SUFFIX .a .b", &["rewrite"], &["rewrite continue name suffix .a .b"]),
+        ("rewrite TTL Prefix a 30", &["rewrite"], &["rewrite stop ttl prefix a 30"]),
+        ("rewrite TYPE A AAAA", &["rewrite"], &["rewrite stop type A AAAA"]),
+        (
+            "cache {\n serve_stale 1h IMMEDIATE\n serve_stale_policy Prefer_Positive\n}",
+            &["serve_stale"],
+            &["serve_stale 1h immediate 30s 30s", "serve_stale_policy prefer_positive"],
+        ),
+    ] {
+        assert_eq!(read(plugin, words), expected, "{plugin}");
+    }
+    // Others are words of their own.
+    for plugin in
+        ["forward . 10.0.0.1 {\n policy RANDOM\n}", "acl {\n block TYPES A\n}", "header {\n response set x\n}"]
+    {
+        let text = format!(". {{\n{plugin}\n}}\n");
+        assert!(Plan::from_corefile(&text, "Corefile", &System).is_err(), "{plugin}");
+    }
+}
+
+#[test]
 fn a_zone_may_have_a_port_or_be_a_part_of_a_network() {
     let part = "0/25.2.0.192.in-addr.arpa";
     for (plugin, words, expected) in [

@@ -55,8 +55,8 @@ impl NameMatch {
     /// Reads `[exact|prefix|suffix|substring|regex] TEXT`.
     pub(super) fn read(item: Item<'_>, reading: &mut Reading<'_>, words: &[Word]) -> Result<Self, PlanError> {
         let (kind, text) = match words {
-            [text] => ("exact", text),
-            [kind, text] => (kind.as_str(), text),
+            [text] => ("exact".to_owned(), text),
+            [kind, text] => (kind.text.to_ascii_lowercase(), text),
             _ => return Err(item.error("takes names as [exact|prefix|suffix|substring|regex] TEXT")),
         };
         let lower = text.text.to_ascii_lowercase();
@@ -64,7 +64,7 @@ impl NameMatch {
             "" => Err(item.error("matches no text, and so every name")),
             part => Ok(part.to_owned()),
         };
-        match kind {
+        match kind.as_str() {
             "exact" => {
                 let name = lower.parse();
                 name.map(Self::Exact).map_err(|error| item.error(format!("{:?} is no name: {error}", text.text)))
