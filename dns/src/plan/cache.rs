@@ -106,10 +106,10 @@ impl Cache {
         };
         let (mut prefers_positive, mut is_never_stale) = (None, false);
         let mut prefetch = Prefetch { amount: 0, within: Duration::from_secs(60), percentage: 10 };
-        item.options(reading, |_, option| {
+        item.options(reading, |reading, option| {
             match option.name() {
-                "success" => cache.success.read(option)?,
-                "denial" => cache.denial.read(option)?,
+                "success" => cache.success.read(option, reading)?,
+                "denial" => cache.denial.read(option, reading)?,
                 "servfail" => {
                     cache.servfail = option.span(option.one("a time")?, Duration::ZERO..=Duration::from_secs(300))?;
                 }
@@ -174,7 +174,7 @@ impl Cache {
 }
 
 impl Kept {
-    fn read(&mut self, option: Item<'_>) -> Result<(), PlanError> {
+    fn read(&mut self, option: Item<'_>, reading: &mut Reading<'_>) -> Result<(), PlanError> {
         let (capacity, ttl, min_ttl) = match option.arguments() {
             [capacity] => (capacity, None, None),
             [capacity, ttl] => (capacity, Some(ttl), None),
@@ -189,9 +189,11 @@ impl Kept {
         if let Some(ttl) = min_ttl {
             self.min_ttl = option.number(ttl, 0..=MAX_TTL)?;
             if self.min_ttl > self.max_ttl {
-                return Err(
-                    option.error(format!("the shortest TTL {} is above the longest {}", self.min_ttl, self.max_ttl))
+                let message = format!(
+                    "the shortest TTL {} is above the longest, {}, and counts as that",
+                    self.min_ttl, self.max_ttl
                 );
+                reading.note(option, message);
             }
         }
         Ok(())

@@ -130,7 +130,11 @@ impl Kubernetes {
             }
             "namespace_labels" => self.expose(option, Exposed::Labelled(selector::read(option)?))?,
             "apiserver_qps" | "apiserver_burst" | "apiserver_max_inflight" => {
-                option.number(option.one("a number")?, 0..=u32::MAX)?;
+                let word = option.one("a number")?;
+                // A rate may be a part of one.
+                if option.name() != "apiserver_qps" || !word.text.parse().is_ok_and(|rate: f32| rate >= 0.0) {
+                    option.number(word, 0..=u32::MAX)?;
+                }
                 reading.note(option, "changes nothing: watches are few, and not held back");
             }
             "startup_timeout" => {

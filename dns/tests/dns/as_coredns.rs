@@ -66,6 +66,7 @@ fn what_can_change_nothing_is_taken() {
             &["forward"],
             &["forward . tls://[2620:fe::fe]%dns.quad9.net:853 tls://[2620:fe::9]%dns.quad9.net:853"],
         ),
+        ("forward . tls://9.9.9.9:8853%dns.quad9.net", &["forward"], &["forward . tls://9.9.9.9%dns.quad9.net:8853"]),
     ] {
         assert_eq!(read(plugin, words), expected, "{plugin}");
     }
@@ -102,6 +103,38 @@ fn some_words_may_be_in_upper_case() {
     {
         let text = format!(". {{\n{plugin}\n}}\n");
         assert!(Plan::from_corefile(&text, "Corefile", &System).is_err(), "{plugin}");
+    }
+}
+
+#[test]
+fn the_last_word_counts_and_the_longest_ttl() {
+    for (plugin, words, expected) in [
+        (
+            "kubernetes cluster.local {\n namespace_labels a=b\n ttl 7\n labels x\n namespace_labels c=d\n labels y\n}",
+            &["namespace_labels", "labels"][..],
+            &[
+                "namespace_labels c=d",
+                "labels y",
+                "Corefile:3: kubernetes: namespace_labels: changes nothing: what Corefile:6 says counts",
+                "Corefile:5: kubernetes: labels: changes nothing: what Corefile:7 says counts",
+            ][..],
+        ),
+        (
+            "kubernetes cluster.local {\n apiserver_qps 0.5\n}",
+            &["apiserver"],
+            &["Corefile:3: kubernetes: apiserver_qps: changes nothing: watches are few, and not held back"],
+        ),
+        (
+            "cache {\n success 100 5 10\n denial 7 6 6\n}",
+            &["success", "denial"],
+            &[
+                "success 100 5 5",
+                "denial 7 6 6",
+                "Corefile:3: cache: success: the shortest TTL 10 is above the longest, 5, and counts as that",
+            ],
+        ),
+    ] {
+        assert_eq!(read(plugin, words), expected, "{plugin}");
     }
 }
 

@@ -66,11 +66,16 @@ impl Upstream {
         // Of `[ADDRESS%NAME]:PORT` and `[ADDRESS]%NAME:PORT` the second is what is printed.
         let rest = if address.starts_with('[') { rest.replacen(']', "", 1) } else { rest.to_owned() };
         let (name, port) = match rest.split_once(':') {
-            Some((name, port)) => (name, port.parse().ok().filter(|port| *port != 0)?),
-            None => (rest.as_str(), Transport::Tls.port()),
+            Some((name, port)) => (name, Some(port.parse().ok().filter(|port| *port != 0)?)),
+            None => (rest.as_str(), None),
         };
-        let ip: IpAddr = address.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
-        Some(Self::Tls { address: SocketAddr::new(ip, port), server_name: Some(name.parse().ok()?) })
+        let address = match (address.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>(), port) {
+            (Ok(ip), port) => SocketAddr::new(ip, port.unwrap_or(Transport::Tls.port())),
+            // The port stands before the name.
+            (Err(_), None) => address.parse().ok().filter(|address: &SocketAddr| address.port() != 0)?,
+            (Err(_), Some(_)) => return None,
+        };
+        Some(Self::Tls { address, server_name: Some(name.parse().ok()?) })
     }
 }
 
