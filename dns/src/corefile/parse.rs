@@ -26,6 +26,8 @@ pub(crate) struct Line {
 
 struct Parser {
     words: Peekable<IntoIter<Word>>,
+    /// Words that end in a brace, and their lines with them: it was meant to open a block.
+    glued: Vec<Word>,
 }
 
 /// All server blocks.
@@ -33,7 +35,11 @@ struct Parser {
 /// # Errors
 /// Braces that do not match, and blocks that are for nothing.
 pub(super) fn sections(words: Vec<Word>) -> Result<Vec<Section>, PlanError> {
-    let mut parser = Parser { words: words.into_iter().peekable() };
+    let ends_line = |at: usize| words.get(at + 1).is_none_or(|next| next.opens_line);
+    let is_glued = |word: &Word| !word.is_quoted && word.text.len() > 1 && word.text.ends_with('{');
+    let glued = words.iter().enumerate().filter(|(at, word)| is_glued(word) && ends_line(*at));
+    let glued = glued.map(|(_, word)| word.clone()).collect();
+    let mut parser = Parser { words: words.into_iter().peekable(), glued };
     let mut sections = Vec::new();
     while let Some(first) = parser.words.peek() {
         let place = first.place.clone();
@@ -48,6 +54,21 @@ pub(super) fn sections(words: Vec<Word>) -> Result<Vec<Section>, PlanError> {
 }
 
 impl Parser {
+    /// A brace closes nothing, perhaps since one before it is a part of a word.
+    fn stray(&self, place: &Place) -> PlanError {
+        let is_before = |word: &&Word| word.place.file == place.file && word.place.line < place.line;
+        match self.glued.iter().rev().find(is_before) {
+            Some(word) => PlanError::syntax(
+                &word.place,
+                format!(
+                    "{:?} is one word, and the '}}' in {place} closes nothing: '{{' needs white space before it",
+                    word.text
+                ),
+            ),
+            None => PlanError::syntax(place, "'}' without '{'"),
+        }
+    }
+
     /// The words before a block, and where its brace is; `None`: it has none, and goes to the end.
     fn keys(&mut self) -> Result<(Vec<Word>, Option<Place>), PlanError> {
         let mut keys: Vec<Word> = Vec::new();
@@ -57,7 +78,7 @@ impl Parser {
             self.words.next_if(|word| keys.is_empty() || comma.is_some() || !word.opens_line || word.is("{"))
         {
             if word.is("}") {
-                return Err(PlanError::syntax(&word.place, "'}' without '{'"));
+                return Err(self.stray(&word.place));
             }
             if word.is("{") {
                 return match comma {
@@ -92,7 +113,7 @@ impl Parser {
                 continue;
             }
             if opening.is_none() {
-                return Err(PlanError::syntax(&word.place, "'}' without '{'"));
+                return Err(self.stray(&word.place));
             }
             return match self.words.peek() {
                 Some(next) if !next.opens_line => {
