@@ -4,7 +4,7 @@ mod asked;
 mod circles;
 mod ports;
 mod secured;
-mod types;
+mod without_records;
 
 use super::Plan;
 use super::autopath::SearchList;
@@ -33,7 +33,7 @@ pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
         fallthrough(block, reading);
         transfers(block, reading);
         forward::tell_idle_in_order(block, reading);
-        types::tell_unasked(block, reading);
+        without_records::tell_unasked(block, reading);
         dead_zones(block, &Asked::of(plan, block), reading);
     }
 }
