@@ -12,7 +12,7 @@ const MAX_ADDRESSES: usize = 64;
 /// One line of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Bind {
-    /// At least one.
+    /// Without those that are left out by their address; in one line of a block at least there is one.
     pub(crate) to: Vec<BindTo>,
     /// Addresses of the interfaces that are left out.
     pub(crate) except: Vec<BindTo>,
@@ -33,9 +33,6 @@ impl Bind {
             }
             _ => Err(option.unknown(&["except"])),
         });
-        if to.iter().all(|to| except.contains(to)) {
-            return Err(item.error("leaves no address to listen at: except has them all"));
-        }
         for left_out in to.extract_if(.., |to| except.contains(to)) {
             reading.note(item, format!("{left_out} changes nothing: except leaves it out"));
         }

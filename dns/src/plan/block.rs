@@ -225,7 +225,8 @@ impl Block {
 
     fn printed(&self) -> Vec<Printed> {
         let switch = |name: &str, is_set: Option<()>| is_set.map(|()| Printed::new(name));
-        let mut printed: Vec<_> = self.binds.iter().map(|bind| Some(bind.printed())).collect();
+        let mut printed: Vec<_> =
+            self.binds.iter().filter(|bind| !bind.to.is_empty()).map(|bind| Some(bind.printed())).collect();
         printed.extend([
             self.tls.as_ref().map(ServerTls::printed),
             self.reload.as_ref().map(Reload::printed),

@@ -6,6 +6,7 @@ use super::reading::Reading;
 use super::span;
 use super::zone::Zone;
 use crate::corefile::{PlanError, Word};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 #[derive(Debug, Clone)]
@@ -106,10 +107,15 @@ impl Cache {
         };
         let (mut prefers_positive, mut is_never_stale) = (None, false);
         let mut prefetch = Prefetch { amount: 0, within: Duration::from_secs(60), percentage: 10 };
-        item.options(reading, |reading, option| {
+        // The last lines that say a shortest TTL.
+        let mut shortest = BTreeMap::new();
+        item.options(reading, |_, option| {
+            if option.arguments().len() > 2 {
+                shortest.insert(option.name(), option);
+            }
             match option.name() {
-                "success" => cache.success.read(option, reading)?,
-                "denial" => cache.denial.read(option, reading)?,
+                "success" => cache.success.read(option)?,
+                "denial" => cache.denial.read(option)?,
                 "servfail" => {
                     cache.servfail = option.span(option.one("a time")?, Duration::ZERO..=Duration::from_secs(300))?;
                 }
@@ -128,6 +134,15 @@ impl Cache {
             }
             Ok(())
         });
+        for (name, kept) in [("success", &cache.success), ("denial", &cache.denial)] {
+            if let Some(option) = shortest.get(name)
+                && kept.min_ttl > kept.max_ttl
+            {
+                let Kept { min_ttl, max_ttl, .. } = kept;
+                let message = format!("the shortest TTL {min_ttl} is above the longest, {max_ttl}, and counts as that");
+                reading.note(*option, message);
+            }
+        }
         cache.prefetch = (prefetch.amount > 0).then_some(prefetch);
         match (prefers_positive, &mut cache.stale) {
             (Some(option), None) if !is_never_stale => return Err(option.error("is nothing without serve_stale")),
@@ -174,7 +189,8 @@ impl Cache {
 }
 
 impl Kept {
-    fn read(&mut self, option: Item<'_>, reading: &mut Reading<'_>) -> Result<(), PlanError> {
+    /// Of what it does not say that of a line before it stays.
+    fn read(&mut self, option: Item<'_>) -> Result<(), PlanError> {
         let (capacity, ttl, min_ttl) = match option.arguments() {
             [capacity] => (capacity, None, None),
             [capacity, ttl] => (capacity, Some(ttl), None),
@@ -188,13 +204,6 @@ impl Kept {
         }
         if let Some(ttl) = min_ttl {
             self.min_ttl = option.number(ttl, 0..=MAX_TTL)?;
-            if self.min_ttl > self.max_ttl {
-                let message = format!(
-                    "the shortest TTL {} is above the longest, {}, and counts as that",
-                    self.min_ttl, self.max_ttl
-                );
-                reading.note(option, message);
-            }
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use super::question::Fallthrough;
 use super::reading::Reading;
 use super::timeouts;
 use super::zone::Zone;
+use crate::corefile::PlanError;
 use asked::Asked;
 
 pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
@@ -30,11 +31,20 @@ pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
         autopath(block, reading);
         external(block, reading);
         labels(block, reading);
+        listens(block, reading);
         fallthrough(block, reading);
         transfers(block, reading);
         forward::tell_idle_in_order(block, reading);
         without_records::tell_unasked(block, reading);
         dead_zones(block, &Asked::of(plan, block), reading);
+    }
+}
+
+/// What a line leaves out another one may have.
+fn listens(block: &Block, reading: &mut Reading<'_>) {
+    if !block.binds.is_empty() && block.binds.iter().all(|bind| bind.to.is_empty()) {
+        let message = "leaves no address to listen at: except has them all".to_owned();
+        reading.errors.push(PlanError(block.note_of(("bind", 0), message)));
     }
 }
 

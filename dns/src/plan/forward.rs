@@ -243,7 +243,7 @@ impl Forward {
                 self.except.extend(zones);
             }
             "policy" => self.policy = option.choice(option.one("random, round_robin or sequential")?, &POLICIES)?,
-            "health_check" => self.health = HealthCheck::read(option)?,
+            "health_check" => self.health = HealthCheck::read(option, &self.health)?,
             "max_fails" => self.max_fails = option.number(option.one("a number")?, 0..=u32::MAX)?,
             "max_connect_attempts" => {
                 self.max_attempts = Some(option.number(option.one("a number")?, 0..=u32::MAX)?);
@@ -337,12 +337,13 @@ fn rcodes(option: Item<'_>) -> Result<Vec<Rcode>, PlanError> {
 }
 
 impl HealthCheck {
-    fn read(option: Item<'_>) -> Result<Self, PlanError> {
+    /// `before`: what was said before, of which `no_rec` stays, as in CoreDNS.
+    fn read(option: Item<'_>, before: &Self) -> Result<Self, PlanError> {
         let [interval, rest @ ..] = option.some("a time")? else { return Err(option.error("takes a time")) };
         let mut rest = rest;
         // 0 is one after the other; this is as often.
         let interval = option.span(interval, Duration::ZERO..=HOUR)?.max(Duration::from_millis(1));
-        let mut check = Self { interval, recursion_desired: true, domain: Zone::root() };
+        let mut check = Self { interval, recursion_desired: before.recursion_desired, domain: Zone::root() };
         while let [word, after @ ..] = rest {
             rest = match (word.as_str(), after) {
                 ("no_rec", after) => {

@@ -17,7 +17,7 @@ enum Overruled {
 
 use Overruled::{ArgumentByArgument, OfFirstArgument, Whole};
 
-/// The options by their plugins. Of `health_check` of `forward` in CoreDNS `no_rec` stays.
+/// The options by their plugins.
 const LAST_COUNTS: [(&str, &[(&str, Overruled)]); 13] = [
     ("bind", &[("except", Whole)]),
     (
@@ -36,6 +36,8 @@ const LAST_COUNTS: [(&str, &[(&str, Overruled)]); 13] = [
         "forward",
         &[
             ("expire", Whole),
+            // But for `no_rec`, which stays.
+            ("health_check", ArgumentByArgument),
             ("max_age", Whole),
             ("max_concurrent", Whole),
             ("max_connect_attempts", Whole),
@@ -120,6 +122,7 @@ mod tests {
             ("cache", "disable denial a.test", "disable denial b.test"),
             ("dns64", "prefix 64:ff9b::/96", "prefix 64:ff9c::/96"),
             ("forward . 192.0.2.1", "max_fails 3", "max_fails 4"),
+            ("forward . 192.0.2.1", "health_check 1s domain a.test", "health_check 2s domain b.test"),
             ("health", "lameduck 1s", "lameduck 2s"),
             (hosts, "ttl 10", "ttl 20"),
             (hosts, "reload 10s", "reload 20s"),
@@ -170,6 +173,24 @@ mod tests {
             format!("Corefile:{line}: cache: {option}: of what both say that of Corefile:{} counts", line + 1)
         };
         assert_eq!(notes, [told(3, "success"), told(5, "denial"), told(7, "prefetch")]);
+        let (forward, notes) = read("forward . 192.0.2.1 {\nhealth_check 1s no_rec\nhealth_check 2s\n}");
+        assert!(forward.contains("health_check 2s no_rec"), "{forward}");
+        let of_both = "Corefile:3: forward: health_check: of what both say that of Corefile:4 counts";
+        assert_eq!(notes, [of_both]);
+    }
+
+    #[test]
+    fn a_shortest_ttl_is_compared_with_the_longest_that_counts() {
+        for (first, second, counts) in [
+            ("1000 5 10", "1000 20", "1000 20 10"),
+            ("1000 20 10", "1000 5", "1000 5 5"),
+            ("1000 3", "1000", "1000 3 3"),
+        ] {
+            let (cache, notes) = read(&format!("cache {{\nsuccess {first}\nsuccess {second}\n}}"));
+            assert!(cache.contains(&format!("success {counts} ")), "{cache}");
+            let told = "Corefile:3: cache: success: the shortest TTL 10 is above the longest, 5, and counts as that";
+            assert_eq!(notes.iter().any(|note| note == told), counts == "1000 5 5", "{notes:?}");
+        }
     }
 
     #[test]
