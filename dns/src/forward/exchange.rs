@@ -2,7 +2,7 @@
 
 use super::connections::Connection;
 use super::link::Link;
-use super::manners::{Attempt, Manners};
+use super::manners::{Attempt, Manner, Manners};
 use super::relay::{self, code, flags, is_bad_version};
 use super::tls::Secure;
 use super::trail::{Of, Trail};
@@ -40,24 +40,21 @@ pub(super) struct Trip<'o> {
     pub(super) turn: Turn,
 }
 
-/// Which of the tries for a question it is.
+/// Which of the tries for a question it is, for what goes with it of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
-    First,
-    /// At an upstream that was not asked yet, after another.
-    Another,
-    /// At one that was.
+    /// One that may find out whether options are taken: there is time for another one.
+    Early,
+    /// One after that, at an upstream that was not asked yet.
+    Late,
+    /// One at an upstream that was.
     Again,
 }
 
-impl Turn {
-    /// That of the try after so many, where there are so many upstreams.
-    pub(super) fn of(tries: usize, upstreams: usize) -> Self {
-        match tries {
-            0 => Self::First,
-            _ if tries < upstreams => Self::Another,
-            _ => Self::Again,
-        }
+impl Trip<'_> {
+    /// Whether another forwarder asks.
+    pub(super) fn is_passed_on(&self) -> bool {
+        self.trail.is_some_and(|trail| !trail.is_empty())
     }
 }
 
@@ -106,11 +103,16 @@ fn of_socket(error: io::Error) -> Fault {
 impl Upstream {
     /// Any answer to this question.
     pub(super) async fn exchange(&self, ask: &Ask, trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
-        let attempt = trip.trail.and_then(|trail| self.attempt(trip, trail));
+        let attempt = trip.trail.and_then(|_| self.attempt(trip));
         let pass_on = |trail: &Trail| trail.passed_on(&trip.outbound.secret, Of::Question, ask.question());
         let options: Box<[u8]> = trip.trail.filter(|_| attempt.is_some()).map(pass_on).unwrap_or_default().into();
         let answer = self.carry(ask, &options, trip).await;
-        let Some(attempt) = attempt else { return answer };
+        let Some(attempt) = attempt else {
+            if trip.turn == Turn::Again && answer.as_ref().is_ok_and(|message| is_helpful(message)) {
+                self.manner(trip).answered_without(Instant::now());
+            }
+            return answer;
+        };
         match &answer {
             Ok(message) if refuses(message) => {}
             Ok(message) if is_helpful(message) => {
@@ -133,16 +135,18 @@ impl Upstream {
         Ok(bare)
     }
 
-    /// A question with options; `None`: without. The first try finds out whether they are taken, so that there is time for
-    /// another one, which goes without where it was for nothing.
-    fn attempt(&self, trip: &Trip<'_>, trail: &Trail) -> Option<Attempt<'_>> {
-        let Manners { over_udp, over_stream } = &self.manners;
-        let manner = if self.is_over_stream(trip) { over_stream } else { over_udp };
+    /// A question with options; `None`: without.
+    fn attempt(&self, trip: &Trip<'_>) -> Option<Attempt<'_>> {
         match trip.turn {
-            Turn::First => manner.attempt(Instant::now(), !trail.is_empty()),
-            Turn::Another => manner.known(),
-            Turn::Again => None,
+            Turn::Early => self.manner(trip).attempt(Instant::now(), trip.is_passed_on()),
+            Turn::Late | Turn::Again => self.manner(trip).known(),
         }
+    }
+
+    /// What is known of how it takes a question.
+    pub(super) fn manner(&self, trip: &Trip<'_>) -> &Manner {
+        let Manners { over_udp, over_stream } = &self.manners;
+        if self.is_over_stream(trip) { over_stream } else { over_udp }
     }
 
     /// Whether it is asked over TCP or TLS from the beginning.
@@ -163,12 +167,13 @@ impl Upstream {
         }
         let message = within(self, trip, self.over_udp(ask, options, trip, &link)).await;
         let message = message.map_err(|fault| fault.told(&link, (Transport::Udp, self.address)))?;
-        if flags(&message).is_some_and(|flags| flags & flag::TRUNCATED != 0)
-            && let Ok(whole) = within(self, trip, self.over_stream(ask, options, trip, &link)).await
-        {
-            return Ok(whole);
+        if flags(&message).is_none_or(|flags| flags & flag::TRUNCATED == 0) {
+            return Ok(message);
         }
-        Ok(message)
+        // What UDP takes is nothing to connections.
+        let options = if self.manners.over_stream.is_known() { options } else { &[] };
+        let whole = within(self, trip, self.over_stream(ask, options, trip, &link)).await;
+        Ok(whole.unwrap_or(message))
     }
 
     /// Where we ask from: the port is the system's choice.

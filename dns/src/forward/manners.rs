@@ -2,7 +2,7 @@
 //! drop what has any, so that nothing is said at all: who waits for an answer must not pay for it, and what was so once
 //! may change. What is true over UDP says nothing about connections.
 
-use super::lock;
+use super::{PATIENCE, lock};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -13,9 +13,9 @@ use tokio::time::Instant;
 const FIRST: Duration = Duration::from_secs(30);
 /// How long at most, and where the upstream has said that it does not take them.
 const LONGEST: Duration = Duration::from_secs(900);
-/// Questions with options that come to nothing, one after the other, where they were taken before: packets are lost.
-const UNANSWERED: u32 = 3;
-
+/// Questions with options that come to nothing, one after the other, where they were taken before: packets are lost, what
+/// nobody answers says little about options, and where they are left out circles are found late.
+const UNANSWERED: u32 = 10;
 /// What is known of an upstream.
 #[derive(Debug, Default)]
 pub(super) struct Manners {
@@ -35,11 +35,15 @@ pub(super) struct Manner {
 /// How options are left out where they are not known to be taken.
 #[derive(Debug, Default)]
 struct LeftOut {
-    /// `None`: they were not tried yet.
+    /// `None`: they never were.
     until: Option<Instant>,
     span: Duration,
     /// Since when they were taken the last time.
     taken_since: Option<Instant>,
+    /// When a question with some came to nothing the last time.
+    failed_at: Option<Instant>,
+    /// Whether it is known that options are why. Else it may be a circle, which is known by them.
+    is_proved: bool,
     /// Questions on their way that are to find out.
     trials: usize,
 }
@@ -58,10 +62,10 @@ impl Manner {
         self.known().or_else(|| {
             let mut left_out = lock(&self.left_out);
             let is_trial = match left_out.until {
-                Some(until) if now < until => false,
-                // One finds out, while others do not wait for the same; but what may go in a circle is known by its option.
-                None if is_passed_on => true,
-                Some(_) | None => left_out.trials == 0,
+                None => true,
+                Some(_) if is_passed_on && !left_out.is_proved => true,
+                // One finds out, while others do not wait for the same.
+                Some(until) => now >= until && left_out.trials == 0,
             };
             left_out.trials += usize::from(is_trial);
             is_trial.then_some(Attempt { manner: self, is_trial })
@@ -70,51 +74,71 @@ impl Manner {
 
     /// The same for one that finds nothing out.
     pub(super) fn known(&self) -> Option<Attempt<'_>> {
-        let is_known = self.takes_options.load(Ordering::Relaxed);
-        is_known.then_some(Attempt { manner: self, is_trial: false })
+        self.is_known().then_some(Attempt { manner: self, is_trial: false })
     }
 
-    fn leave_out(&self, now: Instant, at_least: Duration) {
-        self.takes_options.store(false, Ordering::Relaxed);
+    /// Whether options are taken.
+    pub(super) fn is_known(&self) -> bool {
+        self.takes_options.load(Ordering::Relaxed)
+    }
+
+    /// A question was answered without options that had come to nothing before.
+    pub(super) fn answered_without(&self, now: Instant) {
         let mut left_out = lock(&self.left_out);
-        let (span, since) = (left_out.span, left_out.taken_since.take());
+        left_out.is_proved |= left_out.failed_at.is_some_and(|at| now.saturating_duration_since(at) < PATIENCE);
+    }
+}
+
+impl LeftOut {
+    fn begin(&mut self, now: Instant, at_least: Duration) {
+        let (span, since) = (self.span, self.taken_since.take());
         // What is taken for a short while now and then, as by one of several behind an address, is hardly worth trials.
         let is_new = since.is_some_and(|since| now.saturating_duration_since(since) > span);
         let next = if is_new { FIRST } else { span.saturating_mul(2).max(FIRST) };
-        left_out.span = next.max(at_least).min(LONGEST);
-        left_out.until = Some(now + left_out.span);
+        self.span = next.max(at_least).min(LONGEST);
+        self.until = Some(now + self.span);
     }
 }
 
 impl Attempt<'_> {
     /// It was answered.
     pub(super) fn took(self, now: Instant) {
+        let Manner { takes_options, unanswered, left_out } = self.manner;
         if self.is_trial {
-            lock(&self.manner.left_out).taken_since = Some(now);
-            self.manner.takes_options.store(true, Ordering::Relaxed);
+            let mut left_out = lock(left_out);
+            if !takes_options.swap(true, Ordering::Relaxed) {
+                (left_out.taken_since, left_out.is_proved) = (Some(now), false);
+            }
         }
-        if self.manner.unanswered.load(Ordering::Relaxed) > 0 {
-            self.manner.unanswered.store(0, Ordering::Relaxed);
+        // Mostly there is nothing to write, which others would have to read again.
+        if unanswered.load(Ordering::Relaxed) > 0 {
+            unanswered.store(0, Ordering::Relaxed);
         }
     }
 
     /// It came to nothing.
     pub(super) fn failed(self, now: Instant) {
-        let count = || self.manner.unanswered.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let is_enough = match self.is_trial {
-            true => lock(&self.manner.left_out).until.is_none_or(|until| now >= until),
-            false => count() >= UNANSWERED && self.manner.takes_options.load(Ordering::Relaxed),
-        };
+        let Manner { takes_options, unanswered, left_out } = self.manner;
+        if self.manner.is_known() && unanswered.fetch_add(1, Ordering::Relaxed).saturating_add(1) < UNANSWERED {
+            return;
+        }
+        let mut left_out = lock(left_out);
+        left_out.failed_at = Some(now);
         // Those that were on their way when it was found out change nothing.
-        if is_enough {
-            self.manner.unanswered.store(0, Ordering::Relaxed);
-            self.manner.leave_out(now, Duration::ZERO);
+        let is_new = takes_options.swap(false, Ordering::Relaxed)
+            || (self.is_trial && left_out.until.is_none_or(|until| now >= until));
+        if is_new {
+            unanswered.store(0, Ordering::Relaxed);
+            left_out.begin(now, Duration::ZERO);
         }
     }
 
     /// It was refused because of its options.
     pub(super) fn refused(self, now: Instant) {
-        self.manner.leave_out(now, LONGEST);
+        let mut left_out = lock(&self.manner.left_out);
+        self.manner.takes_options.store(false, Ordering::Relaxed);
+        left_out.begin(now, LONGEST);
+        left_out.is_proved = true;
     }
 }
 
@@ -155,36 +179,39 @@ mod tests {
     #[test]
     fn options_are_left_out_for_a_while_and_tried_again_by_one() {
         let (manner, start) = (Manner::default(), Instant::now());
-        let trial = manner.attempt(start, false).unwrap();
-        assert!(trial.is_trial && manner.attempt(start, false).is_none(), "others do not wait for it");
-        drop(trial);
-        // It proved nothing.
-        let trial = manner.attempt(start, false).unwrap();
-        // What another forwarder has passed on may be in a circle.
-        let passed_on = manner.attempt(start, true).unwrap();
-        trial.failed(start);
-        passed_on.failed(start);
-        let passed_on = || manner.attempt(start + Duration::from_secs(29), true).is_some();
-        assert!(!passed_on());
+        // Nothing is known, and what goes in a circle is to be found.
+        let [one, two, three] = [(); 3].map(|()| manner.attempt(start, false).unwrap());
+        drop(one);
+        two.failed(start);
+        three.failed(start);
+        let passed_on = |second| manner.attempt(start + Duration::from_secs(second), true);
+        // It may be a circle, which is known by them.
+        assert!(passed_on(29).is_some());
+        manner.answered_without(start + Duration::from_secs(2));
+        assert!(passed_on(29).is_none());
         let tries: Vec<u64> = (1..4_000).filter(|second| at(&manner, start, *second, Failed)).collect();
         assert_eq!(tries, [30, 90, 210, 450, 930, 1_830, 2_730, 3_630]);
-        assert!(manner.known().is_none());
-        assert!(at(&manner, start, 5_000, Took));
-        let known = manner.known().unwrap();
-        assert!(!known.is_trial && manner.attempt(start, false).is_some());
+        let later = start + Duration::from_secs(5_000);
+        let trial = manner.attempt(later, false).unwrap();
+        assert!([false, true].iter().all(|is_passed_on| manner.attempt(later, *is_passed_on).is_none()));
+        drop(trial);
+        // It proved nothing.
+        manner.attempt(later, false).unwrap().took(later);
+        assert!(manner.is_known() && manner.known().is_some_and(|attempt| !attempt.is_trial));
     }
 
     #[test]
-    fn what_took_them_is_asked_without_after_several_that_came_to_nothing() {
+    fn what_took_them_is_asked_without_after_many_that_came_to_nothing() {
         let (manner, start) = (Manner::default(), Instant::now());
         let at = |second, end| at(&manner, start, second, end);
         assert!(at(0, Took));
         for _ in 0..9 {
-            assert!(at(1, Failed) && at(1, Failed) && at(1, Took), "packets are lost");
+            assert!((1..UNANSWERED).all(|_| at(1, Failed)) && at(1, Took), "nobody answers");
         }
         let late = manner.attempt(start, false).unwrap();
-        assert!((0..UNANSWERED).all(|_| at(100, Failed)));
+        assert!((0..UNANSWERED).all(|_| at(100, Failed)) && !manner.is_known());
         late.failed(start + Duration::from_secs(102));
+        assert!(manner.attempt(start + Duration::from_secs(102), true).is_some(), "it may be a circle");
         assert_eq!([129, 130].map(|second| at(second, Took)), [false, true]);
         // They were not for long.
         assert!((0..UNANSWERED).all(|_| at(140, Failed)));

@@ -260,7 +260,7 @@ impl Host {
                     trail: None,
                     question,
                     is_repeated: false,
-                    turn: Turn::First,
+                    turn: Turn::Early,
                 };
                 match self.resolvers.exchange(&ask, outbound, trip).await {
                     Ok((message, _)) => addresses.extend(addresses_in(&message)),
