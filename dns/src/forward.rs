@@ -338,7 +338,7 @@ impl Forwarder {
         let deadline = Instant::now() + PATIENCE;
         let How { host, transport, is_repeated } = how;
         let (outbound, question) = (&*self.outbound, ask.question());
-        let trip = Trip { transport, deadline, outbound, trail: Some(trail), question, is_repeated, turn: Turn::Early };
+        let trip = Trip { transport, deadline, outbound, trail: Some(trail), question, is_repeated, turn: Turn::First };
         let mut routes = self.routes_of(ask.name());
         let mut route = routes.next().ok_or(Failure::NoUpstream)?;
         // The first route's is the question's own.

@@ -40,20 +40,16 @@ pub(super) struct Trip<'o> {
     pub(super) turn: Turn,
 }
 
-/// Which of the tries for a question it is, for what goes with it of ours.
+/// Which of the tries for a question it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// One that may find out whether options are taken: there is time for another one.
-    Early,
-    /// One after that, at an upstream that was not asked yet.
-    Late,
-    /// One at an upstream that was.
-    Again,
+    First,
+    Later,
 }
 
 impl Trip<'_> {
     /// Whether another forwarder asks.
-    pub(super) fn is_passed_on(&self) -> bool {
+    fn is_passed_on(&self) -> bool {
         self.trail.is_some_and(|trail| !trail.is_empty())
     }
 }
@@ -107,12 +103,7 @@ impl Upstream {
         let pass_on = |trail: &Trail| trail.passed_on(&trip.outbound.secret, Of::Question, ask.question());
         let options: Box<[u8]> = trip.trail.filter(|_| attempt.is_some()).map(pass_on).unwrap_or_default().into();
         let answer = self.carry(ask, &options, trip).await;
-        let Some(attempt) = attempt else {
-            if trip.turn == Turn::Again && answer.as_ref().is_ok_and(|message| is_helpful(message)) {
-                self.manner(trip).answered_without(Instant::now());
-            }
-            return answer;
-        };
+        let Some(attempt) = attempt else { return answer };
         match &answer {
             Ok(message) if refuses(message) => {}
             Ok(message) if is_helpful(message) => {
@@ -138,13 +129,13 @@ impl Upstream {
     /// A question with options; `None`: without.
     fn attempt(&self, trip: &Trip<'_>) -> Option<Attempt<'_>> {
         match trip.turn {
-            Turn::Early => self.manner(trip).attempt(Instant::now(), trip.is_passed_on()),
-            Turn::Late | Turn::Again => self.manner(trip).known(),
+            Turn::First => self.manner(trip).attempt(Instant::now(), trip.is_passed_on()),
+            Turn::Later => self.manner(trip).late_attempt(),
         }
     }
 
     /// What is known of how it takes a question.
-    pub(super) fn manner(&self, trip: &Trip<'_>) -> &Manner {
+    fn manner(&self, trip: &Trip<'_>) -> &Manner {
         let Manners { over_udp, over_stream } = &self.manners;
         if self.is_over_stream(trip) { over_stream } else { over_udp }
     }

@@ -45,7 +45,7 @@ pub(super) async fn check(checked: Checked, outbound: Arc<Outbound>) {
             trail: None,
             question: ask.question(),
             is_repeated: false,
-            turn: Turn::Early,
+            turn: Turn::First,
         };
         match upstream.exchange(&ask, &trip).await {
             Ok(_) => return upstream.recovered(),

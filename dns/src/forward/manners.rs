@@ -2,7 +2,7 @@
 //! drop what has any, so that nothing is said at all: who waits for an answer must not pay for it, and what was so once
 //! may change. What is true over UDP says nothing about connections.
 
-use super::{PATIENCE, lock};
+use super::lock;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -16,6 +16,10 @@ const LONGEST: Duration = Duration::from_secs(900);
 /// Questions with options that come to nothing, one after the other, where they were taken before: packets are lost, what
 /// nobody answers says little about options, and where they are left out circles are found late.
 const UNANSWERED: u32 = 10;
+/// Questions that are to find out, and come to nothing, before those that another forwarder passes on go without options
+/// too: where it is a circle, they find out.
+const TRIALS: u32 = 3;
+
 /// What is known of an upstream.
 #[derive(Debug, Default)]
 pub(super) struct Manners {
@@ -40,10 +44,8 @@ struct LeftOut {
     span: Duration,
     /// Since when they were taken the last time.
     taken_since: Option<Instant>,
-    /// When a question with some came to nothing the last time.
-    failed_at: Option<Instant>,
-    /// Whether it is known that options are why. Else it may be a circle, which is known by them.
-    is_proved: bool,
+    /// Questions in a row that were to find out, and came to nothing.
+    failed: u32,
     /// Questions on their way that are to find out.
     trials: usize,
 }
@@ -57,35 +59,35 @@ pub(super) struct Attempt<'m> {
 }
 
 impl Manner {
-    /// For a question that is asked now: `None`, it goes without options. `is_passed_on`: another forwarder's.
+    /// For a question that is asked now, while there is time for another try: `None`, it goes without options.
+    /// `is_passed_on`: another forwarder's.
     pub(super) fn attempt(&self, now: Instant, is_passed_on: bool) -> Option<Attempt<'_>> {
-        self.known().or_else(|| {
-            let mut left_out = lock(&self.left_out);
-            let is_trial = match left_out.until {
-                None => true,
-                Some(_) if is_passed_on && !left_out.is_proved => true,
-                // One finds out, while others do not wait for the same.
-                Some(until) => now >= until && left_out.trials == 0,
-            };
-            left_out.trials += usize::from(is_trial);
-            is_trial.then_some(Attempt { manner: self, is_trial })
+        self.attempt_if(|left_out| match left_out.until {
+            None => true,
+            Some(_) if is_passed_on && left_out.failed < TRIALS => true,
+            // One finds out, while others do not wait for the same.
+            Some(until) => now >= until && left_out.trials == 0,
         })
     }
 
-    /// The same for one that finds nothing out.
-    pub(super) fn known(&self) -> Option<Attempt<'_>> {
-        self.is_known().then_some(Attempt { manner: self, is_trial: false })
+    /// The same for a later try.
+    pub(super) fn late_attempt(&self) -> Option<Attempt<'_>> {
+        self.attempt_if(|left_out| left_out.until.is_none())
+    }
+
+    fn attempt_if(&self, is_to_find_out: impl Fn(&LeftOut) -> bool) -> Option<Attempt<'_>> {
+        if self.is_known() {
+            return Some(Attempt { manner: self, is_trial: false });
+        }
+        let mut left_out = lock(&self.left_out);
+        let is_trial = is_to_find_out(&left_out);
+        left_out.trials += usize::from(is_trial);
+        is_trial.then_some(Attempt { manner: self, is_trial })
     }
 
     /// Whether options are taken.
     pub(super) fn is_known(&self) -> bool {
         self.takes_options.load(Ordering::Relaxed)
-    }
-
-    /// A question was answered without options that had come to nothing before.
-    pub(super) fn answered_without(&self, now: Instant) {
-        let mut left_out = lock(&self.left_out);
-        left_out.is_proved |= left_out.failed_at.is_some_and(|at| now.saturating_duration_since(at) < PATIENCE);
     }
 }
 
@@ -107,7 +109,7 @@ impl Attempt<'_> {
         if self.is_trial {
             let mut left_out = lock(left_out);
             if !takes_options.swap(true, Ordering::Relaxed) {
-                (left_out.taken_since, left_out.is_proved) = (Some(now), false);
+                (left_out.taken_since, left_out.failed) = (Some(now), 0);
             }
         }
         // Mostly there is nothing to write, which others would have to read again.
@@ -123,8 +125,8 @@ impl Attempt<'_> {
             return;
         }
         let mut left_out = lock(left_out);
-        left_out.failed_at = Some(now);
-        // Those that were on their way when it was found out change nothing.
+        left_out.failed = left_out.failed.saturating_add(u32::from(self.is_trial));
+        // Those that were on their way when it was found out change nothing else.
         let is_new = takes_options.swap(false, Ordering::Relaxed)
             || (self.is_trial && left_out.until.is_none_or(|until| now >= until));
         if is_new {
@@ -138,7 +140,7 @@ impl Attempt<'_> {
         let mut left_out = lock(&self.manner.left_out);
         self.manner.takes_options.store(false, Ordering::Relaxed);
         left_out.begin(now, LONGEST);
-        left_out.is_proved = true;
+        left_out.failed = TRIALS;
     }
 }
 
@@ -180,15 +182,16 @@ mod tests {
     fn options_are_left_out_for_a_while_and_tried_again_by_one() {
         let (manner, start) = (Manner::default(), Instant::now());
         // Nothing is known, and what goes in a circle is to be found.
-        let [one, two, three] = [(); 3].map(|()| manner.attempt(start, false).unwrap());
+        let [one, two] = [(); 2].map(|()| manner.attempt(start, false).unwrap());
+        let three = manner.late_attempt().unwrap();
         drop(one);
         two.failed(start);
         three.failed(start);
         let passed_on = |second| manner.attempt(start + Duration::from_secs(second), true);
         // It may be a circle, which is known by them.
-        assert!(passed_on(29).is_some());
-        manner.answered_without(start + Duration::from_secs(2));
-        assert!(passed_on(29).is_none());
+        assert!(passed_on(29).is_some() && manner.attempt(start, false).is_none());
+        passed_on(29).unwrap().failed(start + Duration::from_secs(29));
+        assert!(passed_on(29).is_none() && manner.late_attempt().is_none());
         let tries: Vec<u64> = (1..4_000).filter(|second| at(&manner, start, *second, Failed)).collect();
         assert_eq!(tries, [30, 90, 210, 450, 930, 1_830, 2_730, 3_630]);
         let later = start + Duration::from_secs(5_000);
@@ -197,7 +200,7 @@ mod tests {
         drop(trial);
         // It proved nothing.
         manner.attempt(later, false).unwrap().took(later);
-        assert!(manner.is_known() && manner.known().is_some_and(|attempt| !attempt.is_trial));
+        assert!(manner.is_known() && manner.late_attempt().is_some_and(|attempt| !attempt.is_trial));
     }
 
     #[test]

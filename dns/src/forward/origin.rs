@@ -260,7 +260,7 @@ impl Host {
                     trail: None,
                     question,
                     is_repeated: false,
-                    turn: Turn::Early,
+                    turn: Turn::First,
                 };
                 match self.resolvers.exchange(&ask, outbound, trip).await {
                     Ok((message, _)) => addresses.extend(addresses_in(&message)),

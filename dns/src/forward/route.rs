@@ -153,14 +153,7 @@ impl Route {
             // The first try is spelled as usual: some servers do not like to be asked otherwise.
             let mark = (!marked.is_empty() || trip.is_repeated).then(|| outbound.marks.mark(ask.question()));
             let since = Instant::now();
-            let turn = match marked.len() {
-                0 => Turn::Early,
-                tries if tries >= upstreams.len() => Turn::Again,
-                _ if trip.is_passed_on() || upstreams.iter().any(|(_, other)| other.manner(&trip).is_known()) => {
-                    Turn::Early
-                }
-                _ => Turn::Late,
-            };
+            let turn = if marked.is_empty() { Turn::First } else { Turn::Later };
             let trip = Trip { question: mark.as_deref().unwrap_or(trip.question), turn, ..trip };
             let answer = upstream.ask(ask, &trip).await;
             marked.push(mark);
