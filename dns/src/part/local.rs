@@ -17,12 +17,24 @@ const REVERSE: [&[u8]; 3] =
     [b"\x010\x07in-addr\x04arpa\0", b"\x03127\x07in-addr\x04arpa\0", b"\x03255\x07in-addr\x04arpa\0"];
 const LOOPBACK: &[u8] = b"\x011\x010\x010\x03127\x07in-addr\x04arpa\0";
 
+/// Whether all names of a zone, in wire form and lower case, are answered here.
+pub(crate) fn has_all_of(zone: &[u8]) -> bool {
+    LowerName::read(zone).is_some_and(|zone| is_localhost(&zone) || reverse_zone(&zone).is_some())
+}
+
+fn is_localhost(name: &LowerName) -> bool {
+    name.suffix(name.count().saturating_sub(1)) == LOCALHOST
+}
+
+/// Before which label the zone of a reverse name begins.
+fn reverse_zone(name: &LowerName) -> Option<usize> {
+    (0..name.count()).find(|index| REVERSE.contains(&name.suffix(*index)))
+}
+
 /// Answers for `localhost`, names below it, names that begin with it where `names` says so, and the reverse zones of 0/8,
 /// 127/8 and 255/8.
 pub(crate) fn answer((name, asked): (&LowerName, RecordType), names: Local, reply: &mut Reply<'_>) -> Told {
-    let last = name.count().saturating_sub(1);
-    let is_localhost = name.suffix(last) == LOCALHOST;
-    if is_localhost || (names == Local::WithSearchList && name.label(0) == b"localhost") {
+    if is_localhost(name) || (names == Local::WithSearchList && name.label(0) == b"localhost") {
         match asked {
             RecordType::A => address(IpAddr::from(Ipv4Addr::LOCALHOST), reply),
             RecordType::AAAA => address(IpAddr::from(Ipv6Addr::LOCALHOST), reply),
@@ -31,8 +43,7 @@ pub(crate) fn answer((name, asked): (&LowerName, RecordType), names: Local, repl
         }
         return Told::Answered;
     }
-    let zone = (0..name.count()).find(|index| REVERSE.contains(&name.suffix(*index)));
-    let Some(zone) = zone else { return Told::Nothing };
+    let Some(zone) = reverse_zone(name) else { return Told::Nothing };
     let owner = Pointer::to_question(name.start(zone));
     match asked {
         asked if zone == 0 => apex(asked, reply),

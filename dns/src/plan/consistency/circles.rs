@@ -5,6 +5,7 @@
 mod tests;
 
 use crate::corefile::PlanError;
+use crate::part::local;
 use crate::plan::forward::{Forward, Upstream};
 use crate::plan::key::Transport;
 use crate::plan::reading::Reading;
@@ -19,8 +20,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 const MAX_COMPARED: usize = 10_000_000;
 /// Blocks of a circle that are told by their names.
 const MAX_TOLD: usize = 3;
-/// What `local` answers.
-const LOCAL: [&str; 4] = ["localhost", "0.in-addr.arpa", "127.in-addr.arpa", "255.in-addr.arpa"];
 
 /// The blocks of a plan by where they are asked.
 struct Search<'p> {
@@ -211,7 +210,7 @@ fn parts_take_all(
     if block.rewrites.iter().any(|rewrite| matches!(rewrite.rule, RewriteRule::Name(_))) {
         unless.insert("`rewrite`");
     }
-    if block.local.is_some() && LOCAL.iter().any(|local| Zone::parse(local).is_ok_and(|local| local.contains(zone))) {
+    if block.local.is_some() && local::has_all_of(zone.wire()) {
         unless.insert("`local`");
     }
     let may_refuse = |action| action != AclAction::Allow;
