@@ -18,7 +18,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpSocket, UdpSocket};
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, Timeout, timeout_at};
 
 /// More than an upstream sends over UDP to one that offers to take 1232; bytes.
 const RECEIVE: usize = 4096;
@@ -154,17 +155,17 @@ impl Upstream {
         let link = Link::new(trip.outbound);
         if self.is_over_stream(trip) {
             let answer = within(self, trip, self.over_stream(ask, options, trip, &link)).await;
-            return answer.map_err(|fault| fault.told(&link, (Transport::Tcp, self.address)));
+            return in_time(answer).map_err(|fault| fault.told(&link, (Transport::Tcp, self.address)));
         }
         let message = within(self, trip, self.over_udp(ask, options, trip, &link)).await;
-        let message = message.map_err(|fault| fault.told(&link, (Transport::Udp, self.address)))?;
+        let message = in_time(message).map_err(|fault| fault.told(&link, (Transport::Udp, self.address)))?;
         if flags(&message).is_none_or(|flags| flags & flag::TRUNCATED == 0) {
             return Ok(message);
         }
         // What UDP takes is nothing to connections.
         let options = if self.manners.over_stream.is_known() { options } else { &[] };
         let whole = within(self, trip, self.over_stream(ask, options, trip, &link)).await;
-        Ok(whole.unwrap_or(message))
+        Ok(in_time(whole).unwrap_or(message))
     }
 
     /// Where we ask from: the port is the system's choice.
@@ -286,11 +287,14 @@ fn is_closed(error: &io::Error) -> bool {
 }
 
 /// Waits as long as the upstream may take, and no longer than anybody waits for its answer.
-async fn within(
-    upstream: &Upstream,
-    trip: &Trip<'_>,
-    exchange: impl Future<Output = Result<Vec<u8>, Fault>>,
-) -> Result<Vec<u8>, Fault> {
+///
+/// Not `async`: such a function keeps room for what it waits for twice, and many wait.
+fn within<T: Future>(upstream: &Upstream, trip: &Trip<'_>, exchange: T) -> Timeout<T> {
     let end = trip.deadline.min(Instant::now() + upstream.forward.connections.read_timeout);
-    timeout_at(end, exchange).await.map_err(io::Error::from)?
+    timeout_at(end, exchange)
+}
+
+/// What came, or that nothing did.
+fn in_time(answer: Result<Result<Vec<u8>, Fault>, Elapsed>) -> Result<Vec<u8>, Fault> {
+    answer.map_err(io::Error::from)?
 }
