@@ -8,6 +8,7 @@ mod exchange;
 mod failure;
 mod health;
 mod link;
+mod looks;
 mod manners;
 mod marks;
 mod order;

@@ -1,6 +1,7 @@
 //! Where upstreams come from: an address, a file of addresses, or a name.
 
 use super::exchange::{Trip, Turn};
+use super::looks::Looks;
 use super::resolv_conf::{parse_resolv_conf, passed_over, system_upstreams};
 use super::route::Route;
 use super::tls::{Secure, Tls};
@@ -39,7 +40,7 @@ pub(super) struct Origin {
     /// `None`: without TLS.
     secure: Option<Secure>,
     kind: Kind,
-    known: Arc<Known>,
+    known: Arc<Mutex<Known>>,
 }
 
 #[derive(Debug)]
@@ -52,13 +53,6 @@ enum Kind {
 /// What it led to the last time.
 #[derive(Debug)]
 struct Known {
-    addresses: Mutex<Addresses>,
-    /// Held by the one who looks a name up that others wait for.
-    looking: tokio::sync::Mutex<()>,
-}
-
-#[derive(Debug)]
-struct Addresses {
     addresses: Vec<SocketAddr>,
     /// Those of the addresses, as far as they were needed.
     upstreams: Vec<Arc<Upstream>>,
@@ -106,15 +100,18 @@ impl Origin {
         Self { forward: Arc::clone(forward), secure: None, kind: Kind::Address, known }
     }
 
-    /// Adds the upstreams that are known, after a look where it is time for one. Only a name that was never found out
-    /// is waited for.
-    pub(super) async fn add_to(&self, upstreams: &mut Vec<Arc<Upstream>>, outbound: &Arc<Outbound>) {
+    /// Looks again where it is time to. A file is read here, a name is looked up behind the questions.
+    pub(super) fn look(&self, looks: &Arc<Looks>, outbound: &Arc<Outbound>) {
         match &self.kind {
             Kind::Address => {}
             Kind::File(path) => self.look_at_file(path),
-            Kind::Host(host) => self.look_up(host, outbound).await,
+            Kind::Host(host) => self.look_up(host, looks, outbound),
         }
-        for upstream in self.known.upstreams(self, outbound) {
+    }
+
+    /// Adds the upstreams that are known.
+    pub(super) fn add_to(&self, upstreams: &mut Vec<Arc<Upstream>>, outbound: &Arc<Outbound>) {
+        for upstream in lock(&self.known).upstreams(self, outbound) {
             // Once, be it that several words lead to it.
             let is_it = |other: &Arc<Upstream>| {
                 other.address == upstream.address && other.secure.is_some() == upstream.secure.is_some()
@@ -134,7 +131,7 @@ impl Origin {
     }
 
     fn look_at_file(&self, path: &str) {
-        let mut known = lock(&self.known.addresses);
+        let mut known = lock(&self.known);
         if !known.is_due(LOOK) {
             return;
         }
@@ -152,39 +149,28 @@ impl Origin {
         }
     }
 
-    async fn look_up(&self, host: &Arc<Host>, outbound: &Arc<Outbound>) {
-        if self.known.is_empty() {
-            let _looking = self.known.looking.lock().await;
-            // Those who waited have what the first one found, which may be nothing.
-            if self.known.is_empty() && lock(&self.known.addresses).is_time(Instant::now()) {
-                host.look_up(&self.known, outbound).await;
-            }
-        } else if self.known.is_due() {
+    fn look_up(&self, host: &Arc<Host>, looks: &Arc<Looks>, outbound: &Arc<Outbound>) {
+        if lock(&self.known).is_due(LOOK_UP) {
+            let look = looks.begin();
             let (host, known, outbound) = (Arc::clone(host), Arc::clone(&self.known), Arc::clone(outbound));
             let fetches = Arc::clone(&outbound);
-            fetches.fetches.spawn(async move { host.look_up(&known, &outbound).await }, &Handle::current());
+            let task = async move {
+                host.look_up(&known, &outbound).await;
+                drop(look);
+            };
+            fetches.fetches.spawn(task, &Handle::current());
         }
     }
 }
 
 impl Known {
-    fn new(addresses: Vec<SocketAddr>, stamp: Option<Stamp>) -> Arc<Self> {
-        let addresses = Addresses { addresses, upstreams: Vec::new(), is_complete: false, look_at: None, stamp };
-        Arc::new(Self { addresses: Mutex::new(addresses), looking: tokio::sync::Mutex::new(()) })
-    }
-
-    fn is_empty(&self) -> bool {
-        lock(&self.addresses).addresses.is_empty()
-    }
-
-    fn is_due(&self) -> bool {
-        lock(&self.addresses).is_due(LOOK_UP)
+    fn new(addresses: Vec<SocketAddr>, stamp: Option<Stamp>) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self { addresses, upstreams: Vec::new(), is_complete: false, look_at: None, stamp }))
     }
 
     /// One for each address; those that stay are what they were.
-    fn upstreams(&self, origin: &Origin, outbound: &Arc<Outbound>) -> Vec<Arc<Upstream>> {
-        let mut known = lock(&self.addresses);
-        let Addresses { addresses, upstreams, is_complete, .. } = &mut *known;
+    fn upstreams(&mut self, origin: &Origin, outbound: &Arc<Outbound>) -> Vec<Arc<Upstream>> {
+        let Self { addresses, upstreams, is_complete, .. } = self;
         if !*is_complete {
             let of = |address: &SocketAddr| {
                 let known = upstreams.iter().find(|upstream| upstream.address == *address).cloned();
@@ -198,18 +184,11 @@ impl Known {
         }
         upstreams.clone()
     }
-}
 
-impl Addresses {
-    /// Whether it is time to look again.
-    fn is_time(&self, now: Instant) -> bool {
-        self.look_at.is_none_or(|at| now >= at)
-    }
-
-    /// The same for one who does so if it is.
+    /// Whether it is time to look again, for one who does so if it is.
     fn is_due(&mut self, every: Duration) -> bool {
         let now = Instant::now();
-        let is_due = self.is_time(now);
+        let is_due = self.look_at.is_none_or(|at| now >= at);
         if is_due {
             self.look_at = Some(now + every);
         }
@@ -244,7 +223,7 @@ impl Host {
     /// one.
     fn look_up<'h>(
         &'h self,
-        known: &'h Known,
+        known: &'h Mutex<Known>,
         outbound: &'h Arc<Outbound>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'h>> {
         Box::pin(async move {
@@ -267,7 +246,7 @@ impl Host {
                     Err(error) => failure = Some(error),
                 }
             }
-            let mut known = lock(&known.addresses);
+            let mut known = lock(known);
             if addresses.is_empty() {
                 let why = failure.map_or_else(|| "it has none".to_owned(), |failure| failure.cause().to_string());
                 warn!(upstream = %self.name, why, "the addresses of an upstream are not known");

@@ -1,6 +1,7 @@
 //! One `forward`: which names it is for, and how its upstreams are asked.
 
 use super::exchange::{Fault, Trip, Turn};
+use super::looks::Looks;
 use super::order::Order;
 use super::origin::Origin;
 use super::tls::Tls;
@@ -31,6 +32,7 @@ pub(crate) struct Route {
     forward: Arc<Forward>,
     order: Order,
     to: Vec<Origin>,
+    looks: Arc<Looks>,
     /// `None`: there is no bound.
     room: Option<Room>,
 }
@@ -56,7 +58,7 @@ impl Route {
         let to = to.collect::<Result<_, _>>().map_err(wrong)?;
         let room = usize::try_from(forward.max_concurrent).ok().filter(|most| *most > 0);
         let room = room.map(|most| Room::new(most, OfOne::AllButAnEighth, None));
-        Ok(Self { order: Order::of(forward.policy), forward: shared, to, room })
+        Ok(Self { order: Order::of(forward.policy), forward: shared, to, looks: Arc::default(), room })
     }
 
     /// Addresses for all names: first the one that answered last, `limit` questions at once, each try for `patience`.
@@ -73,7 +75,8 @@ impl Route {
         let forward = Arc::new(forward);
         let to = addresses.iter().map(|address| Origin::of_address(*address, &forward)).collect();
         let order = Order::LastGood(AtomicUsize::new(0));
-        Self { forward, order, to, room: Some(Room::new(limit, OfOne::AllButAnEighth, None)) }
+        let room = Some(Room::new(limit, OfOne::AllButAnEighth, None));
+        Self { forward, order, to, looks: Arc::default(), room }
     }
 
     /// Whether it is for this name, in wire form and lower case.
@@ -110,13 +113,29 @@ impl Route {
         }
     }
 
+    /// The upstreams that are known. Names are waited for where nothing is, until the first of them is found.
+    async fn known(&self, outbound: &Arc<Outbound>) -> Vec<Arc<Upstream>> {
+        loop {
+            // Before it is looked whether there is anything: what ends in between is not missed.
+            let ended = self.looks.ended();
+            let are_under_way = self.looks.are_under_way();
+            let mut upstreams = Vec::new();
+            for origin in &self.to {
+                origin.add_to(&mut upstreams, outbound);
+            }
+            if !upstreams.is_empty() || !are_under_way {
+                return upstreams;
+            }
+            ended.await;
+        }
+    }
+
     /// Whom to ask for the next question, in this order, each with its index.
     async fn turn(&self, outbound: &Arc<Outbound>) -> Result<Vec<(usize, Arc<Upstream>)>, Failure> {
-        let mut upstreams = Vec::new();
         for origin in &self.to {
-            origin.add_to(&mut upstreams, outbound).await;
+            origin.look(&self.looks, outbound);
         }
-        let mut upstreams: Vec<_> = upstreams.into_iter().enumerate().collect();
+        let mut upstreams: Vec<_> = self.known(outbound).await.into_iter().enumerate().collect();
         if !upstreams.is_empty() && upstreams.iter().all(|(_, upstream)| upstream.is_down()) {
             outbound.metrics.broken.inc();
             if self.forward.fails_fast {

@@ -5,12 +5,14 @@ use super::super::*;
 use super::cast::*;
 use crate::plan::Zone;
 use crate::plan::forward::{Forward, Upstream as To};
+use hickory_proto::op::Message;
 use hickory_proto::rr::{RData, RecordType, rdata};
 use tokio::net::UdpSocket;
 
-async fn addresses(origin: &Origin, outbound: &Arc<Outbound>) -> Vec<String> {
+fn addresses(origin: &Origin, outbound: &Arc<Outbound>) -> Vec<String> {
     let mut upstreams = Vec::new();
-    origin.add_to(&mut upstreams, outbound).await;
+    origin.look(&Arc::default(), outbound);
+    origin.add_to(&mut upstreams, outbound);
     upstreams.iter().map(|upstream| upstream.address.to_string()).collect()
 }
 
@@ -29,25 +31,25 @@ async fn a_file_is_read_again_when_it_changes() {
     write("search a.example\nnameserver 192.0.2.1\nnameserver 2001:db8::1\n");
     let forward = Arc::new(Forward::new(Zone::root()));
     let origin = Origin::new(&To::File(path.to_str().unwrap().to_owned()), &forward, &mut Default::default()).unwrap();
-    assert_eq!(addresses(&origin, &outbound).await, ["192.0.2.1:53", "[2001:db8::1]:53"]);
+    assert_eq!(addresses(&origin, &outbound), ["192.0.2.1:53", "[2001:db8::1]:53"]);
     write("nameserver 192.0.2.2\nnameserver 192.0.2.1\n");
     let later = || tokio::time::advance(Duration::from_secs(5));
-    assert_eq!(addresses(&origin, &outbound).await.len(), 2);
-    assert_eq!(addresses(&origin, &outbound).await[1], "[2001:db8::1]:53", "it is not looked at all the time");
+    assert_eq!(addresses(&origin, &outbound).len(), 2);
+    assert_eq!(addresses(&origin, &outbound)[1], "[2001:db8::1]:53", "it is not looked at all the time");
     later().await;
-    assert_eq!(addresses(&origin, &outbound).await, ["192.0.2.2:53", "192.0.2.1:53"]);
+    assert_eq!(addresses(&origin, &outbound), ["192.0.2.2:53", "192.0.2.1:53"]);
     // What is of no use changes nothing.
     for text in ["", "nameserver nonsense\n"] {
         write(text);
         later().await;
-        assert_eq!(addresses(&origin, &outbound).await.len(), 2, "{text:?}");
+        assert_eq!(addresses(&origin, &outbound).len(), 2, "{text:?}");
     }
     std::fs::remove_file(&path).unwrap();
     later().await;
-    assert_eq!(addresses(&origin, &outbound).await.len(), 2);
+    assert_eq!(addresses(&origin, &outbound).len(), 2);
     write("nameserver 192.0.2.3\n");
     later().await;
-    assert_eq!(addresses(&origin, &outbound).await, ["192.0.2.3:53"]);
+    assert_eq!(addresses(&origin, &outbound), ["192.0.2.3:53"]);
 }
 
 #[tokio::test]
@@ -78,16 +80,21 @@ async fn a_file_that_is_of_no_use_is_told_at_the_start() {
     }
 }
 
-/// What a resolver is asked next; it says 127.0.0.1, and that there is no address of IPv6.
-async fn resolved(resolver: &UdpSocket) -> String {
-    let (question, name, peer) = asked(resolver).await;
-    let record_type = question.queries[0].query_type();
-    let mut reply = answer(&question, if record_type == RecordType::A { 0 } else { NO_DATA }, 1);
+/// An answer that says 127.0.0.1, and that there is no address of IPv6.
+fn at_home(question: &Message) -> Message {
+    let is_of_v4 = question.queries[0].query_type() == RecordType::A;
+    let mut reply = answer(question, if is_of_v4 { 0 } else { NO_DATA }, 1);
     for record in &mut reply.answers {
         record.data = RData::A(rdata::A::new(127, 0, 0, 1));
     }
-    resolver.send_to(&reply.to_vec().unwrap(), peer).await.unwrap();
-    format!("{name} {record_type}")
+    reply
+}
+
+/// What a resolver is asked next; it gives that answer.
+async fn resolved(resolver: &UdpSocket) -> String {
+    let (question, name, peer) = asked(resolver).await;
+    resolver.send_to(&at_home(&question).to_vec().unwrap(), peer).await.unwrap();
+    format!("{name} {}", question.queries[0].query_type())
 }
 
 #[tokio::test]
@@ -123,7 +130,7 @@ fn a_name_that_nobody_can_resolve_is_asked_for_now_and_then() {
 }
 
 #[tokio::test]
-async fn who_goes_away_while_a_name_is_looked_up_leaves_that_to_the_next() {
+async fn a_name_is_looked_up_though_who_asked_first_goes_away() {
     let (upstream, (resolver, _)) = (Upstream::new(0, 1).await, sockets().await);
     let at = resolver.local_addr().unwrap();
     let body = format!("forward . dns.example:{} {{\n resolver {at}\n}}", upstream.address.port());
@@ -137,4 +144,27 @@ async fn who_goes_away_while_a_name_is_looked_up_leaves_that_to_the_next() {
         assert_eq!(resolved(&resolver).await, format!("dns.example. {record_type}"));
     }
     assert_eq!(next.await.unwrap().unwrap(), "192.0.2.1");
+}
+
+#[tokio::test]
+async fn names_are_looked_up_at_once_and_the_first_that_is_found_is_asked() {
+    let (upstream, (resolver, _)) = (Upstream::new(0, 1).await, sockets().await);
+    let (at, port) = (resolver.local_addr().unwrap(), upstream.address.port());
+    let asker = Arc::new(Asker::new(&format!("forward . a.example b.example:{port} {{\n resolver {at}\n}}")));
+    let asking = asking(&asker, "192.0.2.1:5000", "a.org.");
+    let (first, second) = (asked(&resolver).await, asked(&resolver).await);
+    let (silent, found) = if first.1 == "b.example." { (second, first) } else { (first, second) };
+    assert_eq!((&*silent.1, &*found.1), ("a.example.", "b.example."));
+    resolver.send_to(&at_home(&found.0).to_vec().unwrap(), found.2).await.unwrap();
+    assert_eq!(resolved(&resolver).await, "b.example. AAAA");
+    assert_eq!(asking.await.unwrap().unwrap(), "192.0.2.1");
+}
+
+#[tokio::test]
+async fn an_address_is_asked_while_a_name_is_looked_up() {
+    let (upstream, (resolver, _)) = (Upstream::new(0, 1).await, sockets().await);
+    let at = resolver.local_addr().unwrap();
+    let asker = Asker::new(&format!("forward . a.example {} {{\n resolver {at}\n}}", upstream.address));
+    assert_eq!(asker.ask("a.org.").await.unwrap(), "192.0.2.1");
+    assert_eq!(asked(&resolver).await.1, "a.example.", "nobody has answered");
 }
