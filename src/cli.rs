@@ -256,7 +256,7 @@ pub(crate) struct RoutesFlags {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ExplainFlags {
-    /// URL of the request; or a name that DNS is asked for, which has no scheme, port or slash; or an address
+    /// URL of the request; or a name that DNS is asked for, which has no scheme and no port, and a slash below in-addr.arpa and ip6.arpa alone; or an address
     #[arg(value_name = "URL|NAME")]
     pub(crate) target: String,
     #[command(flatten)]

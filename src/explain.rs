@@ -63,7 +63,10 @@ pub(crate) fn explain(flags: ExplainFlags) -> anyhow::Result<String> {
 
 /// Whether it is a name, or an address, and no URL.
 fn is_name(target: &str) -> bool {
-    target.parse::<IpAddr>().is_ok() || !target.contains(['/', ':', '?', '#'])
+    // Parts of a network have names with a slash (RFC 2317), in zones that no host is in.
+    let lower = target.trim_end_matches('.').to_ascii_lowercase();
+    let is_reverse = !lower.contains(':') && [".in-addr.arpa", ".ip6.arpa"].iter().any(|zone| lower.ends_with(zone));
+    target.parse::<IpAddr>().is_ok() || is_reverse || !target.contains(['/', ':', '?', '#'])
 }
 
 fn written(report: &(impl Serialize + fmt::Display), output: Output) -> anyhow::Result<String> {

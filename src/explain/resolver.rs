@@ -148,8 +148,8 @@ pub(super) fn name(text: &str) -> Result<Name, DomainNameError> {
     if text.is_empty() {
         return Err(DomainNameError::Empty);
     }
-    if text.contains('\\') {
-        // hickory takes the numbers of escapes for octal ones.
+    if text.contains(['\\', '/']) {
+        // hickory takes the numbers of escapes for octal ones, and a slash for none of a name (RFC 2317).
         return dns::spelled_name(text).ok_or(DomainNameError::BadLabel);
     }
     Name::from_ascii(text).or_else(|_| {

@@ -348,6 +348,7 @@ fn what_is_no_name_is_told_as_it_is_of_any_other() {
     // What no object is called may be asked for.
     for (name, end) in [
         ("*.example", "*.example."),
+        ("5.0/25.2.0.192.IN-ADDR.ARPA.", "5.0/25.2.0.192.IN-ADDR.ARPA."),
         ("a\\.b.example", "b.example."),
         ("a.-b.c", "b.c."),
         (".", "."),
