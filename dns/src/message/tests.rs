@@ -5,6 +5,7 @@ use hickory_proto::op::Message;
 use hickory_proto::rr::rdata::{A, CNAME, MX, NS, PTR, SRV, TXT};
 use hickory_proto::rr::{DNSClass, RecordType};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 fn name(text: &str) -> Name {
     Name::from_ascii(text).unwrap()
@@ -202,35 +203,50 @@ fn any_records(most: usize) -> impl Strategy<Value = Vec<Record>> {
     prop::collection::vec(record, 0..most)
 }
 
-proptest! {
-    // They are long messages: one in a hundred of the cases of others.
-    #![proptest_config(ProptestConfig::with_cases((ProptestConfig::default().cases / 100).max(24)))]
-
-    /// A differential test: what hickory reads is what was given, to the beginning of it that fits.
-    #[test]
-    fn what_is_written_is_read_back(
-        answers in any_records(400),
-        authorities in any_records(10),
-        additionals in any_records(10),
-        payload in 512..1232u16,
-    ) {
-        let mut client = client("Web.shop.svc.cluster.LOCAL", "ANY");
-        let sections = Sections { code: ResponseCode::NoError, answers, authorities, additionals };
-        for transport in [Transport::Tcp, Transport::Udp] {
-            client.head.edns = Some(ClientEdns::of(payload));
-            let message = written(&client, &sections, transport);
-            prop_assert!(message.len() <= client.head.limit(transport));
-            let read = Message::from_vec(&message).unwrap();
-            let question = &read.queries[0];
-            prop_assert!(question.name().eq_case(&name("Web.shop.svc.cluster.LOCAL.")));
-            prop_assert_eq!(question.query_type(), RecordType::ANY);
-            let given = [&sections.answers, &sections.authorities, &sections.additionals];
-            let came = [&read.answers, &read.authorities, &read.additionals];
-            let is_short = |index: usize| came[index].len() < given[index].len();
-            prop_assert_eq!(read.metadata.truncation, is_short(0) || is_short(1));
-            for (given, came) in given.into_iter().zip(came) {
-                same(came, &given[..came.len()]);
-            }
+/// A differential test: what hickory reads is what was given, to the beginning of it that fits.
+fn is_read_back(sections: &Sections, payload: u16) -> Result<(), TestCaseError> {
+    let mut client = client("Web.shop.svc.cluster.LOCAL", "ANY");
+    for transport in [Transport::Tcp, Transport::Udp] {
+        client.head.edns = Some(ClientEdns::of(payload));
+        let message = written(&client, sections, transport);
+        prop_assert!(message.len() <= client.head.limit(transport));
+        let read = Message::from_vec(&message).unwrap();
+        let question = &read.queries[0];
+        prop_assert!(question.name().eq_case(&name("Web.shop.svc.cluster.LOCAL.")));
+        prop_assert_eq!(question.query_type(), RecordType::ANY);
+        let given = [&sections.answers, &sections.authorities, &sections.additionals];
+        let came = [&read.answers, &read.authorities, &read.additionals];
+        let is_short = |index: usize| came[index].len() < given[index].len();
+        prop_assert_eq!(read.metadata.truncation, is_short(0) || is_short(1));
+        for (given, came) in given.into_iter().zip(came) {
+            same(came, &given[..came.len()]);
         }
     }
+    Ok(())
+}
+
+fn sections(answers: Vec<Record>, [authorities, additionals]: [Vec<Record>; 2]) -> Sections {
+    Sections { code: ResponseCode::NoError, answers, authorities, additionals }
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back(
+        answers in any_records(20),
+        others in [any_records(10), any_records(10)],
+        payload in 512..1232u16,
+    ) {
+        is_read_back(&sections(answers, others), payload)?;
+    }
+}
+
+/// Each takes as long as a hundred others.
+#[test]
+fn what_is_written_of_many_records_is_read_back() {
+    // In a `proptest!` the environment has the last word about the number of cases.
+    let config = ProptestConfig::default();
+    let cases = (config.cases / 100).max(24);
+    let mut runner = TestRunner::new(ProptestConfig { cases, ..config });
+    let many = (any_records(400), [any_records(10), any_records(10)], 512..1232_u16);
+    runner.run(&many, |(answers, others, payload)| is_read_back(&sections(answers, others), payload)).unwrap();
 }
