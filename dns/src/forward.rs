@@ -9,7 +9,6 @@ mod failure;
 mod health;
 mod link;
 mod looks;
-mod manners;
 mod marks;
 mod order;
 mod origin;
@@ -21,7 +20,6 @@ mod running;
 mod sound;
 mod tasks;
 mod tls;
-mod trail;
 mod trust;
 mod upstream;
 
@@ -31,13 +29,11 @@ use crate::host::Host;
 use crate::message::Transport;
 use crate::metrics::ForwardMetrics;
 use crate::name::LowerName;
-use crate::option;
 use crate::room::{Behind, Taken};
-use exchange::{Trip, Turn};
+use exchange::Trip;
 use hickory_proto::op::ResponseCode;
-use marks::Ours;
 use outbound::Outbound;
-use running::Running;
+use running::{Asking, Running};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,7 +41,6 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
-use trail::{Of, Trail};
 
 pub(crate) use ask::{Ask, Waiting};
 pub(crate) use failure::Failure;
@@ -80,6 +75,14 @@ struct How {
     transport: Transport,
     /// Whether an answer is known, and asked for again.
     is_repeated: bool,
+    /// Whether its client speaks EDNS.
+    has_edns: bool,
+}
+
+impl How {
+    fn new(waiting: &Waiting, (peer, transport): (SocketAddr, Transport), is_repeated: bool) -> Self {
+        Self { host: Host::of(peer.ip()), transport, is_repeated, has_edns: waiting.head.edns.is_some() }
+    }
 }
 
 /// Asks the upstreams of one server block.
@@ -88,9 +91,6 @@ pub(crate) struct Forwarder {
     /// A name is for the first that takes it.
     routes: Vec<Route>,
     running: Arc<Running>,
-    /// The same about questions that say which forwarders they have passed: behind one that does not say so, such a one
-    /// would not go on, and two that forward to each other would wait for each other.
-    passed_on: Arc<Running>,
     outbound: Arc<Outbound>,
     has_warned: AtomicBool,
     cache: Cache,
@@ -98,8 +98,8 @@ pub(crate) struct Forwarder {
 
 impl Forwarder {
     pub(crate) fn new(routes: Vec<Route>, cache: Cache, metrics: ForwardMetrics) -> Self {
-        let (running, passed_on, outbound) = (Arc::default(), Arc::default(), Arc::new(Outbound::new(metrics)));
-        Self { routes, running, passed_on, outbound, has_warned: AtomicBool::new(false), cache }
+        let (running, outbound) = (Arc::default(), Arc::new(Outbound::new(metrics)));
+        Self { routes, running, outbound, has_warned: AtomicBool::new(false), cache }
     }
 
     pub(crate) fn has_upstreams(&self) -> bool {
@@ -142,34 +142,42 @@ impl Forwarder {
         if self.outbound.is_own((peer, transport)) {
             return Err(self.in_circle(peer));
         }
-        let how = How { host: Host::of(peer.ip()), transport, is_repeated };
-        let place = behind.ok_or(Failure::Busy).and_then(|behind| self.place(waiting, how, behind));
+        let how = How::new(waiting, (peer, transport), is_repeated);
+        let asked = (waiting, waiting.spelled());
+        let place = behind.ok_or(Failure::Busy).and_then(|behind| self.place(asked, how, behind));
         place.map_err(|failure| self.count(failure))
     }
 
-    /// A place among all for a question, and its part in the exchange about it.
-    fn place(self: &Arc<Self>, waiting: &Waiting, how: How, behind: Behind<'_>) -> Result<Place, Failure> {
+    /// A place among all for a question, and its part in the exchange about it. `asked`: with the spelling that it goes
+    /// upstream in; `None`: in lower case.
+    fn place(
+        self: &Arc<Self>,
+        asked: (&Waiting, Option<&[u8]>),
+        how: How,
+        behind: Behind<'_>,
+    ) -> Result<Place, Failure> {
         let among_all = behind.room.take(how.host).ok_or(Failure::Busy)?;
-        self.join(waiting, how, among_all, behind.runtime)
+        self.join(asked, how, among_all, behind.runtime)
     }
 
     /// Joins the exchange about a question, or begins it, in a task of its own: nobody's departure ends it, and its
     /// outcome is there for the next one.
     fn join(
         self: &Arc<Self>,
-        waiting: &Waiting,
+        (waiting, spelled): (&Waiting, Option<&[u8]>),
         how: How,
         among_all: Taken,
         runtime: &Handle,
     ) -> Result<Place, Failure> {
         let route = self.routes_of(waiting.ask.name()).next().ok_or(Failure::NoUpstream)?;
-        let running = if waiting.trail.is_empty() { &self.running } else { &self.passed_on };
-        let (place, begun) = running.join(&waiting.ask, how, among_all, || route.take(how.host))?;
+        let (ask, spelled) = (waiting.ask.clone(), spelled.map(Box::from));
+        let asking = Asking { ask, spelled, transport: route.shared(how.transport) };
+        let (place, begun) = self.running.join(asking, how, among_all, || route.take(how.host))?;
         if let Some(exchange) = begun {
-            let (forwarder, trail) = (Arc::clone(self), waiting.trail.clone());
+            let forwarder = Arc::clone(self);
             // Boxed, so that what it takes is free at its end, and not where the task is forgotten.
             let exchange = Box::pin(async move {
-                let outcome = forwarder.exchange_and_keep(exchange.ask(), &trail, how).await;
+                let outcome = forwarder.exchange_and_keep(exchange.asking(), how).await;
                 exchange.end(outcome);
             });
             self.outbound.fetches.spawn(exchange, runtime);
@@ -178,14 +186,9 @@ impl Forwarder {
     }
 
     /// Whether we have asked this question ourselves.
-    fn is_ours(&self, waiting: &Waiting) -> Ours {
-        let Outbound { secret, marks, .. } = &*self.outbound;
-        let question = waiting.ask.question();
-        match waiting.is_clients {
-            _ if waiting.trail.is_of(secret, Of::Question, question) => Ours::Yes,
-            true => marks.know(&waiting.question, question),
-            false => Ours::No,
-        }
+    fn is_ours(&self, waiting: &Waiting) -> bool {
+        let spelled = waiting.spelled();
+        spelled.is_some_and(|spelled| self.outbound.marks.know(spelled, waiting.ask.question()))
     }
 
     fn in_circle(&self, peer: SocketAddr) -> Failure {
@@ -203,17 +206,15 @@ impl Forwarder {
         behind: Behind<'_>,
     ) -> AtOnce {
         let counted = self.cache.counted_at(&waiting.server);
-        let ours = self.is_ours(waiting);
-        if ours == Ours::Yes {
+        if self.is_ours(waiting) {
             return AtOnce::Told(Err(self.in_circle(peer)));
         }
-        let may_be_ours = || ours == Ours::Perhaps || self.outbound.is_own((peer, transport));
-        let host = Host::of(peer.ip());
+        let is_our_socket = || self.outbound.is_own((peer, transport));
         let told_stale = |over| AtOnce::Told(self.tell_stale(&over, waiting, transport));
-        let fetch_ahead = || self.fetch_ahead(waiting, How { host, transport, is_repeated: true }, behind);
+        let fetch_ahead = || self.fetch_ahead(waiting, How::new(waiting, (peer, transport), true), behind);
         match self.cache.find(&waiting.ask, Instant::now()) {
             // If we ask ourselves: told what is about to end, or is over, we would keep it anew, for ever.
-            Found::Fresh { refresh: Refresh::Running, .. } | Found::Over { .. } if may_be_ours() => AtOnce::Ask(None),
+            Found::Fresh { refresh: Refresh::Running, .. } | Found::Over { .. } if is_our_socket() => AtOnce::Ask(None),
             Found::Fresh { message, kind, ttls, refresh } => {
                 counted.hit(kind).inc();
                 if refresh == Refresh::Wanted {
@@ -237,7 +238,7 @@ impl Forwarder {
 
     /// Asks, so that the answer is there for the next one.
     fn fetch_ahead(self: &Arc<Self>, waiting: &Waiting, how: How, behind: Behind<'_>) {
-        match self.place(waiting, how, behind) {
+        match self.place((waiting, None), how, behind) {
             Ok(_) => self.cache.counted_at(&waiting.server).prefetches.inc(),
             Err(_) => self.cache.gave_up(&waiting.ask),
         }
@@ -296,7 +297,8 @@ impl Forwarder {
                 Ok(outcome) => return outcome,
                 Err(among_all) => among_all,
             };
-            let place = self.join(waiting, how, among_all, runtime).map_err(|failure| self.count(failure))?;
+            let place = self.join((waiting, waiting.spelled()), how, among_all, runtime);
+            let place = place.map_err(|failure| self.count(failure))?;
             outcome = timeout_at(deadline, place.outcome()).await.unwrap_or(Ok(Err(Failure::Unanswered)));
         }
     }
@@ -311,35 +313,36 @@ impl Forwarder {
 
     fn tell(&self, message: &[u8], ttls: Ttls, waiting: &Waiting, transport: Transport) -> Told {
         let told = relay::relay(message, ttls, &waiting.query(), transport);
-        let (mut reply, code) = told.ok_or_else(|| self.count(Failure::Malformed))?;
-        if !waiting.trail.is_empty() {
-            // Another forwarder like us wants to know where the answer has been, so that it knows its own.
-            let trail = Trail::of_answer(message);
-            let trail = trail.passed_on(&self.outbound.secret, Of::Answer, waiting.ask.question());
-            option::add(&trail, &mut reply, waiting.head.limit(transport));
-        }
-        Ok((reply, code))
+        told.ok_or_else(|| self.count(Failure::Malformed))
     }
 
-    async fn exchange_and_keep(&self, ask: &Ask, trail: &Trail, how: How) -> Outcome {
-        let outcome = self.exchange(ask, trail, how).await;
+    async fn exchange_and_keep(&self, asking: &Asking, how: How) -> Outcome {
+        let outcome = self.exchange(asking, how).await;
+        let Asking { ask, transport, .. } = asking;
         match &outcome {
             // One client had no room: others ask anew.
             Err(Failure::Busy) => self.cache.gave_up(ask),
             // A refusal is not kept as such, but what is over is given all the same.
             Ok((message, _)) if is_unhelpful(message) && self.cache.leaves_alone(ask, Instant::now()) => {}
             Ok((message, _)) => self.cache.keep(ask, message, Instant::now()),
-            Err(failure) if failure.lasts() => self.cache.failed(ask, Instant::now()),
+            // Where upstreams do not take TCP, UDP may do.
+            Err(failure) if failure.lasts() && *transport == Transport::Udp => self.cache.failed(ask, Instant::now()),
             Err(_) => drop(self.cache.leaves_alone(ask, Instant::now())),
         }
         outcome.map_err(|failure| self.count(failure))
     }
 
-    async fn exchange(&self, ask: &Ask, trail: &Trail, how: How) -> Outcome {
-        let deadline = Instant::now() + PATIENCE;
-        let How { host, transport, is_repeated } = how;
-        let (outbound, question) = (&*self.outbound, ask.question());
-        let trip = Trip { transport, deadline, outbound, trail: Some(trail), question, is_repeated, turn: Turn::First };
+    async fn exchange(&self, Asking { ask, spelled, transport }: &Asking, how: How) -> Outcome {
+        let How { host, is_repeated, has_edns, .. } = how;
+        let trip = Trip {
+            transport: *transport,
+            deadline: Instant::now() + PATIENCE,
+            outbound: &self.outbound,
+            question: spelled.as_deref().unwrap_or(ask.question()),
+            is_repeated,
+            has_edns,
+            is_check: false,
+        };
         let mut routes = self.routes_of(ask.name());
         let mut route = routes.next().ok_or(Failure::NoUpstream)?;
         // The first route's is the question's own.

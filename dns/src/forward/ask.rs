@@ -1,7 +1,5 @@
 //! A question on its way upstream, and the query that waits for its answer.
 
-use super::trail::Trail;
-use crate::option;
 use crate::question::{Asked, Head, Query};
 use crate::wire::{Header, flag};
 use hickory_proto::rr::RecordType;
@@ -15,7 +13,7 @@ pub(crate) struct Ask {
     /// RD, AD and CD as the client set them.
     flags: u16,
     /// The DO bit.
-    is_dnssec_ok: bool,
+    pub(super) is_dnssec_ok: bool,
 }
 
 impl Ask {
@@ -56,18 +54,15 @@ impl Ask {
         RecordType::from(u16::from_be_bytes([high, low]))
     }
 
-    /// The question as it is sent, spelled as in `question`: with EDNS where it is needed, for signatures or for
-    /// options.
-    pub(super) fn to_message(&self, id: u16, question: &[u8], options: &[u8]) -> Vec<u8> {
-        let has_edns = self.is_dnssec_ok || !options.is_empty();
+    /// The question as it is sent, spelled as in `question`; where signatures are wanted, always with EDNS.
+    pub(super) fn to_message(&self, id: u16, question: &[u8], has_edns: bool) -> Vec<u8> {
+        let has_edns = has_edns || self.is_dnssec_ok;
         let additionals = u16::from(has_edns);
         let header = Header { id, flags: self.flags, questions: 1, answers: 0, authorities: 0, additionals };
         let mut message = Vec::from(header.to_bytes());
         message.extend(question);
         if has_edns {
             message.extend(crate::message::opt(0, self.is_dnssec_ok, 0));
-            // It fits: there is nothing else.
-            option::add(options, &mut message, usize::from(u16::MAX));
         }
         message
     }
@@ -83,18 +78,20 @@ pub(crate) struct Waiting {
     /// Whether it is spelled as the client spells it.
     pub(super) is_clients: bool,
     pub(super) ask: Ask,
-    /// The forwarders that it has passed.
-    pub(super) trail: Trail,
     /// The server that it is counted for, as `dns://:53`.
     pub(super) server: Arc<str>,
 }
 
 impl Waiting {
-    /// `is_clients`: the question is the client's own; else it came of that. `packet`: the one that it came in, to `server`.
-    pub(crate) fn new(query: &Query<'_>, is_clients: bool, (packet, server): (&[u8], Arc<str>)) -> Self {
+    /// `is_clients`: the question is the client's own; else it came of that. `server`: the one that it came to.
+    pub(crate) fn new(query: &Query<'_>, is_clients: bool, server: Arc<str>) -> Self {
         let Query { head, asked: Asked { wire, record_type } } = *query;
-        let trail = head.edns.map(|_| Trail::of_question(packet)).unwrap_or_default();
-        Self { head, question: wire.into(), record_type, is_clients, ask: Ask::new(&head, wire), trail, server }
+        Self { head, question: wire.into(), record_type, is_clients, ask: Ask::new(&head, wire), server }
+    }
+
+    /// The question as its client spells it; `None`: in lower case, or it is not the client's.
+    pub(super) fn spelled(&self) -> Option<&[u8]> {
+        (self.is_clients && *self.question != *self.ask.question()).then_some(&*self.question)
     }
 
     /// The name that upstreams are asked for, in wire form and lower case.

@@ -2,16 +2,15 @@
 
 use super::connections::Connection;
 use super::link::Link;
-use super::manners::{Attempt, Manner, Manners};
 use super::relay::{self, code, flags, is_bad_version};
 use super::tls::Secure;
-use super::trail::{Of, Trail};
 use super::upstream::Upstream;
 use super::{Ask, Outbound};
 use crate::message::{Transport, framed};
 use crate::plan::forward::Protocol;
 use crate::wire::flag;
 use hickory_proto::op::ResponseCode;
+use prometheus::IntCounter;
 use socket2::SockRef;
 use std::io::{self, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -32,26 +31,23 @@ pub(super) struct Trip<'o> {
     /// When an answer comes too late.
     pub(super) deadline: Instant,
     pub(super) outbound: &'o Outbound,
-    /// The forwarders that the question has passed; `None`: it is our own.
-    pub(super) trail: Option<&'o Trail>,
     /// The question as it is spelled.
     pub(super) question: &'o [u8],
     /// Whether an answer is known, and asked for again.
     pub(super) is_repeated: bool,
-    pub(super) turn: Turn,
-}
-
-/// Which of the tries for a question it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
-    First,
-    Later,
+    /// Whether it has EDNS, as where its client has.
+    pub(super) has_edns: bool,
+    /// Whether it is only to be seen that anything answers.
+    pub(super) is_check: bool,
 }
 
 impl Trip<'_> {
-    /// Whether another forwarder asks.
-    fn is_passed_on(&self) -> bool {
-        self.trail.is_some_and(|trail| !trail.is_empty())
+    /// The message if it is the answer that is waited for.
+    fn answer(&self, ask: &Ask, id: u16, message: Vec<u8>) -> Option<Vec<u8>> {
+        match self.is_check {
+            true => relay::is_reply(&message, id).then_some(message),
+            false => relay::answer(message, id, ask.question()),
+        }
     }
 }
 
@@ -65,18 +61,11 @@ pub(super) enum Fault {
     Upstream(#[from] io::Error),
     #[error("the answer is malformed")]
     Malformed,
-    #[error("the answer is our own")]
-    Loop,
 }
 
 impl Fault {
     pub(super) fn is_ours(&self) -> bool {
         matches!(self, Self::NoSocket(_))
-    }
-
-    /// Whether nothing came, or the end of a connection.
-    fn is_silence(&self) -> bool {
-        matches!(self, Self::Upstream(error) if error.kind() == io::ErrorKind::TimedOut || is_closed(error))
     }
 
     /// The same with what was tried.
@@ -100,45 +89,13 @@ fn of_socket(error: io::Error) -> Fault {
 impl Upstream {
     /// Any answer to this question.
     pub(super) async fn exchange(&self, ask: &Ask, trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
-        let attempt = trip.trail.and_then(|_| self.attempt(trip));
-        let pass_on = |trail: &Trail| trail.passed_on(&trip.outbound.secret, Of::Question, ask.question());
-        let options: Box<[u8]> = trip.trail.filter(|_| attempt.is_some()).map(pass_on).unwrap_or_default().into();
-        let answer = self.carry(ask, &options, trip).await;
-        let Some(attempt) = attempt else { return answer };
-        match &answer {
-            Ok(message) if refuses(message) => {}
-            Ok(message) if is_helpful(message) => {
-                attempt.took(Instant::now());
-                return answer;
-            }
-            Err(fault) if !fault.is_silence() => return answer,
-            Ok(_) | Err(_) => {
-                attempt.failed(Instant::now());
-                return answer;
-            }
+        let answer = self.carry(ask, trip).await;
+        if !trip.has_edns || ask.is_dnssec_ok || !answer.as_ref().is_ok_and(|message| refuses(message)) {
+            return answer;
         }
-        drop((answer, options));
-        // It may not know EDNS, or take an option that it does not know for a fault.
-        let bare = self.carry(ask, &[], trip).await?;
-        match refuses(&bare) {
-            true => attempt.failed(Instant::now()),
-            false => attempt.refused(Instant::now()),
-        }
-        Ok(bare)
-    }
-
-    /// A question with options; `None`: without.
-    fn attempt(&self, trip: &Trip<'_>) -> Option<Attempt<'_>> {
-        match trip.turn {
-            Turn::First => self.manner(trip).attempt(Instant::now(), trip.is_passed_on()),
-            Turn::Later => self.manner(trip).late_attempt(),
-        }
-    }
-
-    /// What is known of how it takes a question.
-    fn manner(&self, trip: &Trip<'_>) -> &Manner {
-        let Manners { over_udp, over_stream } = &self.manners;
-        if self.is_over_stream(trip) { over_stream } else { over_udp }
+        drop(answer);
+        // It may not know EDNS.
+        self.carry(ask, &Trip { has_edns: false, ..*trip }).await
     }
 
     /// Whether it is asked over TCP or TLS from the beginning.
@@ -151,20 +108,18 @@ impl Upstream {
         }
     }
 
-    async fn carry(&self, ask: &Ask, options: &[u8], trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
+    async fn carry(&self, ask: &Ask, trip: &Trip<'_>) -> Result<Vec<u8>, Fault> {
         let link = Link::new(trip.outbound);
         if self.is_over_stream(trip) {
-            let answer = within(self, trip, self.over_stream(ask, options, trip, &link)).await;
+            let answer = within(self, trip, self.over_stream(ask, trip, &link)).await;
             return in_time(answer).map_err(|fault| fault.told(&link, (Transport::Tcp, self.address)));
         }
-        let message = within(self, trip, self.over_udp(ask, options, trip, &link)).await;
+        let message = within(self, trip, self.over_udp(ask, trip, &link)).await;
         let message = in_time(message).map_err(|fault| fault.told(&link, (Transport::Udp, self.address)))?;
         if flags(&message).is_none_or(|flags| flags & flag::TRUNCATED == 0) {
             return Ok(message);
         }
-        // What UDP takes is nothing to connections.
-        let options = if self.manners.over_stream.is_known() { options } else { &[] };
-        let whole = within(self, trip, self.over_stream(ask, options, trip, &link)).await;
+        let whole = within(self, trip, self.over_stream(ask, trip, &link)).await;
         Ok(in_time(whole).unwrap_or(message))
     }
 
@@ -178,13 +133,13 @@ impl Upstream {
         SocketAddr::new(own.unwrap_or(any), 0)
     }
 
-    async fn over_udp(&self, ask: &Ask, options: &[u8], trip: &Trip<'_>, link: &Link<'_>) -> Result<Vec<u8>, Fault> {
+    async fn over_udp(&self, ask: &Ask, trip: &Trip<'_>, link: &Link<'_>) -> Result<Vec<u8>, Fault> {
         // The system chooses the port at random, and what others send does not come through a connected socket.
         let socket = UdpSocket::bind(self.source()).await.map_err(of_socket)?;
         socket.connect(self.address).await.map_err(of_socket)?;
         link.set(Some((Transport::Udp, socket.local_addr()?)));
         let id = rand::random();
-        socket.send(&ask.to_message(id, trip.question, options)).await?;
+        socket.send(&ask.to_message(id, trip.question, trip.has_edns)).await?;
         loop {
             // Room for an answer is taken when there is one: many wait.
             let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
@@ -196,7 +151,7 @@ impl Upstream {
                 received => received?,
             };
             message.truncate(len);
-            if let Some(message) = relay::answer(message, id, ask.question()) {
+            if let Some(message) = trip.answer(ask, id, message) {
                 return Ok(message);
             }
             // A guess at our question must not end the wait for the answer.
@@ -205,7 +160,7 @@ impl Upstream {
     }
 
     /// Over a connection that is kept, or a new one.
-    async fn over_stream(&self, ask: &Ask, options: &[u8], trip: &Trip<'_>, link: &Link<'_>) -> Result<Vec<u8>, Fault> {
+    async fn over_stream(&self, ask: &Ask, trip: &Trip<'_>, link: &Link<'_>) -> Result<Vec<u8>, Fault> {
         loop {
             link.set(None);
             let kept = self.kept.take();
@@ -216,7 +171,7 @@ impl Upstream {
             };
             self.metrics.connections(is_kept, self.secure.is_some()).inc();
             link.set(Some((Transport::Tcp, connection.local)));
-            match connection.ask(ask, options, trip).await {
+            match connection.ask(ask, trip, &self.metrics.mismatches).await {
                 Ok(message) => {
                     // Whoever takes it next lists it.
                     link.set(None);
@@ -258,26 +213,26 @@ impl Upstream {
 }
 
 impl Connection {
-    async fn ask(&mut self, ask: &Ask, options: &[u8], trip: &Trip<'_>) -> io::Result<Vec<u8>> {
+    async fn ask(&mut self, ask: &Ask, trip: &Trip<'_>, mismatches: &IntCounter) -> io::Result<Vec<u8>> {
         let id = rand::random();
-        self.stream.write_all(&framed(&ask.to_message(id, trip.question, options))).await?;
+        self.stream.write_all(&framed(&ask.to_message(id, trip.question, trip.has_edns))).await?;
         // TLS keeps what is written until it is told that no more comes.
         self.stream.flush().await?;
-        let mut message = vec![0; usize::from(self.stream.read_u16().await?)];
-        self.stream.read_exact(&mut message).await?;
-        let answer = relay::answer(message, id, ask.question());
-        answer.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is to another question"))
+        loop {
+            let mut message = vec![0; usize::from(self.stream.read_u16().await?)];
+            self.stream.read_exact(&mut message).await?;
+            if let Some(message) = trip.answer(ask, id, message) {
+                return Ok(message);
+            }
+            // As over UDP: the answer may still come.
+            mismatches.inc();
+        }
     }
 }
 
 /// Whether an answer says that the question could not be understood (RFC 6891 §6.1.3, §7).
 fn refuses(message: &[u8]) -> bool {
     matches!(code(message), Some(ResponseCode::FormErr | ResponseCode::NotImp)) || is_bad_version(message)
-}
-
-/// Whether an answer shows that options do no harm: some servers fail where there are any, and say so without EDNS.
-fn is_helpful(message: &[u8]) -> bool {
-    !matches!(code(message), Some(ResponseCode::ServFail | ResponseCode::Refused)) || relay::has_edns(message)
 }
 
 /// Whether the other side has closed the connection.

@@ -2,7 +2,7 @@
 
 use super::Outbound;
 use super::ask::Ask;
-use super::exchange::{Trip, Turn};
+use super::exchange::Trip;
 use super::upstream::Upstream;
 use crate::message::Transport;
 use crate::plan::forward::HealthCheck;
@@ -42,10 +42,10 @@ pub(super) async fn check(checked: Checked, outbound: Arc<Outbound>) {
             transport: Transport::Udp,
             deadline,
             outbound: &outbound,
-            trail: None,
             question: ask.question(),
             is_repeated: false,
-            turn: Turn::First,
+            has_edns: false,
+            is_check: true,
         };
         match upstream.exchange(&ask, &trip).await {
             Ok(_) => return upstream.recovered(),

@@ -1,25 +1,26 @@
-//! Questions that come back by ways on which our token is lost, since forwarders drop options: they leave the case of
-//! letters alone, so what is asked again is spelled at random, and what comes in spelled so is ours, or well guessed.
+//! Questions that come back: forwarders leave the case of letters alone, so what is asked again is spelled at random, and
+//! what comes in spelled so is ours.
 
 use super::lock;
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Mutex;
+use std::time::Duration;
+use tokio::time::Instant;
 
-/// Bits of chance in spellings that have come back one after the other, with no wrong one in between, for us to be sure:
-/// others spell at random too, and a short name is soon guessed.
-const CERTAIN: u32 = 40;
+/// Letters that a name needs to be known by its spelling. A client that spells at random too, and asks for the same just
+/// then, is taken for us once in 256 times, and gets SERVFAIL where no upstream answers anyway.
+const LETTERS: usize = 9;
+/// How long it is expected that more come back.
+const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// Questions that are on their way.
 #[derive(Debug, Default)]
-pub(super) struct Marks(Mutex<Spellings>);
-
-#[derive(Debug, Default)]
-struct Spellings {
-    /// By the question, in wire form and lower case: how it is spelled, and whether it has come back so.
-    of: HashMap<Vec<u8>, Vec<(Vec<u8>, bool)>>,
-    /// Bits.
-    evidence: u32,
+pub(super) struct Marks {
+    /// How they are spelled; by the question, in wire form and lower case.
+    spelled: Mutex<HashMap<Vec<u8>, Vec<Vec<u8>>>>,
+    /// When the last one came back.
+    last: Mutex<Option<Instant>>,
 }
 
 /// A question with a spelling of its own, which is known for as long as this lives.
@@ -29,59 +30,43 @@ pub(super) struct Marked<'m> {
     question: Vec<u8>,
 }
 
-/// Whether a question that comes in is one of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ours {
-    No,
-    /// Or chance.
-    Perhaps,
-    Yes,
-}
-
 impl Marks {
-    /// Spells a question, in wire form and lower case, at random; never as it is, unless it is without letters.
+    /// Spells a question, in wire form and lower case, at random; as it is where it has few letters, never else.
     pub(super) fn mark<'m>(&'m self, question: &'m [u8]) -> Marked<'m> {
         let mut spelled = question.to_vec();
         if let Some((name, _)) = spelled.split_last_chunk_mut::<4>() {
             // No length of a label is a letter.
             let mut letters: Vec<&mut u8> = name.iter_mut().filter(|byte| byte.is_ascii_lowercase()).collect();
-            let always = rand::random_range(0..letters.len().max(1));
-            for (index, letter) in letters.iter_mut().enumerate() {
-                if index == always || rand::random() {
-                    letter.make_ascii_uppercase();
+            if letters.len() >= LETTERS {
+                let always = rand::random_range(0..letters.len());
+                for (index, letter) in letters.iter_mut().enumerate() {
+                    if index == always || rand::random() {
+                        letter.make_ascii_uppercase();
+                    }
                 }
             }
         }
         if spelled != question {
-            lock(&self.0).of.entry(question.to_vec()).or_default().push((spelled.clone(), false));
+            lock(&self.spelled).entry(question.to_vec()).or_default().push(spelled.clone());
         }
         Marked { marks: self, plain: question, question: spelled }
     }
 
     /// Whether a question, as it came in, is one of ours; `plain`: the same in lower case. Who asks in lower case waits
     /// for no lock.
-    pub(super) fn know(&self, question: &[u8], plain: &[u8]) -> Ours {
-        if question == plain {
-            return Ours::No;
+    pub(super) fn know(&self, question: &[u8], plain: &[u8]) -> bool {
+        let is_ours = question != plain
+            && lock(&self.spelled).get(plain).is_some_and(|known| known.iter().any(|spelled| spelled == question));
+        if is_ours {
+            *lock(&self.last) = Some(Instant::now());
         }
-        let Spellings { of, evidence } = &mut *lock(&self.0);
-        let Some(spellings) = of.get_mut(plain) else { return Ours::No };
-        let Some((_, is_back)) = spellings.iter_mut().find(|(spelled, _)| spelled == question) else {
-            *evidence = 0;
-            return Ours::No;
-        };
-        if !std::mem::replace(is_back, true) {
-            *evidence = evidence.saturating_add(chance(plain));
-        }
-        if *evidence < CERTAIN { Ours::Perhaps } else { Ours::Yes }
+        is_ours
     }
-}
 
-/// The bits that whoever guesses a spelling has to guess at least: the likeliest one is that with all letters large.
-fn chance(plain: &[u8]) -> u32 {
-    let name = plain.split_last_chunk::<4>().map_or(&[][..], |(name, _)| name);
-    let letters = name.iter().filter(|byte| byte.is_ascii_lowercase()).count();
-    u32::try_from(letters).unwrap_or(u32::MAX).saturating_sub(1)
+    /// Whether one has come back lately: the next ones need not wait for their second try to be known.
+    pub(super) fn has_come_back(&self) -> bool {
+        lock(&self.last).is_some_and(|last| last.elapsed() < REMEMBERED)
+    }
 }
 
 impl Deref for Marked<'_> {
@@ -94,13 +79,13 @@ impl Deref for Marked<'_> {
 
 impl Drop for Marked<'_> {
     fn drop(&mut self) {
-        let of = &mut lock(&self.marks.0).of;
-        let Some(spellings) = of.get_mut(self.plain) else { return };
-        if let Some(index) = spellings.iter().position(|(spelled, _)| *spelled == self.question) {
+        let all = &mut lock(&self.marks.spelled);
+        let Some(spellings) = all.get_mut(self.plain) else { return };
+        if let Some(index) = spellings.iter().position(|spelled| *spelled == self.question) {
             spellings.swap_remove(index);
         }
         if spellings.is_empty() {
-            of.remove(self.plain);
+            all.remove(self.plain);
         }
     }
 }
@@ -109,74 +94,39 @@ impl Drop for Marked<'_> {
 mod tests {
     use super::*;
 
-    fn question(name: &str) -> Vec<u8> {
-        let labels = name.split('.').flat_map(|label| [&[label.len() as u8][..], label.as_bytes()].concat());
-        labels.chain([0, 0, 1, 0, 1]).collect()
-    }
-
-    #[test]
-    fn a_question_is_known_by_its_spelling_while_it_is_waited_for() {
+    #[tokio::test(start_paused = true)]
+    async fn a_question_is_known_by_its_spelling_while_it_is_waited_for() {
         let marks = Marks::default();
         // The type, AAAA of class IN, is no letter whatever it looks like.
-        for plain in [&b"\x07example\x03org\0\0\x1c\0\x01"[..], b"\x01a\0\0\x61\0\x01"] {
+        for plain in [&b"\x07example\x03org\0\0\x1c\0\x01"[..], b"\x0aabcdefgh1i\0\0\x61\0\x01"] {
             let marked = marks.mark(plain);
             assert_ne!(&*marked, plain);
             assert_eq!(marked.to_ascii_lowercase(), plain);
             assert_eq!(marked.last_chunk::<4>(), plain.last_chunk::<4>());
-            assert_eq!((marks.know(&marked, plain), marks.know(plain, plain)), (Ours::Perhaps, Ours::No));
+            assert_eq!((marks.know(&marked, plain), marks.know(plain, plain)), (true, false));
             let spelled = marked.to_vec();
             drop(marked);
-            assert_eq!(marks.know(&spelled, plain), Ours::No);
-            assert!(lock(&marks.0).of.is_empty());
+            assert!(!marks.know(&spelled, plain) && lock(&marks.spelled).is_empty());
         }
-        for plain in [&b"\0\0\x02\0\x01"[..], b"\x011\0\0\x01\0\x01", b""] {
+        // Few letters are soon guessed.
+        for plain in [&b"\0\0\x02\0\x01"[..], b"\x08abcdefgh\x011\0\0\x01\0\x01", b""] {
             let marked = marks.mark(plain);
             assert_eq!(&*marked, plain);
-            assert_eq!(marks.know(&marked, plain), Ours::No);
+            assert!(!marks.know(&marked, plain));
         }
         let long = [&[63][..], &[b'a'; 63], &[0, 0, 1, 0, 1]].concat();
         assert_ne!(*marks.mark(&long), *marks.mark(&long), "once in 2^63");
     }
 
-    #[test]
-    fn it_takes_many_letters_to_be_sure() {
-        let marks = Marks::default();
-        let long = question("a-name-with-forty-one-letters.in-it-of-which-each-counts");
-        assert_eq!(marks.know(&marks.mark(&long), &long), Ours::Yes);
-        // One with nine bits, five times.
-        let marks = Marks::default();
-        let short = question("example.org");
-        for turn in 1..=5 {
-            let marked = marks.mark(&short);
-            let expected = if turn < 5 { Ours::Perhaps } else { Ours::Yes };
-            assert_eq!([(); 3].map(|()| marks.know(&marked, &short)), [expected; 3], "{turn}");
-        }
-        // There is nothing to guess in one letter.
-        let marks = Marks::default();
-        let letter = question("1.a");
-        for _ in 0..100 {
-            assert_eq!(marks.know(&marks.mark(&letter), &letter), Ours::Perhaps);
-        }
-    }
-
-    #[test]
-    fn who_guesses_convinces_nobody() {
-        let marks = Marks::default();
-        let (short, other) = (question("ab.de"), question("example.org"));
-        for _ in 0..20 {
-            let marked = marks.mark(&short);
-            for guess in 0_u8..16 {
-                let mut spelled = short.clone();
-                for (bit, index) in [1, 2, 4, 5].into_iter().enumerate() {
-                    if guess & 1 << bit != 0 {
-                        spelled[index].make_ascii_uppercase();
-                    }
-                }
-                assert_ne!(marks.know(&spelled, &short), Ours::Yes);
-            }
-            // What is about other names says nothing.
-            assert_eq!(marks.know(&other.to_ascii_uppercase(), &other), Ours::No);
-            drop(marked);
-        }
+    #[tokio::test(start_paused = true)]
+    async fn what_came_back_is_remembered_for_a_minute() {
+        let (marks, plain) = (Marks::default(), b"\x07example\x03org\0\0\x01\0\x01");
+        let marked = marks.mark(plain);
+        assert!(!marks.know(plain, plain) && !marks.has_come_back());
+        assert!(marks.know(&marked, plain) && marks.has_come_back());
+        tokio::time::advance(REMEMBERED - Duration::from_secs(1)).await;
+        assert!(marks.has_come_back());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!marks.has_come_back());
     }
 }

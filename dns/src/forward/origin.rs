@@ -1,6 +1,6 @@
 //! Where upstreams come from: an address, a file of addresses, or a name.
 
-use super::exchange::{Trip, Turn};
+use super::exchange::Trip;
 use super::looks::Looks;
 use super::resolv_conf::{parse_resolv_conf, passed_over, system_upstreams};
 use super::route::Route;
@@ -113,9 +113,8 @@ impl Origin {
     pub(super) fn add_to(&self, upstreams: &mut Vec<Arc<Upstream>>, outbound: &Arc<Outbound>) {
         for upstream in lock(&self.known).upstreams(self, outbound) {
             // Once, be it that several words lead to it.
-            let is_it = |other: &Arc<Upstream>| {
-                other.address == upstream.address && other.secure.is_some() == upstream.secure.is_some()
-            };
+            let name = |upstream: &Upstream| upstream.secure.as_ref().map(|secure| secure.name.clone());
+            let is_it = |other: &Arc<Upstream>| other.address == upstream.address && name(other) == name(&upstream);
             if !upstreams.iter().any(is_it) {
                 upstreams.push(upstream);
             }
@@ -236,10 +235,10 @@ impl Host {
                     transport,
                     deadline,
                     outbound,
-                    trail: None,
                     question,
                     is_repeated: false,
-                    turn: Turn::First,
+                    has_edns: false,
+                    is_check: false,
                 };
                 match self.resolvers.exchange(&ask, outbound, trip).await {
                     Ok((message, _)) => addresses.extend(addresses_in(&message)),

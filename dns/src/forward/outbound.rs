@@ -3,7 +3,6 @@
 use super::lock;
 use super::marks::Marks;
 use super::tasks::Tasks;
-use super::trail::Secret;
 use crate::message::Transport;
 use crate::metrics::ForwardMetrics;
 use std::collections::HashSet;
@@ -19,16 +18,13 @@ pub(super) struct Outbound {
     /// Tasks that ask upstreams, whoever waits for that.
     pub(super) fetches: Tasks,
     pub(super) metrics: ForwardMetrics,
-    /// By whose tokens our own questions and answers are known.
-    pub(super) secret: Secret,
     pub(super) marks: Marks,
 }
 
 impl Outbound {
     pub(super) fn new(metrics: ForwardMetrics) -> Self {
         let (checks, fetches) = (Tasks::default(), Tasks::default());
-        let (secret, marks) = (Secret::new(), Marks::default());
-        Self { own: Mutex::default(), checks, fetches, metrics, secret, marks }
+        Self { own: Mutex::default(), checks, fetches, metrics, marks: Marks::default() }
     }
 
     /// There is another socket that waits for an upstream, in the place of one of before.

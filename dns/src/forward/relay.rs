@@ -25,10 +25,6 @@ fn extended_code(message: &[u8]) -> Option<u8> {
     records.find(|record| record.record_type == OPT).map(|record| record.ttl.to_be_bytes()[0])
 }
 
-pub(super) fn has_edns(message: &[u8]) -> bool {
-    extended_code(message).is_some()
-}
-
 /// Whether an answer says that the version of EDNS is not known (RFC 6891 §6.1.3).
 pub(super) fn is_bad_version(message: &[u8]) -> bool {
     // Most have answers.
@@ -36,15 +32,22 @@ pub(super) fn is_bad_version(message: &[u8]) -> bool {
     Cursor::new(message).header().is_some_and(may_be) && extended_code(message) == Some(ResponseCode::BADVERS.high())
 }
 
+/// Whether a message replies to what was sent with `id`, whatever it says.
+pub(super) fn is_reply(message: &[u8], id: u16) -> bool {
+    let header = Cursor::new(message).header();
+    header.is_some_and(|header| header.id == id && header.flags & flag::RESPONSE != 0)
+}
+
 /// The message if it is the answer to a question, in wire form, that was sent with `id` (RFC 5452 §9.1). Who does not
-/// understand a question may say so without it, and gets it back.
+/// take a question may say so without it, and gets it back.
 pub(super) fn answer(message: Vec<u8>, id: u16, question: &[u8]) -> Option<Vec<u8>> {
     let header = Cursor::new(&message).header()?;
-    if header.id != id || header.flags & (flag::RESPONSE | flag::OPCODE) != flag::RESPONSE {
+    if !is_reply(&message, id) || header.flags & flag::OPCODE != 0 {
         return None;
     }
     if header.questions == 0 {
-        let is_refusal = matches!(code(&message), Some(ResponseCode::FormErr | ResponseCode::NotImp));
+        use ResponseCode::{FormErr, NotImp, Refused, ServFail};
+        let is_refusal = matches!(code(&message), Some(FormErr | NotImp | Refused | ServFail));
         let header = Header { questions: 1, answers: 0, authorities: 0, additionals: 0, ..header };
         return is_refusal.then(|| [&header.to_bytes()[..], question].concat());
     }

@@ -1,6 +1,6 @@
 //! One `forward`: which names it is for, and how its upstreams are asked.
 
-use super::exchange::{Fault, Trip, Turn};
+use super::exchange::{Fault, Trip};
 use super::looks::Looks;
 use super::order::Order;
 use super::origin::Origin;
@@ -8,6 +8,7 @@ use super::tls::Tls;
 use super::upstream::Upstream;
 use super::{Ask, Failure, Outbound, Outcome, relay};
 use crate::host::Host;
+use crate::message::Transport;
 use crate::plan::Zone;
 use crate::plan::forward::{self as plan, Forward, Policy};
 use crate::room::{OfOne, Room, Taken};
@@ -89,6 +90,14 @@ impl Route {
         self.forward.from.holds(name)
     }
 
+    /// What questions that came over this share: UDP where it makes no difference here.
+    pub(super) fn shared(&self, transport: Transport) -> Transport {
+        match self.forward.protocol {
+            plan::Protocol::AsAsked => transport,
+            plan::Protocol::Tcp | plan::Protocol::UdpFirst => Transport::Udp,
+        }
+    }
+
     /// A place among those who wait here, for a question of `host`; `None`: there is no bound.
     pub(super) fn take(&self, host: Host) -> Result<Option<Taken>, Failure> {
         self.room.as_ref().map(|room| room.take(host).ok_or(Failure::Busy)).transpose()
@@ -160,6 +169,7 @@ impl Route {
             Some(most) => usize::try_from(most).unwrap_or(usize::MAX),
         };
         let (mut unhelpful, mut refusals, mut failure) = (None, 0, Failure::Unanswered);
+        let is_clients = trip.question != ask.question();
         // They stay known to the end: a forwarder may have kept a question for a while.
         let mut marked = Vec::new();
         for (index, upstream) in upstreams.iter().cycle().take(most) {
@@ -169,11 +179,15 @@ impl Route {
             if Instant::now() >= trip.deadline {
                 break;
             }
+            let is_first = marked.is_empty();
             // The first try is spelled as usual: some servers do not like to be asked otherwise.
-            let mark = (!marked.is_empty() || trip.is_repeated).then(|| outbound.marks.mark(ask.question()));
+            let is_random = !is_first || trip.is_repeated || outbound.marks.has_come_back();
+            // What is spelled already may be another forwarder's, which is to know it again.
+            let mark = (is_random && !is_clients).then(|| outbound.marks.mark(ask.question()));
             let since = Instant::now();
-            let turn = if marked.is_empty() { Turn::First } else { Turn::Later };
-            let trip = Trip { question: mark.as_deref().unwrap_or(trip.question), turn, ..trip };
+            // There are firewalls that drop what has EDNS.
+            let has_edns = trip.has_edns && is_first;
+            let trip = Trip { question: mark.as_deref().unwrap_or(trip.question), has_edns, ..trip };
             let answer = upstream.ask(ask, &trip).await;
             marked.push(mark);
             match answer {
@@ -199,7 +213,6 @@ impl Route {
                     upstream.kept.close_unproved(since);
                     match fault {
                         Fault::Malformed => failure = Failure::Malformed,
-                        Fault::Loop => failure = Failure::Loop,
                         fault => {
                             if let Failure::Unanswered | Failure::Fault(_) = failure {
                                 failure = Failure::Fault(fault.to_string().into());

@@ -4,14 +4,25 @@
 use super::ask::Ask;
 use super::{Failure, How, Outcome, lock};
 use crate::host::Host;
+use crate::message::Transport;
 use crate::room::Taken;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
-/// By their questions.
 #[derive(Debug, Default)]
-pub(super) struct Running(Mutex<HashMap<Ask, Awaited>>);
+pub(super) struct Running(Mutex<HashMap<Asking, Awaited>>);
+
+/// What those have in common who share an exchange.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Asking {
+    pub(super) ask: Ask,
+    /// As the client spells it, which goes upstream so; `None`: in lower case. Another forwarder may know its question by
+    /// that when it comes back, which it would not where it waits for one in lower case.
+    pub(super) spelled: Option<Box<[u8]>>,
+    /// What it came over, where it goes on so: upstreams that do not answer over TCP hold up nobody else.
+    pub(super) transport: Transport,
+}
 
 /// What is to come of one.
 #[derive(Debug, Clone)]
@@ -34,7 +45,7 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(super) struct Exchange {
     running: Arc<Running>,
-    ask: Ask,
+    asking: Asking,
     outcome: watch::Sender<Option<Outcome>>,
     /// Among all, and at its `forward`, where that has a bound.
     _places: (Taken, Option<Taken>),
@@ -47,20 +58,20 @@ impl Running {
     /// Those of `place`.
     pub(super) fn join(
         self: &Arc<Self>,
-        ask: &Ask,
+        asking: Asking,
         how: How,
         among_all: Taken,
         place: impl FnOnce() -> Result<Option<Taken>, Failure>,
     ) -> Result<(Place, Option<Exchange>), Failure> {
         let mut running = lock(&self.0);
-        if let Some(awaited) = running.get(ask) {
+        if let Some(awaited) = running.get(&asking) {
             return Ok((Place { how, awaited: awaited.clone(), among_all: Some(among_all) }, None));
         }
-        let (ask, _places) = (ask.clone(), (among_all, place()?));
+        let _places = (among_all, place()?);
         let (outcome, awaited) = watch::channel(None);
         let awaited = Awaited { host: how.host, outcome: awaited };
-        running.insert(ask.clone(), awaited.clone());
-        let exchange = Exchange { running: Arc::clone(self), ask, outcome, _places };
+        running.insert(asking.clone(), awaited.clone());
+        let exchange = Exchange { running: Arc::clone(self), asking, outcome, _places };
         Ok((Place { how, awaited, among_all: None }, Some(exchange)))
     }
 }
@@ -83,8 +94,8 @@ impl Place {
 }
 
 impl Exchange {
-    pub(super) fn ask(&self) -> &Ask {
-        &self.ask
+    pub(super) fn asking(&self) -> &Asking {
+        &self.asking
     }
 
     /// Frees its places, and tells those who wait. Whoever asks next does not get this outcome: what may be kept is in
@@ -98,14 +109,13 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        lock(&self.running.0).remove(&self.ask);
+        lock(&self.running.0).remove(&self.asking);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Transport;
     use crate::room::{OfOne, Room};
     use hickory_proto::rr::RecordType;
     use std::task::{Context, Poll, Waker};
@@ -126,10 +136,10 @@ mod tests {
         /// A question of 192.0.2.`client` about `name`.
         fn join(&self, name: &[u8], client: u8) -> Result<(Place, Option<Exchange>), Failure> {
             let host = Host::of([192, 0, 2, client].into());
-            let how = How { host, transport: Transport::Udp, is_repeated: false };
+            let how = How { host, transport: Transport::Udp, is_repeated: false, has_edns: false };
             let among_all = self.among_all.take(host).ok_or(Failure::Busy)?;
             let place = || self.of_forward.take(host).map(Some).ok_or(Failure::Busy);
-            self.running.join(&Ask::own(name, RecordType::A, true), how, among_all, place)
+            self.running.join(asking(name), how, among_all, place)
         }
 
         fn begin(&self, name: &[u8], client: u8) -> (Place, Exchange) {
@@ -148,6 +158,10 @@ mod tests {
             let host = Host::of([192, 0, 2, client].into());
             std::iter::from_fn(|| self.among_all.take(host)).collect::<Vec<_>>().len()
         }
+    }
+
+    fn asking(name: &[u8]) -> Asking {
+        Asking { ask: Ask::own(name, RecordType::A, true), spelled: None, transport: Transport::Udp }
     }
 
     const A: &[u8] = b"\x01a\0";
@@ -220,6 +234,6 @@ mod tests {
         drop(exchange);
         assert_eq!([first, second].map(outcome), [Err(Failure::Unanswered), Err(Failure::Unanswered)]);
         let (_other, _exchange) = rooms.begin(B, 3);
-        assert!(!lock(&rooms.running.0).contains_key(&Ask::own(A, RecordType::A, true)));
+        assert!(!lock(&rooms.running.0).contains_key(&asking(A)));
     }
 }

@@ -4,10 +4,8 @@ use super::chain::on_chain;
 use super::connections::Kept;
 use super::exchange::{Fault, Trip};
 use super::health::Checked;
-use super::manners::Manners;
 use super::sound::is_sound;
 use super::tls::Secure;
-use super::trail::{Of, Trail};
 use super::{Ask, Outbound, health, relay};
 use crate::metrics::UpstreamMetrics;
 use crate::plan::forward::Forward;
@@ -29,7 +27,6 @@ pub(super) struct Upstream {
     /// `None`: it is asked without TLS.
     pub(super) secure: Option<Secure>,
     pub(super) kept: Arc<Kept>,
-    pub(super) manners: Manners,
     /// Checks in a row that failed.
     failed_checks: AtomicU32,
     /// Whether a task looks whether it is well again.
@@ -50,7 +47,6 @@ impl Upstream {
             forward: Arc::clone(forward),
             secure,
             kept: Kept::new(forward.connections),
-            manners: Manners::default(),
             failed_checks: AtomicU32::new(0),
             is_checked: AtomicBool::new(false),
             metrics: outbound.metrics.of_upstream(label),
@@ -69,9 +65,6 @@ impl Upstream {
         let mut message = self.exchange(ask, trip).await?;
         if !is_sound(&message) {
             return Err(Fault::Malformed);
-        }
-        if Trail::of_answer(&message).is_of(&trip.outbound.secret, Of::Answer, ask.question()) {
-            return Err(Fault::Loop);
         }
         if let Some(question) = message.get_mut(HEADER..HEADER + ask.question().len()) {
             // However it was spelled on the way: records point at it.

@@ -164,8 +164,8 @@ impl Responder {
     /// Asks others, unless the answer is known.
     fn forward(&self, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
         let forwarder = &block.forwarder;
-        let Asking { query, packet, peer, transport, may_wait, led, until, .. } = *asking;
-        let waiting = Waiting::new(&query, led == 0, (packet, asking.site.metrics.server()));
+        let Asking { query, peer, transport, may_wait, led, until, .. } = *asking;
+        let waiting = Waiting::new(&query, led == 0, asking.site.metrics.server());
         if let Some(asked) = self.would_ask(block, &waiting, asking) {
             return asked;
         }

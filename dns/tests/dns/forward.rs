@@ -16,7 +16,8 @@ async fn the_client_gets_its_own_id_case_and_flags() {
     let client = send(&server, &query).await;
     let (asked, peer) = upstream.asked().await;
     assert!(asked.metadata.recursion_desired && asked.metadata.checking_disabled);
-    assert!(!asked.edns.as_ref().unwrap().flags().dnssec_ok, "the client asked without");
+    assert!(asked.edns.is_none(), "the client asked without");
+    assert!(asked.queries[0].name().eq_case(query.queries[0].name()));
     let mut reply = one_address(&asked);
     reply.metadata.authentic_data = true;
     upstream.reply(&reply, peer).await;
@@ -62,7 +63,7 @@ async fn the_same_question_is_asked_once() {
     let client = send(&server, &question(1, "example.org.", RecordType::A)).await;
     let (asked, peer) = upstream.asked().await;
     // The third differs in its type: once it comes out, the second has been dealt with.
-    for (id, name, record_type) in [(2, "EXAMPLE.org.", RecordType::A), (3, "example.org.", RecordType::AAAA)] {
+    for (id, name, record_type) in [(2, "example.org.", RecordType::A), (3, "example.org.", RecordType::AAAA)] {
         client.send(&question(id, name, record_type).to_vec().unwrap()).await.unwrap();
     }
     let (other, other_peer) = upstream.asked().await;
@@ -337,4 +338,80 @@ async fn a_corefile_says_who_is_asked_and_what_is_kept() {
     assert_eq!(server.metric("tidegate_dns_cache_entries", &["type=\"success\""]), 1.0);
     server.stop().await;
     assert_eq!(answering.await.unwrap(), ["www.corp.example.", "example.org.", "example.com.", "example.com."]);
+}
+
+#[tokio::test]
+async fn who_asks_over_tcp_where_nobody_answers_holds_up_nobody_over_udp() {
+    let upstream = Upstream::new().await;
+    let options = "read_timeout 60s\n max_connect_attempts 1\n max_fails 0";
+    let (server, _) = start_corefile(&format!(
+        ".:PORT {{\n bind 127.0.0.1\n cache 30\n forward . {} {{\n {options}\n }}\n}}\n",
+        upstream.address()
+    ));
+    let ask = async |name: &str| {
+        let client = send(&server, &question(1, name, RecordType::A)).await;
+        let (asked, peer) = upstream.asked().await;
+        upstream.reply(&one_address(&asked), peer).await;
+        assert_eq!(answered(&answer(&client).await), ["192.0.2.1"], "{name}");
+    };
+    for is_waiting in [true, false] {
+        let name = format!("{is_waiting}.example.");
+        let mut stream = server.connect().await;
+        let query = question(2, &name, RecordType::A).to_vec().unwrap();
+        stream.write_all(&frame(&query)).await.unwrap();
+        let (mut asking, _) = upstream.tcp.accept().await.unwrap();
+        read_frame(&mut asking).await.unwrap();
+        if is_waiting {
+            ask(&name).await;
+        }
+        drop(asking);
+        let failed = Message::from_vec(&read_frame(&mut stream).await.unwrap()).unwrap();
+        assert_eq!(failed.metadata.response_code, ResponseCode::ServFail);
+        if !is_waiting {
+            // Nor is it remembered for them.
+            ask(&name).await;
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn another_answer_on_a_connection_is_passed_over() {
+    let upstream = Upstream::new().await;
+    let (server, _) = start_corefile(&format!(
+        ".:PORT {{\n bind 127.0.0.1\n forward . {} {{\n force_tcp\n read_timeout 60s\n }}\n}}\n",
+        upstream.address()
+    ));
+    let client = send(&server, &question(1, "a.example.", RecordType::A)).await;
+    let (mut stream, _) = upstream.tcp.accept().await.unwrap();
+    let asked = Message::from_vec(&read_frame(&mut stream).await.unwrap()).unwrap();
+    let mut other = addresses(&asked, &[[192, 0, 2, 66].into()]);
+    other.metadata.id ^= 1;
+    for answer in [other, one_address(&asked)] {
+        stream.write_all(&frame(&answer.to_vec().unwrap())).await.unwrap();
+    }
+    assert_eq!(answered(&answer(&client).await), ["192.0.2.1"]);
+    assert_eq!(server.metric("tidegate_dns_upstream_mismatches_total", &[]), 1.0);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn each_spelling_of_a_client_goes_upstream_as_it_is() {
+    let upstream = Upstream::new().await;
+    let server = start(upstreams(&[upstream.address()]));
+    let mut clients = Vec::new();
+    for name in ["example.org.", "Example.org.", "EXAMPLE.org."] {
+        clients.push(send(&server, &question(1, name, RecordType::A)).await);
+        let (asked, peer) = upstream.asked().await;
+        assert_eq!(asked.queries[0].name().to_ascii(), name);
+        if name.starts_with("EX") {
+            upstream.reply(&one_address(&asked), peer).await;
+        }
+    }
+    let told = answer(&clients[2]).await;
+    assert_eq!(
+        (told.queries[0].name().to_ascii().as_str(), answered(&told)),
+        ("EXAMPLE.org.", vec!["192.0.2.1".into()])
+    );
+    server.stop().await;
 }

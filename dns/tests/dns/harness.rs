@@ -292,7 +292,7 @@ impl Upstream {
         self.udp.send_to(&message.to_vec().unwrap(), peer).await.unwrap();
     }
 
-    /// Answers everything with `answer`, and lists the names it was asked.
+    /// Answers everything with `answer`, and lists the names it was asked, in lower case.
     pub(crate) fn answering(
         self,
         answer: impl Fn(&Message) -> Message + Send + 'static,
@@ -302,7 +302,7 @@ impl Upstream {
             loop {
                 let (question, peer) = self.asked().await;
                 // Not every test wants the list.
-                drop(names.send(question.queries[0].name().to_string()));
+                drop(names.send(question.queries[0].name().to_lowercase().to_string()));
                 self.reply(&answer(&question), peer).await;
             }
         });

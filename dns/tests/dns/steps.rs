@@ -29,7 +29,7 @@ fn text(message: &Message) -> String {
 fn knows(names: &'static [&'static str]) -> impl Fn(&Message) -> Message {
     move |question| {
         let asked = &question.queries[0];
-        let name = asked.name().to_string();
+        let name = asked.name().to_lowercase().to_string();
         match names.contains(&name.as_str()) {
             true if asked.query_type() == RecordType::A => one_address(question),
             true => empty(question, ResponseCode::NoError),

@@ -177,7 +177,7 @@ impl Asker {
         question: &Message,
     ) -> Result<Message, Failure> {
         let packet = question.to_vec().unwrap();
-        let waiting = Waiting::new(&Query::parse(&packet).unwrap(), true, (&packet, "dns://:53".into()));
+        let waiting = Waiting::new(&Query::parse(&packet).unwrap(), true, "dns://:53".into());
         let peer = peer.parse().unwrap();
         let behind = Behind { runtime: &Handle::current(), room: &self.room };
         let told = match self.forwarder.at_once(&waiting, (peer, transport), behind) {

@@ -114,3 +114,27 @@ fn where_nobody_listens_the_next_is_asked_at_once() {
         assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
     });
 }
+
+#[test]
+fn whatever_replies_to_a_check_is_well() {
+    with_still_clock(async {
+        let (odd, _) = sockets().await;
+        let options = "max_fails 1\nhealth_check 500ms no_rec domain check.example\nmax_connect_attempts 1";
+        let asker = Arc::new(Asker::new(&format!("forward . {} {{\n{options}\n}}", odd.local_addr().unwrap())));
+        let asking = asking(&asker, "192.0.2.1:5000", "a.org.");
+        assert_eq!(asked(&odd).await.1, "a.org.");
+        assert_eq!(asking.await.unwrap(), Err(Failure::Unanswered));
+        let (check, name, peer) = asked(&odd).await;
+        assert_eq!(name, "check.example.");
+        // Another reply is none, and a header alone is one.
+        for (id, code) in [(check.metadata.id ^ 1, 0), (check.metadata.id, 0)] {
+            odd.send_to(&[&id.to_be_bytes()[..], &[0x80, code], &[0; 8]].concat(), peer).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let mut packet = [0; 512];
+        assert!(odd.try_recv(&mut packet).is_err(), "the checks have ended");
+        let to = format!("to=\"{}\"", odd.local_addr().unwrap());
+        assert_eq!(asker.metric("tidegate_dns_upstream_failed_checks_total", &[&to]), 0.0);
+        assert_eq!(asker.metric("tidegate_dns_upstream_mismatches_total", &[&to]), 1.0);
+    });
+}

@@ -168,3 +168,18 @@ async fn an_address_is_asked_while_a_name_is_looked_up() {
     assert_eq!(asker.ask("a.org.").await.unwrap(), "192.0.2.1");
     assert_eq!(asked(&resolver).await.1, "a.example.", "nobody has answered");
 }
+
+#[test]
+fn one_address_with_two_names_of_certificates_is_two_upstreams() {
+    let metrics = crate::metrics::Metrics::new(&prometheus::Registry::new()).unwrap();
+    let outbound = Arc::new(Outbound::new(metrics.forward));
+    let forward = Arc::new(Forward::new(Zone::root()));
+    let mut upstreams = Vec::new();
+    for name in ["a.example", "b.example", "a.example"] {
+        let server_name = Some(name.parse().unwrap());
+        let to = To::Tls { address: "192.0.2.1:853".parse().unwrap(), server_name };
+        Origin::new(&to, &forward, &mut Default::default()).unwrap().add_to(&mut upstreams, &outbound);
+    }
+    let names = upstreams.iter().map(|upstream| upstream.secure.as_ref().unwrap().name.to_str().into_owned());
+    assert_eq!(names.collect::<Vec<_>>(), ["a.example", "b.example"]);
+}
