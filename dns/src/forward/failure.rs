@@ -1,7 +1,6 @@
 //! Why a question got no answer from upstream.
 
 use crate::extended_error::ExtendedError;
-use config::DnsCompatibility;
 use hickory_proto::op::ResponseCode;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -52,12 +51,10 @@ impl Failure {
         matches!(self, Self::Unanswered | Self::Fault(_) | Self::Down)
     }
 
-    pub(crate) fn code(&self, compatibility: DnsCompatibility) -> ResponseCode {
+    /// All but one are SERVFAIL, with which glibc goes on through its search list. It leaves the list at REFUSED.
+    pub(crate) fn code(&self) -> ResponseCode {
         match self {
-            // As at the end of its plugins.
-            Self::NoUpstream | Self::LeftOut if compatibility == DnsCompatibility::CoreDns => ResponseCode::ServFail,
-            // Not our names, and nobody to ask, or no room: the client should try its next server.
-            Self::NoUpstream | Self::LeftOut | Self::Busy => ResponseCode::Refused,
+            Self::Busy => ResponseCode::Refused,
             _ => ResponseCode::ServFail,
         }
     }

@@ -308,7 +308,7 @@ fn write_failure(
     (query, transport): (&Query<'_>, Transport),
     failure: &Failure,
 ) -> ResponseCode {
-    let code = failure.code(block.compatibility);
+    let code = failure.code();
     write_code(out, &query.head, Some(query.asked), (code, says(&block.forwarder, false)));
     failure.extended_error().add(&failure.to_string(), out, (&query.head, transport));
     code
@@ -329,7 +329,7 @@ fn tell_failure(block: &Block, query: &Query<'_>, failure: &Failure, runtime: &H
     match &block.errors {
         // That nobody is set to be asked, or was told of already, is no news.
         Some(errors) if !failure.is_of_nobody() && *failure != Failure::Remembered => {
-            errors.tell(&query.asked, failure.code(block.compatibility), failure.cause(), runtime);
+            errors.tell(&query.asked, failure.code(), failure.cause(), runtime);
         }
         _ => debug!(question = ?query.asked, failure = %failure.cause(), "not forwarded"),
     }

@@ -84,7 +84,6 @@ impl Settings {
         let routes = if upstreams.is_empty() { Vec::new() } else { vec![route] };
         let forwarder = Forwarder::new(routes, cache, metrics.forward.clone());
         Block {
-            compatibility: records.compatibility,
             records: Some(Records::new(records, zone)),
             forwarder: Arc::new(forwarder),
             most_over_udp: MAX_UDP,

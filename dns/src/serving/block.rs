@@ -7,7 +7,7 @@ use crate::forward::Forwarder;
 use crate::name::LowerName;
 use crate::transfer::Secondary;
 use crate::written::{Errors, Queries};
-use config::{DnsCompatibility, DomainName, NameTable};
+use config::{DomainName, NameTable};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +22,6 @@ pub(crate) struct Block {
     pub(crate) most_over_udp: u16,
     /// How long an answer may be waited for in all; `None`: as long as it takes.
     pub(crate) patience: Option<Duration>,
-    /// Whose mistakes are kept.
-    pub(crate) compatibility: DnsCompatibility,
     /// What is written about answers; `None`: nothing is.
     pub(crate) queries: Option<Queries>,
     /// What is written about failures; `None`: nothing is.

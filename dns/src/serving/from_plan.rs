@@ -94,7 +94,6 @@ impl Block {
             forwarder: forwarders.of(block, metrics)?,
             most_over_udp: block.bufsize.unwrap_or(MAX_UDP),
             patience: block.cancel,
-            compatibility,
             queries: Queries::of(&block.logs, block.metadata.as_deref()),
             errors: block.errors.as_ref().map(|errors| Arc::new(Errors::new(errors))),
             balances: block.loadbalance.is_some(),

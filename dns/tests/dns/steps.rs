@@ -246,7 +246,7 @@ async fn each_name_of_a_walk_is_answered_as_if_it_were_asked_for() {
         // Who may not ask for a name does not get it by way of a search list.
         ("www.blocked.test.", ResponseCode::Refused, ""),
         ("www.dropped.test.", ResponseCode::Refused, ""),
-        ("www.refused.test.", ResponseCode::Refused, ""),
+        ("www.refused.test.", ResponseCode::ServFail, ""),
     ] {
         let name = format!("{meant}front.svc.cluster.local.");
         query.queries = question(7, &name, RecordType::A).queries;

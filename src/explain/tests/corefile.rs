@@ -97,7 +97,7 @@ fn who_asks_and_where_decides() {
             vec!["a.corp.example.", "--at", "192.0.2.9"],
             "Corefile:13: forward: a.corp.example. is asked of 192.0.2.1:53",
         ),
-        (vec!["private.example.", "--at", "192.0.2.9"], "answer none (REFUSED)"),
+        (vec!["private.example.", "--at", "192.0.2.9"], "answer none (SERVFAIL)"),
         (vec!["a.test.", "--at", "127.0.0.1"], "dns://127.0.0.1:5353 has no block for the name"),
         (
             vec!["web.shop.blog.svc.cluster.local.", "--at", "192.0.2.9", "--from", "blog/front-0"],

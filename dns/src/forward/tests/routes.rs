@@ -2,7 +2,6 @@
 
 use super::super::*;
 use super::cast::*;
-use config::DnsCompatibility;
 
 const SERVFAIL: u8 = 2;
 const NXDOMAIN: u8 = 3;
@@ -83,7 +82,7 @@ async fn questions_above_max_concurrent_are_refused() {
     let first = asking(&asker, "192.0.2.1:5000", "a.org.");
     let question = asked(&one).await;
     assert_eq!(asker.ask("b.org.").await, Err(Failure::Busy));
-    assert_eq!(Failure::Busy.code(DnsCompatibility::CoreDns), ResponseCode::Refused);
+    assert_eq!(Failure::Busy.code(), ResponseCode::Refused);
     assert_eq!(asker.metric("tidegate_dns_forward_failures_total", &["reason=\"busy\""]), 1.0);
     // Each route has room of its own, and a place is free again once its question is over.
     assert_eq!(asker.ask("example.com.").await.unwrap(), "192.0.2.2");
