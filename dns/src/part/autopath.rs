@@ -187,16 +187,6 @@ pub(crate) fn end(query: &Query<'_>, meant: &[u8], denials: [&[u8]; 2], transpor
     last.close(query, transport)
 }
 
-/// The answer that ends a walk because nobody can tell whether one of its names exists, of the one that said so.
-///
-/// "No such name" in its place would be an answer that nobody has given. Clients take an error as one that may pass: musl
-/// ends its search and says so, glibc goes on by itself and says so in the end, if none of its names has an address.
-pub(crate) fn fail(query: &Query<'_>, message: &[u8], transport: Transport) -> Vec<u8> {
-    let Some(mut opened) = Opened::read(message) else { return opened::failure(query) };
-    opened.sections.answers.clear();
-    opened.close(query, transport)
-}
-
 fn alias(query: &Query<'_>, to: &[u8], ttl: u32) -> Option<Record> {
     let question = query.asked.to_question()?;
     Some(Record::from_rdata(question.name, ttl, RData::CNAME(CNAME(opened::name(to)?))))
@@ -337,18 +327,6 @@ authority corp.example. 60 SOA ns.example. root.example. 1 7200 1800 86400 20"
         );
         let message = bridge(&asked.query(), b"\x01a\0", b"short", Transport::Udp);
         assert_eq!(text(&message), "Server Failure");
-    }
-
-    #[test]
-    fn an_error_is_told_without_records() {
-        let asked = client("Web.Shop.svc.cluster.local.", "A");
-        let failed = |code: &str, records: &str| {
-            let message = client("web.corp.example.", "A").answer(code, records);
-            text(&fail(&asked.query(), &message, Transport::Udp))
-        };
-        assert_eq!(failed("SERVFAIL", "web.corp.example. 60 CNAME b."), "Server Failure");
-        assert_eq!(failed("REFUSED", ""), "Query Refused");
-        assert_eq!(text(&fail(&asked.query(), b"short", Transport::Udp)), "Server Failure");
     }
 
     #[test]

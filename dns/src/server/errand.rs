@@ -5,9 +5,8 @@ use super::now::Now;
 use super::resolve::{Asking, Pending, Settled, code};
 use super::respond::{Responder, Response};
 use super::trace::spelled;
-use crate::extended_error::ExtendedError;
 use crate::forward::PATIENCE;
-use crate::message::{Says, Transport, write_code};
+use crate::message::Transport;
 use crate::metrics::{Answered, Counted, Source};
 use crate::name::LowerName;
 use crate::part::autopath::{self, SearchList};
@@ -180,6 +179,11 @@ impl Responder {
                 true => self.respond_led(block, &asking, &mut out),
                 false => self.changed(block.parts.as_ref()?, block, &asking, &mut out),
             };
+            if is_led && is_error(&response) {
+                self.said((block, &asking), (plugin, 0), || {
+                    "that is an error, or no answer: the client is left to walk by itself".to_owned()
+                });
+            }
             (response, out)
         };
         Some(self.settle_first(First::of(response, &out).ok()?).await)
@@ -203,7 +207,8 @@ impl Responder {
         }
     }
 
-    /// The first name of a search list that there is, or the end of the walk.
+    /// The first name of a search list that there is, or the end of the walk; after an error the client goes on by itself,
+    /// from the answer to its own question.
     async fn walk(&self, asked: &Owned, (list, is_whole): (&SearchList, bool), first: First) -> Settled {
         let first = Box::pin(self.settle_first(first)).await;
         let query = asked.query();
@@ -220,20 +225,16 @@ impl Responder {
         for name in walk.skip(1) {
             let question = [&name[..], &kind].concat();
             let asked_too = self.ask_too(asked, (&question, asked.record_type), true);
-            let Some(found) = Box::pin(asked_too).await else { return withheld(asked) };
-            let message = match found.code {
-                ResponseCode::NXDomain => {
-                    last = Some(found);
-                    continue;
-                }
-                ResponseCode::NoError => {
+            match Box::pin(asked_too).await {
+                Some(found) if found.code == ResponseCode::NXDomain => last = Some(found),
+                Some(found) if found.code == ResponseCode::NoError => {
                     site.iter().for_each(|site| site.metrics.walked());
-                    autopath::bridge(&query, &name, &found.message, asked.transport)
+                    let message = autopath::bridge(&query, &name, &found.message, asked.transport);
+                    return Settled { code: code(&message), message, ..found };
                 }
-                // It would be so for the client, which cannot know either whether there is such a name.
-                _ => autopath::fail(&query, &found.message, asked.transport),
-            };
-            return Settled { code: code(&message), message, ..found };
+                // What an error means to a walk, and so to what comes behind it, is for each client to say.
+                _ => return first,
+            }
         }
         let Some(last) = last.filter(|_| is_whole) else { return first };
         let message = autopath::end(&query, &meant, [&first.message, &last.message], asked.transport);
@@ -241,12 +242,13 @@ impl Responder {
     }
 }
 
-/// What is told where the client gets no answer to a question of a walk, which it has not asked.
-fn withheld(asked: &Owned) -> Settled {
-    let (query, code, mut message) = (asked.query(), ResponseCode::Refused, Vec::new());
-    write_code(&mut message, &query.head, Some(query.asked), (code, Says::default()));
-    ExtendedError::Prohibited.add("", &mut message, (&query.head, asked.transport));
-    Settled { message, code, source: Source::Acl, upstream: None, is_unanswered: false }
+/// Whether it neither is an answer nor says that there is no such name, as far as is known.
+fn is_error(response: &Response) -> bool {
+    match response {
+        Response::Silence | Response::HeldBack | Response::Dropped => true,
+        Response::Ready(Answered { code, .. }) => !matches!(*code, ResponseCode::NoError | ResponseCode::NXDomain),
+        Response::Pending(_) => false,
+    }
 }
 
 #[cfg(test)]

@@ -420,3 +420,30 @@ async fn a_name_server_has_the_addresses_that_its_block_binds() {
         assert_eq!(told, expected, "{record_type} at {asked_at:?}");
     }
 }
+
+#[tokio::test]
+async fn a_walk_that_is_left_to_the_client_is_told_to_be() {
+    let list = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&list, "search one.test two.test\n").unwrap();
+    let corefile = format!(
+        ".:PORT {{
+            acl two.test {{
+                RULE
+            }}
+            autopath {}
+            template IN ANY . {{
+                rcode NXDOMAIN
+            }}
+        }}",
+        list.path().display()
+    );
+    for rule in ["block", "drop"] {
+        let walked = explained(&explainer(&corefile.replace("RULE", rule), 1053), 1053, ("a.one.test.", RecordType::A));
+        assert_eq!(
+            steps(&walked),
+            ["6 template", "5 autopath", "5 autopath", "2 acl", "5 autopath"].map(str::to_owned)
+        );
+        assert!(words(&walked).ends_with("the client is left to walk by itself"), "{walked:?}");
+        assert!(matches!(walked.outcome, Outcome::Answered(said) if said.code == ResponseCode::NXDomain));
+    }
+}
