@@ -5,6 +5,7 @@ mod corefile;
 mod name;
 mod request;
 mod resolver;
+mod search;
 
 use crate::cli::{ExplainFlags, NameFlags, Output};
 use crate::offline::{Place, World};

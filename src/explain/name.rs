@@ -4,6 +4,7 @@ mod report;
 
 use super::corefile::Planned;
 use super::resolver::{self, Resolver};
+use super::search::Found;
 use crate::cli::{Asker, NameFlags, NamedFlags};
 use crate::offline::World;
 use crate::settings::{compatibility, narrow, zone_settings};
@@ -52,6 +53,17 @@ pub(super) struct Said {
     /// Whether the answer is the address that is asked, which is not known here.
     pub(super) is_where_asked: bool,
     pub(super) why: Vec<String>,
+}
+
+impl Said {
+    fn found(&self, asked: RecordType) -> Found {
+        let is_asked_for = |record: &Record| record.record_type() == asked || asked == RecordType::ANY;
+        match (self.is_where_asked || self.records.iter().any(is_asked_for), self.records.is_empty()) {
+            (true, _) => Found::Records,
+            (false, true) => Found::Nothing,
+            (false, false) => Found::Others,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,31 +149,27 @@ impl Asking {
         is_watched && self.selection.takes(object)
     }
 
-    /// Asks one question after the other until one has an answer.
+    /// Asks one question after the other until the search is over.
     ///
     /// # Errors
     /// Something that the Corefile names cannot be had here, or nothing listens where it is to be asked.
     pub(super) fn report(&self, world: &World) -> anyhow::Result<Report<'_>> {
         let asked = self.asked(world)?;
         let resolver = self.resolver(asked.as_ref(), world);
-        let questions = resolver.questions(&self.name);
+        let mut search = resolver.search_for(&self.name)?;
         let mut report = Report::new((&self.name, self.record_type), self.from.as_ref(), resolver);
-        let mut is_cut_short = false;
-        let mut questions = questions.into_iter().peekable();
-        while let Some(name) = questions.next() {
+        while let Some(name) = search.next_name() {
             let question = Question { name, record_type: self.record_type };
-            let said = match (&self.answering, &asked) {
+            let mut said = match (&self.answering, &asked) {
                 (Answering::Flags { settings, upstreams, at }, _) => {
                     said(explain(&world.snapshot.names, &question, settings, *at), upstreams, world)
                 }
                 (Answering::Corefile(_), Some(asked)) => asked.said(&question, world)?,
                 (Answering::Corefile(_), None) => break,
             };
-            let goes_on = report.take(NameText(&question.name).to_string(), said);
-            if !goes_on {
-                break;
-            }
-            is_cut_short |= questions.peek().is_some() && report.questions.last().is_some_and(|asked| asked.is_empty);
+            let turn = search.hear(said.verdict, said.found(self.record_type));
+            said.why.extend(turn.map(str::to_owned));
+            report.take(NameText(&question.name).to_string(), said, search.outcome());
         }
         if asked.is_some_and(|asked| asked.is_asked_from_here()) {
             report.notes.extend(report.client.zip(self.from.as_ref()).and_then(|(client, from)| {
@@ -171,12 +179,11 @@ impl Asking {
         let is_upstream = matches!(report.answer, Outcome::Upstream { .. });
         let note = if is_upstream && !self.has_clusterset() && names_import(&self.name, world) {
             Some(NO_CLUSTERSET)
-        } else if self.from.is_none() && !self.name.ends_with('.') && is_upstream {
-            Some(UNSEARCHED)
         } else {
-            is_cut_short.then_some(MUSL)
+            (self.from.is_none() && !self.name.ends_with('.') && is_upstream).then_some(UNSEARCHED)
         };
         report.notes.extend(note.map(str::to_owned));
+        report.notes.append(&mut search.notes);
         Ok(report)
     }
 
@@ -300,8 +307,6 @@ const NO_CLUSTERSET: &str =
     "ServiceImports have names in the zone that --dns-clusterset-domain says, and none without it";
 /// The same.
 const UNSEARCHED: &str = "a Pod would search for a name without a dot at its end: --from NS walks its list";
-/// Where the resolvers of C libraries differ: glibc goes on.
-const MUSL: &str = "musl's resolver ends its search at the first empty answer (NOERROR without a record)";
 
 fn asked_of(what: &str, upstreams: &[SocketAddr]) -> String {
     if upstreams.is_empty() {

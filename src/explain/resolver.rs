@@ -1,9 +1,11 @@
 //! What a Pod's resolver asks for a name that has no dot at its end, and whom: resolv.conf(5), as the kubelet writes it for
 //! that Pod.
 
+use super::search::{Names, Search};
 use config::{DomainName, DomainNameError};
 use controller::object::{PodDnsPolicy, PodResolver};
 use dns::Name;
+use std::collections::VecDeque;
 
 /// Domains of a search list, and characters of each and of all (kubelet, `validation.MaxDNSSearchPaths` and the like).
 const DOMAINS: usize = 32;
@@ -123,22 +125,25 @@ impl Resolver {
         }
     }
 
-    /// The names that are asked for, one after the other until one has an answer: what with a domain is too long for a
-    /// name is left out.
-    pub(super) fn questions(&self, name: &str) -> Vec<Name> {
-        let absolute = |text: &str| self::name(&format!("{}.", text.trim_end_matches('.'))).ok();
-        let as_it_is = absolute(name);
-        if name.ends_with('.') || self.search.is_empty() {
-            return as_it_is.into_iter().collect();
+    /// The search for a name.
+    ///
+    /// # Errors
+    /// It is none.
+    pub(super) fn search_for(&self, name: &str) -> Result<Search, DomainNameError> {
+        let absolute = |text: &str| self::name(&format!("{}.", text.trim_end_matches('.')));
+        let as_it_is = absolute(name)?;
+        let (mut listed, mut unfit) = (VecDeque::new(), None);
+        for domain in self.search.iter().filter(|_| !name.ends_with('.')) {
+            match absolute(&format!("{name}.{domain}")) {
+                Ok(name) => listed.push_back(name),
+                Err(_) => {
+                    unfit = Some(domain.clone());
+                    break;
+                }
+            }
         }
-        let searched: Vec<_> = self.search.iter().filter_map(|domain| absolute(&format!("{name}.{domain}"))).collect();
-        let dots = name.bytes().filter(|byte| *byte == b'.').count();
-        if dots >= self.ndots {
-            return as_it_is.into_iter().chain(searched).collect();
-        }
-        // The domain `.` makes it the name as it is.
-        let last = as_it_is.filter(|name| !searched.contains(name));
-        searched.into_iter().chain(last).collect()
+        let is_dotted = name.bytes().filter(|byte| *byte == b'.').count() >= self.ndots;
+        Ok(Search::new(Names { as_it_is, listed, unfit, is_dotted }))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Said, Verdict};
 use crate::cli::Asker;
 use crate::explain::resolver::Resolver;
+use crate::explain::search::Found;
 use crate::text::Table;
 use dns::{RecordText, RecordType, ResponseCode, TypeName};
 use serde::{Serialize, Serializer};
@@ -11,6 +12,8 @@ use std::net::IpAddr;
 
 /// In place of a code.
 const SILENCE: &str = "no answer";
+/// The same, where it is not known.
+const UPSTREAM: &str = "upstream";
 
 /// What is said of a name.
 #[derive(Debug, Serialize)]
@@ -45,8 +48,6 @@ pub(super) struct Asked {
     code: Option<String>,
     records: Vec<String>,
     why: Vec<String>,
-    #[serde(skip)]
-    pub(super) is_empty: bool,
 }
 
 /// What the application gets.
@@ -77,50 +78,39 @@ impl<'a> Report<'a> {
             ndots: from.map(|_| ndots),
             questions: Vec::new(),
             is_elsewhere,
-            answer: Outcome::None { code: code(ResponseCode::NXDomain) },
+            answer: Outcome::None { code: word(Verdict::Code(ResponseCode::NXDomain)) },
             notes,
         }
     }
 
-    /// Takes what is said to a question; whether the next one is asked.
-    pub(super) fn take(&mut self, question: String, said: Said) -> bool {
-        let Said { client, verdict, records, is_where_asked, mut why } = said;
+    /// Takes what is said to a question, and what the search comes to with it where no record was asked for.
+    pub(super) fn take(&mut self, question: String, said: Said, outcome: Verdict) {
+        let found = said.found(self.record_type);
+        let Said { client, verdict, records, is_where_asked: _, mut why } = said;
         self.client = self.client.or(client);
         // Where another address is asked, of another family.
         why.extend(client.filter(|_| client != self.client).map(|client| format!("asked from {client}")));
-        let is_asked_for = |of: RecordType| of == self.record_type || self.record_type == RecordType::ANY;
-        let has_answer = is_where_asked || records.iter().any(|record| is_asked_for(record.record_type()));
-        let is_empty = verdict == Verdict::Code(ResponseCode::NoError) && !has_answer;
-        let goes_on = verdict == Verdict::Upstream || (verdict != Verdict::Silence && !has_answer);
-        let word = match verdict {
-            Verdict::Upstream => None,
-            Verdict::Code(of) => Some(code(of)),
-            Verdict::Silence => Some(SILENCE.to_owned()),
-        };
-        let was_empty =
-            matches!(&self.answer, Outcome::None { code: before } if *before == code(ResponseCode::NoError));
-        let outcome = match (&word, verdict) {
-            (None, _) => Some(Outcome::Upstream { question: question.clone(), is_last: true }),
-            _ if has_answer => Some(Outcome::Records { question: question.clone() }),
-            (Some(word), of) if of != Verdict::Code(ResponseCode::NXDomain) && !was_empty => {
-                Some(Outcome::None { code: word.clone() })
+        match (&mut self.answer, verdict) {
+            (Outcome::Upstream { is_last, .. }, _) => *is_last = false,
+            (answer, Verdict::Upstream) => *answer = Outcome::Upstream { question: question.clone(), is_last: true },
+            (answer, Verdict::Code(ResponseCode::NoError)) if found == Found::Records => {
+                *answer = Outcome::Records { question: question.clone() };
             }
-            _ => None,
-        };
-        match (outcome, &mut self.answer) {
-            (_, Outcome::Upstream { is_last, .. }) => *is_last = false,
-            (Some(outcome), answer) => *answer = outcome,
-            (None, _) => {}
+            (answer, _) => *answer = Outcome::None { code: word(outcome) },
         }
+        let code = (verdict != Verdict::Upstream).then(|| word(verdict));
         let records = records.iter().map(|record| RecordText(record).to_string()).collect();
-        self.questions.push(Asked { question, code: word, records, why, is_empty });
-        goes_on
+        self.questions.push(Asked { question, code, records, why });
     }
 }
 
-/// As `dig` writes it.
-fn code(code: ResponseCode) -> String {
-    format!("{code:?}").to_uppercase()
+/// Codes as `dig` writes them.
+fn word(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Code(code) => format!("{code:?}").to_uppercase(),
+        Verdict::Upstream => UPSTREAM.to_owned(),
+        Verdict::Silence => SILENCE.to_owned(),
+    }
 }
 
 fn type_name<S: Serializer>(of: &RecordType, serializer: S) -> Result<S::Ok, S::Error> {
@@ -151,7 +141,7 @@ impl fmt::Display for Report<'_> {
         writeln!(f, "{head}")?;
         let mut questions = Table::default();
         for Asked { question, code, records, why, .. } in &self.questions {
-            questions.row([question.clone(), code.clone().unwrap_or_else(|| "upstream".to_owned())]);
+            questions.row([question.clone(), code.clone().unwrap_or_else(|| UPSTREAM.to_owned())]);
             questions.below(why.iter().chain(records).cloned());
         }
         writeln!(f, "{questions}")?;

@@ -15,7 +15,9 @@ fn words(words: &[&str]) -> Vec<String> {
 }
 
 fn asked(own: &PodResolver, name: &str) -> Vec<String> {
-    resolver(own).questions(name).iter().map(Name::to_string).collect()
+    let mut search = resolver(own).search_for(name).expect("a name");
+    // Nobody says that any of them exists.
+    std::iter::from_fn(|| search.next_name()).map(|name| name.to_string()).collect()
 }
 
 #[test]
@@ -31,7 +33,14 @@ fn names_with_few_dots_are_searched_for_first() {
     assert_eq!(asked("a.b.c.d.e.f"), [&["a.b.c.d.e.f.".to_owned()], &searched("a.b.c.d.e.f")[..]].concat());
     assert_eq!(asked("web."), ["web."]);
     let long = ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(48)].join(".");
-    assert_eq!(asked(&long), [format!("{long}.example.org."), format!("{long}.")]);
+    assert_eq!(asked(&long), [format!("{long}.")]);
+    let on_node = PodResolver { policy: PodDnsPolicy::Node, ..PodResolver::default() };
+    let deep = PodResolver {
+        ndots: Some("5".to_owned()),
+        searches: words(&["much.too.long.example", "b.example"]),
+        ..on_node
+    };
+    assert_eq!(self::asked(&deep, &long), [format!("{long}.example.org."), format!("{long}.")]);
 }
 
 #[test]

@@ -127,10 +127,85 @@ fn who_asks_and_where_decides() {
         assert!(!said.contains("asks instead"), "{arguments:?}: {said}");
     }
     let dropped = said(".:53 {\n acl {\n  drop\n }\n whoami\n}\n", &["web", "--from", "shop"]);
-    assert!(
-        dropped.ends_with("answer none (no answer)\n") && dropped.matches(". no answer\n").count() == 1,
-        "{dropped}"
-    );
+    // The domain that is asked for first, and the name as it is.
+    assert_eq!(dropped.matches(". no answer\n").count(), 2, "{dropped}");
+    assert!(dropped.contains("\nanswer none (no answer)\nnote musl's resolver ends its search"), "{dropped}");
+}
+
+#[test]
+fn a_search_goes_on_or_leaves_its_list_as_with_glibc() {
+    let corefile = "\
+cluster.local {
+    kubernetes
+}
+. {
+    acl refused.test {
+        block
+    }
+    template IN ANY gone.test {
+        rcode NXDOMAIN
+    }
+    template IN CNAME alias.test {
+        rcode NXDOMAIN
+    }
+    template IN A alias.test {
+        answer \"{{ .Name }} 60 IN CNAME web.gone.test.\"
+    }
+    forward . 192.0.2.53 {
+        except nobody.test web
+    }
+}
+";
+    let end = |domains: &[&str]| {
+        let manifests = format!(
+            "{MANIFESTS}---\napiVersion: v1\nkind: Pod\nmetadata: {{name: own, namespace: blog}}\nspec:\n  dnsPolicy: None\n  \
+             dnsConfig: {{nameservers: [192.0.2.9], searches: [{}], options: [{{name: ndots, value: '2'}}]}}\n",
+            domains.join(", ")
+        );
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("Corefile");
+        fs::write(&path, corefile).expect("written");
+        let path = path.to_str().expect("UTF-8");
+        let said = said_of(&manifests, &["web", "--from", "blog/own", "--at", "192.0.2.9", "--corefile", path]);
+        let told = said.lines().skip_while(|line| !line.is_empty()).skip(1);
+        let told = told.filter(|line| !line.starts_with(path) && !line.is_empty() && !line.starts_with("note "));
+        told.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let went_on = "the search goes on; where it finds nothing that may change (TRY_AGAIN)";
+    for (domains, expected) in [
+        (
+            &["nobody.test", "gone.test"][..],
+            &[
+                "web.nobody.test. SERVFAIL",
+                went_on,
+                "web.gone.test. NXDOMAIN",
+                "web. SERVFAIL",
+                "answer none (SERVFAIL)",
+            ][..],
+        ),
+        (
+            &["gone.test", "refused.test", "nobody.test"],
+            &[
+                "web.gone.test. NXDOMAIN",
+                "web.refused.test. REFUSED",
+                "the search leaves the list for the name as it is",
+                "web. SERVFAIL",
+                "answer none (SERVFAIL)",
+            ],
+        ),
+        (
+            &["nobody.test", "shop.svc.cluster.local", "gone.test"],
+            &[
+                "web.nobody.test. SERVFAIL",
+                went_on,
+                "web.shop.svc.cluster.local. NOERROR",
+                "web.shop.svc.cluster.local. 5 IN A 10.0.0.1",
+                "answer that to web.shop.svc.cluster.local.",
+            ],
+        ),
+    ] {
+        assert_eq!(end(domains), expected, "{domains:?}");
+    }
 }
 
 #[test]

@@ -253,11 +253,36 @@ fn flags_of_a_server_count() {
 
 #[test]
 fn an_empty_answer_on_the_way_is_noted() {
-    let note = "note musl's resolver ends its search at the first empty answer (NOERROR without a record)";
+    let note = "note musl's resolver ends its search at the first answer that is not NXDOMAIN, such as NOERROR without a record";
     let is_noted = |arguments: &[&str]| said(arguments).lines().any(|line| line == note);
     assert!(is_noted(&["web", "--from", "shop", "--type", "AAAA"]));
     assert!(!is_noted(&["web", "--from", "shop"]));
     assert!(!is_noted(&["web.shop.svc.cluster.local", "--type", "AAAA"]));
+}
+
+#[test]
+fn a_name_with_many_dots_is_asked_for_as_it_is_first_and_counts() {
+    assert_eq!(
+        said(&["_http._udp.web.shop.svc.cluster.local", "--from", "shop", "--type", "SRV"]),
+        "name _http._udp.web.shop.svc.cluster.local
+type SRV
+asked by Pods of shop
+search shop.svc.cluster.local svc.cluster.local cluster.local
+ndots 5
+
+_http._udp.web.shop.svc.cluster.local. NXDOMAIN
+Service shop/web has no port _http._udp (shop.yaml:2)
+_http._udp.web.shop.svc.cluster.local.shop.svc.cluster.local. NXDOMAIN
+no name of the zone has this form
+_http._udp.web.shop.svc.cluster.local.svc.cluster.local. NXDOMAIN
+no name of the zone has this form
+_http._udp.web.shop.svc.cluster.local.cluster.local. NXDOMAIN
+no name of the zone has this form
+
+answer none (NXDOMAIN)
+note musl's resolver asks for a name with as many dots as ndots says as it is, and does not search
+"
+    );
 }
 
 #[test]

@@ -61,6 +61,7 @@ web.shop.svc.cluster.local. 5 IN A 10.96.3.4
 
 answer what upstreams say to web.shop., or where they have nothing, to the questions after it
 note dnsConfig: the Pod asks 9.9.9.9 too: glibc one server after the other until one answers, musl all at once
+note musl's resolver asks for a name with as many dots as ndots says as it is, and does not search
 "
     );
 }
