@@ -99,7 +99,15 @@ pub(crate) fn read_text(path: impl AsRef<Path>, most: u64) -> io::Result<String>
     String::from_utf8(read(path, most)?).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
-/// The same, whatever it holds.
+/// The same of a file that need not be UTF-8, as few bytes of it matter: each that is not is U+FFFD.
+///
+/// # Errors
+/// It cannot be read, is no regular file, or is longer.
+pub(crate) fn read_lossily(path: impl AsRef<Path>, most: u64) -> io::Result<String> {
+    read(path, most).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The bytes of one, whatever it holds.
 pub(crate) fn read(path: impl AsRef<Path>, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.take(most + 1).read_to_end(&mut bytes)?;
@@ -145,6 +153,9 @@ mod tests {
         fs::write(&path, [0xFF]).unwrap();
         assert_eq!(told(4).unwrap_err(), "it is not UTF-8");
         assert_eq!(read(&path, 4).unwrap(), [0xFF]);
+        fs::write(&path, b"a\xE9b").unwrap();
+        assert_eq!(read_lossily(&path, 3).unwrap(), "a\u{fffd}b");
+        assert_eq!(read_lossily(&path, 2).unwrap_err().to_string(), "it is larger than 2 bytes");
         assert_eq!(read(directory.path(), 4).unwrap_err().to_string(), "it is no regular file");
     }
 

@@ -18,6 +18,15 @@ pub trait Environment {
     /// It cannot be read, is no regular file, is not UTF-8, or is larger than 1 MiB.
     fn read(&self, path: &Path) -> io::Result<String>;
 
+    /// The same of a file that need not be UTF-8, as one of the system's whose comments anybody may have written: bytes
+    /// that are not are U+FFFD.
+    ///
+    /// # Errors
+    /// It cannot be read, is no regular file, or is larger than 1 MiB.
+    fn read_lossily(&self, path: &Path) -> io::Result<String> {
+        self.read(path)
+    }
+
     /// The length of a file that can be read, of whatever form it is: those of certificates need not be text. Bytes.
     ///
     /// # Errors
@@ -44,6 +53,10 @@ impl Environment for System {
 
     fn read(&self, path: &Path) -> io::Result<String> {
         file::read_text(path, MAX_FILE)
+    }
+
+    fn read_lossily(&self, path: &Path) -> io::Result<String> {
+        file::read_lossily(path, MAX_FILE)
     }
 
     fn find(&self, path: &Path) -> io::Result<u64> {

@@ -2,12 +2,12 @@
 
 use super::exchange::Trip;
 use super::looks::Looks;
-use super::resolv_conf::{parse_resolv_conf, passed_over, system_upstreams};
+use super::resolv_conf::{self, parse_resolv_conf, passed_over, system_upstreams};
 use super::route::Route;
 use super::tls::{Secure, Tls};
 use super::upstream::Upstream;
 use super::{Ask, Outbound, PATIENCE, lock};
-use crate::file::{self, Stamp};
+use crate::file::Stamp;
 use crate::message::Transport;
 use crate::plan::forward::{self as plan, Forward};
 use crate::wire::Cursor;
@@ -26,8 +26,6 @@ use tracing::{info, warn};
 const MOST_ADDRESSES: usize = 15;
 /// How often a file is looked at, where it is needed.
 const LOOK: Duration = Duration::from_secs(5);
-/// The largest file that is read; bytes.
-const MOST: u64 = 1 << 20;
 /// How often a name is looked up.
 const LOOK_UP: Duration = Duration::from_secs(60);
 /// How soon it is again where that failed.
@@ -277,7 +275,7 @@ fn addresses_in(message: &[u8]) -> Vec<IpAddr> {
 fn read(path: &str) -> io::Result<(Vec<SocketAddr>, Stamp)> {
     // Before it is read: what changes meanwhile is read again.
     let stamp = Stamp::of(path)?;
-    let text = file::read_text(path, MOST)?;
+    let text = resolv_conf::read(path)?;
     let addresses = parse_resolv_conf(&text);
     if addresses.is_empty() {
         let why = match passed_over(&text) {

@@ -1,22 +1,33 @@
 //! The system's resolvers.
 
+use crate::file;
 use crate::plan::address::on_link;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
 const DNS: u16 = 53;
+/// The largest file that is read; bytes.
+const MOST: u64 = 1 << 20;
 
 /// The resolvers that `/etc/resolv.conf` names, in its order; it may name none.
 ///
 /// # Errors
 /// The file cannot be read; the message names it.
 pub fn system_upstreams() -> io::Result<Vec<SocketAddr>> {
-    let path = Path::new("/etc/resolv.conf");
-    match std::fs::read_to_string(path) {
+    let path = "/etc/resolv.conf";
+    match read(path) {
         Ok(text) => Ok(parse_resolv_conf(&text)),
-        Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+        Err(error) => Err(io::Error::new(error.kind(), format!("{path}: {error}"))),
     }
+}
+
+/// The text of a resolv.conf(5), which need not be UTF-8.
+///
+/// # Errors
+/// It cannot be read, is no regular file, or is larger than 1 MiB.
+pub(super) fn read(path: impl AsRef<Path>) -> io::Result<String> {
+    file::read_lossily(path, MOST)
 }
 
 /// The `nameserver` lines of a resolv.conf(5), each once; lines that name no address are passed over, as resolvers do.

@@ -56,7 +56,7 @@ impl Autopath {
     /// # Errors
     /// The file that the plan names cannot be read. Without this node's own there is nothing more than the cluster's.
     pub(crate) fn new(plan: &plan::Autopath, environment: &dyn Environment) -> io::Result<Self> {
-        let read = |path: &str| environment.read(Path::new(path));
+        let read = |path: &str| environment.read_lossily(Path::new(path));
         let source = match &plan.search {
             plan::SearchList::Pod => Source::Pod { node: domains(&read(NODE).unwrap_or_default()) },
             plan::SearchList::File(path) => {

@@ -32,7 +32,7 @@ impl Autopath {
             Some("kubernetes") => SearchList::Pod,
             Some(other) => return Err(item.error(format!("@{other} is not supported; @kubernetes is"))),
             None => {
-                reading.needs_text(item, search.as_str(), NO_START);
+                reading.needs_resolv_conf(item, search.as_str(), NO_START);
                 SearchList::File(search.as_str().to_owned())
             }
         };

@@ -215,7 +215,7 @@ impl Forward {
         for word in words {
             let upstream = Upstream::parse(word.as_str()).map_err(|message| item.error(message))?;
             if let Upstream::File(path) = &upstream {
-                reading.needs_text(item, path, NO_START);
+                reading.needs_resolv_conf(item, path, NO_START);
             }
             self.to.push(upstream);
         }
@@ -230,7 +230,7 @@ impl Forward {
         }
         if self.resolvers.is_empty() && self.to.iter().any(|upstream| matches!(upstream, Upstream::Host { .. })) {
             let without = "a server does not start without it or `resolver`, since an upstream is a name";
-            reading.needs_text(item, "/etc/resolv.conf", without);
+            reading.needs_resolv_conf(item, "/etc/resolv.conf", without);
         }
     }
 

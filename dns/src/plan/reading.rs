@@ -40,9 +40,9 @@ impl<'e> Reading<'e> {
         self.notes.push(note);
     }
 
-    /// Tells where a text that is needed there cannot be read, and what is done `without` it.
-    pub(super) fn needs_text(&mut self, item: Item<'_>, file: &str, without: &str) {
-        let found = self.environment.read(Path::new(file)).map(drop);
+    /// Tells where a resolv.conf(5) that is needed there cannot be read, and what is done `without` it.
+    pub(super) fn needs_resolv_conf(&mut self, item: Item<'_>, file: &str, without: &str) {
+        let found = self.environment.read_lossily(Path::new(file)).map(drop);
         let missing = missing(found, file, without);
         self.notes.extend(missing.map(|message| {
             let PlanError(note) = item.error(message);

@@ -120,6 +120,19 @@ async fn a_file_of_hosts_is_looked_for_as_it_is_read() {
     assert_eq!(hosts(&[&most[..], b"#"].concat()), (vec![told.to_owned()], true));
 }
 
+/// Comments of a system's files are in whatever encoding somebody wrote them in (`forward/origin.rs`, `part/autopath.rs`).
+#[tokio::test]
+async fn a_resolv_conf_need_not_be_utf_8() {
+    let folder = folder();
+    let text = b"# Aufl\xF6ser\nnameserver 192.0.2.53 # caf\xE9\nsearch corp.example\n";
+    fs::write(folder.path().join("resolv.conf"), text).unwrap();
+    for corefile in
+        [". {\n forward . DIR/resolv.conf\n}\n", ". {\n autopath DIR/resolv.conf\n forward . 192.0.2.1\n}\n"]
+    {
+        assert_eq!(told(corefile, folder.path()), (Vec::new(), true), "{corefile}");
+    }
+}
+
 /// A certificate that nothing shows, authorities of clients that nobody verifies, and authorities of upstreams that are not spoken to over TLS.
 #[tokio::test]
 async fn a_file_that_nothing_reads_is_not_told() {

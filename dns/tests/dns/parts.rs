@@ -392,7 +392,7 @@ async fn a_search_list_is_walked_for_the_client() {
 async fn a_search_list_may_be_that_of_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("resolv.conf");
-    std::fs::write(&file, "search corp.test shop.svc.cluster.local\n").unwrap();
+    std::fs::write(&file, b"# R\xE9seau\nsearch corp.test shop.svc.cluster.local\n").unwrap();
     let server = start_walking(&format!("autopath {}", file.display())).await;
     let of = async |name: &str| answered(&server.ask(&question(1, name, RecordType::A)).await);
     assert_eq!(of("web.corp.test.").await, ["web.shop.svc.cluster.local.", "10.0.0.1"]);

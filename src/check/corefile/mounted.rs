@@ -45,6 +45,10 @@ impl Environment for Mounted<'_> {
         self.key(path).map(|(_, text)| text.to_owned()).ok_or_else(missing)
     }
 
+    fn read_lossily(&self, path: &Path) -> io::Result<String> {
+        if self.is_here(path.parent()) { self.read(path) } else { System.read_lossily(path) }
+    }
+
     fn find(&self, path: &Path) -> io::Result<u64> {
         if self.is_here(path.parent()) { self.read(path).map(|text| text.len() as u64) } else { System.find(path) }
     }
@@ -128,6 +132,8 @@ mod tests {
         let certificate = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(certificate.path(), [0xFF]).expect("written");
         assert_eq!(here.find(certificate.path()).map_err(|error| error.kind()), Ok(1));
+        assert_eq!(here.read_lossily(certificate.path()).expect("it is there"), "\u{fffd}");
+        assert_eq!(here.read_lossily(Path::new("/etc/coredns/more")).expect("it is mounted there"), "errors");
         assert_eq!(here.list(Path::new("/etc/coredns/")).expect("listed"), ["Corefile", "more"]);
         assert_eq!(here.read(Path::new("manifests/less")).expect_err("it is not").kind(), io::ErrorKind::NotFound);
         assert_eq!(here.list(Path::new("manifests/")).expect("listed"), ["Corefile", "more"]);

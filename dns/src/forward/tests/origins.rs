@@ -22,17 +22,17 @@ async fn a_file_is_read_again_when_it_changes() {
     let outbound = Arc::new(Outbound::new(metrics.forward));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("resolv.conf");
-    let write = |text: &str| {
+    let write = |text: &[u8]| {
         // As a mount does it: another file in its place.
         let new = folder.path().join("new");
         std::fs::write(&new, text).unwrap();
         std::fs::rename(new, &path).unwrap();
     };
-    write("search a.example\nnameserver 192.0.2.1\nnameserver 2001:db8::1\n");
+    write(b"search a.example\nnameserver 192.0.2.1\nnameserver 2001:db8::1\n");
     let forward = Arc::new(Forward::new(Zone::root()));
     let origin = Origin::new(&To::File(path.to_str().unwrap().to_owned()), &forward, &mut Default::default()).unwrap();
     assert_eq!(addresses(&origin, &outbound), ["192.0.2.1:53", "[2001:db8::1]:53"]);
-    write("nameserver 192.0.2.2\nnameserver 192.0.2.1\n");
+    write(b"nameserver 192.0.2.2\nnameserver 192.0.2.1\n");
     let later = || tokio::time::advance(Duration::from_secs(5));
     assert_eq!(addresses(&origin, &outbound).len(), 2);
     assert_eq!(addresses(&origin, &outbound)[1], "[2001:db8::1]:53", "it is not looked at all the time");
@@ -40,14 +40,14 @@ async fn a_file_is_read_again_when_it_changes() {
     assert_eq!(addresses(&origin, &outbound), ["192.0.2.2:53", "192.0.2.1:53"]);
     // What is of no use changes nothing.
     for text in ["", "nameserver nonsense\n"] {
-        write(text);
+        write(text.as_bytes());
         later().await;
         assert_eq!(addresses(&origin, &outbound).len(), 2, "{text:?}");
     }
     std::fs::remove_file(&path).unwrap();
     later().await;
     assert_eq!(addresses(&origin, &outbound).len(), 2);
-    write("nameserver 192.0.2.3\n");
+    write(b"nameserver 192.0.2.3 # caf\xE9\n");
     later().await;
     assert_eq!(addresses(&origin, &outbound), ["192.0.2.3:53"]);
 }

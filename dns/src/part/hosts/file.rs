@@ -35,8 +35,7 @@ impl Hosts {
     }
 
     fn read(&self) -> Result<(), Fault> {
-        let bytes = file::read(&self.path, MOST_OF_FILE).map_err(|error| Fault::Unread(error.to_string()))?;
-        let text = String::from_utf8_lossy(&bytes);
+        let text = file::read_lossily(&self.path, MOST_OF_FILE).map_err(|error| Fault::Unread(error.to_string()))?;
         let (table, faults) = HostTable::read(&text, &self.zones, self.has_reverse).map_err(Fault::Bad)?;
         let file = self.path.display();
         for fault in &faults.told {
