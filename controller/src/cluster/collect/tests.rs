@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 mod first_secrets;
 mod names_alone;
+mod refusals;
 mod refused_secrets;
 
 const PATIENCE: Duration = Duration::from_secs(30);
