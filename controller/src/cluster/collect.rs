@@ -208,19 +208,19 @@ impl Collector {
                     reach(scope, &version, batch);
                 }
                 batch.changes.extend(changes);
-                note(&self.progress, scope, |state| *state = State { is_listed: true, fault: None });
+                note(&self.progress, scope, |state| *state = State::listed());
                 self.progress.send_modify(|progress| progress.count(scope).lists += 1);
             }
             What::Absent(changes) => {
                 batch.changes.extend(changes);
-                note(&self.progress, scope, |state| *state = State { is_listed: true, fault: None });
+                note(&self.progress, scope, |state| *state = State::listed());
             }
             What::Changed(change, version) => {
                 reach(scope, &version, batch);
                 batch.triggers.extend(trigger(&change));
                 batch.changes.push(change);
             }
-            What::Heard => note(&self.progress, scope, |state| state.fault = None),
+            What::Heard => note(&self.progress, scope, State::heard),
             What::Fault(fault) => {
                 self.progress.send_modify(|progress| progress.count(scope).faults += 1);
                 self.fail(scope, fault, batch);
@@ -235,17 +235,12 @@ impl Collector {
             let reason = format!("grant get, list and watch on Secrets in {namespace} ({reason})");
             batch.changes.push(Change::Refuse(secret_ref(&secret), reason.into()));
         }
-        let goes_on = scope.goes_on_without(&fault);
         // Of a Secret those tell that name it, with what to grant.
         let is_told = scope.as_secret().is_some() || self.progress.borrow().has_fault(scope);
         if matches!(fault, Fault::Forbidden(_)) && !is_told {
             tracing::warn!(%scope, reason = %fault, "may not be watched: see the RBAC that the installation has");
         }
-        note(&self.progress, scope, |state| {
-            state.is_listed |= goes_on;
-            let since = state.fault.as_ref().map_or_else(Instant::now, |(_, since)| *since);
-            state.fault = Some((fault, since));
-        });
+        note(&self.progress, scope, |state| state.failed(scope, fault));
     }
 }
 
@@ -271,12 +266,18 @@ async fn hear(said: &mut mpsc::Receiver<Said>, tasks: &mut JoinSet<()>) -> Optio
 /// Changes the state of a scope, and tells of the begin and end of outages.
 fn note(progress: &watch::Sender<Progress>, scope: &Scope, change: impl FnOnce(&mut State)) {
     let before = progress.borrow().outage().map(|(_, _, since)| since);
+    let mut was_done_without = false;
     progress.send_modify(|progress| {
         if let Some(state) = progress.scopes.get_mut(scope) {
+            was_done_without = state.is_done_without;
             change(state);
         }
     });
     let progress = progress.borrow();
+    let Some(state) = progress.scopes.get(scope) else { return };
+    if state.is_done_without && !was_done_without && scope.as_secret().is_none() {
+        tracing::info!(%scope, "is done without, since it stays forbidden");
+    }
     match (before, progress.outage()) {
         (None, Some((scope, reason, _))) => {
             let meanwhile = if progress.is_waiting() { "nothing is known yet" } else { "what is known is served on" };
@@ -291,7 +292,8 @@ fn note(progress: &watch::Sender<Progress>, scope: &Scope, change: impl FnOnce(&
             tracing::info!(
                 server = &*progress.server,
                 seconds = since.elapsed().as_secs(),
-                "every watch of the API server goes on again"
+                "{} of the API server goes on again",
+                if state.fault.is_some() { "every other watch" } else { "every watch" }
             );
         }
         _ => {}

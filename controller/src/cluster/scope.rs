@@ -1,6 +1,5 @@
 //! What one watch is about: a resource, everywhere or in a namespace, all of it or what a selector names.
 
-use super::fault::Fault;
 use super::resource::{
     ENDPOINT_SLICES, INGRESS_CLASSES, INGRESSES, NAMESPACES, PODS, Resource, SECRETS, SERVICE_IMPORTS, SERVICES,
 };
@@ -10,12 +9,16 @@ use kube::api::{ListParams, WatchParams};
 use kube::core::Request;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The label of an EndpointSlice that names its Service (KEP-752).
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// Pods whose addresses are theirs, as CoreDNS asks for them.
 const LIVING_PODS: &str = "status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown";
+
+/// A server that has just begun forbids what it does not know the rules of yet, for a few seconds.
+const LASTING: Duration = Duration::from_secs(10);
 
 /// What one watch is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -112,9 +115,12 @@ impl Scope {
         [INGRESS_CLASSES, NAMESPACES].contains(&self.resource) && self.labels.is_none()
     }
 
-    /// Whether the program goes on without it, after such a fault, as if it had been listed.
-    pub(crate) fn goes_on_without(&self, fault: &Fault) -> bool {
-        matches!(fault, Fault::Forbidden(_)) && (self.is_optional() || self.as_secret().is_some())
+    /// For how long it has to be forbidden until the program goes on without it, as if it had been listed; `None`: it
+    /// does not.
+    pub(crate) fn lasting_refusal(&self) -> Option<Duration> {
+        // When Secrets are asked for the server has listed all the rest: it knows its rules.
+        let of_secret = self.as_secret().map(|_| Duration::ZERO);
+        of_secret.or_else(|| self.is_optional().then_some(LASTING))
     }
 
     /// Whether every cluster has such objects: those of the Service `kubernetes`, which the API server makes itself.

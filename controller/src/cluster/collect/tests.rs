@@ -185,7 +185,7 @@ async fn secrets_are_watched_as_long_as_they_are_named() {
     running.until_progress(|progress| secrets(progress) == ["Secret shop/b"]).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_secret_that_may_not_be_read_is_said_and_nothing_else_waits() {
     let server = ApiServer::start().await;
     server.rule(Rule::new("secrets", Answer::Status(403)));

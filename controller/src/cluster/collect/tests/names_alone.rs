@@ -221,7 +221,7 @@ async fn labels_choose_what_has_names() {
     until_names(&running, |names| names.find("shop", "ours").is_none()).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn namespaces_that_labels_choose_cannot_be_done_without() {
     let names = NameObjects { namespace_labels: Some("dns".parse().expect("a selector")), ..NameObjects::default() };
     for (names, goes_on) in [(names, false), (NameObjects::default(), true)] {
