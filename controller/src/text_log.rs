@@ -1,13 +1,18 @@
 //! What a text log shows of events, for tests.
 
 use std::fmt::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
+
+/// Beside one subscriber alone an event that first happens in the thread of another test, which has none, is of no
+/// interest in any (`tracing_core::callsite`).
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Lines::default()));
 
 /// The lines of the events in `log`.
 pub(crate) fn logged(log: impl FnOnce()) -> String {
+    LazyLock::force(&SECOND);
     let lines = Lines::default();
     tracing::subscriber::with_default(lines.clone(), log);
     lines.0.lock().expect("unharmed").clone()

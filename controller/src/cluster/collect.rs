@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod tests;
+mod told;
 mod watching;
 
 use super::clients::Clients;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, timeout_at};
+use told::Told;
 use watching::{Outlets, Said, What};
 
 /// What watches have said and nobody has taken.
@@ -58,7 +60,7 @@ pub fn follow(clients: Clients, watched: Watched, wanted: watch::Receiver<Wanted
     let (sender, said) = mpsc::channel(QUEUE);
     let (seen_sender, seen) = mpsc::unbounded_channel();
     let outlets = Outlets { said: sender, seen: seen_sender };
-    let (scopes, secrets, refused) = Default::default();
+    let (scopes, secrets, refused, told) = Default::default();
     let has_externals = watched.selection.has_externals();
     let collector = Collector {
         clients,
@@ -72,6 +74,7 @@ pub fn follow(clients: Clients, watched: Watched, wanted: watch::Receiver<Wanted
         last: 0,
         wanted,
         progress,
+        told,
         batches,
     };
     let mut tasks = JoinSet::new();
@@ -93,6 +96,7 @@ struct Collector {
     last: u64,
     wanted: watch::Receiver<WantedSecrets>,
     progress: watch::Sender<Progress>,
+    told: Told,
     batches: mpsc::Sender<Batch>,
 }
 
@@ -208,40 +212,35 @@ impl Collector {
                     reach(scope, &version, batch);
                 }
                 batch.changes.extend(changes);
-                note(&self.progress, scope, |state| *state = State::listed());
+                self.told.note(&self.progress, scope, |state| *state = State::listed());
                 self.progress.send_modify(|progress| progress.count(scope).lists += 1);
             }
             What::Absent(changes) => {
                 batch.changes.extend(changes);
-                note(&self.progress, scope, |state| *state = State::listed());
+                self.told.note(&self.progress, scope, |state| *state = State::listed());
             }
             What::Changed(change, version) => {
                 reach(scope, &version, batch);
                 batch.triggers.extend(trigger(&change));
                 batch.changes.push(change);
             }
-            What::Heard => note(&self.progress, scope, State::heard),
+            What::Heard => self.told.note(&self.progress, scope, State::heard),
             What::Fault(fault) => {
                 self.progress.send_modify(|progress| progress.count(scope).faults += 1);
-                self.fail(scope, fault, batch);
+                batch.changes.extend(refusal(scope, &fault));
+                self.told.note(&self.progress, scope, |state| state.failed(scope, fault));
             }
         }
         was_waited_for && !self.progress.borrow().is_waiting_for(scope)
     }
+}
 
-    fn fail(&self, scope: &Scope, fault: Fault, batch: &mut Batch) {
-        if let (Fault::Forbidden(reason), Some(secret)) = (&fault, scope.as_secret()) {
-            let namespace = &secret.namespace;
-            let reason = format!("grant get, list and watch on Secrets in {namespace} ({reason})");
-            batch.changes.push(Change::Refuse(secret_ref(&secret), reason.into()));
-        }
-        // Of a Secret those tell that name it, with what to grant.
-        let is_told = scope.as_secret().is_some() || self.progress.borrow().has_fault(scope);
-        if matches!(fault, Fault::Forbidden(_)) && !is_told {
-            tracing::warn!(%scope, reason = %fault, "may not be watched: see the RBAC that the installation has");
-        }
-        note(&self.progress, scope, |state| state.failed(scope, fault));
-    }
+/// Tells those that name a Secret that it may not be read, and what to grant.
+fn refusal(scope: &Scope, fault: &Fault) -> Option<Change> {
+    let Fault::Forbidden(reason) = fault else { return None };
+    let secret = scope.as_secret()?;
+    let reason = format!("grant get, list and watch on Secrets in {} ({reason})", secret.namespace);
+    Some(Change::Refuse(secret_ref(&secret), reason.into()))
 }
 
 /// What a watch says next; `None`: one has ended by itself, and what it knew would never change again.
@@ -260,43 +259,6 @@ async fn hear(said: &mut mpsc::Receiver<Said>, tasks: &mut JoinSet<()>) -> Optio
                 Ok(()) => return None,
             },
         }
-    }
-}
-
-/// Changes the state of a scope, and tells of the begin and end of outages.
-fn note(progress: &watch::Sender<Progress>, scope: &Scope, change: impl FnOnce(&mut State)) {
-    let before = progress.borrow().outage().map(|(_, _, since)| since);
-    let mut was_done_without = false;
-    progress.send_modify(|progress| {
-        if let Some(state) = progress.scopes.get_mut(scope) {
-            was_done_without = state.is_done_without;
-            change(state);
-        }
-    });
-    let progress = progress.borrow();
-    let Some(state) = progress.scopes.get(scope) else { return };
-    if state.is_done_without && !was_done_without && scope.as_secret().is_none() {
-        tracing::info!(%scope, "is done without, since it stays forbidden");
-    }
-    match (before, progress.outage()) {
-        (None, Some((scope, reason, _))) => {
-            let meanwhile = if progress.is_waiting() { "nothing is known yet" } else { "what is known is served on" };
-            tracing::warn!(
-                server = &*progress.server,
-                %scope,
-                %reason,
-                "a watch of the API server does not go on: {meanwhile}"
-            );
-        }
-        (Some(since), None) => {
-            tracing::info!(
-                server = &*progress.server,
-                seconds = since.elapsed().as_secs(),
-                "{} of the API server goes on again",
-                if state.fault.is_some() { "every other watch" } else { "every watch" }
-            );
-        }
-        _ => {}
     }
 }
 

@@ -119,13 +119,13 @@ impl Events {
                 tracing::debug!(%object, %reason, "no Event");
                 Outcome::NoObject
             }
-            Err(Fault::Forbidden(reason)) => {
-                self.outage
-                    .failed(&format_args!("{object}: {reason} (grant create and patch on events of events.k8s.io)"));
+            Err(fault @ Fault::Forbidden(_)) => {
+                let reason = format_args!("{object}: {fault} (grant create and patch on events of events.k8s.io)");
+                self.outage.failed(fault.sort(), &reason);
                 Outcome::Failed(Duration::ZERO)
             }
             Err(fault) => {
-                self.outage.failed(&format_args!("{object}: {fault}"));
+                self.outage.failed(fault.sort(), &format_args!("{object}: {fault}"));
                 self.rest_until = Instant::now() + fault.wait();
                 Outcome::Failed(fault.wait())
             }

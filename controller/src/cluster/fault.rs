@@ -6,6 +6,7 @@ use kube::core::Status;
 use kube::core::response::StatusDetails;
 use std::error::Error as _;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tower::BoxError;
@@ -37,18 +38,41 @@ pub(crate) enum Fault {
     /// The server asks to be left alone for so long, at most [`LONGEST_WAIT`].
     Busy(Arc<str>, Duration),
     /// Anything else, which may pass.
-    Other(Arc<str>),
+    Other(Arc<str>, Sort),
+}
+
+/// What faults have in common that are told of once, however their texts differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Sort {
+    /// The server answered with this HTTP status.
+    Status(u16),
+    /// The connection, or making it, failed like this.
+    Connection(io::ErrorKind),
+    /// Anything else.
+    Other,
 }
 
 impl Fault {
     /// A fault of ours, or of the connection.
     pub(crate) fn other(text: impl Into<Arc<str>>) -> Self {
-        Self::Other(text.into())
+        Self::Other(text.into(), Sort::Other)
     }
 
     /// How long to wait at least before the next try.
     pub(crate) fn wait(&self) -> Duration {
         if let Self::Busy(_, wait) = self { *wait } else { Duration::ZERO }
+    }
+
+    pub(crate) fn sort(&self) -> Sort {
+        match self {
+            Self::Gone(_) => Sort::Status(GONE),
+            Self::Invalid(_) => Sort::Status(INVALID[0]),
+            Self::Forbidden(_) => Sort::Status(FORBIDDEN),
+            Self::NotFound(_) => Sort::Status(NOT_FOUND),
+            Self::Conflict(_) => Sort::Status(CONFLICT),
+            Self::Busy(..) => Sort::Status(TOO_MANY_REQUESTS),
+            Self::Other(_, sort) => *sort,
+        }
     }
 
     fn text(&self) -> &Arc<str> {
@@ -59,7 +83,7 @@ impl Fault {
             | Self::NotFound(text)
             | Self::Conflict(text)
             | Self::Busy(text, _)
-            | Self::Other(text) => text,
+            | Self::Other(text, _) => text,
         }
     }
 }
@@ -80,7 +104,7 @@ impl From<&Status> for Fault {
             CONFLICT => Self::Conflict(text),
             code if INVALID.contains(&code) => Self::Invalid(text),
             _ => match status.details.as_ref().map_or(0, |details| details.retry_after_seconds) {
-                0 => Self::Other(text),
+                0 => Self::Other(text, Sort::Status(status.code)),
                 seconds => Self::Busy(text, Duration::from_secs(seconds.into()).min(LONGEST_WAIT)),
             },
         }
@@ -91,9 +115,21 @@ impl From<&kube::Error> for Fault {
     fn from(error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::from(&**status),
-            error => Self::Other(explain(error).into()),
+            error => Self::Other(explain(error).into(), sort_of(error)),
         }
     }
+}
+
+/// The sort of a fault that is no answer of the server.
+fn sort_of(error: &kube::Error) -> Sort {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return Sort::Connection(error.kind());
+        }
+        cause = error.source();
+    }
+    Sort::Other
 }
 
 /// Makes of an answer that asks for time an error that says how much. Priority and Fairness of the API server says that
@@ -146,4 +182,21 @@ pub(crate) fn explain(error: &kube::Error) -> String {
     }
     // The crate's words for where an error passed through.
     text.replace("ServiceError: ", "").replace("Error reading events stream: ", "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_of_one_sort_are_alike_whatever_they_say() {
+        let of_code = |code| Fault::from(&Status::failure("no", "").with_code(code)).sort();
+        for code in [401, 403, 404, 409, 410, 500, 503] {
+            assert_eq!(of_code(code), Sort::Status(code));
+        }
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let refused = kube::Error::Service(Box::new(refused));
+        assert_eq!(Fault::from(&refused).sort(), Sort::Connection(io::ErrorKind::ConnectionRefused));
+        assert_eq!(Fault::other("no answer").sort(), Sort::Other);
+    }
 }

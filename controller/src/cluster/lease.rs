@@ -341,12 +341,13 @@ impl Standing {
         match fault {
             Fault::Forbidden(reason) => {
                 let namespace = &self.election.namespace;
-                self.outage.failed(&format_args!(
+                let reason = format_args!(
                     "{reason} (grant get, list, watch, create and update on leases of coordination.k8s.io in namespace \
                      {namespace})"
-                ));
+                );
+                self.outage.failed(fault.sort(), &reason);
             }
-            fault => self.outage.failed(fault),
+            fault => self.outage.failed(fault.sort(), fault),
         }
     }
 

@@ -113,11 +113,6 @@ impl Progress {
         (!waiting.is_empty()).then(|| format!("waiting for {} to list {}", self.server, waiting.join(", ")))
     }
 
-    /// Whether a scope is kept from going on.
-    pub(super) fn has_fault(&self, scope: &Scope) -> bool {
-        self.scopes.get(scope).is_some_and(|state| state.fault.is_some())
-    }
-
     /// Whether the first list of a scope is still waited for.
     pub(super) fn is_waiting_for(&self, scope: &Scope) -> bool {
         self.scopes.get(scope).is_some_and(|state| !state.is_listed)

@@ -136,10 +136,15 @@ impl Writer {
             Ok(_) => tracing::debug!(%object, "status written"),
             Err(Fault::NotFound(_)) => tracing::debug!(%object, "gone before its status was written"),
             Err(Fault::Conflict(_)) => tracing::debug!(%object, "changed before its status was written"),
-            Err(Fault::Forbidden(reason)) => self.outage.failed(&format_args!(
-                "{object}: {reason} (grant patch on ingresses/status and get on ingresses of networking.k8s.io)"
-            )),
-            Err(fault) => self.outage.failed(&format_args!("{object}: {fault}")),
+            Err(fault) => {
+                let grant = match fault {
+                    Fault::Forbidden(_) => {
+                        " (grant patch on ingresses/status and get on ingresses of networking.k8s.io)"
+                    }
+                    _ => "",
+                };
+                self.outage.failed(fault.sort(), &format_args!("{object}: {fault}{grant}"));
+            }
         }
         self.book.done(object, result, Instant::now());
         if !self.book.has_failures() {

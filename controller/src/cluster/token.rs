@@ -1,6 +1,7 @@
 //! The bearer token that a file holds. It is read for every request: requests are few, since watches live for minutes,
 //! and so a token counts from the moment at which it is replaced, however short its life is.
 
+use super::fault::Sort;
 use super::outage::Outage;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request};
@@ -40,7 +41,7 @@ impl TokenFile {
                 last.header = header;
                 last.outage.over();
             }
-            Err(reason) => last.outage.failed(&reason),
+            Err(reason) => last.outage.failed(Sort::Other, &reason),
         }
         request.headers_mut().insert(AUTHORIZATION, last.header.clone());
         request

@@ -185,24 +185,6 @@ async fn secrets_are_watched_as_long_as_they_are_named() {
     running.until_progress(|progress| secrets(progress) == ["Secret shop/b"]).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_secret_that_may_not_be_read_is_said_and_nothing_else_waits() {
-    let server = ApiServer::start().await;
-    server.rule(Rule::new("secrets", Answer::Status(403)));
-    server.rule(Rule::new("ingressclasses", Answer::Status(403)));
-    let objects = vec![service("web"), ingress("web", "web.example", Some("web")), ingress("b", "b.example", None)];
-    let running = Running::watching(server, objects, Watched::default()).await;
-    let reader = running.ready().await;
-    assert_eq!(hosts(&reader.current()), 2);
-    running.until_problem("web", Some(Reason::SecretForbidden)).await;
-    running.until_problem("b", None).await;
-    running.until_progress(Progress::is_connected).await;
-    let name = config::ObjectRef::new(config::Kind::Ingress, "shop", "web");
-    let message = running.statuses.borrow().find(&name).problems[0].message.to_string();
-    let expected = "Secret shop/web may not be read: grant get, list and watch on Secrets in shop (";
-    assert!(message.starts_with(expected), "{message}");
-}
-
 #[tokio::test]
 async fn what_is_needed_and_forbidden_is_out_of_date() {
     let running = Running::new(vec![service("web")]).await;
@@ -227,8 +209,22 @@ async fn what_is_needed_and_forbidden_is_out_of_date() {
 fn collector(clients: Clients, wanted: watch::Receiver<WantedSecrets>, batches: mpsc::Sender<Batch>) -> Collector {
     let (sender, said) = mpsc::channel(QUEUE);
     let outlets = Outlets { said: sender, seen: mpsc::unbounded_channel().0 };
-    let (scopes, secrets, refused, watched, tasks, progress) = Default::default();
-    Collector { clients, watched, tasks, outlets, said, scopes, secrets, refused, last: 0, wanted, progress, batches }
+    let (scopes, secrets, refused, watched, tasks, told, progress) = Default::default();
+    Collector {
+        clients,
+        watched,
+        tasks,
+        outlets,
+        said,
+        scopes,
+        secrets,
+        refused,
+        last: 0,
+        wanted,
+        progress,
+        told,
+        batches,
+    }
 }
 
 #[tokio::test]

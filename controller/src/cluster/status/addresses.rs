@@ -5,8 +5,9 @@
 mod tests;
 
 use super::Address;
+use crate::Printable;
 use crate::cluster::clients::Clients;
-use crate::cluster::fault::Fault;
+use crate::cluster::fault::{Fault, Sort};
 use crate::cluster::outage::Outage;
 use crate::cluster::received::Received;
 use crate::cluster::reflector::{Event, Reflector};
@@ -74,7 +75,7 @@ async fn follow(clients: Clients, scope: Scope, read: Read, addresses: &watch::S
     let mut outage = Outage::new(format!("read the addresses to publish from {scope}"));
     let client = match clients.watch() {
         Ok(client) => client,
-        Err(reason) => return outage.failed(&reason),
+        Err(reason) => return outage.failed(Sort::Other, &reason),
     };
     let mut reflector = Reflector::new(client, scope.clone());
     let mut offers = Offers::default();
@@ -88,11 +89,14 @@ async fn follow(clients: Clients, scope: Scope, read: Read, addresses: &watch::S
             continue;
         }
         match offers.addresses() {
-            none if none.is_empty() => outage.failed(&if offers.known.is_empty() {
-                "there is no such object"
-            } else {
-                "it has no address that could be published"
-            }),
+            none if none.is_empty() => {
+                let reason = if offers.known.is_empty() {
+                    "there is no such object"
+                } else {
+                    "it has no address that could be published"
+                };
+                outage.failed(Sort::Other, &reason);
+            }
             found => {
                 outage.over();
                 send(addresses, found);
@@ -105,9 +109,9 @@ fn failed(outage: &mut Outage, scope: &Scope, fault: &Fault) {
     match fault {
         Fault::Forbidden(reason) => {
             let plural = scope.resource.plural;
-            outage.failed(&format_args!("{reason} (grant get, list and watch on {plural})"));
+            outage.failed(fault.sort(), &format_args!("{reason} (grant get, list and watch on {plural})"));
         }
-        fault => outage.failed(fault),
+        fault => outage.failed(fault.sort(), fault),
     }
 }
 
@@ -153,7 +157,8 @@ impl Offers {
         let offer = match read(received) {
             Ok(offer) => offer,
             Err(error) => {
-                tracing::warn!(object = %name, %error, "cannot be read: its addresses stay as they were");
+                let (object, error) = (Printable(&name), Printable(error));
+                tracing::warn!(%object, %error, "cannot be read: its addresses stay as they were");
                 let Some(offer) = self.known.get(&name) else { return };
                 offer.clone()
             }

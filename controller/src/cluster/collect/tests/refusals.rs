@@ -54,3 +54,45 @@ async fn what_can_be_done_without_is_when_it_stays_forbidden() {
     let tries = running.server.log().iter().filter(|request| request.resource == "namespaces").count();
     assert!((4..=9).contains(&tries), "{tries}");
 }
+
+/// What is logged until `running` is done, but for what helps to find faults of this program.
+fn told(running: impl AsyncFnOnce()) -> Vec<String> {
+    let log = crate::text_log::logged(|| {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true).build().expect("a runtime").block_on(running());
+    });
+    log.lines().filter(|line| line.contains("watch") || line.contains("done without")).map(str::to_owned).collect()
+}
+
+#[test]
+fn another_reason_than_the_one_before_is_told_at_once_and_each_once() {
+    let told = told(async || {
+        let server = forbidding(Rule::new("services", Answer::Status(403)).times(5)).await;
+        server.rule(Rule::new("endpointslices", Answer::Status(500)).times(5));
+        server.down().await;
+        let running = names_of(server).await;
+        let failed = |progress: &Progress| progress.counts().values().filter(|counts| counts.faults > 1).count();
+        running.until_progress(|progress| failed(progress) == 3).await;
+        running.server.up().await;
+        running.ready().await;
+        running.until_progress(Progress::is_connected).await;
+    });
+    let [refused, others @ .., end] = &told[..] else { panic!("{told:?}") };
+    assert!(refused.starts_with("WARN") && refused.contains("Connection refused"), "{told:?}");
+    assert!(end.starts_with("INFO") && end.contains("every watch of the API server goes on again"), "{told:?}");
+    let has = |text: &str| others.iter().filter(|line| line.starts_with("WARN") && line.contains(text)).count();
+    assert_eq!((others.len(), has("told to answer 403"), has("told to answer 500")), (2, 1, 1), "{told:?}");
+}
+
+#[test]
+fn what_stays_forbidden_is_told_once_and_that_it_is_done_without() {
+    let told = told(async || {
+        let running = names_of(forbidding(Rule::new("namespaces", Answer::Status(403))).await).await;
+        running.ready().await;
+        running.until_progress(|progress| progress.counts()["Namespace"].faults > 7).await;
+    });
+    let [refused, without, end] = &told[..] else { panic!("{told:?}") };
+    assert!(refused.starts_with("WARN") && refused.contains("may not be watched"), "{told:?}");
+    assert!(without.starts_with("INFO") && without.contains("Namespace"), "{told:?}");
+    assert!(end.contains("every other watch of the API server goes on again"), "{told:?}");
+}

@@ -2,6 +2,24 @@
 
 use super::*;
 
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_may_not_be_read_is_said_and_nothing_else_waits() {
+    let server = ApiServer::start().await;
+    server.rule(Rule::new("secrets", Answer::Status(403)));
+    server.rule(Rule::new("ingressclasses", Answer::Status(403)));
+    let objects = vec![service("web"), ingress("web", "web.example", Some("web")), ingress("b", "b.example", None)];
+    let running = Running::watching(server, objects, Watched::default()).await;
+    let reader = running.ready().await;
+    assert_eq!(hosts(&reader.current()), 2);
+    running.until_problem("web", Some(Reason::SecretForbidden)).await;
+    running.until_problem("b", None).await;
+    running.until_progress(Progress::is_connected).await;
+    let name = config::ObjectRef::new(config::Kind::Ingress, "shop", "web");
+    let message = running.statuses.borrow().find(&name).problems[0].message.to_string();
+    let expected = "Secret shop/web may not be read: grant get, list and watch on Secrets in shop (";
+    assert!(message.starts_with(expected), "{message}");
+}
+
 #[test]
 fn a_secret_that_may_not_be_read_is_one_warning() {
     let log = crate::text_log::logged(|| {
