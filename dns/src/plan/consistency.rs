@@ -4,6 +4,7 @@ mod asked;
 mod circles;
 mod ports;
 mod secured;
+mod transfers;
 mod without_records;
 
 use super::Plan;
@@ -33,10 +34,11 @@ pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
         labels(block, reading);
         listens(block, reading);
         fallthrough(block, reading);
-        transfers(block, reading);
         forward::tell_idle_in_order(block, reading);
         without_records::tell_unasked(block, reading);
-        dead_zones(block, &Asked::of(plan, block), reading);
+        let asked = Asked::of(plan, block);
+        transfers::tell_idle(block, &asked, reading);
+        dead_zones(block, &asked, reading);
     }
 }
 
@@ -146,14 +148,6 @@ fn fallthrough(block: &Block, reading: &mut Reading<'_>) {
     }
     for (nth, template) in block.templates.iter().enumerate() {
         told(("template", nth), &template.zones, &template.fallthrough);
-    }
-}
-
-/// Whole zones are sent of what a cluster has, and of nothing else.
-fn transfers(block: &Block, reading: &mut Reading<'_>) {
-    if block.kubernetes.is_none() {
-        let message = "changes nothing: only zones of kubernetes are transferred, and this block has none";
-        reading.notes.extend((0..block.transfers.len()).map(|nth| block.note_of(("transfer", nth), message)));
     }
 }
 

@@ -6,6 +6,7 @@ use super::print::Printed;
 use super::reading::Reading;
 use super::zone::Zone;
 use crate::corefile::PlanError;
+use std::cmp::Reverse;
 use std::net::SocketAddr;
 
 #[derive(Debug, Clone)]
@@ -42,6 +43,15 @@ impl Transfer {
         } else {
             Err(item.error("does not say to whom; it takes to ADDRESS..."))
         }
+    }
+
+    /// The one that is for a zone, with its place among these: that with the longest zone which the name, in wire form and
+    /// lower case, is in; the first of equals, as in CoreDNS (`longestMatch`).
+    pub(crate) fn for_zone<'t>(transfers: &'t [Self], name: &[u8]) -> Option<(usize, &'t Self)> {
+        let all = transfers.iter().enumerate();
+        let zones = all.flat_map(|(nth, transfer)| transfer.zones.iter().map(move |zone| (zone, (nth, transfer))));
+        let held = zones.filter(|(zone, _)| zone.holds(name));
+        held.min_by_key(|(zone, _)| Reverse(zone.label_count())).map(|(_, found)| found)
     }
 
     pub(super) fn printed(&self) -> Printed {

@@ -40,7 +40,7 @@ impl Transfers {
         self.rule(name).map_or(&[], |rule| &rule.to)
     }
 
-    /// A place for a client that may have the zone of this name: by the rule whose zone holds it and is the longest.
+    /// A place for a client that may have the zone of this name: by the rule that is for it.
     pub(crate) fn admit(&self, name: &LowerName, client: IpAddr) -> Option<Place> {
         let rule = self.rule(name)?;
         let is_named = rule.to.iter().any(|to| to.ip().to_canonical() == client.to_canonical());
@@ -52,9 +52,7 @@ impl Transfers {
     }
 
     fn rule(&self, name: &LowerName) -> Option<&plan::Transfer> {
-        let zones = self.rules.iter().flat_map(|rule| rule.zones.iter().map(move |zone| (zone, rule)));
-        let held = zones.filter(|(zone, _)| zone.holds(name.suffix(0)));
-        held.max_by_key(|(zone, _)| zone.label_count()).map(|(_, rule)| rule)
+        plan::Transfer::for_zone(&self.rules, name.suffix(0)).map(|(_, rule)| rule)
     }
 }
 
@@ -63,6 +61,26 @@ mod tests {
     use super::*;
     use crate::corefile::System;
     use crate::plan::Plan;
+
+    /// The longest zone has the name, and of two lines for one zone the first, as in CoreDNS's `longestMatch`.
+    #[test]
+    fn the_first_line_for_a_zone_counts() {
+        let text = ". {\n transfer org {\n to 192.0.2.1\n}\n transfer net example.org {\n to 192.0.2.2\n}\n\
+                    transfer org example.org net {\n to *\n}\n}";
+        let (plan, _) = Plan::from_corefile(text, "Corefile", &System).unwrap();
+        let transfers = Transfers::new(&plan.blocks()[0].transfers);
+        for (name, told) in [
+            (&b"\x03org\0"[..], Some("192.0.2.1:53")),
+            (b"\x07example\x03org\0", Some("192.0.2.2:53")),
+            (b"\x03net\0", Some("192.0.2.2:53")),
+            (b"\x03com\0", None),
+        ] {
+            let name = &LowerName::read(name).unwrap();
+            let secondaries = transfers.secondaries(name).iter().map(ToString::to_string);
+            assert_eq!(secondaries.collect::<Vec<_>>(), Vec::from_iter(told), "{name:?}");
+            assert!(transfers.admit(name, "192.0.2.3".parse().unwrap()).is_none(), "{name:?}");
+        }
+    }
 
     #[test]
     fn there_are_only_so_many_places() {

@@ -59,6 +59,35 @@ fn what_is_without_effect_beside_the_rest_is_told() {
 }
 
 #[test]
+fn zones_that_nobody_is_sent_are_told() {
+    let first = |line: u32, zone: &str, other: u32| {
+        format!("Corefile:{line}: transfer: {zone} changes nothing: the transfer in Corefile:{other} is for it")
+    };
+    let none = |line: u32, zone: &str| {
+        let why = "no zone of Services, which alone are transferred, is in it";
+        format!("Corefile:{line}: transfer: {zone} changes nothing: {why}")
+    };
+    let kubernetes = "kubernetes c.test in-addr.arpa";
+    for (key, plugins, expected) in [
+        (".", "transfer c.test {\nto *\n}\ntransfer c.test {\nto 192.0.2.1\n}", vec![first(6, "c.test", 3)]),
+        (".", "transfer {\nto *\n}\ntransfer {\nto 192.0.2.1\n}", vec![first(6, ".", 3)]),
+        (".", "transfer {\nto *\n}\ntransfer c.test {\nto 192.0.2.1\n}", vec![first(3, ".", 6)]),
+        (".", "transfer org in-addr.arpa c.test {\nto *\n}", vec![none(3, "org"), none(3, "in-addr.arpa")]),
+        (".", "transfer test c.test c.test {\nto *\n}", vec![]),
+        (".", "k8s_external e.test\ntransfer c.test {\nto *\n}\ntransfer e.test {\nto *\n}", vec![]),
+        (".", "k8s_external e.test\ntransfer c.test {\nto *\n}\ntransfer test {\nto *\n}", vec![]),
+        // All that the block is for.
+        ("c.test in-addr.arpa", "transfer {\nto *\n}", vec![]),
+        ("c.test:53 c.test:54 in-addr.arpa", "transfer {\nto *\n}", vec![]),
+        ("c.test in-addr.arpa", "transfer in-addr.arpa {\nto *\n}", vec![none(3, "in-addr.arpa")]),
+    ] {
+        let mut expected = expected;
+        expected.sort();
+        assert_eq!(told(key, &format!("{kubernetes}\n{plugins}")), expected, "{key}: {plugins}");
+    }
+}
+
+#[test]
 fn rules_for_types_that_are_answered_before_them_are_told() {
     let note = |line: u32, part: &str, asked: &str| {
         vec![format!("Corefile:{line}: {part}: {asked} gets NOTIMP: no such question comes there")]
