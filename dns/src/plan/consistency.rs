@@ -2,8 +2,10 @@
 
 mod asked;
 mod circles;
+mod logs;
 mod ports;
 mod secured;
+mod taken;
 mod transfers;
 mod without_records;
 
@@ -37,6 +39,7 @@ pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
         forward::tell_idle_in_order(block, reading);
         without_records::tell_unasked(block, reading);
         let asked = Asked::of(plan, block);
+        logs::tell_idle(block, &asked, reading);
         transfers::tell_idle(block, &asked, reading);
         dead_zones(block, &asked, reading);
     }
@@ -176,6 +179,7 @@ fn dead_zones(block: &Block, asked: &Asked<'_>, reading: &mut Reading<'_>) {
         told((plugin, 0), zones.map_or(&[], Vec::as_slice), is_asked);
     }
     block.acls.iter().enumerate().for_each(|(nth, part)| told(("acl", nth), &part.zones, at_all));
+    block.logs.iter().enumerate().for_each(|(nth, part)| told(("log", nth), &part.zones, by_clients));
     block.templates.iter().enumerate().for_each(|(nth, part)| told(("template", nth), &part.zones, at_all));
     block.transfers.iter().enumerate().for_each(|(nth, part)| told(("transfer", nth), &part.zones, by_clients));
     let forwards = block.forwards.iter().enumerate();

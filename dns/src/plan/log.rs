@@ -49,16 +49,22 @@ impl Log {
         };
         let format = Format::read(item, format)?;
         let zones = item.zones_or(words, &[Zone::root()])?;
-        let mut classes = Vec::new();
+        let (mut classes, mut written) = (Vec::new(), Vec::new());
         item.options(reading, |_, option| match option.name() {
             "class" => {
                 for word in option.some("classes: all, success, denial or error")? {
                     classes.push(option.choice(word, &CLASSES)?);
+                    written.push((option, word));
                 }
                 Ok(())
             }
             _ => Err(option.unknown(&["class"])),
         });
+        if classes.contains(&Class::All) {
+            for (option, word) in written.into_iter().filter(|(_, word)| word.as_str() != Class::All.as_str()) {
+                reading.note(option, format!("{} changes nothing: all has every class", word.text));
+            }
+        }
         classes.sort_unstable();
         classes.dedup();
         if classes.is_empty() || classes.contains(&Class::All) {

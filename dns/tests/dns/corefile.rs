@@ -216,7 +216,7 @@ fn what_changes_nothing_is_told() {
             ],
         ),
         (
-            ". {\n log\n log . {/forward/upstream}\n}",
+            ". {\n log a.org\n log . {/forward/upstream}\n}",
             &["Corefile:3: log: labels of its format are - without the plugin metadata"],
         ),
         (

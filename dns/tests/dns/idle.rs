@@ -88,6 +88,34 @@ fn zones_that_nobody_is_sent_are_told() {
 }
 
 #[test]
+fn lines_of_log_that_write_nothing_are_told() {
+    let taken = |line: u32, what: &str, other: u32| {
+        let why = format!("changes nothing: the log in Corefile:{other} takes all such names");
+        format!("Corefile:{line}: log: {what}{why}")
+    };
+    let outside = "Corefile:2: log: b.org is in none of the zones of its block: no such question comes there";
+    let class =
+        |line: u32, name: &str| format!("Corefile:{line}: log: class: {name} changes nothing: all has every class");
+    for (key, plugins, expected) in [
+        ("a.org", "log b.org x.a.org", vec![outside.to_owned()]),
+        // What rules make is not what clients ask for.
+        ("a.org", "log b.org\nrewrite name suffix .a.org .b.org", vec![outside.to_owned()]),
+        (".", "log . {\nclass denial\n}\nlog . {\nclass error\n}", vec![taken(5, ". ", 2)]),
+        (".", "log org\nlog a.org b.org {combined}\nlog", vec![taken(3, "", 2)]),
+        (".", "log b.org\nlog a.org b.org", vec![taken(3, "b.org ", 2)]),
+        // All that there is.
+        ("a.org b.org", "log a.org\nlog b.org\nlog", vec![taken(4, ". ", 2)]),
+        ("a.org b.org", "log a.org\nlog x.b.org\nlog", vec![]),
+        ("a.org", "log x.a.org\nlog", vec![]),
+        (".", "log . {\nclass denial all\nclass success\n}", vec![class(3, "denial"), class(4, "success")]),
+        (".", "log . {\nclass denial success\nclass error\n}", vec![]),
+        (".", "log . {\nclass all\n}", vec![]),
+    ] {
+        assert_eq!(told(key, plugins), expected, "{key}: {plugins}");
+    }
+}
+
+#[test]
 fn rules_for_types_that_are_answered_before_them_are_told() {
     let note = |line: u32, part: &str, asked: &str| {
         vec![format!("Corefile:{line}: {part}: {asked} gets NOTIMP: no such question comes there")]

@@ -32,6 +32,8 @@ struct Names {
     single: HashSet<Box<[u8]>>,
     /// All of them, and what is above them.
     above: HashSet<Box<[u8]>>,
+    /// All of them, each once.
+    all: Vec<Zone>,
 }
 
 /// What a rule makes of names.
@@ -60,6 +62,11 @@ impl<'p> Asked<'p> {
     /// Whether there is any name of a zone among what rules make of the names that clients ask for, or among these.
     pub(super) fn by_rules(&self, zone: &Zone) -> bool {
         self.by_rules.meet(zone)
+    }
+
+    /// Zones that all names of a zone are in which clients ask for; none: they ask for none.
+    pub(super) fn within_by_clients<'z>(&'z self, zone: &'z Zone) -> Vec<&'z Zone> {
+        self.by_clients.within(zone)
     }
 
     /// Whether any name of a zone may come, be it that an answer has led to it.
@@ -112,6 +119,7 @@ impl Names {
         };
         if names.insert(zone.wire().into()) {
             self.above.extend(around(zone.wire()).map(Into::into));
+            self.all.push(zone);
         }
     }
 
@@ -126,6 +134,14 @@ impl Names {
             }
         }
         self
+    }
+
+    /// Which of them are in a zone: the zone itself where it is within one of them.
+    fn within<'z>(&'z self, zone: &'z Zone) -> Vec<&'z Zone> {
+        if around(zone.wire()).any(|around| self.zones.contains(around)) {
+            return vec![zone];
+        }
+        self.all.iter().filter(|own| zone.contains(own)).collect()
     }
 
     /// Whether one of them is in the zone.
@@ -146,7 +162,7 @@ impl Names {
 }
 
 /// A name in wire form, and all that are above it.
-fn around(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn around(name: &[u8]) -> impl Iterator<Item = &[u8]> {
     successors(Some(name), |name| {
         let (&length, rest) = name.split_first()?;
         rest.get(usize::from(length)..).filter(|rest| !rest.is_empty())
