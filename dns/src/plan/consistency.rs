@@ -4,6 +4,7 @@ mod asked;
 mod circles;
 mod logs;
 mod ports;
+mod rewrites;
 mod secured;
 mod taken;
 mod transfers;
@@ -40,6 +41,7 @@ pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
         without_records::tell_unasked(block, reading);
         let asked = Asked::of(plan, block);
         logs::tell_idle(block, &asked, reading);
+        rewrites::tell_idle(block, &asked, reading);
         transfers::tell_idle(block, &asked, reading);
         dead_zones(block, &asked, reading);
     }

@@ -48,6 +48,13 @@ impl Pattern {
         Err(format!("the regular expression {text:?} is too large"))
     }
 
+    /// Whether it is one of those that are written to match every name.
+    pub(super) fn is_all(&self) -> bool {
+        let inner = self.text.strip_prefix('^').unwrap_or(&self.text);
+        let inner = inner.strip_suffix('$').unwrap_or(inner);
+        ["", ".*", "(.*)", ".+", "(.+)"].contains(&inner)
+    }
+
     /// How much memory it may take, in 256 KiB.
     pub(crate) fn shares(&self) -> usize {
         self.shares

@@ -90,6 +90,14 @@ fn words_of(line: &Line) -> Vec<Word> {
 }
 
 impl RewriteRule {
+    /// The names that it is for; `None`: all.
+    pub(super) fn names(&self) -> Option<&NameMatch> {
+        match self {
+            Self::Name(NameRewrite { names, .. }) | Self::Ttl { names, .. } | Self::Rcode { names, .. } => Some(names),
+            Self::Type { .. } => None,
+        }
+    }
+
     /// Reads a rule from the words of a line, and its answers from those of the lines after it.
     fn read(item: Item<'_>, reading: &mut Reading<'_>, lines: &[Vec<Word>]) -> Result<Self, PlanError> {
         let [rule, answers @ ..] = lines else { return Err(item.error("has no rule")) };

@@ -6,7 +6,7 @@ use hickory_proto::rr::RecordType;
 use tidegate_dns::{Plan, System};
 
 /// What is told of the plugins of a block, from its second line on, but for files.
-fn told(key: &str, plugins: &str) -> Vec<String> {
+pub(crate) fn told(key: &str, plugins: &str) -> Vec<String> {
     let text = format!("{key} {{\n{plugins}\n}}\n");
     let read = Plan::from_corefile(&text, "Corefile", &System);
     let (_, notes) = read.unwrap_or_else(|errors| panic!("{text}: {errors:?}"));

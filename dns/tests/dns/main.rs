@@ -35,6 +35,7 @@ mod steps;
 mod tcp;
 mod transfer;
 mod udp;
+mod unmet;
 mod untaken;
 mod upstream_edns;
 mod waiting;

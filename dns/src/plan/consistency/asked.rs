@@ -1,7 +1,7 @@
 //! Which names the parts of a block are asked for. Those that clients ask for are in its zones; others come where a rule
 //! of `rewrite` makes them, or a CNAME or a search list leads to them and no other block is for them.
 
-use crate::plan::rewrite::{NameMatch, NameRewrite, Piece, Rewrite, RewriteRule, Substitute};
+use crate::plan::rewrite::{After, NameMatch, NameRewrite, Piece, Rewrite, RewriteRule, Substitute};
 use crate::plan::{BindTo, Block, Listener, Plan, RecordTemplate, Zone};
 use hickory_proto::rr::RecordType;
 use std::collections::HashSet;
@@ -54,6 +54,21 @@ impl<'p> Asked<'p> {
         Self { by_clients, by_rules, led }
     }
 
+    /// The rules, by their places, whose names never come to them; `rewrites`: those of the block.
+    pub(super) fn unmet(&self, rewrites: &[Rewrite]) -> Vec<usize> {
+        let (mut unmet, mut coming) = (Vec::new(), self.by_clients.clone());
+        for (nth, Rewrite { after, rule }) in rewrites.iter().enumerate() {
+            let Some(names) = rule.names() else { continue };
+            let is_led = || self.led.as_ref().is_some_and(|led| led.may_match(names));
+            if !coming.may_match(names) && !is_led() {
+                unmet.push(nth);
+            } else if let (After::Continue, RewriteRule::Name(NameRewrite { to, .. })) = (after, rule) {
+                coming.add(made(names, to));
+            }
+        }
+        unmet
+    }
+
     /// Whether clients ask for any name of a zone.
     pub(super) fn by_clients(&self, zone: &Zone) -> bool {
         self.by_clients.meet(zone)
@@ -79,6 +94,15 @@ impl Led<'_> {
     fn may_be_in(&self, zone: &Zone) -> bool {
         let is_taken = |zones: &HashSet<&[u8]>| around(zone.wire()).any(|around| zones.contains(around));
         self.by_rules.meet(zone) || !self.taken.iter().all(is_taken)
+    }
+
+    /// Whether one of them may be for a rule.
+    fn may_match(&self, names: &NameMatch) -> bool {
+        match names {
+            NameMatch::Exact(name) => Zone::parse(name.as_str()).map_or(true, |name| self.may_be_in(&name)),
+            NameMatch::Suffix(text) => self.may_be_in(&end(text)),
+            NameMatch::Prefix(_) | NameMatch::Substring(_) | NameMatch::Regex(_) => true,
+        }
     }
 }
 

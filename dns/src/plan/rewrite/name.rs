@@ -78,7 +78,31 @@ impl NameMatch {
         }
     }
 
-    pub(super) fn words(&self) -> [String; 2] {
+    /// Whether it is for every name that another one is for, as far as their words show it.
+    pub(in crate::plan) fn covers(&self, other: &Self) -> bool {
+        let [own, text] = [self, other].map(|names| {
+            let [_, text] = names.words();
+            if text.ends_with('.') { text } else { text + "." }
+        });
+        match (self, other) {
+            (Self::Regex(own), Self::Regex(other)) => own.is_all() || own.to_string() == other.to_string(),
+            (Self::Regex(own), Self::Exact(_)) => own.is_match(&text),
+            (Self::Regex(own), _) => own.is_all(),
+            (_, Self::Regex(_)) => false,
+            (Self::Exact(_), Self::Exact(_)) => own == text,
+            (Self::Prefix(_), Self::Exact(_) | Self::Prefix(_)) => text.starts_with(&own),
+            (Self::Suffix(_), Self::Exact(_) | Self::Suffix(_)) => text.ends_with(&own),
+            (Self::Substring(_), _) => text.contains(&own),
+            (Self::Exact(_) | Self::Prefix(_) | Self::Suffix(_), _) => false,
+        }
+    }
+
+    /// Whether it is for all names.
+    pub(in crate::plan) fn is_all(&self) -> bool {
+        matches!(self, Self::Regex(pattern) if pattern.is_all())
+    }
+
+    pub(in crate::plan) fn words(&self) -> [String; 2] {
         match self {
             Self::Exact(name) => ["exact".to_owned(), name.to_string()],
             Self::Prefix(text) => ["prefix".to_owned(), text.clone()],
