@@ -5,7 +5,7 @@ use super::print::Printed;
 use super::question::record_type;
 use super::reading::Reading;
 use super::zone::Zone;
-use crate::corefile::{PlanError, Word};
+use crate::corefile::{Place, PlanError, Word};
 use crate::question::TypeName;
 use hickory_proto::rr::RecordType;
 use ipnet::IpNet;
@@ -21,6 +21,8 @@ pub(crate) struct Acl {
 
 #[derive(Debug, Clone)]
 pub(crate) struct AclRule {
+    /// Where it was written.
+    pub(super) place: Place,
     pub(crate) action: AclAction,
     /// Empty: all.
     pub(crate) types: Vec<RecordType>,
@@ -72,7 +74,8 @@ impl Acl {
 impl AclRule {
     fn read(option: Item<'_>) -> Result<Self, PlanError> {
         let action = option.choice_in_any_case(option.name_word(), &ACTIONS)?;
-        let mut rule = Self { action, types: Vec::new(), networks: Vec::new() };
+        let place = option.place().clone();
+        let mut rule = Self { place, action, types: Vec::new(), networks: Vec::new() };
         let mut rest = option.arguments();
         while let [section, after @ ..] = rest {
             let opens = |word: &Word| ["type", "net"].iter().any(|name| word.text.eq_ignore_ascii_case(name));
@@ -101,13 +104,31 @@ impl AclRule {
         Ok(rule)
     }
 
+    /// Whether it is for everybody, and all that they ask.
+    pub(super) fn is_for_all(&self) -> bool {
+        self.types.is_empty() && self.networks.is_empty()
+    }
+
+    /// Whether it is for every question that another one is for.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        let is_in = |network: &IpNet| self.networks.iter().any(|own| own.contains(network));
+        let has_types = !other.types.is_empty() && other.types.iter().all(|of| self.types.contains(of));
+        let has_networks = !other.networks.is_empty() && other.networks.iter().all(is_in);
+        (self.types.is_empty() || has_types) && (self.networks.is_empty() || has_networks)
+    }
+
+    /// What it is called where it is told of.
+    pub(super) fn as_str(&self) -> &'static str {
+        name_of(&self.action, &ACTIONS)
+    }
+
     fn printed(&self) -> Printed {
         let list = |name: &str, words: Vec<String>| {
             if words.is_empty() { vec![] } else { [vec![name.to_owned()], words].concat() }
         };
         let types = list("type", self.types.iter().map(|of| TypeName(*of).to_string()).collect());
         let networks = list("net", self.networks.iter().map(ToString::to_string).collect());
-        Printed::new(name_of(&self.action, &ACTIONS)).words(types).words(networks)
+        Printed::new(self.as_str()).words(types).words(networks)
     }
 }
 

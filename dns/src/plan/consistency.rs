@@ -1,8 +1,10 @@
 //! What no part can see alone: blocks that are for the same questions, forwarding in a circle, parts that need others.
 
+mod acls;
 mod asked;
 mod circles;
 mod logs;
+mod order;
 mod ports;
 mod rewrites;
 mod secured;
@@ -37,11 +39,13 @@ pub(super) fn check(plan: &Plan, reading: &mut Reading<'_>) {
         labels(block, reading);
         listens(block, reading);
         fallthrough(block, reading);
-        forward::tell_idle_in_order(block, reading);
+        forward::tell_idle_next(block, reading);
         without_records::tell_unasked(block, reading);
         let asked = Asked::of(plan, block);
         logs::tell_idle(block, &asked, reading);
         rewrites::tell_idle(block, &asked, reading);
+        acls::tell_idle(block, &asked, reading);
+        order::tell_left_out_parts(block, &asked, reading);
         transfers::tell_idle(block, &asked, reading);
         dead_zones(block, &asked, reading);
     }

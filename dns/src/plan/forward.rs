@@ -3,7 +3,7 @@
 mod idle;
 mod upstream;
 
-pub(super) use idle::tell_idle_in_order;
+pub(super) use idle::tell_idle_next;
 pub(crate) use upstream::Upstream;
 
 use super::item::{Item, name_of};

@@ -48,7 +48,7 @@ fn what_is_without_effect_beside_the_rest_is_told() {
         ("a.org", "autopath b.org search", &[&autopath]),
         ("a.org", "autopath a.a.org org search", none),
         ("a.org", "forward a.org 192.0.2.53\nforward b.org 192.0.2.53", &[&later]),
-        (".", "forward a.org 192.0.2.53 {\nexcept b.org a.a.org org\n}", &[except]),
+        (".", "forward a.org 192.0.2.53 {\nexcept b.org a.a.org\n}", &[except]),
         ("a.org", "forward . 192.0.2.53 {\nexcept b.org a.a.org\n}", &[except]),
         (".", "bind 127.0.0.1 ::1 {\nexcept 127.0.0.1\n}", &[left_out]),
         (".", "bind 127.0.0.1 lo {\nexcept 127.0.0.1\n}", &[left_out]),

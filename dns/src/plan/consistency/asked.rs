@@ -84,6 +84,12 @@ impl<'p> Asked<'p> {
         self.by_clients.within(zone)
     }
 
+    /// The same of all names of a zone that may come.
+    pub(super) fn within<'z>(&'z self, zone: &'z Zone) -> Vec<&'z Zone> {
+        let is_led = self.led.as_ref().is_some_and(|led| led.may_be_in(zone));
+        if is_led { vec![zone] } else { self.by_rules.within(zone) }
+    }
+
     /// Whether any name of a zone may come, be it that an answer has led to it.
     pub(super) fn at_all(&self, zone: &Zone) -> bool {
         self.by_rules(zone) || self.led.as_ref().is_some_and(|led| led.may_be_in(zone))

@@ -10,10 +10,11 @@ pub(super) fn tell_idle(block: &Block, asked: &Asked<'_>, reading: &mut Reading<
     let mut taken = Taken::default();
     for (nth, log) in block.logs.iter().enumerate() {
         let left_out = tell_left_out(block, ("log", nth), &log.zones, |zone| {
-            taker_of_all(&asked.within_by_clients(zone), |zone| taken.by(zone))
+            let whole = taken.by(zone).filter(|_| asked.by_clients(zone));
+            whole.or_else(|| taker_of_all(&asked.within_by_clients(zone), |zone| taken.by(zone)))
         });
         reading.notes.extend(left_out);
-        let taker = Taker { plugin: "log", place: block.place_of("log", nth) };
+        let taker = Taker::new("log", block.place_of("log", nth));
         log.zones.iter().for_each(|zone| taken.add(zone, taker));
     }
 }

@@ -34,14 +34,14 @@ impl Forward {
     }
 
     /// Whether it is the last that is asked for any name of this zone.
-    fn takes_all_of(&self, zone: &Zone) -> bool {
+    pub(in crate::plan) fn takes_all_of(&self, zone: &Zone) -> bool {
         let is_whole = !self.except.iter().any(|except| except.meets(zone));
-        self.from.contains(zone) && is_whole && !self.may_leave()
+        self.from.contains(zone) && is_whole && !self.may_ask_next()
     }
 
-    /// Whether there are answers for which the next one is asked.
-    fn may_leave(&self) -> bool {
-        !self.next.is_empty() || self.next_on_nodata
+    /// Whether every name of some zones, of which there is one, is left out.
+    pub(in crate::plan) fn leaves_out_all(&self, zones: &[&Zone]) -> bool {
+        !zones.is_empty() && zones.iter().all(|zone| self.except.iter().any(|except| except.contains(zone)))
     }
 
     /// Tells of zones that are left out though none of their names would be forwarded; `is_asked`: whether any name of a
@@ -58,16 +58,11 @@ impl Forward {
     }
 }
 
-/// Tells of what is never asked, since one before it in the block leaves it no name, and of `next` with none after it.
-pub(in crate::plan) fn tell_idle_in_order(block: &Block, reading: &mut Reading<'_>) {
+/// Tells of `next` with none after it that is for such names.
+pub(in crate::plan) fn tell_idle_next(block: &Block, reading: &mut Reading<'_>) {
     for (nth, forward) in block.forwards.iter().enumerate() {
-        let (before, after) = block.forwards.split_at(nth);
-        if let Some(first) = before.iter().position(|other| other.takes_all_of(&forward.from)) {
-            let place = block.place_of("forward", first);
-            let message = format!("{} changes nothing: the forward in {place} takes all such names", forward.from);
-            reading.notes.push(block.note_of(("forward", nth), message));
-        }
-        if forward.may_leave() && !after.iter().skip(1).any(|other| other.from.meets(&forward.from)) {
+        let mut after = block.forwards.iter().skip(nth + 1);
+        if forward.may_ask_next() && !after.any(|other| other.from.meets(&forward.from)) {
             let message = "next and next_on_nodata change nothing: no forward after it is for such names";
             reading.notes.push(block.note_of(("forward", nth), message));
         }

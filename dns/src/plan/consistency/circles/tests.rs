@@ -3,10 +3,11 @@
 use crate::corefile::System;
 use crate::plan::Plan;
 
-/// What is said of `forward`, errors or else notes.
+/// What is said of circles of `forward`, errors or else notes.
 fn told(text: &str) -> (bool, Vec<String>) {
     let said = |note: &dyn ToString| note.to_string();
-    let of_forward = |all: Vec<String>| all.into_iter().filter(|message| message.contains(": forward: ")).collect();
+    let is_of_circle = |message: &String| message.contains(": forward: ") && !message.contains(" changes nothing");
+    let of_forward = |all: Vec<String>| all.into_iter().filter(is_of_circle).collect();
     match Plan::from_corefile(text, "Corefile", &System) {
         Ok((_, notes)) => (true, of_forward(notes.iter().map(|note| said(note)).collect())),
         Err(refusal) => (false, of_forward(refusal.errors.iter().map(|error| said(error)).collect())),
