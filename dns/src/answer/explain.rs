@@ -177,7 +177,9 @@ impl Zone<'_> {
         match *place {
             Place::NameServer if self.asked_at.is_none() => Reason::AskedAddress,
             Place::Apex | Place::Version | Place::NameServer => Reason::Fixed,
-            Place::Namespace(namespace) | Place::Pod { namespace, .. } if !self.has_namespace(namespace) => {
+            Place::Namespace(namespace) | Place::Pods(namespace) | Place::Pod { namespace, .. }
+                if !self.has_namespace(namespace) =>
+            {
                 self.no_namespace(namespace)
             }
             Place::Pod { namespace, label } => match pods::address(self.settings.pods, label) {

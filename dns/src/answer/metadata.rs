@@ -72,7 +72,7 @@ impl Zone<'_> {
         }
         match place {
             Place::Apex | Place::Empty | Place::Service { .. } => {}
-            Place::Namespace(namespace) => {
+            Place::Namespace(namespace) | Place::Pods(namespace) => {
                 parts.kind = spelling::label(name.label(depth.checked_sub(1)?));
                 parts.namespace = text(namespace);
             }

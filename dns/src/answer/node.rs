@@ -1,7 +1,7 @@
 //! What is at a place of the zone, by what the table has.
 
 use super::place::{self, Place};
-use super::pods;
+use super::pods::{self, PodNames};
 use super::service::{Selection, Wanted};
 use super::{Subject, Zone};
 use config::{DnsCompatibility, DomainName, ServiceNames};
@@ -15,7 +15,7 @@ pub(super) enum Node<'t, 's> {
     Absent,
     /// A name without records of its own (an empty non-terminal, RFC 8020): `svc`, `pod` or a namespace.
     Empty,
-    /// Another one: `dns`, or the parent of ports' names.
+    /// Another one: `dns`, the parent of ports' names, or of Pods' where they have none.
     Parent,
     Apex,
     /// `dns-version`.
@@ -56,6 +56,11 @@ impl<'t> Zone<'t> {
             Place::Dns => Some(Node::Parent),
             Place::Nowhere => None,
             Place::Namespace(namespace) => self.has_namespace(namespace).then_some(Node::Empty),
+            // To CoreDNS that is a Pod without a name, and there are none at all.
+            Place::Pods(namespace) if self.settings.pods == PodNames::Disabled => {
+                self.has_namespace(namespace).then_some(Node::Parent)
+            }
+            Place::Pods(namespace) => self.has_namespace(namespace).then_some(Node::Empty),
             Place::Pod { namespace, label } => pods::address(self.settings.pods, label)
                 .filter(|address| self.has_namespace(namespace) && self.has_pod(namespace, *address))
                 .map(|address| Node::Address(Some(address))),

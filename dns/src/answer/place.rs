@@ -19,8 +19,10 @@ pub(super) enum Place<'a> {
     Empty,
     /// `dns`, the parent of `ns.dns`.
     Dns,
-    /// `NAMESPACE.svc` and `NAMESPACE.pod`
+    /// `NAMESPACE.svc`
     Namespace(&'a str),
+    /// `NAMESPACE.pod`
+    Pods(&'a str),
     /// `LABEL.NAMESPACE.pod`
     Pod {
         namespace: &'a str,
@@ -68,7 +70,8 @@ impl<'a> Place<'a> {
             ["ns", "dns"] => Self::NameServer,
             ["svc" | "pod"] => Self::Empty,
             ["dns"] => Self::Dns,
-            [namespace, "svc" | "pod"] => Self::Namespace(namespace),
+            [namespace, "svc"] => Self::Namespace(namespace),
+            [namespace, "pod"] => Self::Pods(namespace),
             [label, namespace, "pod"] => Self::Pod { namespace, label },
             [service, namespace, "svc"] => Self::Service { namespace, service },
             [label, service, namespace, "svc"] => Self::Endpoint { namespace, service, label },
@@ -228,7 +231,7 @@ mod tests {
             ("ns.dns.zone.", Place::NameServer),
             ("dns-version.zone.", Place::Version),
             ("ns.svc.zone.", Place::Namespace("ns")),
-            ("ns.pod.zone.", Place::Namespace("ns")),
+            ("ns.pod.zone.", Place::Pods("ns")),
             ("webs.ns.svc.zone.", Place::Service { namespace, service }),
             ("1-2-3-4.webs.ns.svc.zone.", Place::Endpoint { namespace, service, label: "1-2-3-4" }),
             ("_http._tcp.webs.ns.svc.zone.", Place::Port { namespace, service, transport: "tcp", port: "http" }),
