@@ -1,11 +1,13 @@
 //! The program's own log, on standard error; the access log has standard output for itself. Nobody who serves waits for
 //! either: a thread writes what others hand over.
 
+mod one_line;
 mod queue;
 
 use crate::cli::{LogForm, ProcessFlags};
 use crate::figures::lost_lines;
 use anyhow::Context as _;
+use one_line::OneLine;
 use prometheus::IntCounterVec;
 use queue::{Queue, Rest};
 use std::io::{self, Write};
@@ -40,7 +42,7 @@ impl Log {
         match flags.log_format {
             LogForm::Text => {
                 use std::io::IsTerminal;
-                log.with_ansi(io::stderr().is_terminal()).init();
+                log.with_ansi(io::stderr().is_terminal()).map_writer(OneLine).init();
             }
             LogForm::Json => log.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
         }

@@ -2,10 +2,11 @@
 
 use crate::backend::Backend;
 use crate::client::get;
+use crate::corefile::free_port;
 use crate::manifests::{Manifests, ingress, service};
-use crate::tidegate::{Tidegate, until};
+use crate::tidegate::{SOON, Tidegate, command, lines, until};
 use serde_json::Value;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -109,4 +110,29 @@ fn problems_are_logged_once_and_their_end_too() {
     manifests.write("b.yaml", &service("web", &["127.0.0.1:1".parse().expect("an address")]));
     let entry = tidegate.logged("its problems are over");
     assert_eq!(entry["object"], "Ingress shop/web");
+}
+
+#[test]
+fn a_name_in_the_text_log_makes_up_no_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let corefile = folder.path().join("Corefile");
+    let text =
+        format!(".:{} {{\n bind 127.0.0.1\n hosts \"{}/a\nERROR made up\"\n}}\n", free_port(), folder.path().display());
+    std::fs::write(&corefile, text).expect("written");
+    let mut command = command();
+    command.args(["dns", "--log-format", "text", "--corefile"]).arg(&corefile);
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
+    let log = lines(child.stderr.take().expect("piped"));
+    let mut told = Vec::new();
+    while let Ok(line) = log.recv_timeout(SOON) {
+        let is_last = line.contains("names are served");
+        told.push(line);
+        if is_last {
+            break;
+        }
+    }
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    assert!(told.iter().any(|line| line.contains("/a\\nERROR made up")), "{told:?}");
+    assert!(!told.iter().any(|line| line.starts_with("ERROR made up")), "{told:?}");
 }

@@ -171,7 +171,8 @@ impl Drop for Process {
     }
 }
 
-fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
+/// What is written, line by line, as it comes.
+pub(crate) fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {

@@ -1,5 +1,7 @@
-//! What can go wrong with a request to the API server, as far as it is treated apart, and in words for people.
+//! What can go wrong with a request to the API server, as far as it is treated apart, and in words for people. These may
+//! be anybody's: what could make up a line of the log is escaped here, once.
 
+use crate::Printable;
 use http::Response;
 use http::header::RETRY_AFTER;
 use kube::core::Status;
@@ -54,8 +56,8 @@ pub(crate) enum Sort {
 
 impl Fault {
     /// A fault of ours, or of the connection.
-    pub(crate) fn other(text: impl Into<Arc<str>>) -> Self {
-        Self::Other(text.into(), Sort::Other)
+    pub(crate) fn other(text: impl AsRef<str>) -> Self {
+        Self::Other(printable(text.as_ref()).into(), Sort::Other)
     }
 
     /// How long to wait at least before the next try.
@@ -132,6 +134,10 @@ fn sort_of(error: &kube::Error) -> Sort {
     Sort::Other
 }
 
+fn printable(text: &str) -> String {
+    Printable(text).to_string()
+}
+
 /// Makes of an answer that asks for time an error that says how much. Priority and Fairness of the API server says that
 /// in a field alone, which the crate does not read (RFC 9110 §10.2.3; an HTTP date is not understood).
 ///
@@ -158,11 +164,12 @@ fn no_details() -> StatusDetails {
 
 /// What a status of the API server says, with its code where it says nothing.
 fn words(status: &Status) -> String {
-    match (status.message.trim(), status.reason.trim()) {
+    let words = match (status.message.trim(), status.reason.trim()) {
         ("", "") => format!("the API server answered {}", status.code),
         ("", reason) => format!("the API server answered {} {reason}", status.code),
         (message, _) => message.to_owned(),
-    }
+    };
+    printable(&words)
 }
 
 /// An error with its causes, outermost first. The crate's own text has a status twice, and of a connection nothing.
@@ -181,12 +188,24 @@ pub(crate) fn explain(error: &kube::Error) -> String {
         cause = error.source();
     }
     // The crate's words for where an error passed through.
-    text.replace("ServiceError: ", "").replace("Error reading events stream: ", "")
+    printable(&text.replace("ServiceError: ", "").replace("Error reading events stream: ", ""))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_words_of_a_server_make_up_no_line() {
+        let status = Status::failure("no\n2026-01-31T12:00:00Z ERROR all is lost\u{1b}[2J", "").with_code(FORBIDDEN);
+        let expected = "no\\n2026-01-31T12:00:00Z ERROR all is lost\\u{1b}[2J";
+        assert_eq!(Fault::from(&status), Fault::Forbidden(expected.into()));
+        let api = kube::Error::Api(status.boxed());
+        assert_eq!((Fault::from(&api).to_string(), explain(&api)), (expected.to_owned(), expected.to_owned()));
+        let broken = kube::Error::Service(Box::new(io::Error::other("certificate of a\nb")));
+        assert_eq!(Fault::from(&broken).to_string(), "certificate of a\\nb");
+        assert_eq!(Fault::other("a\rb").to_string(), "a\\rb");
+    }
 
     #[test]
     fn faults_of_one_sort_are_alike_whatever_they_say() {

@@ -1,6 +1,5 @@
 //! One watch as a task: its events made into changes, and sent on.
 
-use crate::Change;
 use crate::cluster::clients::Clients;
 use crate::cluster::fault::Fault;
 use crate::cluster::known::Known;
@@ -10,6 +9,7 @@ use crate::cluster::resource::INGRESSES;
 use crate::cluster::scope::Scope;
 use crate::cluster::status::{Seen, seen};
 use crate::objects::secret_ref;
+use crate::{Change, Printable};
 use config::Kind;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -192,7 +192,8 @@ impl Watching {
     }
 
     fn report(&self, Undecodable { object, message }: &Undecodable) {
-        tracing::warn!(%object, message, "cannot be read, and stays as it was");
+        let (object, reason) = (Printable(object), Printable(message));
+        tracing::warn!(%object, %reason, "cannot be read, and stays as it was");
     }
 }
 
