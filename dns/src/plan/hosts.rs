@@ -79,7 +79,7 @@ impl Hosts {
             reload: Duration::from_secs(5),
             fallthrough: Fallthrough::default(),
         };
-        item.options(reading, |_, option| hosts.read_option(option));
+        item.options(reading, |reading, option| hosts.read_option(option, reading));
         if let Some(file) = file {
             let without = if hosts.reload.is_zero() {
                 "it counts as empty, and is looked for again with another Corefile or SIGUSR1 alone"
@@ -92,7 +92,7 @@ impl Hosts {
         Ok(hosts)
     }
 
-    fn read_option(&mut self, option: Item<'_>) -> Result<(), PlanError> {
+    fn read_option(&mut self, option: Item<'_>, reading: &mut Reading<'_>) -> Result<(), PlanError> {
         match option.name() {
             "ttl" => self.ttl = option.number(option.one("seconds")?, 1..=65_535)?,
             "no_reverse" => self.has_reverse = option.alone().map(|()| false)?,
@@ -103,7 +103,13 @@ impl Hosts {
             "fallthrough_unsupported" => return Err(option.error("is not supported")),
             // A zone after % is no part of what is told, as CoreDNS has it.
             name => match name.split('%').next().unwrap_or(name).parse() {
-                Ok(address) => self.entries.push(HostEntry { address, names: names(option)? }),
+                Ok(address) => {
+                    let names = names(option)?;
+                    for name in names.iter().filter(|name| !self.holds(name)) {
+                        reading.note(option, format!("{name} changes nothing: it is in none of the zones of hosts"));
+                    }
+                    self.entries.push(HostEntry { address, names });
+                }
                 Err(_) if name.contains([':', '.']) => return Err(option.error("is no address")),
                 Err(_) => {
                     return Err(option.unknown(&["ADDRESS NAME...", "fallthrough", "no_reverse", "reload", "ttl"]));
@@ -111,6 +117,11 @@ impl Hosts {
             },
         }
         Ok(())
+    }
+
+    /// Whether a name is in one of its zones: others are passed over.
+    fn holds(&self, name: &HostName) -> bool {
+        Zone::parse(name.domain.as_str()).is_ok_and(|name| self.zones.iter().any(|zone| zone.contains(&name)))
     }
 
     pub(super) fn printed(&self) -> Printed {

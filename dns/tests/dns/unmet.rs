@@ -81,6 +81,21 @@ fn rules_of_acl_that_nothing_comes_to_are_told() {
     }
 }
 
+#[test]
+fn names_of_hosts_outside_of_its_zones_are_told() {
+    let outside = |line: u32, address: &str, name: &str| {
+        format!("{line}: hosts: {address}: {name} changes nothing: it is in none of the zones of hosts")
+    };
+    let (other, wild) = (outside(3, "192.0.2.1", "x.b.org"), outside(4, "2001:db8::1", "*.org"));
+    for (key, hosts, expected) in [
+        (".", "hosts /dev/null a.org {\n192.0.2.1 a.org x.b.org *.a.org\n2001:db8::1 *.org\n}", &[&*other, &wild][..]),
+        ("a.org", "hosts {\n192.0.2.1 x.b.org X.A.org\n}", &[&other]),
+        (".", "hosts {\n192.0.2.1 x.b.org *.org\n}", &[]),
+    ] {
+        assert_eq!(told(key, hosts), notes(expected), "{key}: {hosts}");
+    }
+}
+
 /// `PART changes nothing: the BY`.
 fn left_out(part: &str, by: &str) -> String {
     format!("{part} changes nothing: the {by}")
@@ -209,6 +224,7 @@ async fn what_is_told_to_change_nothing_is_not_asked() {
     for (plugins, code, forwarded) in [
         ("hosts /dev/null", Some(ResponseCode::ServFail), None),
         ("hosts /dev/null {\n  fallthrough\n }", None, Some("a.org.")),
+        ("hosts /dev/null b.org {\n  192.0.2.9 a.org\n }", None, Some("a.org.")),
         ("template ANY ANY . {\n  rcode NXDOMAIN\n }", Some(ResponseCode::NXDomain), None),
         ("template IN A . {\n  match ^x\n }", Some(ResponseCode::ServFail), None),
         ("acl {\n  block\n }", refused, None),
