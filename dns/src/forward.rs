@@ -3,13 +3,13 @@
 
 mod ask;
 mod chain;
+mod circle;
 mod connections;
 mod exchange;
 mod failure;
 mod health;
 mod link;
 mod looks;
-mod marks;
 mod order;
 mod origin;
 mod outbound;
@@ -34,7 +34,7 @@ use exchange::Trip;
 use hickory_proto::op::ResponseCode;
 use outbound::Outbound;
 use running::{Asking, Running};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -73,15 +73,13 @@ struct How {
     host: Host,
     /// What it came over.
     transport: Transport,
-    /// Whether an answer is known, and asked for again.
-    is_repeated: bool,
-    /// Whether its client speaks EDNS.
-    has_edns: bool,
+    /// For whom.
+    peer: IpAddr,
 }
 
 impl How {
-    fn new(waiting: &Waiting, (peer, transport): (SocketAddr, Transport), is_repeated: bool) -> Self {
-        Self { host: Host::of(peer.ip()), transport, is_repeated, has_edns: waiting.head.edns.is_some() }
+    fn new((peer, transport): (SocketAddr, Transport)) -> Self {
+        Self { host: Host::of(peer.ip()), transport, peer: peer.ip() }
     }
 }
 
@@ -126,12 +124,11 @@ impl Forwarder {
     }
 
     /// Begins to ask for a query from `peer`, unless the same is on its way already, and makes room for it there.
-    /// `is_repeated`: an answer is known. `behind`: `None` where no more may wait.
+    /// `behind`: `None` where no more may wait.
     pub(crate) fn admit(
         self: &Arc<Self>,
         waiting: &Waiting,
         (peer, transport): (SocketAddr, Transport),
-        is_repeated: bool,
         behind: Option<Behind<'_>>,
     ) -> Result<Place, Failure> {
         let name = waiting.ask.name();
@@ -142,36 +139,34 @@ impl Forwarder {
         if self.outbound.is_own((peer, transport)) {
             return Err(self.in_circle(peer));
         }
-        let how = How::new(waiting, (peer, transport), is_repeated);
-        let asked = (waiting, waiting.spelled());
-        let place = behind.ok_or(Failure::Busy).and_then(|behind| self.place(asked, how, behind));
+        let how = How::new((peer, transport));
+        let place = behind.ok_or(Failure::Busy).and_then(|behind| self.place(waiting, how, behind));
         place.map_err(|failure| self.count(failure))
     }
 
-    /// A place among all for a question, and its part in the exchange about it. `asked`: with the spelling that it goes
-    /// upstream in; `None`: in lower case.
-    fn place(
-        self: &Arc<Self>,
-        asked: (&Waiting, Option<&[u8]>),
-        how: How,
-        behind: Behind<'_>,
-    ) -> Result<Place, Failure> {
+    /// A place among all for a question, and its part in the exchange about it.
+    fn place(self: &Arc<Self>, waiting: &Waiting, how: How, behind: Behind<'_>) -> Result<Place, Failure> {
         let among_all = behind.room.take(how.host).ok_or(Failure::Busy)?;
-        self.join(asked, how, among_all, behind.runtime)
+        self.join(waiting, how, among_all, behind.runtime)
     }
 
     /// Joins the exchange about a question, or begins it, in a task of its own: nobody's departure ends it, and its
     /// outcome is there for the next one.
     fn join(
         self: &Arc<Self>,
-        (waiting, spelled): (&Waiting, Option<&[u8]>),
+        waiting: &Waiting,
         how: How,
         among_all: Taken,
         runtime: &Handle,
     ) -> Result<Place, Failure> {
         let route = self.routes_of(waiting.ask.name()).next().ok_or(Failure::NoUpstream)?;
-        let (ask, spelled) = (waiting.ask.clone(), spelled.map(Box::from));
-        let asking = Asking { ask, spelled, transport: route.shared(how.transport) };
+        let (ask, has_edns) = (waiting.ask.clone(), waiting.head.edns.is_some());
+        let asking = Asking { ask, has_edns, transport: route.shared(how.transport) };
+        route.asked_by(how.peer, &self.outbound, runtime);
+        if self.running.has(&asking) && route.is_in_circle(&self.outbound) {
+            // It is the one that runs, as a rule.
+            return Err(Failure::Loop);
+        }
         let (place, begun) = self.running.join(asking, how, among_all, || route.take(how.host))?;
         if let Some(exchange) = begun {
             let forwarder = Arc::clone(self);
@@ -183,12 +178,6 @@ impl Forwarder {
             self.outbound.fetches.spawn(exchange, runtime);
         }
         Ok(place)
-    }
-
-    /// Whether we have asked this question ourselves.
-    fn is_ours(&self, waiting: &Waiting) -> bool {
-        let spelled = waiting.spelled();
-        spelled.is_some_and(|spelled| self.outbound.marks.know(spelled, waiting.ask.question()))
     }
 
     fn in_circle(&self, peer: SocketAddr) -> Failure {
@@ -206,12 +195,12 @@ impl Forwarder {
         behind: Behind<'_>,
     ) -> AtOnce {
         let counted = self.cache.counted_at(&waiting.server);
-        if self.is_ours(waiting) {
-            return AtOnce::Told(Err(self.in_circle(peer)));
+        if self.outbound.probes.has_come_back(&waiting.ask) {
+            return AtOnce::Told(Err(self.count(Failure::Loop)));
         }
         let is_our_socket = || self.outbound.is_own((peer, transport));
         let told_stale = |over| AtOnce::Told(self.tell_stale(&over, waiting, transport));
-        let fetch_ahead = || self.fetch_ahead(waiting, How::new(waiting, (peer, transport), true), behind);
+        let fetch_ahead = || self.fetch_ahead(waiting, How::new((peer, transport)), behind);
         match self.cache.find(&waiting.ask, Instant::now()) {
             // If we ask ourselves: told what is about to end, or is over, we would keep it anew, for ever.
             Found::Fresh { refresh: Refresh::Running, .. } | Found::Over { .. } if is_our_socket() => AtOnce::Ask(None),
@@ -238,7 +227,7 @@ impl Forwarder {
 
     /// Asks, so that the answer is there for the next one.
     fn fetch_ahead(self: &Arc<Self>, waiting: &Waiting, how: How, behind: Behind<'_>) {
-        match self.place((waiting, None), how, behind) {
+        match self.place(waiting, how, behind) {
             Ok(_) => self.cache.counted_at(&waiting.server).prefetches.inc(),
             Err(_) => self.cache.gave_up(&waiting.ask),
         }
@@ -297,7 +286,7 @@ impl Forwarder {
                 Ok(outcome) => return outcome,
                 Err(among_all) => among_all,
             };
-            let place = self.join((waiting, waiting.spelled()), how, among_all, runtime);
+            let place = self.join(waiting, how, among_all, runtime);
             let place = place.map_err(|failure| self.count(failure))?;
             outcome = timeout_at(deadline, place.outcome()).await.unwrap_or(Ok(Err(Failure::Unanswered)));
         }
@@ -332,17 +321,10 @@ impl Forwarder {
         outcome.map_err(|failure| self.count(failure))
     }
 
-    async fn exchange(&self, Asking { ask, spelled, transport }: &Asking, how: How) -> Outcome {
-        let How { host, is_repeated, has_edns, .. } = how;
-        let trip = Trip {
-            transport: *transport,
-            deadline: Instant::now() + PATIENCE,
-            outbound: &self.outbound,
-            question: spelled.as_deref().unwrap_or(ask.question()),
-            is_repeated,
-            has_edns,
-            is_check: false,
-        };
+    async fn exchange(&self, Asking { ask, has_edns, .. }: &Asking, how: How) -> Outcome {
+        let How { host, transport, .. } = how;
+        let (deadline, outbound) = (Instant::now() + PATIENCE, &*self.outbound);
+        let trip = Trip { transport, deadline, outbound, has_edns: *has_edns, is_check: false };
         let mut routes = self.routes_of(ask.name());
         let mut route = routes.next().ok_or(Failure::NoUpstream)?;
         // The first route's is the question's own.

@@ -54,13 +54,13 @@ impl Ask {
         RecordType::from(u16::from_be_bytes([high, low]))
     }
 
-    /// The question as it is sent, spelled as in `question`; where signatures are wanted, always with EDNS.
-    pub(super) fn to_message(&self, id: u16, question: &[u8], has_edns: bool) -> Vec<u8> {
+    /// The question as it is sent; where signatures are wanted, always with EDNS.
+    pub(super) fn to_message(&self, id: u16, has_edns: bool) -> Vec<u8> {
         let has_edns = has_edns || self.is_dnssec_ok;
         let additionals = u16::from(has_edns);
         let header = Header { id, flags: self.flags, questions: 1, answers: 0, authorities: 0, additionals };
         let mut message = Vec::from(header.to_bytes());
-        message.extend(question);
+        message.extend(&self.question);
         if has_edns {
             message.extend(crate::message::opt(0, self.is_dnssec_ok, 0));
         }
@@ -75,23 +75,16 @@ pub(crate) struct Waiting {
     /// As it came in.
     pub(super) question: Box<[u8]>,
     record_type: RecordType,
-    /// Whether it is spelled as the client spells it.
-    pub(super) is_clients: bool,
     pub(super) ask: Ask,
     /// The server that it is counted for, as `dns://:53`.
     pub(super) server: Arc<str>,
 }
 
 impl Waiting {
-    /// `is_clients`: the question is the client's own; else it came of that. `server`: the one that it came to.
-    pub(crate) fn new(query: &Query<'_>, is_clients: bool, server: Arc<str>) -> Self {
+    /// `server`: the one that it came to.
+    pub(crate) fn new(query: &Query<'_>, server: Arc<str>) -> Self {
         let Query { head, asked: Asked { wire, record_type } } = *query;
-        Self { head, question: wire.into(), record_type, is_clients, ask: Ask::new(&head, wire), server }
-    }
-
-    /// The question as its client spells it; `None`: in lower case, or it is not the client's.
-    pub(super) fn spelled(&self) -> Option<&[u8]> {
-        (self.is_clients && *self.question != *self.ask.question()).then_some(&*self.question)
+        Self { head, question: wire.into(), record_type, ask: Ask::new(&head, wire), server }
     }
 
     /// The name that upstreams are asked for, in wire form and lower case.

@@ -31,10 +31,6 @@ pub(super) struct Trip<'o> {
     /// When an answer comes too late.
     pub(super) deadline: Instant,
     pub(super) outbound: &'o Outbound,
-    /// The question as it is spelled.
-    pub(super) question: &'o [u8],
-    /// Whether an answer is known, and asked for again.
-    pub(super) is_repeated: bool,
     /// Whether it has EDNS, as where its client has.
     pub(super) has_edns: bool,
     /// Whether it is only to be seen that anything answers.
@@ -66,6 +62,11 @@ pub(super) enum Fault {
 impl Fault {
     pub(super) fn is_ours(&self) -> bool {
         matches!(self, Self::NoSocket(_))
+    }
+
+    /// Whether nothing came in time.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::Upstream(error) if error.kind() == io::ErrorKind::TimedOut)
     }
 
     /// The same with what was tried.
@@ -139,7 +140,7 @@ impl Upstream {
         socket.connect(self.address).await.map_err(of_socket)?;
         link.set(Some((Transport::Udp, socket.local_addr()?)));
         let id = rand::random();
-        socket.send(&ask.to_message(id, trip.question, trip.has_edns)).await?;
+        socket.send(&ask.to_message(id, trip.has_edns)).await?;
         loop {
             // Room for an answer is taken when there is one: many wait.
             let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
@@ -215,7 +216,7 @@ impl Upstream {
 impl Connection {
     async fn ask(&mut self, ask: &Ask, trip: &Trip<'_>, mismatches: &IntCounter) -> io::Result<Vec<u8>> {
         let id = rand::random();
-        self.stream.write_all(&framed(&ask.to_message(id, trip.question, trip.has_edns))).await?;
+        self.stream.write_all(&framed(&ask.to_message(id, trip.has_edns))).await?;
         // TLS keeps what is written until it is told that no more comes.
         self.stream.flush().await?;
         loop {

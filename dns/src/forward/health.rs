@@ -38,15 +38,7 @@ pub(super) async fn check(checked: Checked, outbound: Arc<Outbound>) {
         let HealthCheck { interval, recursion_desired, domain } = &upstream.forward.health;
         let ask = Ask::own(domain.wire(), RecordType::NS, *recursion_desired);
         let deadline = Instant::now() + ANSWER;
-        let trip = Trip {
-            transport: Transport::Udp,
-            deadline,
-            outbound: &outbound,
-            question: ask.question(),
-            is_repeated: false,
-            has_edns: false,
-            is_check: true,
-        };
+        let trip = Trip { transport: Transport::Udp, deadline, outbound: &outbound, has_edns: false, is_check: true };
         match upstream.exchange(&ask, &trip).await {
             Ok(_) => return upstream.recovered(),
             // That this host has no socket says nothing about the upstream.

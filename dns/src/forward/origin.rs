@@ -98,6 +98,11 @@ impl Origin {
         Self { forward: Arc::clone(forward), secure: None, kind: Kind::Address, known }
     }
 
+    /// Whether it is asked without TLS.
+    pub(super) fn is_plain(&self) -> bool {
+        self.secure.is_none()
+    }
+
     /// Looks again where it is time to. A file is read here, a name is looked up behind the questions.
     pub(super) fn look(&self, looks: &Arc<Looks>, outbound: &Arc<Outbound>) {
         match &self.kind {
@@ -228,16 +233,7 @@ impl Host {
             let (mut addresses, mut failure) = (Vec::new(), None);
             for record_type in [RecordType::A, RecordType::AAAA] {
                 let ask = Ask::own(&self.wire, record_type, true);
-                let (transport, question) = (Transport::Udp, ask.question());
-                let trip = Trip {
-                    transport,
-                    deadline,
-                    outbound,
-                    question,
-                    is_repeated: false,
-                    has_edns: false,
-                    is_check: false,
-                };
+                let trip = Trip { transport: Transport::Udp, deadline, outbound, has_edns: false, is_check: false };
                 match self.resolvers.exchange(&ask, outbound, trip).await {
                     Ok((message, _)) => addresses.extend(addresses_in(&message)),
                     Err(error) => failure = Some(error),

@@ -1,7 +1,7 @@
 //! What all questions of a forwarder to its upstreams share.
 
+use super::circle::Probes;
 use super::lock;
-use super::marks::Marks;
 use super::tasks::Tasks;
 use crate::message::Transport;
 use crate::metrics::ForwardMetrics;
@@ -18,13 +18,13 @@ pub(super) struct Outbound {
     /// Tasks that ask upstreams, whoever waits for that.
     pub(super) fetches: Tasks,
     pub(super) metrics: ForwardMetrics,
-    pub(super) marks: Marks,
+    pub(super) probes: Probes,
 }
 
 impl Outbound {
     pub(super) fn new(metrics: ForwardMetrics) -> Self {
         let (checks, fetches) = (Tasks::default(), Tasks::default());
-        Self { own: Mutex::default(), checks, fetches, metrics, marks: Marks::default() }
+        Self { own: Mutex::default(), checks, fetches, metrics, probes: Probes::default() }
     }
 
     /// There is another socket that waits for an upstream, in the place of one of before.

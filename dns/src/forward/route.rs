@@ -1,12 +1,13 @@
 //! One `forward`: which names it is for, and how its upstreams are asked.
 
+use super::circle::Leads;
 use super::exchange::{Fault, Trip};
 use super::looks::Looks;
 use super::order::Order;
 use super::origin::Origin;
 use super::tls::Tls;
 use super::upstream::Upstream;
-use super::{Ask, Failure, Outbound, Outcome, relay};
+use super::{Ask, Failure, Outbound, Outcome, circle, relay};
 use crate::host::Host;
 use crate::message::Transport;
 use crate::plan::Zone;
@@ -15,11 +16,12 @@ use crate::room::{OfOne, Room, Taken};
 use crate::wire::{Cursor, flag};
 use hickory_proto::op::ResponseCode;
 use rand::seq::SliceRandom;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::debug;
 
 /// How often each upstream is tried where nothing else is said.
@@ -93,8 +95,8 @@ impl Route {
     /// What questions that came over this share: UDP where it makes no difference here.
     pub(super) fn shared(&self, transport: Transport) -> Transport {
         match self.forward.protocol {
-            plan::Protocol::AsAsked => transport,
-            plan::Protocol::Tcp | plan::Protocol::UdpFirst => Transport::Udp,
+            plan::Protocol::AsAsked if self.to.iter().any(Origin::is_plain) => transport,
+            plan::Protocol::AsAsked | plan::Protocol::Tcp | plan::Protocol::UdpFirst => Transport::Udp,
         }
     }
 
@@ -128,10 +130,7 @@ impl Route {
             // Before it is looked whether there is anything: what ends in between is not missed.
             let ended = self.looks.ended();
             let are_under_way = self.looks.are_under_way();
-            let mut upstreams = Vec::new();
-            for origin in &self.to {
-                origin.add_to(&mut upstreams, outbound);
-            }
+            let upstreams = self.upstreams(outbound);
             if !upstreams.is_empty() || !are_under_way {
                 return upstreams;
             }
@@ -139,12 +138,47 @@ impl Route {
         }
     }
 
+    /// The upstreams that are known now.
+    fn upstreams(&self, outbound: &Arc<Outbound>) -> Vec<Arc<Upstream>> {
+        let mut upstreams = Vec::new();
+        for origin in &self.to {
+            origin.add_to(&mut upstreams, outbound);
+        }
+        upstreams
+    }
+
+    /// Whether whoever is asked leads back to this server, and nowhere else.
+    pub(super) fn is_in_circle(&self, outbound: &Arc<Outbound>) -> bool {
+        let upstreams = self.upstreams(outbound);
+        !upstreams.is_empty() && upstreams.iter().all(|upstream| upstream.circle.leads() == Leads::Back)
+    }
+
+    /// There is a question from there: looks whether it goes in a circle, if one of the upstreams asks it.
+    pub(super) fn asked_by(&self, peer: IpAddr, outbound: &Arc<Outbound>, runtime: &Handle) {
+        for upstream in self.upstreams(outbound) {
+            if upstream.address.ip().to_canonical() == peer.to_canonical() {
+                circle::look(&upstream, circle::ASKED_BY_IT, outbound, runtime);
+            }
+        }
+    }
+
     /// Whom to ask for the next question, in this order, each with its index.
-    async fn turn(&self, outbound: &Arc<Outbound>) -> Result<Vec<(usize, Arc<Upstream>)>, Failure> {
+    async fn turn(&self, outbound: &Arc<Outbound>, until: Instant) -> Result<Vec<(usize, Arc<Upstream>)>, Failure> {
         for origin in &self.to {
             origin.look(&self.looks, outbound);
         }
-        let mut upstreams: Vec<_> = self.known(outbound).await.into_iter().enumerate().collect();
+        let known = timeout_at(until, self.known(outbound)).await.map_err(|_| Failure::Unanswered)?;
+        let mut upstreams: Vec<_> = known.into_iter().enumerate().collect();
+        let leads = |(_, upstream): &(usize, Arc<Upstream>)| upstream.circle.leads();
+        if let Some(best) = upstreams.iter().map(leads).min() {
+            upstreams.retain(|upstream| leads(upstream) == best);
+            if best == Leads::Back {
+                // By then one of them may lead elsewhere. Where many ask each other, who asks all goes all ways.
+                upstreams.shuffle(&mut rand::rng());
+                upstreams.truncate(1);
+                return Ok(upstreams);
+            }
+        }
         if !upstreams.is_empty() && upstreams.iter().all(|(_, upstream)| upstream.is_down()) {
             outbound.metrics.broken.inc();
             if self.forward.fails_fast {
@@ -161,35 +195,27 @@ impl Route {
 
     /// Asks one upstream after the other, until one has an answer.
     pub(super) async fn exchange(&self, ask: &Ask, outbound: &Arc<Outbound>, trip: Trip<'_>) -> Outcome {
-        let upstreams = self.turn(outbound).await?;
+        let upstreams = self.turn(outbound, trip.deadline).await?;
         let usual = upstreams.len().saturating_mul(TRIES_OF_EACH);
         let most = match self.forward.max_attempts {
             None => usual,
             Some(0) => usize::MAX,
             Some(most) => usize::try_from(most).unwrap_or(usize::MAX),
         };
+        let is_in_circle = upstreams.iter().all(|(_, upstream)| upstream.circle.leads() == Leads::Back);
+        let most = if is_in_circle { 1 } else { most };
         let (mut unhelpful, mut refusals, mut failure) = (None, 0, Failure::Unanswered);
-        let is_clients = trip.question != ask.question();
-        // They stay known to the end: a forwarder may have kept a question for a while.
-        let mut marked = Vec::new();
-        for (index, upstream) in upstreams.iter().cycle().take(most) {
-            if marked.len() >= usual && marked.len() % upstreams.len() == 0 {
+        for (nth, (index, upstream)) in upstreams.iter().cycle().take(most).enumerate() {
+            if nth >= usual && nth % upstreams.len() == 0 {
                 sleep_until(trip.deadline.min(Instant::now() + PAUSE)).await;
             }
             if Instant::now() >= trip.deadline {
                 break;
             }
-            let is_first = marked.is_empty();
-            // The first try is spelled as usual: some servers do not like to be asked otherwise.
-            let is_random = !is_first || trip.is_repeated || outbound.marks.has_come_back();
-            // What is spelled already may be another forwarder's, which is to know it again.
-            let mark = (is_random && !is_clients).then(|| outbound.marks.mark(ask.question()));
             let since = Instant::now();
             // There are firewalls that drop what has EDNS.
-            let has_edns = trip.has_edns && is_first;
-            let trip = Trip { question: mark.as_deref().unwrap_or(trip.question), has_edns, ..trip };
-            let answer = upstream.ask(ask, &trip).await;
-            marked.push(mark);
+            let has_edns = trip.has_edns && nth < upstreams.len();
+            let answer = upstream.ask(ask, &Trip { has_edns, ..trip }).await;
             match answer {
                 Ok(message) if self.fails_over(&message) => {
                     unhelpful.get_or_insert((message, upstream));
@@ -214,6 +240,9 @@ impl Route {
                     match fault {
                         Fault::Malformed => failure = Failure::Malformed,
                         fault => {
+                            if fault.is_silence() {
+                                circle::look(upstream, circle::UNANSWERED, outbound, &Handle::current());
+                            }
                             if let Failure::Unanswered | Failure::Fault(_) = failure {
                                 failure = Failure::Fault(fault.to_string().into());
                             }

@@ -17,9 +17,8 @@ pub(super) struct Running(Mutex<HashMap<Asking, Awaited>>);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Asking {
     pub(super) ask: Ask,
-    /// As the client spells it, which goes upstream so; `None`: in lower case. Another forwarder may know its question by
-    /// that when it comes back, which it would not where it waits for one in lower case.
-    pub(super) spelled: Option<Box<[u8]>>,
+    /// Whether their clients speak EDNS: the others are told less by upstreams.
+    pub(super) has_edns: bool,
     /// What it came over, where it goes on so: upstreams that do not answer over TCP hold up nobody else.
     pub(super) transport: Transport,
 }
@@ -73,6 +72,10 @@ impl Running {
         running.insert(asking.clone(), awaited.clone());
         let exchange = Exchange { running: Arc::clone(self), asking, outcome, _places };
         Ok((Place { how, awaited, among_all: None }, Some(exchange)))
+    }
+
+    pub(super) fn has(&self, asking: &Asking) -> bool {
+        lock(&self.0).contains_key(asking)
     }
 }
 
@@ -136,7 +139,7 @@ mod tests {
         /// A question of 192.0.2.`client` about `name`.
         fn join(&self, name: &[u8], client: u8) -> Result<(Place, Option<Exchange>), Failure> {
             let host = Host::of([192, 0, 2, client].into());
-            let how = How { host, transport: Transport::Udp, is_repeated: false, has_edns: false };
+            let how = How { host, transport: Transport::Udp, peer: [192, 0, 2, client].into() };
             let among_all = self.among_all.take(host).ok_or(Failure::Busy)?;
             let place = || self.of_forward.take(host).map(Some).ok_or(Failure::Busy);
             self.running.join(asking(name), how, among_all, place)
@@ -161,7 +164,7 @@ mod tests {
     }
 
     fn asking(name: &[u8]) -> Asking {
-        Asking { ask: Ask::own(name, RecordType::A, true), spelled: None, transport: Transport::Udp }
+        Asking { ask: Ask::own(name, RecordType::A, true), has_edns: false, transport: Transport::Udp }
     }
 
     const A: &[u8] = b"\x01a\0";

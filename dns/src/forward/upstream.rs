@@ -1,6 +1,7 @@
 //! One of those who are asked: where it is, how it is doing.
 
 use super::chain::on_chain;
+use super::circle::Circle;
 use super::connections::Kept;
 use super::exchange::{Fault, Trip};
 use super::health::Checked;
@@ -27,6 +28,7 @@ pub(super) struct Upstream {
     /// `None`: it is asked without TLS.
     pub(super) secure: Option<Secure>,
     pub(super) kept: Arc<Kept>,
+    pub(super) circle: Circle,
     /// Checks in a row that failed.
     failed_checks: AtomicU32,
     /// Whether a task looks whether it is well again.
@@ -47,6 +49,7 @@ impl Upstream {
             forward: Arc::clone(forward),
             secure,
             kept: Kept::new(forward.connections),
+            circle: Circle::default(),
             failed_checks: AtomicU32::new(0),
             is_checked: AtomicBool::new(false),
             metrics: outbound.metrics.of_upstream(label),

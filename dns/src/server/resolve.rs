@@ -164,8 +164,8 @@ impl Responder {
     /// Asks others, unless the answer is known.
     fn forward(&self, block: &Arc<Block>, asking: &Asking<'_>, out: &mut Vec<u8>) -> Response {
         let forwarder = &block.forwarder;
-        let Asking { query, peer, transport, may_wait, led, until, .. } = *asking;
-        let waiting = Waiting::new(&query, led == 0, asking.site.metrics.server());
+        let Asking { query, peer, transport, may_wait, until, .. } = *asking;
+        let waiting = Waiting::new(&query, asking.site.metrics.server());
         if let Some(asked) = self.would_ask(block, &waiting, asking) {
             return asked;
         }
@@ -173,7 +173,7 @@ impl Responder {
             AtOnce::Told(told) => told,
             AtOnce::Ask(over) => {
                 let behind = may_wait.then(|| self.shared.behind());
-                match (forwarder.admit(&waiting, (peer, transport), over.is_some(), behind), over) {
+                match (forwarder.admit(&waiting, (peer, transport), behind), over) {
                     (Ok(place), over) => {
                         let (block, place) = (Arc::clone(block), Box::new(place));
                         return asking.wait_for(Awaited::Upstream { block, waiting, over, place, until });

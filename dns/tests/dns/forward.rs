@@ -17,7 +17,7 @@ async fn the_client_gets_its_own_id_case_and_flags() {
     let (asked, peer) = upstream.asked().await;
     assert!(asked.metadata.recursion_desired && asked.metadata.checking_disabled);
     assert!(asked.edns.is_none(), "the client asked without");
-    assert!(asked.queries[0].name().eq_case(query.queries[0].name()));
+    assert_eq!(asked.queries[0].name().to_string(), "www.example.org.");
     let mut reply = one_address(&asked);
     reply.metadata.authentic_data = true;
     upstream.reply(&reply, peer).await;
@@ -63,7 +63,7 @@ async fn the_same_question_is_asked_once() {
     let client = send(&server, &question(1, "example.org.", RecordType::A)).await;
     let (asked, peer) = upstream.asked().await;
     // The third differs in its type: once it comes out, the second has been dealt with.
-    for (id, name, record_type) in [(2, "example.org.", RecordType::A), (3, "example.org.", RecordType::AAAA)] {
+    for (id, name, record_type) in [(2, "EXAMPLE.org.", RecordType::A), (3, "example.org.", RecordType::AAAA)] {
         client.send(&question(id, name, record_type).to_vec().unwrap()).await.unwrap();
     }
     let (other, other_peer) = upstream.asked().await;
@@ -392,26 +392,5 @@ async fn another_answer_on_a_connection_is_passed_over() {
     }
     assert_eq!(answered(&answer(&client).await), ["192.0.2.1"]);
     assert_eq!(server.metric("tidegate_dns_upstream_mismatches_total", &[]), 1.0);
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn each_spelling_of_a_client_goes_upstream_as_it_is() {
-    let upstream = Upstream::new().await;
-    let server = start(upstreams(&[upstream.address()]));
-    let mut clients = Vec::new();
-    for name in ["example.org.", "Example.org.", "EXAMPLE.org."] {
-        clients.push(send(&server, &question(1, name, RecordType::A)).await);
-        let (asked, peer) = upstream.asked().await;
-        assert_eq!(asked.queries[0].name().to_ascii(), name);
-        if name.starts_with("EX") {
-            upstream.reply(&one_address(&asked), peer).await;
-        }
-    }
-    let told = answer(&clients[2]).await;
-    assert_eq!(
-        (told.queries[0].name().to_ascii().as_str(), answered(&told)),
-        ("EXAMPLE.org.", vec!["192.0.2.1".into()])
-    );
     server.stop().await;
 }

@@ -270,7 +270,8 @@ pub(crate) struct Upstream {
 impl Upstream {
     pub(crate) async fn new() -> Self {
         loop {
-            let tcp = TcpListener::bind(ANY_PORT).await.unwrap();
+            // Not the address of clients: where one of those is an upstream, it is looked whether it leads back.
+            let tcp = TcpListener::bind(SocketAddr::new([127, 0, 0, 2].into(), 0)).await.unwrap();
             if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()).await {
                 return Self { udp, tcp };
             }
@@ -281,11 +282,20 @@ impl Upstream {
         self.udp.local_addr().unwrap()
     }
 
-    /// The next question over UDP and who sent it.
+    /// The next question over UDP and who sent it. Those by which circles are found are answered here.
     pub(crate) async fn asked(&self) -> (Message, SocketAddr) {
         let mut packet = [0; 4096];
-        let (len, peer) = self.udp.recv_from(&mut packet).await.unwrap();
-        (Message::from_vec(&packet[..len]).unwrap(), peer)
+        loop {
+            let (len, peer) = self.udp.recv_from(&mut packet).await.unwrap();
+            let question = Message::from_vec(&packet[..len]).unwrap();
+            let asked = &question.queries[0];
+            let is_probe = asked.query_type() == RecordType::HINFO
+                && asked.name().iter().next().is_some_and(|label| label.len() == 16);
+            if !is_probe {
+                return (question, peer);
+            }
+            self.reply(&code(&question, ResponseCode::NXDomain), peer).await;
+        }
     }
 
     pub(crate) async fn reply(&self, message: &Message, peer: SocketAddr) {

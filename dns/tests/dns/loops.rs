@@ -64,92 +64,112 @@ fn loops(server: &Running) -> f64 {
     server.metric("tidegate_dns_forward_failures_total", &["reason=\"loop\""])
 }
 
-/// Two servers that forward to each other, for which an upstream that says nothing costs so much time.
-async fn two_of_a_circle(read_timeout: &str) -> [Running; 2] {
-    let corefile = |to: SocketAddr| {
-        format!(".:PORT {{\n bind 127.0.0.1\n forward . {to} {{\n max_fails 0\n read_timeout {read_timeout}\n }}\n}}\n")
+/// Servers that each forward to all others, for which an upstream that says nothing costs a second.
+async fn circle_of(count: usize, more: &str) -> Vec<Running> {
+    let corefile = |to: &[SocketAddr]| {
+        let to: Vec<_> = to.iter().map(SocketAddr::to_string).collect();
+        format!(
+            ".:PORT {{\n bind 127.0.0.1\n forward . {} {{\n read_timeout 1s\n max_fails 0\n }}\n {more}\n}}\n",
+            to.join(" ")
+        )
     };
-    let (one, reloads) = start_corefile(&corefile("192.0.2.1:53".parse().unwrap()));
-    let (two, _) = start_corefile(&corefile(one.address));
-    let plan = plan(&corefile(two.address), one.address.port());
-    reloads.replace(reloads.prepare(&plan, DnsCompatibility::Standard).unwrap(), Vec::new()).await.unwrap();
-    [one, two]
+    let started: Vec<_> = (0..count).map(|_| start_corefile(&corefile(&["192.0.2.1:53".parse().unwrap()]))).collect();
+    let addresses: Vec<_> = started.iter().map(|(server, _)| server.address).collect();
+    let mut servers = Vec::new();
+    for (server, reloads) in started {
+        let others: Vec<_> = addresses.iter().copied().filter(|other| *other != server.address).collect();
+        let plan = plan(&corefile(&others), server.address.port());
+        reloads.replace(reloads.prepare(&plan, DnsCompatibility::Standard).unwrap(), Vec::new()).await.unwrap();
+        servers.push(server);
+    }
+    servers
 }
 
 /// Waits until no question waits for an upstream.
-async fn until_quiet(servers: &[&Running]) {
+async fn until_quiet(servers: &[Running]) {
     while servers.iter().any(|server| server.metric("tidegate_dns_waiting", &[]) > 0.0) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-#[tokio::test]
-async fn two_servers_that_forward_to_each_other_fail_at_once_after_the_first_question() {
-    let [one, two] = two_of_a_circle("1s").await;
-    let asked = || [&one, &two].map(|server| server.metric("tidegate_dns_requests_total", &[])).iter().sum::<f64>();
-    let fails = async |server: &Running, name: &str| {
-        let answer = server.ask(&question(1, name, RecordType::A)).await;
-        assert_eq!(answer.metadata.response_code, ResponseCode::ServFail, "{name}");
-    };
-    fails(&one, LONG).await;
-    until_quiet(&[&one, &two]).await;
-    assert!(loops(&one) > 0.0);
-    for name in ["first.example.", "second.example."] {
-        let before = asked();
-        fails(&one, name).await;
-        assert_eq!(asked() - before, 3.0, "to the other, and back");
-        until_quiet(&[&one, &two]).await;
-    }
-    one.stop().await;
-    two.stop().await;
+/// How often they have been asked for addresses.
+fn asked(servers: &[Running]) -> f64 {
+    servers.iter().map(|server| server.metric("coredns_dns_requests_total", &["type=\"A\""])).sum()
+}
+
+async fn fails(server: &Running, name: &str) {
+    let answer = server.ask(&question(1, name, RecordType::A)).await;
+    assert_eq!(answer.metadata.response_code, ResponseCode::ServFail, "{name}");
 }
 
 #[tokio::test]
-async fn a_question_that_both_of_a_circle_get_at_the_same_time_fails_with_the_second_try() {
-    let [one, two] = two_of_a_circle("1s").await;
-    let query = question(1, LONG, RecordType::A);
-    let (first, second) = tokio::join!(one.ask(&query), two.ask(&query));
-    for answer in [first, second] {
-        assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
-    }
-    assert!(loops(&one) + loops(&two) > 0.0);
-    one.stop().await;
-    two.stop().await;
-}
-
-#[tokio::test]
-async fn what_is_not_known_when_it_comes_back_is_tried_no_more_often_than_anything() {
-    for name in ["few.test.", "Few.test.", "MiXeD.example."] {
-        let [one, two] = two_of_a_circle("300ms").await;
-        let answer = one.ask(&question(1, name, RecordType::A)).await;
-        assert_eq!(answer.metadata.response_code, ResponseCode::ServFail, "{name}");
-        until_quiet(&[&one, &two]).await;
-        let asked = [&one, &two].map(|server| server.metric("tidegate_dns_requests_total", &[])).iter().sum::<f64>();
-        // By the client, and by two tries of each.
-        assert!(asked <= 5.0, "{name} {asked}");
-        one.stop().await;
-        two.stop().await;
+async fn servers_that_forward_to_each_other_fail_at_once_when_that_is_known() {
+    for count in [2, 3, 4] {
+        let servers = circle_of(count, "").await;
+        fails(&servers[0], "First.example.").await;
+        until_quiet(&servers).await;
+        // Each server asks each other one, once for all it is asked meanwhile, and twice for the second round.
+        let bound = (count * (count - 1) * 4) as f64;
+        assert!(asked(&servers) <= bound, "{count} {}", asked(&servers));
+        for server in &servers {
+            // All of them have been asked by others.
+            fails(server, "a.").await;
+        }
+        until_quiet(&servers).await;
+        for name in ["b.", "Second.example."] {
+            for server in &servers {
+                let before = asked(&servers);
+                fails(server, name).await;
+                until_quiet(&servers).await;
+                // From one to the other, until it is back.
+                assert!(asked(&servers) - before <= count as f64 + 1.0, "{count} {name} {}", asked(&servers) - before);
+            }
+        }
+        for server in servers {
+            server.stop().await;
+        }
     }
 }
 
 #[tokio::test]
-async fn a_circle_with_another_forwarder_in_it_fails_with_the_second_try() {
+async fn a_circle_through_another_forwarder_fails_at_once_after_the_first_question() {
     let between = Between::new().await;
     // Long enough for the way there and back.
     let upstream_timeout = Duration::from_secs(1);
     let server = start(Settings { upstream_timeout, ..upstreams(&[between.address]) });
     between.lead_to(server.address);
-    for (name, passed) in [(LONG, 2), ("example.org.", 3), ("example.com.", 4)] {
-        let answer = server.ask(&question(1, name, RecordType::A)).await;
-        assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
-        // The first came back and joined, the second was known, and others after it from their first try on.
-        assert_eq!((between.passed(), loops(&server)), (passed, passed as f64 - 1.0), "{name}");
+    fails(&server, "first.example.").await;
+    let (before, failed) = (between.passed(), loops(&server));
+    for name in ["a.", "Second.example."] {
+        fails(&server, name).await;
     }
+    assert_eq!((between.passed() - before, loops(&server) - failed), (2, 2.0));
     server.stop().await;
 }
 
-/// So many letters that nobody spells it as another did, by chance.
-const LONG: &str = "a-name-of-which-nobody.guesses-how-its-letters-are-spelled.example.";
+#[tokio::test]
+async fn who_leads_back_is_not_asked_where_another_upstream_does_not() {
+    let upstream = Upstream::new().await;
+    let corefile = |to: &str| {
+        let options = "policy sequential\n max_fails 0\n read_timeout 1s";
+        format!(".:PORT {{\n bind 127.0.0.1\n forward . {to} {{\n {options}\n }}\n}}\n")
+    };
+    let (one, reloads) = start_corefile(&corefile("192.0.2.1"));
+    let (two, _) = start_corefile(&corefile(&one.address.to_string()));
+    let plan = plan(&corefile(&format!("{} {}", two.address, upstream.address())), one.address.port());
+    reloads.replace(reloads.prepare(&plan, DnsCompatibility::Standard).unwrap(), Vec::new()).await.unwrap();
+    drop(upstream.answering(one_address));
+    for name in ["a.example.", "b.example.", "c.example."] {
+        for server in [&one, &two] {
+            let answer = server.ask(&with_edns(question(1, name, RecordType::A), 1232)).await;
+            assert_eq!(answered(&answer), ["192.0.2.1"], "{} {answer}", server.address);
+        }
+    }
+    // One of them asked the other once, before it was known.
+    assert_eq!(two.metric("coredns_dns_requests_total", &["type=\"A\""]), 3.0 + 1.0);
+    one.stop().await;
+    two.stop().await;
+}
 
 /// An upstream that answers once, and fails from then on.
 fn once() -> impl Fn(&Message) -> Message {

@@ -42,6 +42,9 @@ impl Noted {
             loop {
                 let (len, peer) = udp.recv_from(&mut packet).await.unwrap();
                 let question = Message::from_vec(&packet[..len]).unwrap();
+                if question.queries[0].query_type() == RecordType::HINFO {
+                    continue;
+                }
                 heard(&question, false, &tell);
                 if let Some(answer) = says(&question, false) {
                     udp.send_to(&answer, peer).await.unwrap();

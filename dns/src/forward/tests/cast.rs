@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-pub(super) const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(super) const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// An upstream over UDP.
 pub(super) struct Upstream {
@@ -52,6 +52,9 @@ impl Upstream {
             loop {
                 let (len, peer) = udp.recv_from(&mut packet).await.unwrap();
                 let question = Message::from_vec(&packet[..len]).unwrap();
+                if is_probe(&question) {
+                    continue;
+                }
                 let says = told.load(Ordering::Relaxed);
                 if says != SILENT {
                     udp.send_to(&answer(&question, says, host).to_vec().unwrap(), peer).await.unwrap();
@@ -177,13 +180,13 @@ impl Asker {
         question: &Message,
     ) -> Result<Message, Failure> {
         let packet = question.to_vec().unwrap();
-        let waiting = Waiting::new(&Query::parse(&packet).unwrap(), true, "dns://:53".into());
+        let waiting = Waiting::new(&Query::parse(&packet).unwrap(), "dns://:53".into());
         let peer = peer.parse().unwrap();
         let behind = Behind { runtime: &Handle::current(), room: &self.room };
         let told = match self.forwarder.at_once(&waiting, (peer, transport), behind) {
             AtOnce::Told(told) => told,
             AtOnce::Ask(over) => {
-                let place = self.forwarder.admit(&waiting, (peer, transport), over.is_some(), Some(behind))?;
+                let place = self.forwarder.admit(&waiting, (peer, transport), Some(behind))?;
                 self.forwarder.finish(&waiting, (place, over), None, behind.runtime).await.0
             }
         };
@@ -227,10 +230,19 @@ pub(super) fn asking(
 /// What an upstream without a will of its own is asked next: the question, its name and who asked.
 pub(super) async fn asked(udp: &UdpSocket) -> (Message, String, SocketAddr) {
     let mut packet = [0; 512];
-    let (len, peer) = udp.recv_from(&mut packet).await.unwrap();
-    let question = Message::from_vec(&packet[..len]).unwrap();
-    let name = question.queries[0].name().to_string();
-    (question, name, peer)
+    loop {
+        let (len, peer) = udp.recv_from(&mut packet).await.unwrap();
+        let question = Message::from_vec(&packet[..len]).unwrap();
+        let name = question.queries[0].name().to_string();
+        if !is_probe(&question) {
+            return (question, name, peer);
+        }
+    }
+}
+
+/// Whether it is only to be seen by that where it goes.
+fn is_probe(question: &Message) -> bool {
+    question.queries[0].query_type() == RecordType::HINFO
 }
 
 pub(super) async fn reply(udp: &UdpSocket, (question, _, peer): &(Message, String, SocketAddr)) {

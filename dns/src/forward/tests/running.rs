@@ -30,8 +30,8 @@ fn an_exchange_takes_little_room() {
     let asker = Asker::new("forward . 192.0.2.1");
     let ask = Ask::own(b"\x01a\0", RecordType::A, true);
     let (host, transport) = (Host::of([192, 0, 2, 2].into()), Transport::Udp);
-    let how = How { host, transport, is_repeated: false, has_edns: true };
-    let asking = Asking { ask, spelled: None, transport };
+    let how = How { host, transport, peer: [192, 0, 2, 2].into() };
+    let asking = Asking { ask, has_edns: true, transport };
     let room = size_of_val(&asker.forwarder.exchange_and_keep(&asking, how));
     assert!(room <= 2048, "{room} bytes");
 }
