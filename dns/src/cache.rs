@@ -29,6 +29,9 @@ pub use settings::CacheSettings;
 
 /// Parts that are locked one by one, where there are so many answers.
 const PARTS: u32 = 64;
+/// Entries that a part has room for at least, where all have: of few places in each some would be full while others are
+/// empty.
+const LEAST_OF_PART: u32 = 64;
 /// Longer answers are not kept, so that the number of answers bounds the memory; bytes.
 const LONGEST: usize = 4096;
 /// How long what cannot be fetched before its end is left alone, where nothing else is said.
@@ -95,7 +98,8 @@ pub(crate) struct Cache {
 impl Cache {
     pub(crate) fn new(plan: Option<plan::Cache>, metrics: &CacheMetrics) -> Self {
         let hasher = RandomState::new();
-        let count = plan.as_ref().map_or(0, |plan| plan.success.capacity.min(plan.denial.capacity).clamp(1, PARTS));
+        let least = plan.as_ref().map(|plan| plan.success.capacity.min(plan.denial.capacity));
+        let count = least.map_or(0, |least| (least / LEAST_OF_PART).clamp(1, PARTS));
         let parts = (0..count).map(|_| Mutex::new(Part::new(&hasher))).collect();
         let zones = |plan: &plan::Cache| plan.zones.iter().map(Zone::absolute).collect::<Vec<_>>().join(",");
         let counts = metrics.of_cache(plan.as_ref().map(zones));

@@ -159,11 +159,14 @@ impl Forwarder {
         among_all: Taken,
         runtime: &Handle,
     ) -> Result<Place, Failure> {
-        let route = self.routes_of(waiting.ask.name()).next().ok_or(Failure::NoUpstream)?;
+        let routes = || self.routes_of(waiting.ask.name());
+        let route = routes().next().ok_or(Failure::NoUpstream)?;
         let (ask, has_edns) = (waiting.ask.clone(), waiting.head.edns.is_some());
-        let asking = Asking { ask, has_edns, transport: route.shared(how.transport) };
-        route.asked_by(how.peer, &self.outbound, runtime);
-        if self.running.has(&asking) && route.is_in_circle(&self.outbound) {
+        let transport = if routes().any(Route::asks_as_asked) { how.transport } else { Transport::Udp };
+        let asking = Asking { ask, has_edns, transport };
+        self.asked_by(waiting, how.peer, runtime);
+        let is_circle = || self.is_back(waiting, how.peer) || routes().all(|route| route.is_in_circle(&self.outbound));
+        if self.running.has(&asking) && is_circle() {
             // It is the one that runs, as a rule.
             return Err(Failure::Loop);
         }
@@ -178,6 +181,16 @@ impl Forwarder {
             self.outbound.fetches.spawn(exchange, runtime);
         }
         Ok(place)
+    }
+
+    /// Looks whether upstreams at the address that asks lead back.
+    fn asked_by(&self, waiting: &Waiting, peer: IpAddr, runtime: &Handle) {
+        self.routes_of(waiting.ask.name()).for_each(|route| route.asked_by(peer, &self.outbound, runtime));
+    }
+
+    /// Whether a question comes from an upstream that leads back.
+    fn is_back(&self, waiting: &Waiting, peer: IpAddr) -> bool {
+        self.routes_of(waiting.ask.name()).any(|route| route.is_back_from(peer, &self.outbound))
     }
 
     fn in_circle(&self, peer: SocketAddr) -> Failure {
@@ -198,12 +211,16 @@ impl Forwarder {
         if self.outbound.probes.has_come_back(&waiting.ask) {
             return AtOnce::Told(Err(self.count(Failure::Loop)));
         }
-        let is_our_socket = || self.outbound.is_own((peer, transport));
+        let may_be_ours = || self.outbound.is_own((peer, transport)) || self.is_back(waiting, peer.ip());
         let told_stale = |over| AtOnce::Told(self.tell_stale(&over, waiting, transport));
         let fetch_ahead = || self.fetch_ahead(waiting, How::new((peer, transport)), behind);
-        match self.cache.find(&waiting.ask, Instant::now()) {
+        let found = self.cache.find(&waiting.ask, Instant::now());
+        if let Found::Over { .. } | Found::Fresh { refresh: Refresh::Running | Refresh::Wanted, .. } = found {
+            self.asked_by(waiting, peer.ip(), behind.runtime);
+        }
+        match found {
             // If we ask ourselves: told what is about to end, or is over, we would keep it anew, for ever.
-            Found::Fresh { refresh: Refresh::Running, .. } | Found::Over { .. } if is_our_socket() => AtOnce::Ask(None),
+            Found::Fresh { refresh: Refresh::Running, .. } | Found::Over { .. } if may_be_ours() => AtOnce::Ask(None),
             Found::Fresh { message, kind, ttls, refresh } => {
                 counted.hit(kind).inc();
                 if refresh == Refresh::Wanted {

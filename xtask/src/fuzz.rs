@@ -14,7 +14,6 @@ const READERS: [&str; 11] = [
     "forward::chain::",
     "forward::relay::",
     "forward::sound::",
-    "forward::trail::",
     "corefile::no_text_does_harm",
     "corefile::a_real_corefile_with_a_mistake_does_no_harm",
 ];

@@ -276,6 +276,15 @@ fn records_and_denials_have_their_own_bounds() {
 }
 
 #[test]
+fn a_small_capacity_has_room_for_as_many_as_it_says() {
+    let (cache, now) = (planned("cache {\nsuccess 100\ndenial 100\n}"), Instant::now());
+    for number in 0..100 {
+        cache.keep(&ask(&format!("n{number}.example.org.")), &found(60), now);
+    }
+    assert_eq!((cache.counts.entries()[0], cache.counted_at("").evictions(Kind::Records).get()), (100, 0));
+}
+
+#[test]
 fn a_small_capacity_is_kept_to() {
     let (cache, now) = (planned("cache {\nsuccess 3\n}"), Instant::now());
     for number in 0..100 {

@@ -25,6 +25,8 @@ pub(super) const UNANSWERED: Duration = Duration::from_secs(10);
 pub(super) const ASKED_BY_IT: Duration = Duration::from_secs(60);
 /// When it is looked again whether one that leads back still does; later each time.
 const AGAIN: Duration = Duration::from_secs(5);
+/// Questions in a row that come to nothing, before an upstream is asked like any other again.
+const MOST_LOST: u8 = 2;
 /// At most.
 const SELDOM: Duration = Duration::from_secs(60);
 
@@ -32,6 +34,8 @@ const SELDOM: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct Circle {
     leads: AtomicU8,
+    /// Times in a row that nothing was found.
+    lost: AtomicU8,
     /// When it was looked the last time, and whether it goes on.
     looked: Mutex<(Option<Instant>, bool)>,
 }
@@ -78,11 +82,21 @@ impl Circle {
         is_due
     }
 
+    /// It has answered a question, which others than us can do then.
+    pub(super) fn answered(&self) {
+        // Mostly there is nothing to write.
+        if self.leads() == Leads::Back {
+            self.leads.store(Leads::BackFirst as u8, Ordering::Relaxed);
+        }
+    }
+
     /// Takes what was found, nothing or where it leads, and says whether it goes on.
     fn take(&self, found: Option<Leads>, upstream: &Upstream) -> bool {
         let before = self.leads();
-        // Where nothing was found it may be another one of the circle that fails now.
-        let leads = found.unwrap_or(before);
+        let lost = found.map_or(self.lost.load(Ordering::Relaxed).saturating_add(1), |_| 0);
+        self.lost.store(lost, Ordering::Relaxed);
+        // Where nothing was found another one of the circle may fail now, or the upstream takes no such question.
+        let leads = found.unwrap_or(if lost < MOST_LOST { before } else { Leads::Elsewhere });
         self.leads.store(leads as u8, Ordering::Relaxed);
         let leads_back = leads != Leads::Elsewhere;
         match (before != Leads::Elsewhere, leads_back) {
@@ -166,7 +180,7 @@ async fn look_until_it_does_not(upstream: Weak<Upstream>, outbound: Arc<Outbound
     let mut pause = AGAIN;
     loop {
         let Some(upstream) = upstream.upgrade() else { return };
-        let found = match outbound.probes.begin(&upstream.forward.from) {
+        let found = match outbound.probes.begin(&upstream.forward.served) {
             Some(probe) => probe.ask(&upstream, &outbound).await,
             None => None,
         };

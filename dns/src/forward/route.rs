@@ -9,7 +9,6 @@ use super::tls::Tls;
 use super::upstream::Upstream;
 use super::{Ask, Failure, Outbound, Outcome, circle, relay};
 use crate::host::Host;
-use crate::message::Transport;
 use crate::plan::Zone;
 use crate::plan::forward::{self as plan, Forward, Policy};
 use crate::room::{OfOne, Room, Taken};
@@ -49,12 +48,14 @@ pub(crate) struct RouteError {
 }
 
 impl Route {
-    /// Reads the files that it names.
+    /// Reads the files that it names. `zones`: those of its block.
     ///
     /// # Errors
     /// One of the files cannot be read, or holds nothing that is of use; the message names it.
-    pub(crate) fn new(forward: &Forward) -> Result<Self, RouteError> {
-        let shared = Arc::new(forward.clone());
+    pub(crate) fn new<'z>(forward: &Forward, zones: impl IntoIterator<Item = &'z Zone>) -> Result<Self, RouteError> {
+        let mut shared = forward.clone();
+        shared.served = zones.into_iter().find(|zone| forward.from.contains(zone)).unwrap_or(&forward.from).clone();
+        let shared = Arc::new(shared);
         let wrong = |why| RouteError { from: forward.from.clone(), why };
         let mut tls = Tls::default();
         let to = forward.to.iter().map(|to| Origin::new(to, &shared, &mut tls));
@@ -92,12 +93,9 @@ impl Route {
         self.forward.from.holds(name)
     }
 
-    /// What questions that came over this share: UDP where it makes no difference here.
-    pub(super) fn shared(&self, transport: Transport) -> Transport {
-        match self.forward.protocol {
-            plan::Protocol::AsAsked if self.to.iter().any(Origin::is_plain) => transport,
-            plan::Protocol::AsAsked | plan::Protocol::Tcp | plan::Protocol::UdpFirst => Transport::Udp,
-        }
+    /// Whether questions go on over what they came over.
+    pub(super) fn asks_as_asked(&self) -> bool {
+        self.forward.protocol == plan::Protocol::AsAsked && self.to.iter().any(Origin::is_plain)
     }
 
     /// A place among those who wait here, for a question of `host`; `None`: there is no bound.
@@ -153,12 +151,22 @@ impl Route {
         !upstreams.is_empty() && upstreams.iter().all(|upstream| upstream.circle.leads() == Leads::Back)
     }
 
+    /// The upstreams at this address.
+    fn upstreams_at(&self, peer: IpAddr, outbound: &Arc<Outbound>) -> Vec<Arc<Upstream>> {
+        let mut upstreams = self.upstreams(outbound);
+        upstreams.retain(|upstream| upstream.address.ip().to_canonical() == peer.to_canonical());
+        upstreams
+    }
+
+    /// Whether what comes from there is from an upstream that leads back.
+    pub(super) fn is_back_from(&self, peer: IpAddr, outbound: &Arc<Outbound>) -> bool {
+        self.upstreams_at(peer, outbound).iter().any(|upstream| upstream.circle.leads() != Leads::Elsewhere)
+    }
+
     /// There is a question from there: looks whether it goes in a circle, if one of the upstreams asks it.
     pub(super) fn asked_by(&self, peer: IpAddr, outbound: &Arc<Outbound>, runtime: &Handle) {
-        for upstream in self.upstreams(outbound) {
-            if upstream.address.ip().to_canonical() == peer.to_canonical() {
-                circle::look(&upstream, circle::ASKED_BY_IT, outbound, runtime);
-            }
+        for upstream in self.upstreams_at(peer, outbound) {
+            circle::look(&upstream, circle::ASKED_BY_IT, outbound, runtime);
         }
     }
 
@@ -169,15 +177,16 @@ impl Route {
         }
         let known = timeout_at(until, self.known(outbound)).await.map_err(|_| Failure::Unanswered)?;
         let mut upstreams: Vec<_> = known.into_iter().enumerate().collect();
+        // Before any is left out: it knows them by their places.
+        self.order.arrange(&mut upstreams);
         let leads = |(_, upstream): &(usize, Arc<Upstream>)| upstream.circle.leads();
-        if let Some(best) = upstreams.iter().map(leads).min() {
-            upstreams.retain(|upstream| leads(upstream) == best);
-            if best == Leads::Back {
-                // By then one of them may lead elsewhere. Where many ask each other, who asks all goes all ways.
-                upstreams.shuffle(&mut rand::rng());
-                upstreams.truncate(1);
-                return Ok(upstreams);
-            }
+        if upstreams.iter().any(|upstream| leads(upstream) != Leads::Back) {
+            upstreams.retain(|upstream| leads(upstream) != Leads::Back);
+        } else if !upstreams.is_empty() {
+            // By then one of them may lead elsewhere. Where many ask each other, who asks all goes all ways.
+            upstreams.shuffle(&mut rand::rng());
+            upstreams.truncate(1);
+            return Ok(upstreams);
         }
         if !upstreams.is_empty() && upstreams.iter().all(|(_, upstream)| upstream.is_down()) {
             outbound.metrics.broken.inc();
@@ -188,8 +197,9 @@ impl Route {
             upstreams.shuffle(&mut rand::rng());
             return Ok(upstreams);
         }
-        self.order.arrange(&mut upstreams);
         upstreams.retain(|(_, upstream)| !upstream.is_down());
+        // In that order each; those that lead back are the last ones.
+        upstreams.sort_by_key(leads);
         Ok(upstreams)
     }
 

@@ -7,7 +7,7 @@ use super::exchange::{Fault, Trip};
 use super::health::Checked;
 use super::sound::is_sound;
 use super::tls::Secure;
-use super::{Ask, Outbound, health, relay};
+use super::{Ask, Outbound, health, is_unhelpful, relay};
 use crate::metrics::UpstreamMetrics;
 use crate::plan::forward::Forward;
 use crate::wire::HEADER;
@@ -72,6 +72,9 @@ impl Upstream {
         if let Some(question) = message.get_mut(HEADER..HEADER + ask.question().len()) {
             // However it was spelled on the way: records point at it.
             question.copy_from_slice(ask.question());
+        }
+        if !is_unhelpful(&message) {
+            self.circle.answered();
         }
         self.metrics.answered(relay::code(&message).unwrap_or(ResponseCode::FormErr), since.elapsed());
         Ok(on_chain(message).ok_or(Fault::Malformed)?.into())

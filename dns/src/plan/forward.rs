@@ -27,6 +27,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone)]
 pub(crate) struct Forward {
     pub(crate) from: Zone,
+    /// Names of this zone come here: `from` or, where a block is for a part of that alone, the first of its zones.
+    pub(crate) served: Zone,
     /// At least one, at most 15.
     pub(crate) to: Vec<Upstream>,
     /// Names that are left to what follows.
@@ -128,6 +130,7 @@ impl Forward {
     /// With the defaults of the plugin, and nobody to ask.
     pub(crate) fn new(from: Zone) -> Self {
         Self {
+            served: from.clone(),
             from,
             to: Vec::new(),
             except: Vec::new(),

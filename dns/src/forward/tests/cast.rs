@@ -129,7 +129,7 @@ pub(super) fn routes(body: &str) -> Result<Vec<Route>, String> {
     plan(body).blocks()[0]
         .forwards
         .iter()
-        .map(|forward| Route::new(forward).map_err(|error| error.to_string()))
+        .map(|forward| Route::new(forward, []).map_err(|error| error.to_string()))
         .collect()
 }
 
