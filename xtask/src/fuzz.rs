@@ -5,7 +5,7 @@ use crate::places;
 use std::process::Command;
 
 /// Modules with properties: of what reads packets of clients and upstreams, or the text of a Corefile.
-const READERS: [&str; 11] = [
+const READERS: [&str; 10] = [
     "question::",
     "name::",
     "message::",
