@@ -208,19 +208,25 @@ impl Forwarder {
         behind: Behind<'_>,
     ) -> AtOnce {
         let counted = self.cache.counted_at(&waiting.server);
-        if self.outbound.probes.has_come_back(&waiting.ask) {
+        let is_ours = || self.outbound.is_own((peer, transport));
+        // What comes from our own socket is known without that, and clients may be at that address.
+        if !is_ours() && self.outbound.probes.has_come_back(&waiting.ask) {
             return AtOnce::Told(Err(self.count(Failure::Loop)));
         }
-        let may_be_ours = || self.outbound.is_own((peer, transport)) || self.is_back(waiting, peer.ip());
+        let may_be_ours = || self.is_back(waiting, peer.ip());
         let told_stale = |over| AtOnce::Told(self.tell_stale(&over, waiting, transport));
         let fetch_ahead = || self.fetch_ahead(waiting, How::new((peer, transport)), behind);
         let found = self.cache.find(&waiting.ask, Instant::now());
-        if let Found::Over { .. } | Found::Fresh { refresh: Refresh::Running | Refresh::Wanted, .. } = found {
+        if let Found::Over { then: Then::Give, .. } | Found::Fresh { refresh: Refresh::Running, .. } = found {
+            // What is asked for looks too.
             self.asked_by(waiting, peer.ip(), behind.runtime);
         }
         match found {
             // If we ask ourselves: told what is about to end, or is over, we would keep it anew, for ever.
-            Found::Fresh { refresh: Refresh::Running, .. } | Found::Over { .. } if may_be_ours() => AtOnce::Ask(None),
+            Found::Fresh { refresh: Refresh::Running, .. } | Found::Over { .. } if is_ours() => AtOnce::Ask(None),
+            Found::Fresh { refresh: Refresh::Running, .. } if may_be_ours() => AtOnce::Ask(None),
+            // What comes back joins, and is refused. It may be a client's too, which gets it where nothing else is had.
+            Found::Over { over, .. } if may_be_ours() => AtOnce::Ask(Some(over)),
             Found::Fresh { message, kind, ttls, refresh } => {
                 counted.hit(kind).inc();
                 if refresh == Refresh::Wanted {

@@ -25,10 +25,10 @@ pub(super) const UNANSWERED: Duration = Duration::from_secs(10);
 pub(super) const ASKED_BY_IT: Duration = Duration::from_secs(60);
 /// When it is looked again whether one that leads back still does; later each time.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How much later at most.
+const SELDOM: Duration = Duration::from_secs(60);
 /// Questions in a row that come to nothing, before an upstream is asked like any other again.
 const MOST_LOST: u8 = 2;
-/// At most.
-const SELDOM: Duration = Duration::from_secs(60);
 
 /// What is known of an upstream.
 #[derive(Debug, Default)]

@@ -174,8 +174,7 @@ async fn a_server_that_asks_itself_keeps_no_answer_alive() {
     }));
     let query = question(1, "example.org.", RecordType::A);
     assert_eq!(server.ask(&query).await.answers[0].ttl, 1);
-    // Who asks from the address of an upstream that leads back is told SERVFAIL while the same is on its way.
-    while server.ask(&query).await.answers.first().is_none_or(|answer| answer.ttl != 30) {}
+    while server.ask(&query).await.answers[0].ttl != 30 {}
     assert!(counted(&server, "stale") >= 1.0);
     server.stop().await;
 }
