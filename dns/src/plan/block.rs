@@ -12,7 +12,7 @@ use super::forward::Forward;
 use super::header::Header;
 use super::hosts::Hosts;
 use super::key::{Key, Listener};
-use super::kubernetes::Kubernetes;
+use super::kubernetes::{Kubernetes, Pods};
 use super::log::Log;
 use super::print::Printed;
 use super::probes::{Health, Prometheus, Ready};
@@ -83,6 +83,11 @@ pub struct Block {
 }
 
 impl Block {
+    /// Whether it is known here which Pod has the address of a client.
+    pub(crate) fn knows_pods(&self) -> bool {
+        self.kubernetes.as_ref().is_some_and(|kubernetes| kubernetes.pods == Pods::Verified)
+    }
+
     /// A block that does nothing yet.
     pub(super) fn new(place: Place, keys: Vec<Key>) -> Self {
         Self {

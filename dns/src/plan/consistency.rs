@@ -17,7 +17,6 @@ use super::autopath::SearchList;
 use super::block::Block;
 use super::forward;
 use super::key::Listener;
-use super::kubernetes::Pods;
 use super::log::Label;
 use super::question::Fallthrough;
 use super::reading::Reading;
@@ -95,11 +94,11 @@ fn autopath(block: &Block, reading: &mut Reading<'_>) {
         return;
     }
     let message = match &block.kubernetes {
-        Some(kubernetes) if kubernetes.pods == Pods::Verified => return,
-        Some(_) => "@kubernetes needs `pods verified` in kubernetes",
-        None => "@kubernetes needs the plugin kubernetes in the same block",
+        _ if block.knows_pods() => return,
+        Some(_) => "changes nothing: @kubernetes needs `pods verified` in kubernetes",
+        None => "changes nothing: @kubernetes needs the plugin kubernetes in the same block",
     };
-    reading.errors.push(block.error("autopath", message));
+    reading.notes.push(block.note("autopath", message));
 }
 
 /// External addresses are those of the Services that `kubernetes` knows, and have zones of their own.
@@ -117,14 +116,13 @@ fn external(block: &Block, reading: &mut Reading<'_>) {
 
 /// Labels in formats of `log`, whose values come from other plugins.
 fn labels(block: &Block, reading: &mut Reading<'_>) {
-    let is_verified = block.kubernetes.as_ref().is_some_and(|kubernetes| kubernetes.pods == Pods::Verified);
     let has_labels = block.logs.iter().any(|log| log.format.labels().next().is_some());
     for (nth, log) in block.logs.iter().enumerate() {
         let message = if log.format.labels().next().is_none() {
             continue;
         } else if block.metadata.is_none() {
             "labels of its format are - without the plugin metadata"
-        } else if !is_verified && log.format.labels().any(Label::is_of_client) {
+        } else if !block.knows_pods() && log.format.labels().any(Label::is_of_client) {
             "labels of the client's Pod are - without `pods verified` in kubernetes"
         } else {
             continue;

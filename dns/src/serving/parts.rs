@@ -11,7 +11,7 @@ use crate::part::hosts::Hosts;
 use crate::part::nsid::Nsid;
 use crate::part::rewrite::Rewrites;
 use crate::part::template::Templates;
-use crate::plan::{self, Local};
+use crate::plan::{self, Local, SearchList};
 use crate::transfer::Transfers;
 use std::io;
 use std::sync::Arc;
@@ -45,7 +45,9 @@ impl Parts {
     /// # Errors
     /// A file that one of them names cannot be read.
     pub(super) fn of(block: &plan::Block, host: &str) -> io::Result<Option<Self>> {
-        let autopath = block.autopath.as_ref().map(|autopath| Autopath::new(autopath, &System)).transpose();
+        let knows_list = |search: &SearchList| matches!(search, SearchList::File(_)) || block.knows_pods();
+        let autopath = block.autopath.as_ref().filter(|autopath| knows_list(&autopath.search));
+        let autopath = autopath.map(|autopath| Autopath::new(autopath, &System)).transpose();
         let parts = Self {
             nsid: block.nsid.as_ref().map(|name| Nsid::new(name, host)),
             local: block.local,

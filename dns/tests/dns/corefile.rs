@@ -225,6 +225,15 @@ fn what_changes_nothing_is_told() {
         ),
         (". {\n metadata\n kubernetes cluster.local\n log . {/kubernetes/service}\n}", &[]),
         (
+            ". {\n autopath @kubernetes\n}",
+            &["Corefile:2: autopath: changes nothing: @kubernetes needs the plugin kubernetes in the same block"],
+        ),
+        (
+            ". {\n autopath @kubernetes\n kubernetes cluster.local {\n pods insecure\n }\n}",
+            &["Corefile:2: autopath: changes nothing: @kubernetes needs `pods verified` in kubernetes"],
+        ),
+        (". {\n autopath @kubernetes\n kubernetes cluster.local {\n pods verified\n }\n}", &[]),
+        (
             ". {\n bufsize 1233\n}",
             &["Corefile:2: bufsize: counts as 1232: no answer over UDP is longer, whatever a client takes"],
         ),

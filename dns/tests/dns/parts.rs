@@ -352,11 +352,14 @@ async fn addresses_are_made_for_networks_without_ipv4() {
 
 /// A server that walks the list of the Pod `shop/client` at 127.0.0.1, with an upstream that knows `example.org` alone.
 async fn start_walking(plugins: &str) -> Running {
+    start_with_pods(&format!("{plugins}\n kubernetes cluster.local {{\n  pods verified\n }}")).await
+}
+
+/// One that knows that Pod, as for another block.
+async fn start_with_pods(plugins: &str) -> Running {
     let upstream = Upstream::new().await;
-    let (server, _) = start_corefile(&format!(
-        ".:PORT {{\n bind 127.0.0.1\n {plugins}\n kubernetes cluster.local {{\n  pods verified\n }}\n forward . {}\n}}\n",
-        upstream.address()
-    ));
+    let forward = format!("forward . {}", upstream.address());
+    let (server, _) = start_corefile(&format!(".:PORT {{\n bind 127.0.0.1\n {plugins}\n {forward}\n}}\n"));
     upstream.answering(|question| match question.queries[0].name().to_string().as_str() {
         THEIRS => one_address(question),
         _ => code(question, ResponseCode::NXDomain),
@@ -386,6 +389,17 @@ async fn a_search_list_is_walked_for_the_client() {
         ResponseCode::NXDomain
     );
     server.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_walked_in_a_block_that_verifies_no_pods() {
+    for (pods, expected) in [("insecure", ResponseCode::NXDomain), ("verified", ResponseCode::NoError)] {
+        let kubernetes = format!("kubernetes cluster.local {{\n  pods {pods}\n }}");
+        let server = start_with_pods(&format!("autopath @kubernetes\n {kubernetes}")).await;
+        let found = server.ask(&question(1, "example.org.shop.svc.cluster.local.", RecordType::A)).await;
+        assert_eq!(found.metadata.response_code, expected, "{pods}");
+        server.stop().await;
+    }
 }
 
 #[tokio::test]
